@@ -1,0 +1,201 @@
+//! Batched matrix products: the `gemm` crate for sizes that pay its set-up, plain loops below. Leans on convert for types.
+
+use super::convert::{self, Cursor};
+use super::{isa, threads};
+use crate::backend::launch::Operand;
+use crate::backend::Storage;
+use crate::base::{DType, Layout, Result};
+use std::sync::Arc;
+
+/// Multiply-adds below which a plain loop beats the set-up of the blocked product.
+const SMALL: usize = 4096;
+/// Multiply-adds from which two threads pay.
+const WIDE: usize = 1 << 21;
+
+/// Strides of one matrix: (row, column), in elements.
+type Steps = (isize, isize);
+
+/// `out[b] = a[b] @ b[b]`, all of rank 3 and one dtype.
+pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
+    match out.dtype {
+        DType::F32 => {
+            product::<f32>(a, b, out);
+            Ok(())
+        }
+        DType::F64 => {
+            product::<f64>(a, b, out);
+            Ok(())
+        }
+        DType::I64 => {
+            integers(a, b, out);
+            Ok(())
+        }
+        other => {
+            // Short floats multiply in float32 and short integers in int64.
+            let wide = if other.is_float() { DType::F32 } else { DType::I64 };
+            let widened = |op: &Operand, fill: bool| -> Result<Operand> {
+                let bytes = op.numel() * wide.size();
+                let wider = Operand {
+                    storage: Arc::new(Storage::new(bytes)?),
+                    layout: Layout::contiguous(op.layout.shape.clone()),
+                    dtype: wide,
+                };
+                if fill {
+                    convert::copy(op, &wider)?;
+                }
+                Ok(wider)
+            };
+            let (wa, wb, wo) = (widened(a, true)?, widened(b, true)?, widened(out, false)?);
+            run(&wa, &wb, &wo)?;
+            convert::copy(&wo, out)
+        }
+    }
+}
+
+trait Lane: Copy + Send + Sync + 'static {
+    const ZERO: Self;
+    /// Plain loops over small products, one for each instruction set.
+    fn small() -> unsafe fn(usize, usize, usize, *const Self, Steps, *const Self, Steps, *mut Self, Steps);
+    /// # Safety
+    /// The pointers and steps must describe matrices of the sizes given.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn blocked(m: usize, n: usize, k: usize, a: *const Self, sa: Steps, b: *const Self, sb: Steps, o: *mut Self, so: Steps, wide: bool);
+}
+
+macro_rules! lane {
+    ($t:ty, $loops:ident, $inner:ident) => {
+        crate::per_isa!(static $loops: unsafe fn(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps) = $inner);
+        #[inline(always)]
+        #[allow(clippy::too_many_arguments)]
+        unsafe fn $inner<const FMA: bool>(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps) {
+            let madd = |x: $t, y: $t, z: $t| if FMA { x.mul_add(y, z) } else { x * y + z };
+            // SAFETY: the caller promises matrices of these sizes behind the pointers.
+            unsafe {
+                if sb.1 == 1 && so.1 == 1 && n > 1 {
+                    // Rows of the result are built from rows of b, which the compiler makes vectors of.
+                    for i in 0..m {
+                        let row = o.offset(i as isize * so.0);
+                        for j in 0..n { *row.add(j) = 0.0; }
+                        for p in 0..k {
+                            let x = *a.offset(i as isize * sa.0 + p as isize * sa.1);
+                            let from = b.offset(p as isize * sb.0);
+                            for j in 0..n { *row.add(j) = madd(x, *from.add(j), *row.add(j)); }
+                        }
+                    }
+                } else if sa.0 == 1 && so.0 == 1 && m > 1 {
+                    // The same by columns.
+                    for j in 0..n {
+                        let column = o.offset(j as isize * so.1);
+                        for i in 0..m { *column.add(i) = 0.0; }
+                        for p in 0..k {
+                            let x = *b.offset(p as isize * sb.0 + j as isize * sb.1);
+                            let from = a.offset(p as isize * sa.1);
+                            for i in 0..m { *column.add(i) = madd(x, *from.add(i), *column.add(i)); }
+                        }
+                    }
+                } else {
+                    for i in 0..m {
+                        for j in 0..n {
+                            let (pa, pb) = (a.offset(i as isize * sa.0), b.offset(j as isize * sb.1));
+                            let mut lanes = [0.0 as $t; 8];
+                            let whole = k / 8 * 8;
+                            for p in (0..whole).step_by(8) {
+                                for l in 0..8 {
+                                    let q = (p + l) as isize;
+                                    lanes[l] = madd(*pa.offset(q * sa.1), *pb.offset(q * sb.0), lanes[l]);
+                                }
+                            }
+                            for p in whole..k {
+                                let q = p as isize;
+                                lanes[p - whole] = madd(*pa.offset(q * sa.1), *pb.offset(q * sb.0), lanes[p - whole]);
+                            }
+                            let (even, odd) = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]), (lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+                            *o.offset(i as isize * so.0 + j as isize * so.1) = even + odd;
+                        }
+                    }
+                }
+            }
+        }
+        impl Lane for $t {
+            const ZERO: $t = 0.0;
+            fn small() -> unsafe fn(usize, usize, usize, *const $t, Steps, *const $t, Steps, *mut $t, Steps) { $loops[isa::level()] }
+            unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, wide: bool) {
+                let threads = if wide { gemm::Parallelism::Rayon(threads::count()) } else { gemm::Parallelism::None };
+                // SAFETY: the caller's promise.
+                let work = || unsafe {
+                    gemm::gemm(m, n, k, o, so.1, so.0, false, a, sa.1, sa.0, b, sb.1, sb.0, 0.0, 1.0, false, false, false, threads)
+                };
+                work();
+            }
+        }
+    };
+}
+lane!(f32, small_f32, small_f32_on);
+lane!(f64, small_f64, small_f64_on);
+
+fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
+    let (batch, m, k, n) = (out.layout.shape[0], a.layout.shape[1], a.layout.shape[2], b.layout.shape[2]);
+    let steps = |op: &Operand| (op.layout.strides[1], op.layout.strides[2]);
+    let (sa, sb, so) = (steps(a), steps(b), steps(out));
+    let work = m.saturating_mul(n).saturating_mul(k);
+    let wide = work >= WIDE && threads::count() > 1 && batch < 4;
+    let (pa, pb, po) = (convert::Bytes(a.ptr()), convert::Bytes(b.ptr()), convert::Bytes(out.ptr()));
+    let one = |i: usize| {
+        let i = i as isize;
+        // SAFETY: item `i` lies inside each operand; items of the batch are written by one thread each.
+        unsafe {
+            let x = pa.at(0).cast::<T>().offset(i * a.layout.strides[0]);
+            let y = pb.at(0).cast::<T>().offset(i * b.layout.strides[0]);
+            let z = po.at(0).cast::<T>().offset(i * out.layout.strides[0]);
+            if work <= SMALL || m == 1 && sb.1 == 1 || n == 1 {
+                T::small()(m, n, k, x, sa, y, sb, z, so);
+            } else {
+                T::blocked(m, n, k, x, sa, y, sb, z, so, wide);
+            }
+        }
+    };
+    if wide {
+        (0..batch).for_each(one);
+    } else {
+        threads::each(batch, (WIDE / work.max(1)).max(1), |range| range.for_each(one));
+    }
+}
+
+fn integers(a: &Operand, b: &Operand, out: &Operand) {
+    let (batch, m, k, n) = (out.layout.shape[0], a.layout.shape[1], a.layout.shape[2], b.layout.shape[2]);
+    let at = |op: &Operand, i: usize, r: usize, c: usize| {
+        let s = &op.layout.strides;
+        op.ptr().cast::<i64>().wrapping_offset(i as isize * s[0] + r as isize * s[1] + c as isize * s[2])
+    };
+    for i in 0..batch {
+        for r in 0..m {
+            for c in 0..n {
+                let mut sum = 0i64;
+                for p in 0..k {
+                    // SAFETY: the indices lie inside the operands' shapes.
+                    unsafe { sum = sum.wrapping_add((*at(a, i, r, p)).wrapping_mul(*at(b, i, p, c))) };
+                }
+                // SAFETY: as above.
+                unsafe { *at(out, i, r, c) = sum };
+            }
+        }
+    }
+}
+
+/// A contiguous float64 copy of an operand's elements, for the few routines that work on plain slices.
+pub fn to_f64(op: &Operand) -> Vec<f64> {
+    let mut list = vec![0.0; op.numel()];
+    if !list.is_empty() {
+        // SAFETY: the list holds as many elements as the operand.
+        unsafe { convert::read::<f64>(op, &Cursor::new(&op.layout), 0, list.len(), list.as_mut_ptr()) };
+    }
+    list
+}
+
+/// A contiguous float64 operand over a copy of a list.
+pub fn from_f64(list: &[f64], shape: &[usize]) -> Result<Operand> {
+    let out = Operand::new(&super::Cpu, shape, DType::F64)?;
+    // SAFETY: the operand was made with room for as many elements as the shape has, which the caller's list holds.
+    unsafe { std::ptr::copy_nonoverlapping(list.as_ptr(), out.ptr().cast(), list.len().min(out.numel())) };
+    Ok(out)
+}

@@ -1,0 +1,326 @@
+//! Elements moved from one layout to another, converted where the types differ; every other family reads and writes
+//! odd layouts through here. Leans on launch and dtype.
+
+use super::threads;
+use crate::backend::launch::Operand;
+use crate::base::dtype::{Element, Truth};
+use crate::base::layout::Walk;
+use crate::base::{DType, Error, Few, Layout, Number, Result};
+use crate::dispatch;
+
+/// One element converted as C converts it.
+#[inline(always)]
+pub fn cast<S: Element, D: Element>(s: S) -> D {
+    match (S::DTYPE.is_float(), D::DTYPE) {
+        (_, DType::F64) => D::from_f64(s.to_f64()),
+        (_, DType::F32 | DType::F16 | DType::BF16) => {
+            if matches!(S::DTYPE, DType::F64) { D::from_f64(s.to_f64()) } else { D::from_f32(s.to_f32()) }
+        }
+        (true, _) => D::from_f64(s.to_f64()),
+        (false, _) => D::from_i64(s.to_i64()),
+    }
+}
+
+/// A layout walked in row-major order from any position on.
+pub struct Cursor {
+    shape: Few<usize>,
+    strides: Few<isize>,
+}
+
+impl Cursor {
+    pub fn new(layout: &Layout) -> Cursor {
+        let mut walk = Walk::new(&[layout]);
+        Cursor { shape: walk.shape, strides: walk.strides.swap_remove(0) }
+    }
+
+    /// Calls `run(first, count, stride)` for each stretch of the elements `start..start + count` along the last axis;
+    /// `first` is an element offset from the layout's own.
+    #[inline]
+    pub fn runs(&self, start: usize, count: usize, mut run: impl FnMut(isize, usize, isize)) {
+        let last = self.shape.len() - 1;
+        let (inner, step) = (self.shape[last], self.strides[last]);
+        let mut index: Few<usize> = Few::filled(0, last + 1);
+        let (mut rest, mut at) = (start, 0isize);
+        for i in (0..=last).rev() {
+            index[i] = rest % self.shape[i];
+            rest /= self.shape[i];
+            at += index[i] as isize * self.strides[i];
+        }
+        let mut left = count;
+        loop {
+            let n = (inner - index[last]).min(left);
+            run(at, n, step);
+            left -= n;
+            if left == 0 {
+                return;
+            }
+            at -= index[last] as isize * step;
+            index[last] = 0;
+            for i in (0..last).rev() {
+                index[i] += 1;
+                at += self.strides[i];
+                if index[i] < self.shape[i] {
+                    break;
+                }
+                at -= self.strides[i] * self.shape[i] as isize;
+                index[i] = 0;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: usize, count: usize, dst: *mut D) {
+    let mut to = dst;
+    cursor.runs(start, count, |at, n, step| {
+        // SAFETY: the cursor stays inside the layout it was made of; `dst` holds `count` elements.
+        unsafe {
+            let from = src.offset(at);
+            if step == 1 {
+                for j in 0..n {
+                    *to.add(j) = cast(*from.add(j));
+                }
+            } else if step == 0 {
+                let v = cast(*from);
+                for j in 0..n {
+                    *to.add(j) = v;
+                }
+            } else {
+                for j in 0..n {
+                    *to.add(j) = cast(*from.offset(j as isize * step));
+                }
+            }
+            to = to.add(n);
+        }
+    });
+}
+
+#[inline(always)]
+unsafe fn store<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: usize, count: usize, dst: *mut D) {
+    let mut from = src;
+    cursor.runs(start, count, |at, n, step| {
+        // SAFETY: as in `load`, with the roles exchanged.
+        unsafe {
+            let to = dst.offset(at);
+            if step == 1 {
+                for j in 0..n {
+                    *to.add(j) = cast(*from.add(j));
+                }
+            } else {
+                for j in 0..n {
+                    *to.offset(j as isize * step) = cast(*from.add(j));
+                }
+            }
+            from = from.add(n);
+        }
+    });
+}
+
+/// Reads elements `start..start + count` of an operand into a row of type `D`.
+///
+/// # Safety
+/// `dst` must hold `count` elements, and the operand at least `start + count`.
+pub unsafe fn read<D: Element>(op: &Operand, cursor: &Cursor, start: usize, count: usize, dst: *mut D) {
+    // SAFETY: the caller's promise.
+    dispatch!(op.dtype, S => unsafe { load::<S, D>(op.ptr().cast::<S>(), cursor, start, count, dst) });
+}
+
+/// The same with the row's type known only at run time.
+///
+/// # Safety
+/// As `read`.
+pub unsafe fn read_as(dtype: DType, op: &Operand, cursor: &Cursor, start: usize, count: usize, dst: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match dtype {
+            DType::F32 => read::<f32>(op, cursor, start, count, dst.cast()),
+            DType::F64 => read::<f64>(op, cursor, start, count, dst.cast()),
+            DType::I64 => read::<i64>(op, cursor, start, count, dst.cast()),
+            DType::I32 => read::<i32>(op, cursor, start, count, dst.cast()),
+            DType::I16 => read::<i16>(op, cursor, start, count, dst.cast()),
+            DType::I8 => read::<i8>(op, cursor, start, count, dst.cast()),
+            DType::U8 => read::<u8>(op, cursor, start, count, dst.cast()),
+            DType::Bool => read::<Truth>(op, cursor, start, count, dst.cast()),
+            DType::F16 => read::<half::f16>(op, cursor, start, count, dst.cast()),
+            DType::BF16 => read::<half::bf16>(op, cursor, start, count, dst.cast()),
+        }
+    }
+}
+
+/// Writes a row of type `dtype` to elements `start..start + count` of an operand.
+///
+/// # Safety
+/// `src` must hold `count` elements, and the operand at least `start + count`, with no other writer of them.
+pub unsafe fn write_as(dtype: DType, src: *const u8, op: &Operand, cursor: &Cursor, start: usize, count: usize) {
+    dispatch!(op.dtype, D => dispatch!(dtype, S => {
+        // SAFETY: the caller's promise.
+        unsafe { store::<S, D>(src.cast::<S>(), cursor, start, count, op.ptr().cast::<D>()) }
+    }));
+}
+
+const CHUNK: usize = 1 << 16;
+
+/// Copies `src` to `dst` (one shape), converting; a NaN has no integer and is refused.
+pub fn copy(src: &Operand, dst: &Operand) -> Result<()> {
+    let n = dst.numel();
+    if n == 0 {
+        return Ok(());
+    }
+    if src.dtype.is_float() && !dst.dtype.is_float() && dst.dtype != DType::Bool && has_nan(src) {
+        return Err(Error::value(
+            "to",
+            format!("NaN has no {} value; replace it first, for example with x.nan_to_num(0) or where(x == x, x, 0)", dst.dtype),
+        ));
+    }
+    if src.dtype == dst.dtype && src.layout.is_contiguous() && dst.layout.is_contiguous() {
+        let (from, to, size) = (Bytes(src.ptr()), Bytes(dst.ptr()), src.dtype.size());
+        threads::each(n, CHUNK, |r| {
+            // SAFETY: both operands hold `n` elements; `copy` allows overlap.
+            unsafe { std::ptr::copy(from.at(r.start * size), to.at(r.start * size), r.len() * size) }
+        });
+        return Ok(());
+    }
+    let (from, to) = (Cursor::new(&src.layout), Cursor::new(&dst.layout));
+    if dst.layout.is_contiguous() {
+        let size = dst.dtype.size();
+        threads::each(n, CHUNK, |r| {
+            // SAFETY: chunk `r` lies inside both operands, and no other chunk writes it.
+            unsafe { read_as(dst.dtype, src, &from, r.start, r.len(), dst.ptr().add(r.start * size)) }
+        });
+    } else if src.layout.is_contiguous() {
+        let size = src.dtype.size();
+        threads::each(n, CHUNK, |r| {
+            // SAFETY: as above.
+            unsafe { write_as(src.dtype, src.ptr().add(r.start * size), dst, &to, r.start, r.len()) }
+        });
+    } else {
+        const TILE: usize = 512;
+        threads::each(n, CHUNK, |r| {
+            let mut tile = [0u64; TILE];
+            let mut start = r.start;
+            while start < r.end {
+                let count = TILE.min(r.end - start);
+                // SAFETY: as above; the tile holds TILE elements of any dtype.
+                unsafe {
+                    read_as(dst.dtype, src, &from, start, count, tile.as_mut_ptr().cast());
+                    write_as(dst.dtype, tile.as_ptr().cast(), dst, &to, start, count);
+                }
+                start += count;
+            }
+        });
+    }
+    Ok(())
+}
+
+/// A raw address that may cross threads; who uses it promises disjoint writes.
+#[derive(Clone, Copy)]
+pub struct Bytes(pub *mut u8);
+// SAFETY: an address alone is harmless; every dereference states its own promise.
+unsafe impl Send for Bytes {}
+// SAFETY: as above.
+unsafe impl Sync for Bytes {}
+impl Bytes {
+    /// # Safety
+    /// The result must stay inside the allocation.
+    #[inline(always)]
+    pub unsafe fn at(self, offset: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(offset) }
+    }
+}
+
+fn has_nan(op: &Operand) -> bool {
+    let cursor = Cursor::new(&op.layout);
+    let (n, mut start, mut found) = (op.numel(), 0, false);
+    let mut tile = [0f64; 512];
+    while start < n && !found {
+        let count = tile.len().min(n - start);
+        // SAFETY: the tile holds 512 elements and `start + count <= n`.
+        unsafe { read::<f64>(op, &cursor, start, count, tile.as_mut_ptr()) };
+        found = tile[..count].iter().any(|v| v.is_nan());
+        start += count;
+    }
+    found
+}
+
+/// Writes one number everywhere.
+pub fn fill(dst: &Operand, value: Number) -> Result<()> {
+    let n = dst.numel();
+    if n == 0 {
+        return Ok(());
+    }
+    let cursor = Cursor::new(&dst.layout);
+    dispatch!(dst.dtype, D => {
+        let v = match value {
+            Number::Float(f) => D::from_f64(f),
+            other => if D::DTYPE.is_float() { D::from_f64(other.as_f64()) } else { D::from_i64(other.as_i64()) },
+        };
+        let base = Bytes(dst.ptr());
+        threads::each(n, CHUNK, |r| {
+            cursor.runs(r.start, r.len(), |at, count, step| {
+                // SAFETY: the cursor stays inside the operand; chunks are disjoint.
+                unsafe {
+                    let to = base.at(0).cast::<D>().offset(at);
+                    if step == 1 {
+                        std::slice::from_raw_parts_mut(to, count).fill(v);
+                    } else {
+                        for j in 0..count {
+                            *to.offset(j as isize * step) = v;
+                        }
+                    }
+                }
+            });
+        });
+    });
+    Ok(())
+}
+
+/// All elements of an operand, in order, into a list of the same length.
+pub fn read_all<T: Element>(op: &Operand, cursor: &Cursor, list: &mut [T]) {
+    assert_eq!(op.numel(), list.len(), "a list as long as the operand");
+    if !list.is_empty() {
+        // SAFETY: just asserted.
+        unsafe { read(op, cursor, 0, list.len(), list.as_mut_ptr()) };
+    }
+}
+
+/// One element as a number, `offset` elements from the operand's first.
+pub fn element(op: &Operand, offset: isize) -> Number {
+    let size = op.dtype.size();
+    let at = op.layout.offset as isize + offset;
+    let inside = at >= 0 && (at as usize + 1) * size <= op.storage.len();
+    assert!(inside, "an element inside the storage");
+    dispatch!(op.dtype, T => {
+        // SAFETY: just asserted.
+        let v = unsafe { *op.ptr().cast::<T>().offset(offset) };
+        match T::DTYPE {
+            DType::Bool => Number::Bool(v.to_i64() != 0),
+            d if d.is_float() => Number::Float(v.to_f64()),
+            _ => Number::Int(v.to_i64()),
+        }
+    })
+}
+
+/// A list as long as the operand, written into it in order.
+pub fn write_all<T: Element>(list: &[T], op: &Operand) {
+    assert_eq!(op.numel(), list.len(), "a list as long as the operand");
+    if !list.is_empty() {
+        // SAFETY: just asserted.
+        unsafe { write_as(T::DTYPE, list.as_ptr().cast(), op, &Cursor::new(&op.layout), 0, list.len()) };
+    }
+}
+
+/// A number for each position, written into a row-major operand.
+pub fn write_with(op: &Operand, value: impl Fn(usize) -> Number) {
+    assert!(op.layout.is_contiguous(), "a row-major operand");
+    let base = op.ptr();
+    dispatch!(op.dtype, T => for i in 0..op.numel() {
+        let v = match value(i) {
+            Number::Float(f) => T::from_f64(f),
+            Number::Int(k) => if T::DTYPE.is_float() { T::from_f64(k as f64) } else { T::from_i64(k) },
+            Number::Bool(b) => T::from_i64(i64::from(b)),
+        };
+        // SAFETY: `i` is below the operand's count, and its elements lie one after the other.
+        unsafe { *base.cast::<T>().add(i) = v };
+    });
+}

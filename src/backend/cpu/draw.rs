@@ -1,0 +1,90 @@
+//! Random draws into operands of any dtype and layout, on any number of threads with the same bits. Leans on random and convert.
+
+use super::convert::{self, Bytes, Cursor};
+use super::random::{self, Width};
+use super::{isa, threads};
+use crate::backend::launch::{Draw, Operand};
+use crate::base::{DType, Error, Result};
+
+const CHUNK: usize = 1 << 14;
+
+/// The words that a draw of this dtype takes for each element.
+pub fn width(draw: Draw, dtype: DType) -> Width {
+    match draw {
+        Draw::Integers(..) | Draw::Permutation => Width::Double,
+        Draw::Bernoulli(_) => Width::Single,
+        _ if dtype == DType::F64 => Width::Double,
+        _ => Width::Single,
+    }
+}
+
+/// One fill of a chunk: (seed, offset, first element, where to, how many, two parameters).
+type Fill<T> = unsafe fn(u64, u64, u64, *mut T, usize, f64, f64);
+
+macro_rules! fills {
+    ($($name:ident, $inner:ident, $t:ty, |$seed:ident, $offset:ident, $first:ident, $out:ident, $a:ident, $b:ident| $body:expr;)*) => {$(
+        #[inline(always)]
+        unsafe fn $inner<const FMA: bool>($seed: u64, $offset: u64, $first: u64, to: *mut $t, n: usize, $a: f64, $b: f64) {
+            // SAFETY: the caller promises room for `n` elements.
+            let $out = unsafe { std::slice::from_raw_parts_mut(to, n) };
+            $body
+        }
+        crate::per_isa!(static $name: unsafe fn(seed: u64, offset: u64, first: u64, to: *mut $t, n: usize, a: f64, b: f64) = $inner);
+    )*};
+}
+fills! {
+    uniform32, uniform32_on, f32, |s, o, f, out, a, b| random::uniform_f32(s, o, f, out, a as f32, b as f32);
+    uniform64, uniform64_on, f64, |s, o, f, out, a, b| random::uniform_f64(s, o, f, out, a, b);
+    normal32, normal32_on, f32, |s, o, f, out, a, b| random::normal_f32(s, o, f, out, a as f32, b as f32);
+    normal64, normal64_on, f64, |s, o, f, out, a, b| random::normal_f64(s, o, f, out, a, b);
+    exponential32, exponential32_on, f32, |s, o, f, out, a, _b| random::exponential_f32(s, o, f, out, a as f32);
+    exponential64, exponential64_on, f64, |s, o, f, out, a, _b| random::exponential_f64(s, o, f, out, a);
+    hits, hits_on, f32, |s, o, f, out, p, hit| random::bernoulli_f32(s, o, f, out, p, hit as f32);
+    integers64, integers64_on, i64, |s, o, f, out, lo, hi| random::integers(s, o, f, out, lo.to_bits() as i64, hi.to_bits() as i64);
+}
+
+pub fn run(draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
+    let (l, wide) = (isa::level(), out.dtype == DType::F64);
+    match draw {
+        Draw::Uniform(a, b) if wide => each(uniform64[l], seed, offset, out, a, b),
+        Draw::Uniform(a, b) => each(uniform32[l], seed, offset, out, a, b),
+        Draw::Normal(a, b) if wide => each(normal64[l], seed, offset, out, a, b),
+        Draw::Normal(a, b) => each(normal32[l], seed, offset, out, a, b),
+        Draw::Exponential(a) if wide => each(exponential64[l], seed, offset, out, a, 0.0),
+        Draw::Exponential(a) => each(exponential32[l], seed, offset, out, a, 0.0),
+        Draw::Bernoulli(p) => each(hits[l], seed, offset, out, p, 1.0),
+        // The bounds travel as bits: float64 has no room for all int64.
+        Draw::Integers(a, b) => each(integers64[l], seed, offset, out, f64::from_bits(a as u64), f64::from_bits(b as u64)),
+        Draw::Permutation => {
+            let n = out.numel();
+            let list = random::permutation(seed, offset, n).map_err(|_| Error::memory("randperm", format!("no memory for {n} keys")))?;
+            if n > 0 {
+                // SAFETY: the list holds as many elements as the operand.
+                unsafe { convert::write_as(DType::I64, list.as_ptr().cast(), out, &Cursor::new(&out.layout), 0, n) };
+            }
+        }
+    }
+    Ok(())
+}
+
+fn each<T: crate::base::dtype::Element>(fill: Fill<T>, seed: u64, offset: u64, out: &Operand, a: f64, b: f64) {
+    let n = out.numel();
+    if n == 0 {
+        return;
+    }
+    let direct = out.dtype == T::DTYPE && out.layout.is_contiguous();
+    let cursor = Cursor::new(&out.layout);
+    let base = Bytes(out.ptr());
+    threads::each(n, CHUNK, |range| {
+        // SAFETY: chunks lie inside the operand and are disjoint; the tile holds a chunk.
+        unsafe {
+            if direct {
+                fill(seed, offset, range.start as u64, base.at(0).cast::<T>().add(range.start), range.len(), a, b);
+            } else {
+                let mut tile = vec![T::default(); range.len()];
+                fill(seed, offset, range.start as u64, tile.as_mut_ptr(), range.len(), a, b);
+                convert::write_as(T::DTYPE, tile.as_ptr().cast(), out, &cursor, range.start, range.len());
+            }
+        }
+    });
+}

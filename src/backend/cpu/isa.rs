@@ -1,0 +1,255 @@
+//! The same loop compiled for each instruction set, and the choice made once at start. Leans on launch and native.
+//!
+//! A record's body is plain scalar Rust; inside a `#[target_feature]` function the compiler makes the vectors of it
+//! (docs/kernels.md tells why this beats hand-written vectors for maps). `map_body!` is the one place where the
+//! unsafe of those functions is written.
+
+use crate::backend::launch::{ISAS, MapLoop, MapLoops};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const UNKNOWN: usize = usize::MAX;
+static LEVEL: AtomicUsize = AtomicUsize::new(UNKNOWN);
+pub const NAMES: [&str; ISAS] = ["scalar", "avx2", "avx512"];
+
+/// The widest instruction set this machine has (0 plain, 1 AVX2 with FMA, 2 AVX-512), or the one that SCHUSS_CPU names.
+#[inline]
+pub fn level() -> usize {
+    match LEVEL.load(Ordering::Relaxed) {
+        UNKNOWN => find(),
+        level => level,
+    }
+}
+
+/// Forces an instruction set, never one that the machine lacks; for tests. Returns the one in force.
+pub fn force(level: usize) -> usize {
+    let level = level.min(best());
+    LEVEL.store(level, Ordering::Relaxed);
+    level
+}
+
+#[cold]
+fn find() -> usize {
+    let wish = std::env::var("SCHUSS_CPU").ok();
+    let asked = match wish.as_deref() {
+        Some("scalar") => 0,
+        Some("avx2") => 1,
+        _ => 2,
+    };
+    force(asked)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn best() -> usize {
+    let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let v4 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw");
+    if v3 && v4 { 2 } else { usize::from(v3) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn best() -> usize {
+    0
+}
+
+impl MapLoops {
+    #[inline]
+    pub fn pick(&self) -> MapLoop {
+        self.0[level()]
+    }
+}
+
+/// Compiles an expression's function for each instruction set: `per_isa!(fn name<FMA>(args) -> ret { body })` makes
+/// `name` an array of three functions, in which `FMA` is a constant.
+#[macro_export]
+macro_rules! per_isa {
+    ($(#[$meta:meta])* $vis:vis static $name:ident: unsafe fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? = $inner:ident $(::<$($g:ty),*>)?) => {
+        $(#[$meta])*
+        #[allow(non_upper_case_globals)]
+        $vis static $name: [unsafe fn($($ty),*) $(-> $ret)?; 3] = {
+            unsafe fn plain($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: the caller's promises are passed on.
+                unsafe { $inner::<{ cfg!(target_arch = "aarch64") } $($(, $g)*)?>($($arg),*) }
+            }
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c,bmi2"))]
+            unsafe fn v3($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: as above; the table is entered at this level only where the machine has the features.
+                unsafe { $inner::<{ cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) } $($(, $g)*)?>($($arg),*) }
+            }
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c,bmi2"))]
+            unsafe fn v4($($arg: $ty),*) $(-> $ret)? {
+                // SAFETY: as above.
+                unsafe { $inner::<{ cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) } $($(, $g)*)?>($($arg),*) }
+            }
+            [plain, v3, v4]
+        };
+    };
+}
+
+/// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
+#[macro_export]
+macro_rules! map_body {
+    ($class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
+        use $crate::backend::launch::{MapBody, MapLoops};
+        use $crate::base::{DType, Number};
+        #[allow(unused_imports)]
+        use $crate::formula::{Float, Integer, Value, paper::{OnPaper, Paper}};
+        #[allow(unused_imports)]
+        use $crate::backend::cpu::native::{F32, F64, Int, Native, Put, drive};
+        #[allow(unused_imports)]
+        use std::ops::{Add, Div, Mul, Sub};
+
+        const INPUTS: usize = <[&str]>::len(&[$(stringify!($x)),*]);
+        const PARAMS: usize = <[&str]>::len(&[$(stringify!($p)),*]);
+
+        $crate::map_body!(@body $class ($($many)? $($out)?) [$($x),*] [$($p),*] $body);
+
+        fn formula() -> $crate::formula::Formula {
+            $crate::formula::Formula::read(INPUTS, PARAMS, |ins, params| {
+                let (Ok(ins), Ok(params)) = (<[Paper; INPUTS]>::try_from(ins), <[Paper; PARAMS]>::try_from(params)) else {
+                    unreachable!("the sheet hands out as many inputs as were asked for")
+                };
+                body::<Paper>(ins, params).lines()
+            })
+        }
+
+        $crate::map_body!(@loops $class ($($many)? $($out)?) [$($x),*] [$($p),*]);
+
+        MapBody {
+            inputs: INPUTS,
+            params: PARAMS,
+            outputs: $crate::map_body!(@count ($($many)? $($out)?)),
+            truth: $crate::map_body!(@truth ($($many)? $($out)?)),
+            formula,
+            native,
+        }
+    }};
+
+    (@count ($n:literal)) => { $n };
+    (@count ($out:ident)) => { 1 };
+    (@truth (mask)) => { true };
+    (@truth ($($other:tt)*)) => { false };
+    (@out (value)) => { V };
+    (@out (mask)) => { <V as Value>::Mask };
+    (@out ($n:literal)) => { [V; $n] };
+
+    (@body float $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
+        #[inline(always)]
+        #[allow(unused_variables)]
+        fn body<V: Float + Add<f64, Output = V> + Sub<f64, Output = V> + Mul<f64, Output = V> + Div<f64, Output = V>>(
+            [$($x),*]: [V; INPUTS],
+            [$($p),*]: [V; PARAMS],
+        ) -> $crate::map_body!(@out $out)
+        where
+            f64: Add<V, Output = V> + Sub<V, Output = V> + Mul<V, Output = V> + Div<V, Output = V>,
+        {
+            $body
+        }
+    };
+    (@body number $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
+        #[inline(always)]
+        #[allow(unused_variables)]
+        fn body<V: Value>([$($x),*]: [V; INPUTS], [$($p),*]: [V; PARAMS]) -> $crate::map_body!(@out $out) {
+            $body
+        }
+    };
+    (@body integer $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
+        #[inline(always)]
+        #[allow(unused_variables)]
+        fn body<V: Integer>([$($x),*]: [V; INPUTS], [$($p),*]: [V; PARAMS]) -> $crate::map_body!(@out $out) {
+            $body
+        }
+    };
+
+    (@loops float $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@float_run $out [$($x),*] [$($p),*]);
+        $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
+        $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
+        fn native(dtype: DType) -> Option<MapLoops> {
+            match dtype {
+                DType::F32 => Some(MapLoops(f32_loops)),
+                DType::F64 => Some(MapLoops(f64_loops)),
+                _ => None,
+            }
+        }
+    };
+    (@loops number $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@float_run $out [$($x),*] [$($p),*]);
+        $crate::map_body!(@int_run $out [$($x),*] [$($p),*]);
+        $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
+        $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
+        fn native(dtype: DType) -> Option<MapLoops> {
+            match dtype {
+                DType::F32 => Some(MapLoops(f32_loops)),
+                DType::F64 => Some(MapLoops(f64_loops)),
+                other => int_loops(other),
+            }
+        }
+    };
+    (@loops integer $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@int_run $out [$($x),*] [$($p),*]);
+        fn native(dtype: DType) -> Option<MapLoops> {
+            int_loops(dtype)
+        }
+    };
+
+    (@float_run $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        #[inline(always)]
+        #[allow(unused_variables, unused_assignments)]
+        unsafe fn run32<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+            $crate::map_body!(@loop F32<FMA>, $out, ins, params, outs, n, [$($x),*] [$($p),*])
+        }
+        #[inline(always)]
+        #[allow(unused_variables, unused_assignments)]
+        unsafe fn run64<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+            $crate::map_body!(@loop F64<FMA>, $out, ins, params, outs, n, [$($x),*] [$($p),*])
+        }
+    };
+    (@int_run $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        #[inline(always)]
+        #[allow(unused_variables, unused_assignments)]
+        unsafe fn run_int<T: Copy>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize)
+        where
+            Int<T>: Native<E = T> + Integer,
+            $crate::map_body!(@int_out $out): Put,
+        {
+            $crate::map_body!(@loop Int<T>, $out, ins, params, outs, n, [$($x),*] [$($p),*])
+        }
+        fn int_loops(dtype: DType) -> Option<MapLoops> {
+            // Integers gain little from 512-bit vectors, so two builds of each loop are enough.
+            macro_rules! pair { ($t:ty) => {{
+                unsafe fn plain(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+                    // SAFETY: the caller's promises are passed on.
+                    unsafe { run_int::<$t>(ins, params, outs, n) }
+                }
+                #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,bmi2"))]
+                unsafe fn v3(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+                    // SAFETY: as above; the table is entered at this level only where the machine has the features.
+                    unsafe { run_int::<$t>(ins, params, outs, n) }
+                }
+                Some(MapLoops([plain, v3, v3]))
+            }}; }
+            match dtype {
+                DType::U8 => pair!(u8),
+                DType::I8 => pair!(i8),
+                DType::I16 => pair!(i16),
+                DType::I32 => pair!(i32),
+                DType::I64 => pair!(i64),
+                _ => None,
+            }
+        }
+    };
+    (@int_out (value)) => { Int<T> };
+    (@int_out (mask)) => { bool };
+    (@int_out ($n:literal)) => { [Int<T>; $n] };
+
+    (@loop $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $n:ident, [$($x:ident),*] [$($p:ident),*]) => {{
+        let mut _k = 0;
+        $( let $x = $ins[_k].cast::<<$v as Native>::E>(); _k += 1; )*
+        let mut _k = 0;
+        $( let $p = <$v>::param($params[_k]); _k += 1; )*
+        // SAFETY: the caller promises `n` elements behind every pointer.
+        unsafe { drive($outs, $n, |i| body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*])) }
+    }};
+}

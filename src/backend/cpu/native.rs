@@ -1,0 +1,264 @@
+//! The values that formulas are compiled with: floats with and without fused multiply-add, and wrapping integers. Leans on formula and math.
+
+use super::math::{double, single};
+use crate::base::Number;
+use crate::formula::value::{Float, Integer, Truth, Value};
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
+
+/// float32 in a loop; `FMA` says whether the loop's instruction set multiplies and adds in one rounding.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct F32<const FMA: bool>(pub f32);
+
+/// float64 in a loop.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct F64<const FMA: bool>(pub f64);
+
+/// An integer in a loop; arithmetic wraps.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Int<T>(pub T);
+
+/// How a loop reads a value from memory and a parameter from the launch.
+pub trait Native: Value<Mask = bool> {
+    type E: Copy;
+    fn load(e: Self::E) -> Self;
+    fn param(n: Number) -> Self;
+}
+
+/// How a loop writes a result: a value, a truth, or several values.
+pub trait Put: Copy {
+    type To: Copy;
+    fn pointers(outs: &[*mut u8]) -> Self::To;
+    /// # Safety
+    /// Every pointer must reach element `i`.
+    unsafe fn put(self, to: Self::To, i: usize);
+}
+
+impl Truth for bool {}
+
+/// Writes what `each` gives for every element.
+///
+/// # Safety
+/// Every output must hold `n` elements.
+#[inline(always)]
+pub unsafe fn drive<P: Put>(outs: &[*mut u8], n: usize, each: impl Fn(usize) -> P) {
+    let to = P::pointers(outs);
+    for i in 0..n {
+        // SAFETY: the caller promises element `i`.
+        unsafe { each(i).put(to, i) };
+    }
+}
+
+impl Put for bool {
+    type To = *mut u8;
+    #[inline(always)]
+    fn pointers(outs: &[*mut u8]) -> *mut u8 {
+        outs[0]
+    }
+    #[inline(always)]
+    unsafe fn put(self, to: *mut u8, i: usize) {
+        // SAFETY: the caller promises element `i`.
+        unsafe { *to.add(i) = u8::from(self) }
+    }
+}
+
+macro_rules! put {
+    ($([$($g:tt)*] $v:ty, $e:ty);*) => {$(
+        impl<$($g)*> Put for $v where $v: Copy {
+            type To = *mut $e;
+            #[inline(always)]
+            fn pointers(outs: &[*mut u8]) -> *mut $e { outs[0].cast() }
+            #[inline(always)]
+            unsafe fn put(self, to: *mut $e, i: usize) {
+                // SAFETY: the caller promises element `i`.
+                unsafe { *to.add(i) = self.0 }
+            }
+        }
+        impl<$($g)*, const N: usize> Put for [$v; N] where $v: Copy {
+            type To = [*mut $e; N];
+            #[inline(always)]
+            fn pointers(outs: &[*mut u8]) -> [*mut $e; N] { std::array::from_fn(|k| outs[k].cast()) }
+            #[inline(always)]
+            unsafe fn put(self, to: [*mut $e; N], i: usize) {
+                // SAFETY: the caller promises element `i`.
+                for k in 0..N { unsafe { *to[k].add(i) = self[k].0 } }
+            }
+        }
+    )*};
+}
+put!([const FMA: bool] F32<FMA>, f32; [const FMA: bool] F64<FMA>, f64; [T: Copy] Int<T>, T);
+
+macro_rules! float {
+    ($name:ident, $e:ty, $math:ident) => {
+        impl<const FMA: bool> Native for $name<FMA> {
+            type E = $e;
+            #[inline(always)]
+            fn load(e: $e) -> Self { $name(e) }
+            #[inline(always)]
+            fn param(n: Number) -> Self { $name(n.as_f64() as $e) }
+        }
+        float!(@op $name, $e, Add add +, Sub sub -, Mul mul *, Div div /);
+        impl<const FMA: bool> Neg for $name<FMA> {
+            type Output = Self;
+            #[inline(always)]
+            fn neg(self) -> Self { $name(-self.0) }
+        }
+        impl<const FMA: bool> Value for $name<FMA> {
+            type Mask = bool;
+            #[inline(always)]
+            fn lit(value: f64) -> Self { $name(value as $e) }
+            #[inline(always)]
+            fn lt(self, other: Self) -> bool { self.0 < other.0 }
+            #[inline(always)]
+            fn le(self, other: Self) -> bool { self.0 <= other.0 }
+            #[inline(always)]
+            fn equals(self, other: Self) -> bool { self.0 == other.0 }
+            #[inline(always)]
+            fn is_nan(self) -> bool { self.0 != self.0 }
+            #[inline(always)]
+            fn select(mask: bool, yes: Self, no: Self) -> Self { if mask { yes } else { no } }
+            #[inline(always)]
+            fn abs(self) -> Self { $name(self.0.abs()) }
+            #[inline(always)]
+            fn modulo(self, other: Self) -> Self { $name($math::remainder::<FMA>(self.0, other.0)) }
+            #[inline(always)]
+            fn fmod(self, other: Self) -> Self { $name($math::fmod::<FMA>(self.0, other.0)) }
+            #[inline(always)]
+            fn floor_div(self, other: Self) -> Self {
+                // The quotient of what is left when the remainder is taken off, so that a // b and a % b agree.
+                let rem = $math::remainder::<FMA>(self.0, other.0);
+                let near = $math::round::<FMA>((self.0 - rem) / other.0);
+                let plain = $math::floor::<FMA>(self.0 / other.0);
+                let usable = near == near && self.0.abs() < <$e>::INFINITY && other.0.abs() < <$e>::INFINITY && other.0 != 0.0;
+                $name(if usable { near } else { plain })
+            }
+            #[inline(always)]
+            fn pow(self, other: Self) -> Self { $name($math::pow::<FMA>(self.0, other.0)) }
+        }
+        impl<const FMA: bool> Float for $name<FMA> {
+            #[inline(always)]
+            fn sqrt(self) -> Self { $name(self.0.sqrt()) }
+            float!(@word $name $math: floor ceil trunc round exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid);
+            #[inline(always)]
+            fn atan2(self, other: Self) -> Self { $name($math::atan2::<FMA>(self.0, other.0)) }
+            #[inline(always)]
+            fn copysign(self, other: Self) -> Self { $name(self.0.copysign(other.0)) }
+        }
+    };
+    (@op $name:ident, $e:ty, $($trait:ident $method:ident $op:tt),*) => {$(
+        impl<const FMA: bool> $trait for $name<FMA> {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self { $name(self.0 $op other.0) }
+        }
+        impl<const FMA: bool> $trait<f64> for $name<FMA> {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: f64) -> Self { $name(self.0 $op other as $e) }
+        }
+        impl<const FMA: bool> $trait<$name<FMA>> for f64 {
+            type Output = $name<FMA>;
+            #[inline(always)]
+            fn $method(self, other: $name<FMA>) -> $name<FMA> { $name(self as $e $op other.0) }
+        }
+    )*};
+    (@word $name:ident $math:ident: $($f:ident)*) => {$(
+        #[inline(always)]
+        fn $f(self) -> Self { $name($math::$f::<FMA>(self.0)) }
+    )*};
+}
+float!(F32, f32, single);
+float!(F64, f64, double);
+
+macro_rules! int {
+    ($($t:ty),*) => {$(
+        impl Native for Int<$t> {
+            type E = $t;
+            #[inline(always)]
+            fn load(e: $t) -> Self { Int(e) }
+            #[inline(always)]
+            fn param(n: Number) -> Self { Int(n.as_i64() as $t) }
+        }
+        int!(@op $t, Add add wrapping_add, Sub sub wrapping_sub, Mul mul wrapping_mul);
+        impl BitAnd for Int<$t> { type Output = Self; #[inline(always)] fn bitand(self, o: Self) -> Self { Int(self.0 & o.0) } }
+        impl BitOr for Int<$t> { type Output = Self; #[inline(always)] fn bitor(self, o: Self) -> Self { Int(self.0 | o.0) } }
+        impl BitXor for Int<$t> { type Output = Self; #[inline(always)] fn bitxor(self, o: Self) -> Self { Int(self.0 ^ o.0) } }
+        impl Not for Int<$t> { type Output = Self; #[inline(always)] fn not(self) -> Self { Int(!self.0) } }
+        impl Neg for Int<$t> { type Output = Self; #[inline(always)] fn neg(self) -> Self { Int(self.0.wrapping_neg()) } }
+        impl Value for Int<$t> {
+            type Mask = bool;
+            #[inline(always)]
+            fn lit(value: f64) -> Self { Int(value as $t) }
+            #[inline(always)]
+            fn lt(self, other: Self) -> bool { self.0 < other.0 }
+            #[inline(always)]
+            fn le(self, other: Self) -> bool { self.0 <= other.0 }
+            #[inline(always)]
+            fn equals(self, other: Self) -> bool { self.0 == other.0 }
+            #[inline(always)]
+            fn is_nan(self) -> bool { false }
+            #[inline(always)]
+            fn select(mask: bool, yes: Self, no: Self) -> Self { if mask { yes } else { no } }
+            #[inline(always)]
+            fn abs(self) -> Self { if self.0 < Default::default() { -self } else { self } }
+            // A divisor of zero is refused before the launch; here it only must not trap.
+            #[inline(always)]
+            fn modulo(self, other: Self) -> Self {
+                let r = self.fmod(other).0;
+                let zero: $t = Default::default();
+                Int(if r != zero && (r < zero) != (other.0 < zero) { r.wrapping_add(other.0) } else { r })
+            }
+            #[inline(always)]
+            fn fmod(self, other: Self) -> Self { Int(self.0.checked_rem(other.0).unwrap_or_default()) }
+            #[inline(always)]
+            fn floor_div(self, other: Self) -> Self {
+                let zero: $t = Default::default();
+                if other.0 == zero { return Int(zero); }
+                let (q, r) = (self.0.wrapping_div(other.0), self.0.wrapping_rem(other.0));
+                Int(if r != zero && (r < zero) != (other.0 < zero) { q.wrapping_sub(1) } else { q })
+            }
+            #[inline(always)]
+            fn pow(self, other: Self) -> Self {
+                let zero: $t = Default::default();
+                if other.0 < zero {
+                    // Only 1 and -1 have integer inverses; everything else rounds to 0.
+                    let one = self.0 == 1;
+                    let minus = self.0.wrapping_add(1) == zero;
+                    return Int(if one || minus && other.0 & 1 == zero { 1 } else if minus { self.0 } else { zero });
+                }
+                let (mut base, mut exponent, mut result) = (self.0, other.0, 1 as $t);
+                while exponent != zero {
+                    if exponent & 1 != zero { result = result.wrapping_mul(base); }
+                    base = base.wrapping_mul(base);
+                    exponent >>= 1;
+                }
+                Int(result)
+            }
+        }
+        impl Integer for Int<$t> {
+            #[inline(always)]
+            fn shl(self, other: Self) -> Self {
+                let bits = <$t>::BITS as i64;
+                let by = other.0 as i64;
+                Int(if by < 0 || by >= bits { Default::default() } else { self.0 << by })
+            }
+            #[inline(always)]
+            fn shr(self, other: Self) -> Self {
+                let bits = <$t>::BITS as i64;
+                let by = other.0 as i64;
+                let far = by < 0 || by >= bits;
+                if far && <$t>::MIN == Default::default() { Int(Default::default()) } else { Int(self.0 >> if far { bits - 1 } else { by }) }
+            }
+        }
+    )*};
+    (@op $t:ty, $($trait:ident $method:ident $f:ident),*) => {$(
+        impl $trait for Int<$t> {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self { Int(self.0.$f(other.0)) }
+        }
+    )*};
+}
+int!(u8, i8, i16, i32, i64);

@@ -1,0 +1,123 @@
+//! What a backend is asked to do: one launch for each kernel family, in terms of buffers and layouts. Leans on storage and formula.
+
+use super::Storage;
+use crate::base::{DType, Layout, Number, Result};
+use crate::formula::Formula;
+use std::sync::Arc;
+
+/// One operand of a launch: bytes, where its elements lie, and their type.
+#[derive(Clone)]
+pub struct Operand {
+    pub storage: Arc<Storage>,
+    pub layout: Layout,
+    pub dtype: DType,
+}
+
+impl Operand {
+    /// The address of the first element.
+    #[inline]
+    pub fn ptr(&self) -> *mut u8 {
+        self.storage.ptr().wrapping_add(self.layout.offset * self.dtype.size())
+    }
+    #[inline]
+    pub fn numel(&self) -> usize {
+        self.layout.numel()
+    }
+    /// A fresh row-major operand; its bytes are not defined yet.
+    pub fn new(backend: &dyn Backend, shape: &[usize], dtype: DType) -> Result<Operand> {
+        let n = crate::base::shape::count("allocate", shape)?;
+        let bytes = n.checked_mul(dtype.size()).filter(|&b| b <= isize::MAX as usize);
+        let bytes = bytes.ok_or_else(|| {
+            crate::base::Error::shape("allocate", format!("the shape {} of {dtype} passes the size of memory", crate::base::shape::show(shape)))
+        })?;
+        Ok(Operand { storage: Arc::new(backend.alloc(bytes)?), layout: Layout::contiguous(shape.into()), dtype })
+    }
+    /// The same bytes under another layout.
+    pub fn view(&self, layout: Layout) -> Operand {
+        Operand { storage: self.storage.clone(), layout, dtype: self.dtype }
+    }
+}
+
+/// A loop over contiguous inputs and outputs of one compute dtype: `(inputs, parameters, outputs, count)`.
+pub type MapLoop = unsafe fn(&[*const u8], &[Number], &[*mut u8], usize);
+
+/// The instruction sets a loop is compiled for.
+pub const ISAS: usize = 3;
+
+/// The native loops of a map for one compute dtype, plain to widest.
+#[derive(Clone, Copy)]
+pub struct MapLoops(pub [MapLoop; ISAS]);
+
+/// What a map computes: its formula for whoever reads formulas, its compiled loops for the processor.
+pub struct MapBody {
+    pub inputs: usize,
+    pub params: usize,
+    pub outputs: usize,
+    /// Whether the result is a truth (one byte) instead of a value of the compute dtype.
+    pub truth: bool,
+    pub formula: fn() -> Formula,
+    pub native: fn(DType) -> Option<MapLoops>,
+}
+
+/// The folds; `Mean` is a sum divided by the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FoldKind {
+    Sum,
+    Mean,
+    Prod,
+    Max,
+    Min,
+    Any,
+    All,
+    ArgMax,
+    ArgMin,
+    /// Sum of squared differences from the mean divided by (count - correction).
+    Var,
+}
+
+pub enum Launch<'a> {
+    /// One formula for every element; inputs are already broadcast to the output's shape.
+    Map { body: &'a MapBody, compute: DType, params: &'a [Number], ins: &'a [Operand], outs: &'a [Operand] },
+    /// Elements from one layout to another, converted where the types differ.
+    Copy { src: &'a Operand, dst: &'a Operand },
+    Fill { dst: &'a Operand, value: Number },
+    /// The input's axes are permuted so that the folded ones come last; `folded` says how many. `correction` is Var's.
+    Fold { kind: FoldKind, input: &'a Operand, folded: usize, correction: f64, out: &'a Operand },
+    /// Batched matrix product `out[b, m, n] = a[b, m, k] @ b[b, k, n]`, all of rank 3 and one float or integer type.
+    Contract { a: &'a Operand, b: &'a Operand, out: &'a Operand },
+    /// Softmax or log-softmax along the last axis.
+    Softmax { log: bool, input: &'a Operand, out: &'a Operand },
+    /// `out[i...] = source[index 0][index 1]...`: for each index operand the axis of the source that it addresses.
+    /// Axes of the source that no index addresses are matched with the trailing axes of `out`.
+    Gather { source: &'a Operand, picks: &'a [Pick], out: &'a Operand },
+    /// The converse: `target[index...] = values` or `+= values`; the target is written in place.
+    Scatter { target: &'a Operand, picks: &'a [Pick], values: &'a Operand, add: bool },
+    /// Running sum (or product) along the last axis.
+    Scan { kind: FoldKind, input: &'a Operand, out: &'a Operand },
+    Random { draw: Draw, seed: u64, offset: u64, out: &'a Operand },
+    /// Several buffers of an optimiser updated in one pass, tensor by tensor.
+    Segments { body: &'a MapBody, compute: DType, params: &'a [Number], ins: &'a [Vec<Operand>], outs: &'a [Vec<Operand>] },
+}
+
+/// One index of a gather or scatter: an int64 operand of the output's shape and the stride it steps by.
+pub struct Pick {
+    pub index: Operand,
+    pub size: usize,
+    pub stride: isize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Draw {
+    Uniform(f64, f64),
+    Normal(f64, f64),
+    Integers(i64, i64),
+    Bernoulli(f64),
+    Exponential(f64),
+    Permutation,
+}
+
+/// A place where launches run.
+pub trait Backend: Sync {
+    fn alloc(&self, bytes: usize) -> Result<Storage>;
+    fn launch(&self, launch: &Launch) -> Result<()>;
+}

@@ -1,0 +1,105 @@
+//! Bytes and who owns them: allocated fallibly, shared by views, counted by version. Leans on std's allocator.
+
+use crate::base::{Error, Result};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const SMALL: usize = 64;
+const ALIGN: usize = 64;
+
+/// A run of bytes. Reached only through raw pointers: reads may race with writes, as in PyTorch, and then give
+/// unspecified values but never a crash.
+pub struct Storage {
+    owner: Owner,
+    len: usize,
+    version: AtomicU32,
+}
+
+enum Owner {
+    /// Up to 64 bytes lie in the storage itself and cost no allocation of their own.
+    Small(UnsafeCell<[u64; SMALL / 8]>),
+    Heap(*mut u8, Layout),
+    /// Somebody else's memory, kept alive by what is boxed; the truth says whether it may be written.
+    Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
+}
+
+// SAFETY: the bytes are plain data without invariants; every access goes through raw pointers (see the type's comment).
+unsafe impl Send for Storage {}
+// SAFETY: as above.
+unsafe impl Sync for Storage {}
+
+impl Storage {
+    #[inline]
+    pub fn new(bytes: usize) -> Result<Storage> {
+        Storage::make(bytes, false)
+    }
+
+    #[inline]
+    pub fn zeroed(bytes: usize) -> Result<Storage> {
+        Storage::make(bytes, true)
+    }
+
+    #[inline]
+    fn make(bytes: usize, zero: bool) -> Result<Storage> {
+        if bytes <= SMALL {
+            return Ok(Storage { owner: Owner::Small(UnsafeCell::new([0; SMALL / 8])), len: bytes, version: AtomicU32::new(0) });
+        }
+        let refuse = || Error::memory("allocate", format!("no memory for {bytes} bytes; use a smaller shape or dtype, or free tensors first"));
+        let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| refuse())?;
+        // SAFETY: the layout's size is over 64, so not zero.
+        let ptr = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };
+        if ptr.is_null() {
+            return Err(refuse());
+        }
+        Ok(Storage { owner: Owner::Heap(ptr, layout), len: bytes, version: AtomicU32::new(0) })
+    }
+
+    /// Shares memory that something else owns.
+    ///
+    /// # Safety
+    /// `ptr` must stay valid for `len` bytes for as long as `keeper` lives.
+    pub unsafe fn foreign(ptr: *mut u8, len: usize, writable: bool, keeper: Box<dyn Any + Send + Sync>) -> Storage {
+        Storage { owner: Owner::Foreign(ptr, writable, keeper), len, version: AtomicU32::new(0) }
+    }
+
+    #[inline]
+    pub fn ptr(&self) -> *mut u8 {
+        match &self.owner {
+            Owner::Small(cell) => cell.get().cast(),
+            Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
+        }
+    }
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    pub fn is_writable(&self) -> bool {
+        !matches!(self.owner, Owner::Foreign(_, false, _))
+    }
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.owner, Owner::Foreign(..))
+    }
+    /// How often the bytes have been written in place; shared by everything that looks at them.
+    #[inline]
+    pub fn version(&self) -> &AtomicU32 {
+        &self.version
+    }
+    #[inline]
+    pub fn bump(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if let Owner::Heap(ptr, layout) = self.owner {
+            // SAFETY: allocated in `make` with this very layout, and dropped once.
+            unsafe { dealloc(ptr, layout) }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The one error: which operation refused, what it saw, what to do. Leans on std.
+
+use std::any::Any;
+use std::fmt;
+
+/// What kind of mistake it was; the Python door gives each kind its exception class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Sizes that do not fit (ShapeError: RuntimeError and ValueError).
+    Shape,
+    /// An element type that the operation cannot take (DTypeError: RuntimeError and TypeError).
+    DType,
+    /// Misuse of the tape (GradError: RuntimeError).
+    Grad,
+    /// Operands on different devices, or a device that is not there (DeviceError: RuntimeError).
+    Device,
+    /// A position or an axis out of range (IndexError).
+    Index,
+    /// A value that makes no sense (ValueError).
+    Value,
+    /// An argument of the wrong type (TypeError).
+    Type,
+    /// A wrong state (RuntimeError).
+    Runtime,
+    /// A gradient rule that does not exist (LookupError).
+    Lookup,
+    /// Something schuss has not got (NotImplementedError).
+    Missing,
+    /// No memory (MemoryError).
+    Memory,
+    /// An exception of the host language, carried through unharmed.
+    Foreign,
+}
+
+/// An error in one pointer, so that results stay in registers on the fast path.
+pub struct Error(Box<Facts>);
+
+struct Facts {
+    kind: ErrorKind,
+    op: String,
+    message: String,
+    foreign: Option<Box<dyn Any + Send + Sync>>,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    #[cold]
+    pub fn new(kind: ErrorKind, op: &str, message: impl Into<String>) -> Error {
+        Error(Box::new(Facts { kind, op: op.into(), message: message.into(), foreign: None }))
+    }
+    #[cold]
+    pub fn shape(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Shape, op, message)
+    }
+    #[cold]
+    pub fn dtype(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::DType, op, message)
+    }
+    #[cold]
+    pub fn grad(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Grad, op, message)
+    }
+    #[cold]
+    pub fn index(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Index, op, message)
+    }
+    #[cold]
+    pub fn value(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Value, op, message)
+    }
+    #[cold]
+    pub fn type_(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Type, op, message)
+    }
+    #[cold]
+    pub fn runtime(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Runtime, op, message)
+    }
+    #[cold]
+    pub fn memory(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Memory, op, message)
+    }
+    /// A broken promise of our own.
+    #[cold]
+    pub fn bug(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Runtime, op, format!("{}; this is a bug in schuss, please report it", message.into()))
+    }
+    #[cold]
+    pub fn foreign(payload: Box<dyn Any + Send + Sync>, text: String) -> Error {
+        Error(Box::new(Facts { kind: ErrorKind::Foreign, op: String::new(), message: text, foreign: Some(payload) }))
+    }
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+    pub fn into_foreign(self) -> Option<Box<dyn Any + Send + Sync>> {
+        self.0.foreign
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.op.is_empty() { f.write_str(&self.0.message) } else { write!(f, "{}: {}", self.0.op, self.0.message) }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {self}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,16 @@
+//! Rank 0, the ground: words that every other room uses. Leans on std alone.
+
+pub mod dtype;
+pub mod error;
+pub mod few;
+pub mod layout;
+pub mod lock;
+pub mod number;
+pub mod shape;
+
+pub use dtype::DType;
+pub use error::{Error, ErrorKind, Result};
+pub use few::Few;
+pub use layout::Layout;
+pub use lock::Lock;
+pub use number::Number;

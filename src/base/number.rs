@@ -1,0 +1,69 @@
+//! One number as the host language gave it: a truth, an integer or a float. Leans on dtype.
+
+use super::DType;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    #[inline]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Number::Bool(b) => f64::from(u8::from(b)),
+            Number::Int(i) => i as f64,
+            Number::Float(f) => f,
+        }
+    }
+    #[inline]
+    pub fn as_i64(self) -> i64 {
+        match self {
+            Number::Bool(b) => i64::from(b),
+            Number::Int(i) => i,
+            Number::Float(f) => f as i64,
+        }
+    }
+    pub fn truth(self) -> bool {
+        match self {
+            Number::Bool(b) => b,
+            Number::Int(i) => i != 0,
+            Number::Float(f) => f != 0.0,
+        }
+    }
+    pub fn is_float(self) -> bool {
+        matches!(self, Number::Float(_))
+    }
+    /// The dtype that PyTorch gives such a number where no tensor decides.
+    #[inline]
+    pub fn dtype(self) -> DType {
+        match self {
+            Number::Bool(_) => DType::Bool,
+            Number::Int(_) => DType::I64,
+            Number::Float(_) => super::dtype::default_float(),
+        }
+    }
+}
+
+impl From<f64> for Number {
+    fn from(v: f64) -> Number {
+        Number::Float(v)
+    }
+}
+impl From<i64> for Number {
+    fn from(v: i64) -> Number {
+        Number::Int(v)
+    }
+}
+impl From<i32> for Number {
+    fn from(v: i32) -> Number {
+        Number::Int(i64::from(v))
+    }
+}
+impl From<bool> for Number {
+    fn from(v: bool) -> Number {
+        Number::Bool(v)
+    }
+}

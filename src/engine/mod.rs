@@ -1,0 +1,13 @@
+//! Rank 5, the workshop: what happens to what was asked. Run now, record, walk back, write in place. Leans on ops, graph and backend.
+
+pub mod backward;
+pub mod record;
+pub mod tape;
+pub mod write;
+
+/// Puts this engine behind the rules; every way to make a tensor calls it first.
+#[inline]
+pub fn start() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| crate::graph::tensor::set_engine(record::emit));
+}

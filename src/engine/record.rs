@@ -1,0 +1,550 @@
+//! The one way an operator happens: dtype and shape settled, the launch run, the node made if anything needs a gradient.
+//! Leans on graph and backend.
+
+use super::tape;
+use crate::backend::{Launch, Operand, of};
+use crate::base::shape::{self, Shape};
+use crate::base::{DType, Error, Few, Layout, Lock, Number, Result};
+use crate::graph::mode::{self, Mode};
+use crate::graph::node::{Dynamic, Extra, Keeps, Needs, Node, Rule, watched};
+use crate::graph::op::OUTPUT_BIT;
+use crate::graph::sym::{Pull, Sym};
+use crate::graph::tensor::{Core, flag};
+use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// An operand as it was when the operator was asked for.
+pub(crate) struct Look {
+    pub operand: Operand,
+    pub flags: u8,
+    pub tag: u32,
+    pub requires: bool,
+    /// Where its gradient goes, if this operation is to be recorded for it.
+    pub edge: Option<Edge>,
+    pub serial: u64,
+    pub version: u32,
+    pub family: Option<Arc<AtomicU32>>,
+}
+
+/// Where the user's program stands: (file, line). Set by the door; asked only while a tape is open.
+pub static LOCATOR: OnceLock<fn() -> Option<(Arc<str>, u32)>> = OnceLock::new();
+/// Gives a replacement rule for a record while overrides are set on this thread.
+pub static OVERRIDES: OnceLock<fn(&'static Op) -> Result<Option<Arc<dyn Dynamic>>>> = OnceLock::new();
+
+#[inline]
+pub(crate) fn look(t: &Tensor, mode: Mode) -> Look {
+    let mut core = t.0.core.get();
+    if core.base.is_some() {
+        drop(core);
+        super::write::freshen(t);
+        core = t.0.core.get();
+    }
+    let mut seen = Look {
+        operand: core.operand.clone(),
+        flags: core.flags,
+        tag: core.tag,
+        requires: core.requires_grad,
+        edge: None,
+        serial: 0,
+        version: core.version(),
+        family: core.family.clone(),
+    };
+    if core.requires_grad && mode.grad() {
+        seen.edge = Some(match &core.edge {
+            Some((node, k)) => {
+                seen.serial = node.serial;
+                Edge::Node(node.clone(), *k)
+            }
+            None => Edge::Leaf(t.clone()),
+        });
+    } else if mode.tape() {
+        match &core.edge {
+            Some((node, k)) if node.serial >= mode::tape_from() => {
+                seen.serial = node.serial;
+                seen.edge = Some(Edge::Node(node.clone(), *k));
+            }
+            None if watched(core.flags) => seen.edge = Some(Edge::Leaf(t.clone())),
+            _ => {}
+        }
+    }
+    if core.flags & flag::VARIABLE != 0 && mode.tape() {
+        drop(core);
+        tape::touch(t);
+        if seen.edge.is_none() {
+            seen.edge = Some(Edge::Leaf(t.clone()));
+        }
+    }
+    seen
+}
+
+/// One operand of a recording: a tensor as seen, a number, or nothing.
+pub(crate) enum Seen {
+    Tensor(Look),
+    Number(Number),
+    Absent,
+}
+
+impl Seen {
+    #[inline]
+    pub fn of(feed: &Feed, mode: Mode) -> Seen {
+        match feed {
+            Feed::Tensor(t) => Seen::Tensor(look(t, mode)),
+            Feed::Number(n) => Seen::Number(*n),
+            Feed::Absent => Seen::Absent,
+        }
+    }
+    #[inline]
+    pub fn look(&self) -> Option<&Look> {
+        match self {
+            Seen::Tensor(look) => Some(look),
+            _ => None,
+        }
+    }
+}
+
+/// The engine's door: runs an operator now, and records it if it must be.
+pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
+    let mode = Mode::now();
+    if let Body::Inline(body) = &op.body {
+        return inline(op, *body, feeds, args, mode);
+    }
+    let mut seen: Pair<Seen> = Pair::new();
+    for feed in feeds {
+        seen.push(Seen::of(feed, mode));
+    }
+    let outs = match &op.body {
+        Body::Map(_) => run_map(op, &seen, args, mode)?,
+        Body::View(rule) => {
+            let x = seen.get(0).and_then(Seen::look).ok_or_else(|| Error::bug(op.name, "a view of no tensor"))?;
+            if mode.probe() {
+                note(&seen);
+                let layout = rule(&Layout::contiguous(x.operand.layout.shape.clone()), args)?;
+                return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: x.operand.dtype }, 0)));
+            }
+            let Feed::Tensor(base) = feeds[0] else { return Err(Error::bug(op.name, "a view of no tensor")) };
+            let layout = rule(&x.operand.layout, args)?;
+            check_inside(op.name, &layout, &x.operand)?;
+            Outs::One(view_of(base, x, layout, mode))
+        }
+        Body::Kernel(meta, run) => {
+            let metas: Vec<Option<Meta>> = seen
+                .iter()
+                .map(|s| s.look().map(|l| Meta { shape: l.operand.layout.shape.clone(), dtype: l.operand.dtype }))
+                .collect();
+            let made = meta(&metas, args)?;
+            if mode.probe() {
+                note(&seen);
+                return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
+            }
+            let ins: Vec<Option<Operand>> = seen.iter().map(|s| s.look().map(|l| l.operand.clone())).collect();
+            let backend = &crate::backend::cpu::Cpu;
+            let outs = made.iter().map(|m| Operand::new(backend, &m.shape, m.dtype)).collect::<Result<Vec<_>>>()?;
+            run(&Call { ins: &ins, outs: &outs, args })?;
+            outs_of(outs.into_iter().map(Tensor::from_operand).collect())
+        }
+        Body::Inline(_) => return Err(Error::bug(op.name, "an inline body was met twice")),
+    };
+    finish(op, &seen, args, outs, mode)
+}
+
+fn outs_of(mut list: Vec<Tensor>) -> Outs {
+    if list.len() == 1 { Outs::One(list.swap_remove(0)) } else { Outs::Many(list) }
+}
+
+/// A view must stay inside its storage.
+fn check_inside(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
+    let (low, high) = layout.span();
+    let room = x.storage.len() / x.dtype.size();
+    if low < 0 || high > room as isize && layout.numel() > 0 {
+        return Err(Error::runtime(
+            op,
+            format!("sizes {:?} with strides {:?} from {} reach past the storage of {room} elements", &layout.shape[..], &layout.strides[..], layout.offset),
+        ));
+    }
+    Ok(())
+}
+
+fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
+    let mut core = Core::plain(x.operand.view(layout));
+    core.family = x.family.clone();
+    core.seen = x.version;
+    if x.flags & flag::VARIABLE == 0 {
+        let root = base.0.core.get().base.clone();
+        core.base = Some(root.unwrap_or_else(|| base.clone()));
+    }
+    if !mode.grad() {
+        core.flags |= flag::QUIET_VIEW;
+    }
+    Tensor::from_core(core)
+}
+
+/// Attaches the node, and passes on what operands hand down.
+#[inline]
+pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Outs, mode: Mode) -> Result<Outs> {
+    let (mut needs, mut strict, mut requires) = (0u32, 0u8, false);
+    for (i, s) in seen.iter().enumerate() {
+        if let Some(look) = s.look() {
+            strict |= look.flags & flag::STRICT;
+            if look.edge.is_some() && look.operand.dtype.is_float() {
+                needs |= 1 << i.min(31);
+                requires |= look.requires && mode.grad();
+            }
+        }
+    }
+    if strict != 0 {
+        let mark = |t: &Tensor| t.set_flag(flag::STRICT, true);
+        match &outs {
+            Outs::One(t) => mark(t),
+            Outs::Many(list) => list.iter().for_each(mark),
+        }
+    }
+    if needs != 0 {
+        let list = match &outs {
+            Outs::One(t) => std::slice::from_ref(t),
+            Outs::Many(list) => &list[..],
+        };
+        if list.iter().any(|t| t.dtype().is_float()) {
+            attach(op, seen, args, list, needs, requires, mode)?;
+        }
+    }
+    Ok(outs)
+}
+
+#[inline(never)]
+fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], needs: u32, requires: bool, mode: Mode) -> Result<()> {
+    let mut rule = Rule::Op(op);
+    if mode.overridden()
+        && let Some(find) = OVERRIDES.get()
+        && let Some(own) = find(op)?
+    {
+        rule = Rule::Dynamic(own);
+    }
+    let reads = match &rule {
+        Rule::Op(_) => reads(op, seen, args, outs, needs)?,
+        Rule::Dynamic(_) => u32::MAX,
+    };
+    let (mut edges, mut inputs, mut serial) = (Pair::new(), Pair::new(), 0);
+    for (i, s) in seen.iter().enumerate() {
+        let (edge, kept) = match s {
+            Seen::Absent => (None, Kept::Absent),
+            Seen::Number(n) => (None, Kept::Number(*n)),
+            Seen::Tensor(look) => {
+                serial = serial.max(look.serial);
+                let edge = if look.operand.dtype.is_float() { look.edge.clone() } else { None };
+                let kept = if reads >> i.min(7) & 1 == 1 {
+                    Kept::Full(look.operand.clone(), look.version, look.family.clone())
+                } else {
+                    Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype })
+                };
+                (edge, kept)
+            }
+        };
+        edges.push(edge);
+        inputs.push(kept);
+    }
+    let outputs = outs
+        .iter()
+        .enumerate()
+        .map(|(k, t)| {
+            let core = t.0.core.get();
+            if reads >> (OUTPUT_BIT + k as u32) & 1 == 1 {
+                Kept::Full(core.operand.clone(), core.version(), core.family.clone())
+            } else {
+                Kept::Meta(Meta { shape: core.operand.layout.shape.clone(), dtype: core.operand.dtype })
+            }
+        })
+        .collect();
+    let node = make(rule, args, edges, Keeps { inputs, outputs, freed: false }, outs.len(), serial, mode);
+    for (k, t) in outs.iter().enumerate() {
+        let mut core = t.0.core.get();
+        if core.operand.dtype.is_float() {
+            core.edge = Some((node.clone(), k as u32));
+            core.requires_grad = requires;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn make(rule: Rule, args: &[Arg], edges: Pair<Option<Edge>>, kept: Keeps, outputs: usize, inputs_serial: u64, mode: Mode) -> Arc<Node> {
+    let place = if mode.tape() { LOCATOR.get().and_then(|f| f()) } else { None };
+    let extra = place.map(|place| Box::new(Extra { place: Some(place), ..Extra::default() }));
+    let node = Arc::new(Node {
+        rule,
+        serial: mode::next_serial(inputs_serial),
+        args: args.into(),
+        edges,
+        outputs: outputs as u32,
+        kept: Lock::new(kept),
+        slot: AtomicU64::new(0),
+        extra: Lock::new(extra),
+    });
+    if mode.tape() {
+        tape::note(&node);
+    }
+    node
+}
+
+/// Which operands and results the derivative reads when these inputs need gradients: found out once by running the rule
+/// over stand-ins.
+fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], needs: u32) -> Result<u32> {
+    let Some(vjp) = op.vjp else { return Ok(0) };
+    let (key, asked) = if op.is_list() { (7, u32::MAX) } else { (needs, needs) };
+    if let Some(known) = op.saves.get(key) {
+        return Ok(known);
+    }
+    let probe = || {
+        let ins: Vec<Sym> = seen
+            .iter()
+            .enumerate()
+            .map(|(i, s)| match s {
+                Seen::Absent => Sym::Absent,
+                Seen::Number(n) => Sym::Number(*n),
+                Seen::Tensor(l) => {
+                    Sym::Tensor(stand_in(Meta { shape: l.operand.layout.shape.clone(), dtype: l.operand.dtype }, 1 << i.min(7)))
+                }
+            })
+            .collect();
+        let metas: Vec<Meta> = outs.iter().map(|t| Meta { shape: t.shape(), dtype: t.dtype() }).collect();
+        let made: Vec<Sym> =
+            metas.iter().enumerate().map(|(k, m)| Sym::Tensor(stand_in(m.clone(), 1 << (OUTPUT_BIT + k as u32)))).collect();
+        let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_float().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
+        vjp(&Pull { grads: &grads, ins: &ins, outs: &made, args, needs: Needs(asked) });
+    };
+    let mut found = 0;
+    caught(|| {
+        found = mode::probing(probe);
+        Ok(())
+    })?;
+    op.saves.set(key, found);
+    Ok(found)
+}
+
+/// Runs a rule; an error inside it unwinds to here.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+        Ok(result) => result,
+        Err(payload) => match payload.downcast::<Error>() {
+            Ok(error) => Err(*error),
+            Err(payload) => {
+                let text = payload
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
+                    .unwrap_or_default();
+                Err(Error::bug("engine", format!("a panic: {text}")))
+            }
+        },
+    }
+}
+
+fn note(seen: &Pair<Seen>) {
+    seen.iter().filter_map(Seen::look).for_each(|l| mode::note_read(l.tag));
+}
+
+/// A tensor without elements: shape and dtype for a rule that is only being read.
+fn stand_in(meta: Meta, tag: u32) -> Tensor {
+    let storage = crate::graph::sym::must(crate::backend::Storage::new(0));
+    let layout = Layout::contiguous(meta.shape);
+    let mut core = Core::plain(Operand { storage: Arc::new(storage), layout, dtype: meta.dtype });
+    core.flags = flag::PROBE;
+    core.tag = tag;
+    Tensor::from_core(core)
+}
+
+fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args: &[Arg], mode: Mode) -> Result<Outs> {
+    let ins: Vec<Option<Sym>> = feeds
+        .iter()
+        .map(|f| match f {
+            Feed::Tensor(t) => Some(Sym::Tensor((*t).clone())),
+            Feed::Number(n) => Some(Sym::Number(*n)),
+            Feed::Absent => None,
+        })
+        .collect();
+    if op.vjp.is_none() || mode.probe() {
+        return caught(|| body(&ins, args)).map(outs_of);
+    }
+    let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
+    let outs = {
+        let _quiet = mode::GradGuard::set(false);
+        caught(|| body(&ins, args)).map(outs_of)?
+    };
+    finish(op, &seen, args, outs, mode)
+}
+
+/// The compute dtype and the result's dtype of a map.
+pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, DType)> {
+    let (mut full, mut zero, mut number) = (None, None, None);
+    let mut strict = 0;
+    let skip = usize::from(op.name == "where");
+    for (i, s) in seen.iter().enumerate() {
+        // A condition and a mask choose, they do not take part in the promotion.
+        if i < skip || op.name == "masked_fill" && i == 1 {
+            continue;
+        }
+        match s {
+            Seen::Tensor(look) => {
+                strict |= look.flags & flag::STRICT;
+                let slot: &mut Option<DType> = if look.operand.layout.rank() > 0 { &mut full } else { &mut zero };
+                *slot = Some(slot.map_or(look.operand.dtype, |d| d.promote(look.operand.dtype)));
+            }
+            Seen::Number(n) => number = Some(number.map_or(n.dtype(), |d: DType| d.promote(n.dtype()))),
+            Seen::Absent => {}
+        }
+    }
+    if strict != 0 {
+        strictly(op, seen, number)?;
+    }
+    let common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
+    let common = if strict != 0 { full.or(zero).unwrap_or(common) } else { common };
+    let refuse = |what: &str, hint: &str| Err(Error::dtype(op.name, format!("needs {what}, got {common}; {hint}")));
+    Ok(match op.class {
+        Class::Float => {
+            let d = match common {
+                d if d.is_float() => d,
+                _ if strict != 0 => DType::F64,
+                _ => crate::base::dtype::default_float(),
+            };
+            (d.compute(), d)
+        }
+        Class::Number | Class::Any => (common.compute(), common),
+        Class::Arithmetic if common == DType::Bool => {
+            return refuse("numbers", "use x.int() first, or logical_not / logical_xor for truths");
+        }
+        Class::Arithmetic => (common.compute(), common),
+        Class::Integer if common.is_float() => return refuse("integers or truths", "use x.int() or x.long() first"),
+        Class::Integer if common == DType::Bool && op.name == "bitwise_not" => (DType::U8, DType::Bool),
+        Class::Integer => (common.compute(), common),
+        Class::Compare => (common.compute(), DType::Bool),
+        Class::Logic => (if mode.probe() { DType::U8 } else { DType::Bool }, DType::Bool),
+        Class::Question => (if common.is_float() { common.compute() } else { DType::F64 }, DType::Bool),
+    })
+}
+
+/// TensorFlow's rule: tensors of one operation have one dtype, and a plain number must be exact in it.
+#[cold]
+fn strictly(op: &Op, seen: &Pair<Seen>, number: Option<DType>) -> Result<()> {
+    let mut dtypes: Vec<DType> = Vec::new();
+    for (i, look) in seen.iter().enumerate().filter_map(|(i, s)| s.look().map(|l| (i, l))) {
+        if !(i == 0 && op.name == "where" || i == 1 && op.name == "masked_fill") {
+            dtypes.push(look.operand.dtype);
+        }
+    }
+    if let Some(pair) = dtypes.windows(2).find(|w| w[0] != w[1]) {
+        return Err(Error::dtype(
+            op.name,
+            format!("cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{})", pair[0], pair[1], pair[0]),
+        ));
+    }
+    if let (Some(first), Some(DType::F32 | DType::F64)) = (dtypes.first(), number)
+        && !first.is_float()
+        && op.class != Class::Float
+    {
+        return Err(Error::new(crate::base::ErrorKind::Type, op.name, format!("a float cannot become {first}; use tf.cast on the tensor first")));
+    }
+    Ok(())
+}
+
+/// The broadcast shape of all operands.
+pub(crate) fn common_shape(op: &Op, seen: &Pair<Seen>) -> Result<Shape> {
+    let mut shape: Option<Shape> = None;
+    for look in seen.iter().filter_map(Seen::look) {
+        let own = &look.operand.layout.shape;
+        shape = Some(match shape {
+            None => own.clone(),
+            Some(s) if s == *own => s,
+            Some(s) => shape::broadcast(op.name, &s, own)?,
+        });
+    }
+    Ok(shape.unwrap_or_default())
+}
+
+/// The operands of a map under its shape, numbers as constants of the compute dtype.
+pub(crate) fn spread(seen: &Pair<Seen>, shape: &[usize], compute: DType, op: &Op) -> Result<Vec<Operand>> {
+    let mut ins = Vec::with_capacity(seen.len());
+    for s in seen.iter() {
+        ins.push(match s {
+            Seen::Tensor(l) if l.operand.layout.shape[..] == *shape => l.operand.clone(),
+            Seen::Tensor(l) => l.operand.view(l.operand.layout.broadcast_to(op.name, shape)?),
+            Seen::Number(n) => constant(*n, compute, shape)?,
+            // An absent bound of a clamp bounds nothing.
+            Seen::Absent => return Err(Error::type_(op.name, "an operand is missing")),
+        });
+    }
+    Ok(ins)
+}
+
+fn constant(n: Number, dtype: DType, shape: &[usize]) -> Result<Operand> {
+    let one = Operand::new(&crate::backend::cpu::Cpu, &[], dtype)?;
+    of(&one.storage).launch(&Launch::Fill { dst: &one, value: n })?;
+    let layout = Layout::new(shape.into(), Few::filled(0, shape.len()), 0);
+    Ok(one.view(layout))
+}
+
+fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {
+    let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map")) };
+    let (compute, result) = settle(op, seen, mode)?;
+    let shape = common_shape(op, seen)?;
+    if mode.probe() {
+        note(seen);
+        return Ok(Outs::One(stand_in(Meta { shape, dtype: result }, 0)));
+    }
+    check_divisor(op, seen, compute)?;
+    let compute = if compute == DType::Bool { DType::U8 } else { compute };
+    let mut ins = spread(seen, &shape, compute, op)?;
+    if op.class == Class::Logic {
+        ins = as_truths(ins)?;
+    }
+    let backend = &crate::backend::cpu::Cpu;
+    let mut outs = Vec::with_capacity(body.outputs);
+    for _ in 0..body.outputs {
+        outs.push(Operand::new(backend, &shape, result)?);
+    }
+    let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+    of(&outs[0].storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs })?;
+    Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
+}
+
+/// Operands read as truths before they meet a loop of bytes.
+pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
+    ins.into_iter()
+        .map(|x| {
+            if matches!(x.dtype, DType::Bool | DType::U8) {
+                return Ok(x);
+            }
+            let copy = Operand::new(&crate::backend::cpu::Cpu, &x.layout.shape, DType::Bool)?;
+            of(&x.storage).launch(&Launch::Copy { src: &x, dst: &copy })?;
+            Ok(copy)
+        })
+        .collect()
+}
+
+/// Integers are not divided by zero, and have no negative powers.
+pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Result<()> {
+    if compute.is_float() {
+        return Ok(());
+    }
+    let divides = matches!(op.name, "floor_divide" | "remainder" | "fmod");
+    if !divides && op.name != "pow" {
+        return Ok(());
+    }
+    let any = |test: fn(f64) -> bool| match seen.get(1) {
+        Some(Seen::Number(n)) => test(n.as_f64()),
+        Some(Seen::Tensor(l)) => crate::backend::cpu::contract::to_f64(&l.operand).into_iter().any(test),
+        _ => false,
+    };
+    if divides && any(|v| v == 0.0) {
+        return Err(Error::runtime(
+            op.name,
+            "ZeroDivisionError: an integer was divided by zero; use x.float() for inf and NaN, or take the zeros out",
+        ));
+    }
+    if !divides && any(|v| v < 0.0) {
+        return Err(Error::runtime(
+            op.name,
+            "integers to negative integer powers have no integer result; use x.float() first",
+        ));
+    }
+    Ok(())
+}

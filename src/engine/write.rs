@@ -1,0 +1,385 @@
+//! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
+
+use super::record::{self, Seen};
+use crate::backend::cpu::gather::collide;
+use crate::backend::{Launch, Operand, of};
+use crate::base::{DType, Error, Few, Layout, Lock, Number, Result, shape};
+use crate::graph::mode::Mode;
+use crate::graph::node::{Keeps, Rule};
+use crate::graph::tensor::flag;
+use crate::graph::{Arg, Body, Class, Edge, Feed, Kept, Meta, Node, Op, Pair, Tensor};
+use crate::ops;
+use std::sync::Arc;
+
+/// Brings a view's place in the graph up to date after its base was written.
+pub(crate) fn freshen(t: &Tensor) {
+    let (base, version, seen, layout) = {
+        let core = t.0.core.get();
+        let Some(base) = core.base.clone() else { return };
+        (base, core.version(), core.seen, core.operand.layout.clone())
+    };
+    if version == seen {
+        return;
+    }
+    let (edge, requires, own) = {
+        let core = base.0.core.get();
+        (core.edge.clone(), core.requires_grad, core.operand.layout.clone())
+    };
+    let mut core = t.0.core.get();
+    core.seen = version;
+    let Some((node, k)) = edge else { return };
+    let dtype = core.operand.dtype;
+    let view = through(&own, &layout, dtype, Edge::Node(node, k), Mode::now());
+    core.edge = Some((view, 0));
+    core.requires_grad = requires;
+}
+
+/// A window's parameters on the row-major form of a base.
+fn window_args(base: &Layout, view: &Layout) -> Vec<Arg> {
+    let inside = relative(base, view);
+    let strides: Few<i64> = inside.strides.iter().map(|&s| s as i64).collect();
+    vec![Arg::from(&inside.shape), Arg::Ints(strides), Arg::from(inside.offset)]
+}
+
+/// A view's layout as seen from its base, as if the base were row-major.
+fn relative(base: &Layout, view: &Layout) -> Layout {
+    let shift = view.offset as isize - base.offset as isize;
+    if base.is_contiguous() {
+        return Layout::new(view.shape.clone(), view.strides.clone(), shift.max(0) as usize);
+    }
+    // Each stride of the view is a sum of the base's strides: the base's axes, widest first, are taken off it.
+    let mut order: Vec<usize> = (0..base.rank()).filter(|&i| base.shape[i] > 1).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(base.strides[i].unsigned_abs()));
+    let flat = Layout::contiguous(base.shape.clone());
+    let turn = |mut steps: isize| {
+        let mut out = 0isize;
+        for &i in &order {
+            if base.strides[i] != 0 {
+                let n = steps / base.strides[i];
+                out += n * flat.strides[i];
+                steps -= n * base.strides[i];
+            }
+        }
+        out
+    };
+    Layout::new(view.shape.clone(), view.strides.iter().map(|&s| turn(s)).collect(), turn(shift).max(0) as usize)
+}
+
+/// A node that says: this view, of that base.
+fn through(base: &Layout, view: &Layout, dtype: DType, edge: Edge, mode: Mode) -> Arc<Node> {
+    let args = window_args(base, view);
+    let serial = if let Edge::Node(n, _) = &edge { n.serial } else { 0 };
+    let meta = |shape: &Few<usize>| Kept::Meta(Meta { shape: shape.clone(), dtype });
+    let kept = Keeps {
+        inputs: [meta(&base.shape)].into_iter().collect(),
+        outputs: [meta(&view.shape)].into_iter().collect(),
+        freed: false,
+    };
+    record::make(Rule::Op(&ops::view::window::OP), &args, [Some(edge)].into_iter().collect(), kept, 1, serial, mode)
+}
+
+/// Whether an in-place write to a tensor is allowed, and as what it is written.
+fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
+    freshen(t);
+    let core = t.0.core.get();
+    let of_leaf = core.base.as_ref().is_some_and(|b| {
+        let b = b.0.core.get();
+        b.requires_grad && b.edge.is_none()
+    });
+    if mode.grad() && core.requires_grad && core.edge.is_none() {
+        return Err(Error::grad(
+            op,
+            format!(
+                "a leaf tensor of shape {} that requires grad cannot be written in place; wrap the update in `with schuss.no_grad():`",
+                shape::show(&core.operand.layout.shape)
+            ),
+        ));
+    }
+    if mode.grad() && of_leaf {
+        return Err(Error::grad(op, "a view of a leaf tensor that requires grad cannot be written in place; wrap the update in `with schuss.no_grad():`"));
+    }
+    if recording && mode.grad() && core.has(flag::QUIET_VIEW) && core.base.is_some() {
+        return Err(Error::grad(
+            op,
+            "a view made under no_grad cannot be written in place with a tracked value while grad mode is on; take the view with grad mode on, or clone it",
+        ));
+    }
+    if core.has(flag::INFERENCE) && !mode.inference() {
+        return Err(Error::runtime(op, "a tensor made in inference mode cannot be written in place outside of it; use x.clone() first"));
+    }
+    let operand = core.operand.clone();
+    if !operand.storage.is_writable() {
+        return Err(Error::value(op, "the memory behind this tensor is read-only (it came from a read-only array); use x.clone() first"));
+    }
+    if operand.layout.overlaps_itself() {
+        return Err(Error::runtime(
+            op,
+            format!(
+                "more than one element of the written-to tensor (shape {}, strides {:?}) refers to a single memory location; use x.clone() first",
+                shape::show(&operand.layout.shape),
+                &operand.layout.strides[..]
+            ),
+        ));
+    }
+    Ok(operand)
+}
+
+/// Whether a value of one dtype may be written to a tensor of another.
+fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
+    let rank = |d: DType| if d.is_float() { 2 } else { u8::from(d.is_int()) };
+    if rank(from) > rank(to) {
+        return Err(Error::dtype(op, format!("a result of type {from} cannot be written to a tensor of type {to} in place; use the form without the underscore")));
+    }
+    Ok(())
+}
+
+/// `target = op(feeds)` in place; the target itself is a feed where the operator reads it.
+pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> Result<()> {
+    let mode = Mode::now();
+    let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
+    let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
+    let own = check(op.name, target, mode, recording)?;
+    let name = format!("{}_", op.name);
+    if let Body::Map(body) = &op.body
+        && body.outputs == 1
+    {
+        let (compute, result) = record::settle(op, &seen, mode)?;
+        check_cast(&name, result, own.dtype)?;
+        let shape = record::common_shape(op, &seen)?;
+        if shape != own.layout.shape {
+            return Err(Error::shape(
+                &name,
+                format!("the result has shape {}, the tensor written to {}; in place, it cannot grow", shape::show(&shape), shape::show(&own.layout.shape)),
+            ));
+        }
+        record::check_divisor(op, &seen, compute)?;
+        let compute = if compute == DType::Bool { DType::U8 } else { compute };
+        let mut ins = record::spread(&seen, &shape, compute, op)?;
+        for x in &ins {
+            refuse_overlap(&name, x, &own)?;
+        }
+        if op.class == Class::Logic {
+            ins = record::as_truths(ins)?;
+        }
+        let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+        of(&own.storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })?;
+    } else {
+        let value = {
+            let _quiet = crate::graph::mode::GradGuard::set(false);
+            crate::graph::tensor::emit(op, feeds, args)?.one()
+        };
+        let value = value.operand();
+        if value.layout.shape != own.layout.shape {
+            return Err(Error::shape(
+                &name,
+                format!("the result has shape {}, the tensor written to {}; in place, it cannot change", shape::show(&value.layout.shape), shape::show(&own.layout.shape)),
+            ));
+        }
+        check_cast(&name, value.dtype, own.dtype)?;
+        of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own })?;
+    }
+    target.0.core.get().bump();
+    join(op, target, &seen, args, mode)
+}
+
+fn refuse_overlap(op: &str, source: &Operand, target: &Operand) -> Result<()> {
+    if collide(source, target) {
+        return Err(Error::runtime(
+            op,
+            "the tensor read from and the tensor written to partly share memory; use .clone() on the one that is read",
+        ));
+    }
+    Ok(())
+}
+
+/// Gives the written tensor its new place in the graph.
+fn join(op: &'static Op, target: &Tensor, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<()> {
+    let tracked = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float()));
+    let (base, operand, was) = {
+        let mut core = target.0.core.get();
+        if core.base.is_none() {
+            core.seen = core.version();
+        }
+        (core.base.clone(), core.operand.clone(), core.edge.is_some())
+    };
+    let base_tracked = base.as_ref().is_some_and(|b| {
+        let b = b.0.core.get();
+        b.edge.is_some() && (b.requires_grad && mode.grad() || mode.tape())
+    });
+    if !mode.grad() && !mode.tape() || !tracked && !was && !base_tracked {
+        let mut core = target.0.core.get();
+        core.seen = core.version();
+        return Ok(());
+    }
+    if !operand.dtype.is_float() {
+        return Ok(());
+    }
+    // The value's node is made on a fresh handle over the same bytes, and its edge then moves to the target.
+    let fresh = Tensor::from_operand(operand.clone());
+    fresh.0.core.get().family.clone_from(&target.0.core.get().family);
+    record::finish(op, seen, args, crate::graph::Outs::One(fresh.clone()), mode)?;
+    let (edge, requires) = {
+        let core = fresh.0.core.get();
+        (core.edge.clone(), core.requires_grad)
+    };
+    settle_edge(target, base, &operand, edge, requires, mode)
+}
+
+/// Puts a written value's edge under a tensor, or into its base where it is a view.
+fn settle_edge(target: &Tensor, base: Option<Tensor>, operand: &Operand, edge: Option<(Arc<Node>, u32)>, requires: bool, mode: Mode) -> Result<()> {
+    let Some(base) = base else {
+        let mut core = target.0.core.get();
+        let old = std::mem::replace(&mut core.edge, edge);
+        core.requires_grad = requires;
+        drop(core);
+        drop(old);
+        return Ok(());
+    };
+    let (base_operand, base_edge, base_requires) = {
+        let core = base.0.core.get();
+        (core.operand.clone(), core.edge.clone(), core.requires_grad)
+    };
+    let args = window_args(&base_operand.layout, &operand.layout);
+    let meta = |o: &Operand| Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
+    let serial = base_edge.iter().chain(edge.iter()).map(|(n, _)| n.serial).max().unwrap_or(0);
+    let to_edge = |e: Option<(Arc<Node>, u32)>| e.map(|(n, k)| Edge::Node(n, k));
+    let kept = Keeps {
+        inputs: [meta(&base_operand), meta(operand)].into_iter().collect(),
+        outputs: [meta(&base_operand)].into_iter().collect(),
+        freed: false,
+    };
+    let edges = [to_edge(base_edge), to_edge(edge)].into_iter().collect();
+    let write = record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode);
+    {
+        let mut core = base.0.core.get();
+        let old = core.edge.replace((write, 0));
+        core.requires_grad = requires || base_requires;
+        drop(core);
+        drop(old);
+    }
+    // The view's own edge is rebuilt from the base at its next use.
+    {
+        let mut core = target.0.core.get();
+        core.seen = core.version().wrapping_sub(1);
+    }
+    freshen(target);
+    Ok(())
+}
+
+/// `target[...] = source`, converted and broadcast.
+pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
+    let mode = Mode::now();
+    let seen = Seen::of(&source, mode);
+    let recording = seen.look().is_some_and(|l| l.edge.is_some());
+    let own = check("copy_", target, mode, recording)?;
+    let (base, was) = {
+        let core = target.0.core.get();
+        (core.base.clone(), core.edge.is_some())
+    };
+    match &seen {
+        Seen::Tensor(look) => {
+            let wide = look.operand.view(look.operand.layout.broadcast_to("copy_", &own.layout.shape)?);
+            let backend = of(&own.storage);
+            if collide(&wide, &own) {
+                let copy = Operand::new(backend, &wide.layout.shape, wide.dtype)?;
+                backend.launch(&Launch::Copy { src: &wide, dst: &copy })?;
+                backend.launch(&Launch::Copy { src: &copy, dst: &own })?;
+            } else {
+                backend.launch(&Launch::Copy { src: &wide, dst: &own })?;
+            }
+        }
+        Seen::Number(n) => of(&own.storage).launch(&Launch::Fill { dst: &own, value: *n })?,
+        Seen::Absent => return Err(Error::type_("copy_", "there is nothing to copy")),
+    }
+    {
+        let mut core = target.0.core.get();
+        core.bump();
+        if base.is_none() {
+            core.seen = core.version();
+        }
+    }
+    let base_tracked = base.as_ref().is_some_and(|b| b.0.core.get().edge.is_some());
+    if !mode.grad() && !mode.tape() || !recording && !was && !base_tracked {
+        let mut core = target.0.core.get();
+        core.seen = core.version();
+        return Ok(());
+    }
+    if !own.dtype.is_float() {
+        return Ok(());
+    }
+    // The value under the graph: the source expanded and converted, though its bytes lie in the target already.
+    let (edge, requires) = match &seen {
+        Seen::Tensor(look) if recording && look.operand.dtype.is_float() => {
+            let Feed::Tensor(source) = source else { return Err(Error::bug("copy_", "a seen tensor is no tensor")) };
+            let mut value = source.clone();
+            if value.shape() != own.layout.shape {
+                value = ops::view::expand(&value, &own.layout.shape)?;
+            }
+            if value.dtype() != own.dtype {
+                value = ops::view::cast(&value, own.dtype)?;
+            } else if value.same(source) {
+                value = identity(look, mode);
+            }
+            let core = value.0.core.get();
+            (core.edge.clone(), core.requires_grad)
+        }
+        _ => (None, false),
+    };
+    if base.is_none() && edge.is_none() {
+        // All of a tracked tensor was overwritten by constants: nothing flows through it any more.
+        return settle_edge(target, None, &own, None, false, mode);
+    }
+    settle_edge(target, base, &own, edge, requires, mode)
+}
+
+/// A node over a source as it is, so that a leaf has an edge of a node.
+fn identity(look: &record::Look, mode: Mode) -> Tensor {
+    let meta = Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype });
+    let kept = Keeps { inputs: [meta.clone()].into_iter().collect(), outputs: [meta].into_iter().collect(), freed: false };
+    let node = record::make(Rule::Op(&ops::view::clone::OP), &[], [look.edge.clone()].into_iter().collect(), kept, 1, look.serial, mode);
+    let t = Tensor::from_operand(look.operand.clone());
+    {
+        let mut core = t.0.core.get();
+        core.edge = Some((node, 0));
+        core.requires_grad = look.requires && mode.grad();
+    }
+    t
+}
+
+/// Runs a launch that overwrites a tensor with constants (fills, random draws).
+pub fn overwrite(op: &str, target: &Tensor, work: impl FnOnce(&Operand) -> Result<()>) -> Result<()> {
+    let mode = Mode::now();
+    let own = check(op, target, mode, false)?;
+    work(&own)?;
+    let (base, was) = {
+        let core = target.0.core.get();
+        core.bump();
+        (core.base.clone(), core.edge.is_some())
+    };
+    let base_tracked = base.as_ref().is_some_and(|b| b.0.core.get().edge.is_some());
+    if (mode.grad() || mode.tape()) && (was || base_tracked) {
+        return settle_edge(target, base, &own, None, false, mode);
+    }
+    let mut core = target.0.core.get();
+    core.seen = core.version();
+    Ok(())
+}
+
+/// Writes values at the places that index tensors name, in place.
+pub fn put_(target: &Tensor, values: &Tensor, indices: &[&Tensor], args: &[Arg]) -> Result<()> {
+    let mode = Mode::now();
+    let mut feeds: Vec<Feed> = vec![Feed::Tensor(target), Feed::Tensor(values)];
+    feeds.extend(indices.iter().map(|i| Feed::Tensor(i)));
+    let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
+    let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
+    let own = check("index_put_", target, mode, recording)?;
+    let list: Vec<Operand> = indices.iter().map(|i| i.operand()).collect();
+    let refs: Vec<&Operand> = list.iter().collect();
+    ops::index::put_into(&own, &values.operand(), &refs, args)?;
+    target.0.core.get().bump();
+    join(&ops::index::put_at::OP, target, &seen, args, mode)
+}
+
+/// Keeps `Lock` in the signature of this room's nodes.
+#[allow(dead_code)]
+type Held<T> = Lock<T>;

@@ -1,0 +1,258 @@
+//! One recorded operation: its rule, its edges to what it was made of, and what its derivative will read. Leans on tensor and op.
+
+use super::sym::Sym;
+use super::tensor::{Core, Hook, flag};
+use super::{Arg, Grads, Meta, Op, Pair, Tensor};
+use crate::backend::Operand;
+use crate::base::{Error, Lock, Number, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Where a gradient goes: on to a node's output, or to a leaf.
+#[derive(Clone)]
+pub enum Edge {
+    Node(Arc<Node>, u32),
+    Leaf(Tensor),
+}
+
+/// What a node keeps of an operand.
+#[derive(Clone)]
+pub enum Kept {
+    Absent,
+    Number(Number),
+    /// Only its shape and type.
+    Meta(Meta),
+    /// The elements, and the count of writes at the time, with the counter it is compared to.
+    Full(Operand, u32, Option<Arc<AtomicU32>>),
+}
+
+/// A derivative that is not in the table: a user's function, or an override.
+pub trait Dynamic: Send + Sync {
+    fn name(&self) -> String;
+    /// Gradients of the inputs from those of the outputs.
+    fn pull(&self, node: &Arc<Node>, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+    /// Lets go of what it keeps, after a walk that does not retain the graph.
+    fn release(&self) {}
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+#[derive(Clone)]
+pub enum Rule {
+    Op(&'static Op),
+    Dynamic(Arc<dyn Dynamic>),
+}
+
+pub struct Node {
+    pub rule: Rule,
+    pub serial: u64,
+    pub args: Box<[Arg]>,
+    /// For each operand where its gradient goes; None where it needs none.
+    pub edges: Pair<Option<Edge>>,
+    pub outputs: u32,
+    pub(crate) kept: Lock<Keeps>,
+    pub(crate) slot: AtomicU64,
+    pub(crate) extra: Lock<Option<Box<Extra>>>,
+}
+
+pub(crate) struct Keeps {
+    pub inputs: Pair<Kept>,
+    pub outputs: Pair<Kept>,
+    pub freed: bool,
+}
+
+/// What few nodes have: hooks, tensors that want their gradient kept, the line of the user's program.
+#[derive(Default)]
+pub struct Extra {
+    pub next: u64,
+    /// (id, output, hook): on a tensor's way back through this node.
+    pub hooks: Vec<(u64, u32, Arc<dyn Hook>)>,
+    /// Outputs whose `.grad` is kept.
+    pub retained: Vec<(u32, std::sync::Weak<super::tensor::Handle>)>,
+    pub place: Option<(Arc<str>, u32)>,
+    pub on_pull: Vec<(u64, Arc<dyn PullHook>)>,
+}
+
+/// A callable that sees all gradients of a node after (or before) its rule has run.
+pub trait PullHook: Send + Sync {
+    fn call(&self, grad_inputs: &[Option<Tensor>], grad_outputs: &[Option<Tensor>]) -> Result<Option<Vec<Option<Tensor>>>>;
+    fn before(&self) -> bool;
+}
+
+impl Node {
+    pub fn name(&self) -> String {
+        match &self.rule {
+            Rule::Op(op) => op.name.to_string(),
+            Rule::Dynamic(d) => d.name(),
+        }
+    }
+    pub fn op(&self) -> Option<&'static Op> {
+        match &self.rule {
+            Rule::Op(op) => Some(op),
+            Rule::Dynamic(_) => None,
+        }
+    }
+    /// Forgets what was kept for the derivative; the edges stay.
+    pub fn free(&self) {
+        let mut kept = self.kept.get();
+        kept.freed = true;
+        let full = |k: &Kept| matches!(k, Kept::Full(..));
+        let lost = kept.inputs.iter().chain(kept.outputs.iter()).any(full);
+        if !lost {
+            kept.freed = matches!(self.rule, Rule::Dynamic(_));
+            if let Rule::Dynamic(d) = &self.rule {
+                drop(kept);
+                d.release();
+            }
+            return;
+        }
+        let shrink = |k: &mut Kept| {
+            if let Kept::Full(op, ..) = k {
+                *k = Kept::Meta(Meta { shape: op.layout.shape.clone(), dtype: op.dtype });
+            }
+        };
+        let (inputs, outputs) = (kept.inputs.clone(), kept.outputs.clone());
+        kept.inputs.iter_mut().for_each(shrink);
+        kept.outputs.iter_mut().for_each(shrink);
+        drop(kept);
+        drop((inputs, outputs));
+        if let Rule::Dynamic(d) = &self.rule {
+            d.release();
+        }
+    }
+    pub fn is_freed(&self) -> bool {
+        self.kept.get().freed
+    }
+
+    /// A kept operand as a rule sees it; `alive` says whether it keeps its place in the graph.
+    pub(crate) fn unpack(self: &Arc<Node>, kept: &Kept, input: Option<usize>, output: u32, alive: bool) -> Result<Sym> {
+        Ok(match kept {
+            Kept::Absent => Sym::Absent,
+            Kept::Number(n) => Sym::Number(*n),
+            Kept::Meta(meta) => Sym::Meta(meta.clone()),
+            Kept::Full(operand, version, family) => {
+                let now = match family {
+                    None => operand.storage.version().load(Ordering::Relaxed),
+                    Some(own) => own.load(Ordering::Relaxed),
+                };
+                if now != *version {
+                    let which = match input {
+                        Some(i) => format!("its operand {i}"),
+                        None => "its result".to_string(),
+                    };
+                    return Err(Error::grad(
+                        "backward",
+                        format!(
+                            "one of the tensors needed for the gradient of {} has been modified by an in-place operation: {which}, {} of shape {}, \
+                             is at version {now}; expected version {version}. Write to a copy (x.clone()) or out of place instead",
+                            self.name(),
+                            operand.dtype,
+                            crate::base::shape::show(&operand.layout.shape)
+                        ),
+                    ));
+                }
+                if let (true, Some(i)) = (alive, input)
+                    && let Some(Some(Edge::Leaf(leaf))) = self.edges.get(i)
+                {
+                    return Ok(Sym::Tensor(leaf.clone()));
+                }
+                let mut core = Core::plain(operand.clone());
+                core.family = family.clone();
+                if alive {
+                    match input {
+                        Some(i) => {
+                            if let Some(Some(Edge::Node(node, k))) = self.edges.get(i) {
+                                core.edge = Some((node.clone(), *k));
+                                core.requires_grad = true;
+                            }
+                        }
+                        None => {
+                            core.edge = Some((self.clone(), output));
+                            core.requires_grad = true;
+                        }
+                    }
+                }
+                Sym::Tensor(Tensor::from_core(core))
+            }
+        })
+    }
+
+    /// The tensors that the derivative reads, for the curious: (is it an input, position, tensor).
+    pub fn saved(self: &Arc<Node>) -> Result<Vec<(bool, usize, Tensor)>> {
+        let (inputs, outputs) = {
+            let kept = self.kept.get();
+            if kept.freed {
+                return Err(freed(&self.name()));
+            }
+            (kept.inputs.clone(), kept.outputs.clone())
+        };
+        let mut list = Vec::new();
+        for (i, k) in inputs.iter().enumerate() {
+            if let (Kept::Full(..), Sym::Tensor(t)) = (k, self.unpack(k, Some(i), 0, true)?) {
+                list.push((true, i, t));
+            }
+        }
+        for (i, k) in outputs.iter().enumerate() {
+            if let (Kept::Full(..), Sym::Tensor(t)) = (k, self.unpack(k, None, i as u32, true)?) {
+                list.push((false, i, t));
+            }
+        }
+        Ok(list)
+    }
+
+    pub fn place(&self) -> Option<(Arc<str>, u32)> {
+        self.extra.get().as_ref().and_then(|e| e.place.clone())
+    }
+}
+
+/// The error of a second walk over a graph that was let go.
+#[cold]
+pub fn freed(name: &str) -> Error {
+    Error::grad(
+        "backward",
+        format!(
+            "trying to backward through the graph a second time (at {name}): what its gradient needs was freed by the first walk. \
+             Use backward(retain_graph=True) the first time, or compute the loss again"
+        ),
+    )
+}
+
+impl Drop for Node {
+    // A long chain is taken apart in a loop: dropping it edge by edge would recurse as deep as the chain is long.
+    fn drop(&mut self) {
+        let mut todo: Vec<Arc<Node>> = Vec::new();
+        let mut take = |edges: &mut Pair<Option<Edge>>, todo: &mut Vec<Arc<Node>>| {
+            for slot in edges.iter_mut() {
+                if let Some(Edge::Node(node, _)) = slot.take_if(|e| matches!(e, Edge::Node(..))) {
+                    todo.push(node);
+                }
+            }
+        };
+        take(&mut self.edges, &mut todo);
+        while let Some(node) = todo.pop() {
+            if let Some(mut last) = Arc::into_inner(node) {
+                take(&mut last.edges, &mut todo);
+            }
+        }
+    }
+}
+
+/// Needs of a rule: which inputs want a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs(pub u32);
+
+impl Needs {
+    #[inline]
+    pub fn has(self, i: usize) -> bool {
+        i >= 32 || self.0 >> i & 1 == 1
+    }
+}
+
+/// Gradients as a rule gives them, from symbols to tensors.
+pub(crate) fn settle(grads: Grads) -> Pair<Option<Sym>> {
+    grads
+}
+
+/// Whether a flag of a tensor asks for tapes to look.
+pub fn watched(flags: u8) -> bool {
+    flags & (flag::VARIABLE | flag::WATCHED) != 0
+}

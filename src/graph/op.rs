@@ -1,0 +1,142 @@
+//! One operator is one record: its name, what it takes, what it computes, and its derivative. Leans on arg, sym and backend.
+
+use super::sym::{Grads, Pull, Sym};
+use super::{Arg, Param, Tensor};
+use crate::backend::{MapBody, Operand};
+use crate::base::shape::Shape;
+use crate::base::{DType, Layout, Result};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Which element types an operator takes, and what it gives for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Floats; integers are promoted to the default float.
+    Float,
+    /// All numbers, truths as well.
+    Number,
+    /// All numbers but truths.
+    Arithmetic,
+    /// Integers and truths.
+    Integer,
+    /// Any numbers in, truths out.
+    Compare,
+    /// Anything in, read as truths; truths out.
+    Logic,
+    /// Floats asked a question: truths out.
+    Question,
+    /// The body says.
+    Any,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    One,
+    /// A tensor that may be absent.
+    Maybe,
+    /// Any number of tensors; such an operator has no other tensor.
+    List,
+}
+
+pub struct Input {
+    pub name: &'static str,
+    pub kind: InputKind,
+}
+
+/// Shape and type of a tensor, without its elements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    pub shape: Shape,
+    pub dtype: DType,
+}
+
+/// What a kernel body is handed: operands in, operands out, parameters.
+pub struct Call<'a> {
+    pub ins: &'a [Option<Operand>],
+    pub outs: &'a [Operand],
+    pub args: &'a [Arg],
+}
+
+pub type ViewRule = fn(&Layout, &[Arg]) -> Result<Layout>;
+pub type MetaRule = fn(&[Option<Meta>], &[Arg]) -> Result<Vec<Meta>>;
+pub type Kernel = fn(&Call) -> Result<()>;
+pub type Inline = fn(&[Option<Sym>], &[Arg]) -> Result<Vec<Tensor>>;
+pub type Vjp = fn(&Pull) -> Grads;
+
+/// What an operator computes.
+pub enum Body {
+    /// One formula for every element of the broadcast shape.
+    Map(MapBody),
+    /// Another layout over the same bytes: nothing runs.
+    View(ViewRule),
+    /// A kernel family: what comes out, and how it is launched.
+    Kernel(MetaRule, Kernel),
+    /// Made of other operators.
+    Inline(Inline),
+}
+
+pub struct Op {
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub inputs: &'static [Input],
+    pub params: &'static [Param],
+    pub class: Class,
+    pub body: Body,
+    pub vjp: Option<Vjp>,
+    /// Where tests sample its inputs.
+    pub check: (f64, f64),
+    /// How users reach it: as method, function, in-place method.
+    pub face: Face,
+    pub saves: Saves,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Face {
+    pub method: bool,
+    pub function: bool,
+    pub in_place: bool,
+}
+
+/// Which inputs and outputs a derivative reads, worked out once for each set of inputs that need a gradient.
+pub struct Saves([AtomicU16; 8]);
+
+const UNKNOWN: u16 = u16::MAX;
+
+impl Saves {
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const fn new() -> Saves {
+        Saves([const { AtomicU16::new(UNKNOWN) }; 8])
+    }
+    #[inline]
+    pub fn get(&self, needs: u32) -> Option<u32> {
+        let known = self.0.get(needs as usize)?.load(Ordering::Relaxed);
+        (known != UNKNOWN).then_some(u32::from(known))
+    }
+    pub fn set(&self, needs: u32, reads: u32) {
+        if let (Some(slot), Ok(reads)) = (self.0.get(needs as usize), u16::try_from(reads)) {
+            slot.store(reads, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Saves {
+    fn default() -> Self {
+        Saves::new()
+    }
+}
+
+/// The bit of an output in a mask of reads; inputs take the bits below.
+pub const OUTPUT_BIT: u32 = 8;
+
+impl Op {
+    pub fn kind(&self) -> &'static str {
+        match self.body {
+            Body::Map(_) => "map",
+            Body::View(_) => "view",
+            Body::Kernel(..) => "kernel",
+            Body::Inline(_) => "inline",
+        }
+    }
+    pub fn is_list(&self) -> bool {
+        self.inputs.first().is_some_and(|i| i.kind == InputKind::List)
+    }
+}

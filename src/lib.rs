@@ -1,0 +1,18 @@
+//! schuss: automatic differentiation and gradient descent. The rooms in the order of their rank; each leans only on
+//! rooms above it in this list.
+
+pub mod base;
+pub mod formula;
+pub mod backend;
+pub mod graph;
+pub mod ops;
+pub mod engine;
+pub mod tensor;
+#[cfg(feature = "python")]
+mod python;
+
+pub use base::{DType, Error, Number, Result};
+pub use graph::Tensor;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

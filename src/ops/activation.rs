@@ -1,0 +1,163 @@
+//! Activations of neural networks, element by element. Leans on graph.
+
+use crate::graph::{Grads, Pull, Sym};
+
+const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
+/// 1 / sqrt(2 pi).
+const DENSITY: f64 = 0.398_942_280_401_432_7;
+/// sqrt(2 / pi).
+const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
+crate::op! {
+    /// Logistic sigmoid, `1 / (1 + exp(-x))`.
+    ///
+    /// >>> schuss.tensor([-1.0, 0.0, 1.0]).sigmoid()
+    /// tensor([0.2689, 0.5000, 0.7311])
+    sigmoid(input) Float { map(float value, |x;| x.sigmoid()); vjp |g, [_x], y| [g * &(y * (1.0 - y))]; face in_place; }
+    /// The element where it is positive, else 0; NaN stays NaN.
+    ///
+    /// >>> schuss.tensor([-1.0, 2.0]).relu()
+    /// tensor([0., 2.])
+    relu(input) Arithmetic {
+        map(number value, |x;| Value::select(x.le(V::lit(0.0)), V::lit(0.0), x));
+        vjp |g, [_x], y| [y.gt(&Sym::from(0.0)).where_(g, &Sym::from(0.0))];
+        face in_place;
+    }
+    /// `x` where positive, else `negative_slope * x`.
+    ///
+    /// >>> schuss.nn.functional.leaky_relu(schuss.tensor([-1.0, 2.0]))
+    /// tensor([-0.0100,  2.0000])
+    leaky_relu(input; negative_slope: Number = Arg::Number(crate::base::Number::Float(0.01))) Float {
+        map(float value, |x; slope| Value::select(x.gt(V::lit(0.0)), x, x * slope));
+        vjp |g, [x], _y| [x.gt(&Sym::from(0.0)).where_(g, &(g * &Sym::Number(negative_slope)))];
+        face function;
+    }
+    /// `x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015).
+    ///
+    /// >>> schuss.nn.functional.elu(schuss.tensor([-1.0, 2.0]))
+    /// tensor([-0.6321,  2.0000])
+    elu(input; alpha: Number = Arg::Number(crate::base::Number::Float(1.0))) Float {
+        map(float value, |x; a| Value::select(x.gt(V::lit(0.0)), x, a * x.expm1()));
+        vjp |g, [x], _y| [x.gt(&Sym::from(0.0)).where_(g, &(g * &(x.exp() * &Sym::Number(alpha))))];
+        face function;
+    }
+    /// The self-normalising exponential unit (Klambauer et al. 2017).
+    ///
+    /// >>> schuss.nn.functional.selu(schuss.tensor([-1.0, 2.0]))
+    /// tensor([-1.1113,  2.1014])
+    selu(input) Float {
+        map(float value, |x;| SELU_SCALE * Value::select(x.gt(V::lit(0.0)), x, SELU_ALPHA * x.expm1()));
+        vjp |g, [x], _y| [g * &(x.gt(&Sym::from(0.0)).where_(&Sym::from(SELU_SCALE), &(x.exp() * (SELU_SCALE * SELU_ALPHA))))];
+        face function;
+    }
+    /// `x * sigmoid(x)`, also called swish.
+    ///
+    /// >>> schuss.nn.functional.silu(schuss.tensor([-1.0, 2.0]))
+    /// tensor([-0.2689,  1.7616])
+    silu(input) Float {
+        map(float value, |x;| x * x.sigmoid());
+        rule silu_back;
+        face function;
+    }
+    /// `log(1 + exp(beta x)) / beta`, straight above the threshold.
+    ///
+    /// >>> schuss.nn.functional.softplus(schuss.tensor([0.0, 1.0]))
+    /// tensor([0.6931, 1.3133])
+    softplus(input; beta: Number = Arg::Number(crate::base::Number::Float(1.0)), threshold: Number = Arg::Number(crate::base::Number::Float(20.0))) Float {
+        map(float value, |x; b, t| {
+            let bx = b * x;
+            // max(bx, 0) + log1p(exp(-|bx|)) overflows on neither side.
+            let soft = (Value::select(bx.gt(V::lit(0.0)), bx, V::lit(0.0)) + (-bx.abs()).exp().log1p()) / b;
+            Value::select(bx.gt(t), x, soft)
+        });
+        vjp |g, [x], _y| [
+            (x * &Sym::Number(beta)).gt(&Sym::Number(threshold)).where_(g, &(g * &(x * &Sym::Number(beta)).sigmoid()))
+        ];
+        face function;
+    }
+    /// `log(sigmoid(x))`, exact also far out.
+    ///
+    /// >>> schuss.nn.functional.logsigmoid(schuss.tensor([0.0]))
+    /// tensor([-0.6931])
+    logsigmoid(input) Float {
+        map(float value, |x;| Value::select(x.lt(V::lit(0.0)), x, V::lit(0.0)) - (-x.abs()).exp().log1p());
+        vjp |g, [x], _y| [g * &(-x).sigmoid()];
+        face function;
+    }
+    /// Gaussian error linear unit, `x * Phi(x)` (Hendrycks and Gimpel 2016).
+    ///
+    /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
+    /// tensor([ 0.8413, -0.1587])
+    gelu_exact(input) Float {
+        map(float value, |x;| 0.5 * x * (-x * SQRT_HALF).erfc());
+        vjp |g, [x], _y| [g * &((-x * SQRT_HALF).erfc() * 0.5 + x * (x * x * -0.5).exp() * DENSITY)];
+        face hidden;
+    }
+    /// The tanh approximation of the Gaussian error linear unit.
+    ///
+    /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0]), approximate="tanh")
+    /// tensor([0.8412])
+    gelu_tanh(input) Float {
+        map(float value, |x;| 0.5 * x * (1.0 + (TANH_SCALE * (x + 0.044715 * x * x * x)).tanh()));
+        rule gelu_tanh_back;
+        face hidden;
+    }
+    /// Elements kept within [min_val, max_val], with no gradient outside.
+    ///
+    /// >>> schuss.nn.functional.hardtanh(schuss.tensor([-2.0, 0.5]))
+    /// tensor([-1.0000,  0.5000])
+    hardtanh(input; min_val: Number = Arg::Number(crate::base::Number::Float(-1.0)), max_val: Number = Arg::Number(crate::base::Number::Float(1.0))) Arithmetic {
+        map(number value, |x; low, high| {
+            let y = Value::select(x.lt(low), low, x);
+            Value::select(high.lt(y), high, y)
+        });
+        vjp |g, [x], _y| [x.gt(&Sym::Number(min_val)).logical_and(&x.lt(&Sym::Number(max_val))).where_(g, &Sym::from(0.0))];
+        face function;
+    }
+    /// `x * tanh(softplus(x))` (Misra 2019).
+    ///
+    /// >>> schuss.nn.functional.mish(schuss.tensor([1.0]))
+    /// tensor([0.8651])
+    mish(input) Float {
+        map(float value, |x;| {
+            let soft = Value::select(x.gt(V::lit(0.0)), x, V::lit(0.0)) + (-x.abs()).exp().log1p();
+            x * soft.tanh()
+        });
+        rule mish_back;
+        face function;
+    }
+    /// `x / (1 + |x|)`.
+    ///
+    /// >>> schuss.nn.functional.softsign(schuss.tensor([1.0, -3.0]))
+    /// tensor([ 0.5000, -0.7500])
+    softsign(input) Float {
+        map(float value, |x;| x / (1.0 + x.abs()));
+        vjp |g, [x], _y| [g / &(x.abs() + 1.0).square()];
+        face function;
+    }
+}
+
+fn silu_back(pull: &Pull) -> Grads {
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let s = x.sigmoid();
+    let slope = &s * (1.0 + x * (1.0 - &s));
+    [Some(g * slope)].into_iter().collect()
+}
+
+fn gelu_tanh_back(pull: &Pull) -> Grads {
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let cube = x * x * x;
+    let t = ((x + cube * 0.044715) * TANH_SCALE).tanh();
+    let inner = (x * x * (3.0 * 0.044715) + 1.0) * TANH_SCALE;
+    let slope = (&t + 1.0) * 0.5 + x * 0.5 * (1.0 - &t * &t) * inner;
+    [Some(g * slope)].into_iter().collect()
+}
+
+fn mish_back(pull: &Pull) -> Grads {
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let t = x.softplus(1.0, 20.0).tanh();
+    let slope = &t + x * (1.0 - &t * &t) * x.sigmoid();
+    [Some(g * slope)].into_iter().collect()
+}

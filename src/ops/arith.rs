@@ -1,0 +1,318 @@
+//! Arithmetic, and the operators of `Sym` that rules are written with. Leans on graph.
+
+use crate::graph::{Feed, Grads, Pull, Sym};
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+crate::op! {
+    /// The sum of two tensors, element by element, with broadcasting.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0]).add(3.0)
+    /// tensor([4., 5.])
+    add(input, other) Number {
+        map(number value, |x, y;| x + y);
+        vjp |g, [_x, _y], _o| [g, g];
+        face in_place;
+    }
+    /// The difference of two tensors, element by element, with broadcasting.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0]).sub(3.0)
+    /// tensor([-2., -1.])
+    sub(input, other) Arithmetic {
+        map(number value, |x, y;| x - y);
+        vjp |g, [_x, _y], _o| [g, -g];
+        face in_place;
+    }
+    /// The product of two tensors, element by element, with broadcasting.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0]).mul(3.0)
+    /// tensor([3., 6.])
+    mul(input, other) Number {
+        map(number value, |x, y;| x * y);
+        vjp |g, [x, y], _o| [g * &y.conj(), g * &x.conj()];
+        face in_place;
+    }
+    /// The quotient of two tensors, element by element; integers are divided as floats.
+    ///
+    /// >>> schuss.tensor([1, 2]).div(2)
+    /// tensor([0.5000, 1.0000])
+    div(input, other) Float {
+        map(float value, |x, y;| x / y);
+        vjp |g, [_x, y], o| [g / y, -(g * o / y)];
+        check 0.5..4.0;
+        face in_place;
+    }
+    /// The quotient rounded down, as Python's `//`. Integer division by zero raises RuntimeError.
+    ///
+    /// >>> schuss.tensor([7, -7]).floor_divide(2)
+    /// tensor([ 3, -4])
+    floor_divide(input, other) Arithmetic {
+        map(number value, |x, y;| x.floor_div(y));
+        check 0.5..4.0;
+        face in_place;
+    }
+    /// The remainder with the divisor's sign, as Python's `%`. Integer division by zero raises RuntimeError.
+    ///
+    /// >>> schuss.tensor([7, -7]).remainder(3)
+    /// tensor([1, 2])
+    remainder(input, other) Arithmetic {
+        map(number value, |x, y;| x.modulo(y));
+        vjp |g, [x, y], _o| [g, -(g * &x.floor_divide(y))];
+        check 0.5..4.0;
+        face in_place;
+    }
+    /// The remainder with the dividend's sign, as C's `fmod`. Integer division by zero raises RuntimeError.
+    ///
+    /// >>> schuss.tensor([7, -7]).fmod(3)
+    /// tensor([ 1, -1])
+    fmod(input, other) Arithmetic {
+        map(number value, |x, y;| x.fmod(y));
+        vjp |g, [x, y], _o| [g, -(g * &(x / y).trunc())];
+        check 0.5..4.0;
+        face in_place;
+    }
+    /// A power, element by element. Integers to negative integer powers raise RuntimeError.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0, 3.0]).pow(2)
+    /// tensor([1., 4., 9.])
+    pow(input, exponent) Number {
+        map(number value, |x, y;| x.pow(y));
+        rule power;
+        check 0.5..2.0;
+        face in_place;
+    }
+    /// The square, element by element.
+    ///
+    /// >>> schuss.tensor([1.0, -2.0]).square()
+    /// tensor([1., 4.])
+    square(input) Number {
+        map(number value, |x;| x * x);
+        vjp |g, [x], _o| [g * &(x * 2.0)];
+        face in_place;
+    }
+    /// The negative, element by element.
+    ///
+    /// >>> schuss.tensor([1.0, -2.0]).neg()
+    /// tensor([-1.,  2.])
+    neg(input) Arithmetic {
+        map(number value, |x;| -x);
+        vjp |g, [_x], _o| [-g];
+        face in_place;
+    }
+    /// The absolute value, element by element; its derivative at 0 is 0.
+    ///
+    /// >>> schuss.tensor([1.0, -2.0]).abs()
+    /// tensor([1., 2.])
+    abs(input) Arithmetic {
+        map(number value, |x;| x.abs());
+        vjp |g, [x], _o| [g * &x.sign()];
+        face in_place;
+    }
+    /// -1, 0 or 1 by sign, element by element; NaN stays NaN.
+    ///
+    /// >>> schuss.tensor([3.0, -2.0, 0.0]).sign()
+    /// tensor([ 1., -1.,  0.])
+    sign(input) Number {
+        map(number value, |x;| x.sign());
+        vjp |g, [_x], _o| [g * 0.0];
+        face in_place;
+    }
+    /// The larger of two, element by element; NaN if either is. Equal elements share the gradient.
+    ///
+    /// >>> schuss.maximum(schuss.tensor([1.0, 5.0]), schuss.tensor([3.0, 2.0]))
+    /// tensor([3., 5.])
+    maximum(input, other) Number {
+        map(number value, |x, y;| x.max(y));
+        rule of_larger;
+    }
+    /// The smaller of two, element by element; NaN if either is. Equal elements share the gradient.
+    ///
+    /// >>> schuss.minimum(schuss.tensor([1.0, 5.0]), schuss.tensor([3.0, 2.0]))
+    /// tensor([1., 2.])
+    minimum(input, other) Number {
+        map(number value, |x, y;| x.min(y));
+        rule of_smaller;
+    }
+    /// The element where the condition holds, else the other's.
+    ///
+    /// >>> schuss.where(schuss.tensor([True, False]), schuss.tensor([1.0, 2.0]), schuss.tensor([3.0, 4.0]))
+    /// tensor([1., 4.])
+    where_(condition, input, other) Number {
+        map(number value, |c, x, y;| Value::select(c.truth(), x, y));
+        vjp |g, [c, _x, _y], _o| [g * 0.0, &c.where_(g, &Sym::from(0.0)), &c.where_(&Sym::from(0.0), g)];
+        face hidden;
+    }
+    /// A value in place of the elements where the mask holds.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0]).masked_fill(schuss.tensor([True, False]), 9.0)
+    /// tensor([9., 2.])
+    masked_fill(input, mask, value) Number {
+        map(number value, |x, m, v;| Value::select(m.truth(), v, x));
+        vjp |g, [_x, m, _v], _o| [&g.masked_fill(m, &Sym::from(0.0)), g * 0.0, &m.where_(g, &Sym::from(0.0))];
+        face in_place;
+    }
+    /// Elements kept within two bounds, of which either may be absent; NaN stays NaN.
+    ///
+    /// >>> schuss.tensor([-2.0, 0.5, 2.0]).clamp(-1.0, 1.0)
+    /// tensor([-1.0000,  0.5000,  1.0000])
+    clamp_between(input, min, max) Number {
+        map(number value, |x, low, high;| {
+            let y = Value::select(x.lt(low) | low.is_nan(), low, x);
+            Value::select(high.lt(y) | high.is_nan(), high, y)
+        });
+        rule clamped;
+        face hidden;
+    }
+    /// `input + weight * (end - input)`, element by element.
+    ///
+    /// >>> schuss.tensor([1.0]).lerp(schuss.tensor([3.0]), 0.5)
+    /// tensor([2.])
+    lerp(input, end, weight) Float {
+        map(float value, |x, y, w;| x + w * (y - x));
+        vjp |g, [x, y, w], _o| [g * &(1.0 - w), g * w, g * &(y - x)];
+        face in_place;
+    }
+    /// `input + value * tensor1 * tensor2`, element by element.
+    ///
+    /// >>> schuss.tensor([1.0]).addcmul(schuss.tensor([2.0]), schuss.tensor([3.0]), value=0.5)
+    /// tensor([4.])
+    addcmul(input, tensor1, tensor2; value: Number = Arg::Int(1)) Number {
+        map(number value, |x, a, b; v| x + v * a * b);
+        vjp |g, [_x, a, b], _o| [g, g * b * &Sym::Number(value), g * a * &Sym::Number(value)];
+        face in_place;
+    }
+    /// `input + value * tensor1 / tensor2`, element by element.
+    ///
+    /// >>> schuss.tensor([1.0]).addcdiv(schuss.tensor([2.0]), schuss.tensor([4.0]))
+    /// tensor([1.5000])
+    addcdiv(input, tensor1, tensor2; value: Number = Arg::Int(1)) Float {
+        map(float value, |x, a, b; v| x + v * (a / b));
+        vjp |g, [_x, a, b], _o| [g, g / b * &Sym::Number(value), -(g * a / &(b * b) * &Sym::Number(value))];
+        check 0.5..4.0;
+        face in_place;
+    }
+    /// One number in place of every element.
+    ///
+    /// >>> schuss.ones(2).fill_(3.0)
+    /// tensor([3., 3.])
+    fill(input, value) Number {
+        map(number value, |_x, v;| v);
+        vjp |g, [_x, _v], _o| [g * 0.0, g];
+        face in_place;
+    }
+}
+
+fn power(pull: &Pull) -> Grads {
+    let (g, x, y, out) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.outs[0]);
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| match y {
+        Sym::Number(n) if n.as_f64() == 0.0 => g * 0.0,
+        Sym::Number(n) => {
+            let less = match n {
+                crate::base::Number::Int(i) => Sym::from(crate::base::Number::Int(i - 1)),
+                other => Sym::from(other.as_f64() - 1.0),
+            };
+            g * &(x.pow(&less) * y)
+        }
+        // x^(y-1) is infinite at x = 0 for y = 0, where the derivative of a constant is 0.
+        _ => y.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &(g * &(y * &x.pow(&(y - 1.0))))),
+    }));
+    grads.push(pull.needs.has(1).then(|| {
+        let flat = x.eq(&Sym::from(0.0)).logical_and(&y.ge(&Sym::from(0.0)));
+        flat.where_(&Sym::from(0.0), &(g * &(out * &x.log())))
+    }));
+    grads
+}
+
+fn of_larger(pull: &Pull) -> Grads {
+    share(pull, &|a, b| a.gt(b))
+}
+
+fn of_smaller(pull: &Pull) -> Grads {
+    share(pull, &|a, b| a.lt(b))
+}
+
+fn share(pull: &Pull, wins: &dyn Fn(&Sym, &Sym) -> Sym) -> Grads {
+    let (g, x, y) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let part = |a: &Sym, b: &Sym| {
+        let half = a.eq(b).where_(&(g * 0.5), &Sym::from(0.0));
+        wins(a, b).where_(g, &half)
+    };
+    [(0, x, y), (1, y, x)].into_iter().map(|(i, a, b)| pull.needs.has(i).then(|| part(a, b))).collect()
+}
+
+fn clamped(pull: &Pull) -> Grads {
+    let (g, x, low, high) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.ins[2]);
+    let zero = Sym::from(0.0);
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| x.ge(low).logical_and(&x.le(high)).where_(g, &zero)));
+    grads.push(pull.needs.has(1).then(|| x.lt(low).logical_and(&low.lt(high)).where_(g, &zero)));
+    grads.push(pull.needs.has(2).then(|| x.gt(high).logical_or(&high.lt(low)).where_(g, &zero)));
+    grads
+}
+
+impl From<f64> for Sym {
+    fn from(n: f64) -> Sym {
+        Sym::Number(crate::base::Number::Float(n))
+    }
+}
+impl From<crate::base::Number> for Sym {
+    fn from(n: crate::base::Number) -> Sym {
+        Sym::Number(n)
+    }
+}
+impl From<&Sym> for Sym {
+    fn from(s: &Sym) -> Sym {
+        s.clone()
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident $record:ident),*) => {$(
+        impl $trait<&Sym> for &Sym {
+            type Output = Sym;
+            fn $method(self, other: &Sym) -> Sym { Sym::apply(&$record::OP, &[self.feed(), other.feed()], &[]) }
+        }
+        impl $trait<Sym> for Sym {
+            type Output = Sym;
+            fn $method(self, other: Sym) -> Sym { $trait::$method(&self, &other) }
+        }
+        impl $trait<&Sym> for Sym {
+            type Output = Sym;
+            fn $method(self, other: &Sym) -> Sym { $trait::$method(&self, other) }
+        }
+        impl $trait<Sym> for &Sym {
+            type Output = Sym;
+            fn $method(self, other: Sym) -> Sym { $trait::$method(self, &other) }
+        }
+        impl $trait<f64> for &Sym {
+            type Output = Sym;
+            fn $method(self, other: f64) -> Sym { Sym::apply(&$record::OP, &[self.feed(), Feed::from(other)], &[]) }
+        }
+        impl $trait<f64> for Sym {
+            type Output = Sym;
+            fn $method(self, other: f64) -> Sym { $trait::$method(&self, other) }
+        }
+        impl $trait<&Sym> for f64 {
+            type Output = Sym;
+            fn $method(self, other: &Sym) -> Sym { Sym::apply(&$record::OP, &[Feed::from(self), other.feed()], &[]) }
+        }
+        impl $trait<Sym> for f64 {
+            type Output = Sym;
+            fn $method(self, other: Sym) -> Sym { $trait::$method(self, &other) }
+        }
+    )*};
+}
+operators!(Add add add, Sub sub sub, Mul mul mul, Div div div);
+
+impl Neg for &Sym {
+    type Output = Sym;
+    fn neg(self) -> Sym {
+        Sym::apply(&neg::OP, &[self.feed()], &[])
+    }
+}
+impl Neg for Sym {
+    type Output = Sym;
+    fn neg(self) -> Sym {
+        -&self
+    }
+}

@@ -1,0 +1,368 @@
+//! Products of matrices and what is made of them. Leans on graph and backend's contract family.
+
+use super::view::operand;
+use crate::backend::{Launch, Operand, of};
+use crate::base::{Error, Few, Layout, Result, shape};
+use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+
+crate::op! {
+    /// The matrix product, with NumPy's rules for vectors and broadcast batches.
+    ///
+    /// >>> schuss.tensor([[1.0, 2.0], [3.0, 4.0]]).matmul(schuss.tensor([1.0, 1.0]))
+    /// tensor([3., 7.])
+    matmul(input, other) Any {
+        kernel(matmul_meta, matmul_run);
+        rule matmul_back;
+    }
+    /// `input @ weight.T + bias`, the affine map of a layer: weight is (outputs, inputs), bias (outputs,).
+    ///
+    /// >>> schuss.nn.functional.linear(schuss.tensor([1.0, 2.0]), schuss.tensor([[3.0, 4.0]]), schuss.tensor([0.5]))
+    /// tensor([11.5000])
+    linear(input, weight, bias: Maybe) Any {
+        kernel(linear_meta, linear_run);
+        rule linear_back;
+        face function;
+    }
+    /// The determinant of square matrices, by LU decomposition with partial pivoting.
+    ///
+    /// >>> schuss.tensor([[1.0, 2.0], [3.0, 4.0]]).det()
+    /// tensor(-2.)
+    det(input) Any {
+        kernel(det_meta, det_run);
+        vjp |g, [x], y| [(g * y).unsqueeze(-1).unsqueeze(-1) * &x.inverse().transpose(-1, -2)];
+    }
+    /// The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError.
+    ///
+    /// >>> schuss.tensor([[2.0, 0.0], [0.0, 4.0]]).inverse()
+    /// tensor([[0.5000, 0.0000],
+    ///         [0.0000, 0.2500]])
+    inverse(input) Any {
+        kernel(inverse_meta, inverse_run);
+        vjp |g, [_x], y| [-(y.transpose(-1, -2).matmul(g).matmul(&y.transpose(-1, -2)))];
+    }
+}
+
+fn two(ins: &[Option<Meta>]) -> Result<(Meta, Meta)> {
+    match ins {
+        [Some(a), Some(b), ..] => Ok((a.clone(), b.clone())),
+        _ => Err(Error::bug("matmul", "an operand is missing")),
+    }
+}
+
+fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    let (a, b) = two(ins)?;
+    if a.shape.is_empty() || b.shape.is_empty() {
+        return Err(Error::shape(
+            "matmul",
+            format!("{} @ {}: a 0-d tensor is no matrix; use * instead", shape::show(&a.shape), shape::show(&b.shape)),
+        ));
+    }
+    if a.dtype != b.dtype {
+        return Err(Error::dtype(
+            "matmul",
+            format!("{} @ {}: both must have one dtype; convert one with .to()", a.dtype, b.dtype),
+        ));
+    }
+    if a.dtype == crate::base::DType::Bool {
+        return Err(Error::dtype("matmul", "is not defined for bool; use x.int() or x.float() first"));
+    }
+    let k = a.shape[a.shape.len() - 1];
+    let inner = if b.shape.len() == 1 { b.shape[0] } else { b.shape[b.shape.len() - 2] };
+    if k != inner {
+        return Err(Error::shape(
+            "matmul",
+            format!("{} @ {}: inner sizes {k} and {inner} differ", shape::show(&a.shape), shape::show(&b.shape)),
+        ));
+    }
+    let (lead_a, lead_b) = (&a.shape[..a.shape.len().saturating_sub(2)], &b.shape[..b.shape.len().saturating_sub(2)]);
+    let mut out = shape::broadcast("matmul", lead_a, lead_b)?;
+    if a.shape.len() > 1 {
+        out.push(a.shape[a.shape.len() - 2]);
+    }
+    if b.shape.len() > 1 {
+        out.push(b.shape[b.shape.len() - 1]);
+    }
+    Ok(vec![Meta { shape: out, dtype: a.dtype }])
+}
+
+/// One operand as (batch, rows, columns) under the product's leading axes; None where the batch is no single stride.
+fn batched(x: &Layout, lead: &[usize], vector_is_row: bool) -> Result<(Layout, bool)> {
+    let full = match x.rank() {
+        1 if vector_is_row => x.insert_axis(0),
+        1 => x.insert_axis(1),
+        _ => x.clone(),
+    };
+    let r = full.rank();
+    let mut wide: Few<usize> = lead.into();
+    wide.push(full.shape[r - 2]);
+    wide.push(full.shape[r - 1]);
+    let wide = full.broadcast_to("matmul", &wide)?;
+    let n = lead.len();
+    let batch: usize = lead.iter().product();
+    let head = Layout::new(wide.shape[..n].into(), wide.strides[..n].into(), 0);
+    let stride = head.reshape(&[batch]).map(|l| l.strides[0]);
+    let make = |s: isize| {
+        let tail = |list: &[isize]| -> Few<isize> { [s].iter().chain(list).copied().collect() };
+        let sizes: Few<usize> = [batch].iter().chain(&wide.shape[n..]).copied().collect();
+        Layout::new(sizes, tail(&wide.strides[n..]), wide.offset)
+    };
+    // A broadcast batch is walked with stride 0; two of different kinds need a copy.
+    match stride {
+        Some(s) => Ok((make(s), true)),
+        None if wide.strides[..n].iter().all(|&s| s == 0) => Ok((make(0), true)),
+        None => Ok((wide, false)),
+    }
+}
+
+fn ready(x: &Operand, lead: &[usize], row: bool) -> Result<Operand> {
+    let (layout, direct) = batched(&x.layout, lead, row)?;
+    if direct {
+        return Ok(x.view(layout));
+    }
+    let backend = of(&x.storage);
+    let copy = Operand::new(backend, &layout.shape, x.dtype)?;
+    backend.launch(&Launch::Copy { src: &x.view(layout), dst: &copy })?;
+    let (layout, _) = batched(&copy.layout, lead, row)?;
+    Ok(copy.view(layout))
+}
+
+fn matmul_run(call: &Call) -> Result<()> {
+    let (a, b, out) = (operand(call, 0)?, operand(call, 1)?, &call.outs[0]);
+    if out.numel() == 0 {
+        return Ok(());
+    }
+    let (ra, rb) = (a.layout.rank(), b.layout.rank());
+    let lead_rank = out.layout.rank() - usize::from(ra > 1) - usize::from(rb > 1);
+    let lead: Few<usize> = out.layout.shape[..lead_rank].into();
+    // Many rows of one matrix: a batch on the left alone is one tall product.
+    if rb <= 2 && ra > 2 && a.layout.is_contiguous() {
+        let k = a.layout.shape[ra - 1];
+        let rows = a.numel() / k.max(1);
+        let tall = a.view(Layout::new([1, rows, k][..].into(), [0, k as isize, 1][..].into(), a.layout.offset));
+        let right = ready(b, &[1], false)?;
+        let n = right.layout.shape[2];
+        let rows = out.numel() / n.max(1);
+        let flat = out.view(Layout::new([1, rows, n][..].into(), [0, n as isize, 1][..].into(), out.layout.offset));
+        return of(&a.storage).launch(&Launch::Contract { a: &tall, b: &right, out: &flat });
+    }
+    let (a, b) = (ready(a, &lead, true)?, ready(b, &lead, false)?);
+    let (m, n) = (a.layout.shape[1], b.layout.shape[2]);
+    let batch: usize = lead.iter().product();
+    let flat = Layout::new([batch, m, n][..].into(), [(m * n) as isize, n as isize, 1][..].into(), out.layout.offset);
+    of(&a.storage).launch(&Launch::Contract { a: &a, b: &b, out: &out.view(flat) })
+}
+
+fn matmul_back(pull: &Pull) -> Grads {
+    let (g, a, b) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let (ra, rb) = (a.rank(), b.rank());
+    // Vectors are seen as one row, or one column, of a matrix.
+    let mut wide = g.clone();
+    if ra == 1 {
+        wide = if rb == 1 { wide.unsqueeze(0) } else { wide.unsqueeze(-2) };
+    }
+    if rb == 1 {
+        wide = wide.unsqueeze(-1);
+    }
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| {
+        let right = if rb == 1 { b.unsqueeze(1) } else { b.clone() };
+        let full = wide.matmul(&right.transpose(-1, -2));
+        let shape = a.shape();
+        if ra == 1 {
+            full.sum_to(&[1, shape[0]][..]).reshape(&shape)
+        } else {
+            full.sum_to(&shape)
+        }
+    }));
+    grads.push(pull.needs.has(1).then(|| {
+        let left = if ra == 1 { a.unsqueeze(0) } else { a.clone() };
+        let shape = b.shape();
+        if rb <= 2 && ra > 2 {
+            // One tall product instead of a batch of products and a sum.
+            let sa = left.shape();
+            let (k, n) = (sa[sa.len() - 1] as i64, wide.shape()[wide.rank() - 1] as i64);
+            let tall = left.reshape([-1, k].as_slice().to_vec().as_slice());
+            let rows = wide.reshape([-1, n].as_slice().to_vec().as_slice());
+            return tall.transpose(0, 1).matmul(&rows).reshape(&shape);
+        }
+        let full = left.transpose(-1, -2).matmul(&wide);
+        if rb == 1 {
+            full.sum_to(&[shape[0], 1][..]).reshape(&shape)
+        } else {
+            full.sum_to(&shape)
+        }
+    }));
+    grads
+}
+
+fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    let (x, w) = two(ins)?;
+    if x.dtype != w.dtype {
+        return Err(Error::dtype("linear", format!("the input is {} and the weight {}; convert one with .to()", x.dtype, w.dtype)));
+    }
+    let k = x.shape.last().copied();
+    if w.shape.is_empty() || w.shape.len() > 2 || k.is_none() || k != w.shape.last().copied() {
+        return Err(Error::shape(
+            "linear",
+            format!(
+                "input {} and weight {}: the last sizes must agree ({} and {}), and the weight is (outputs, inputs)",
+                shape::show(&x.shape),
+                shape::show(&w.shape),
+                k.map_or("none".into(), |k| k.to_string()),
+                w.shape.last().map_or("none".into(), ToString::to_string)
+            ),
+        ));
+    }
+    let mut out: Few<usize> = x.shape[..x.shape.len() - 1].into();
+    if w.shape.len() == 2 {
+        out.push(w.shape[0]);
+    }
+    if let Some(Some(b)) = ins.get(2) {
+        let fits = shape::broadcast("linear", &out, &b.shape).is_ok_and(|s| s == out);
+        if !fits || b.dtype != x.dtype {
+            return Err(Error::shape(
+                "linear",
+                format!("the bias {} {} does not fit the output {} {}", shape::show(&b.shape), b.dtype, shape::show(&out), x.dtype),
+            ));
+        }
+    }
+    Ok(vec![Meta { shape: out, dtype: x.dtype }])
+}
+
+fn linear_run(call: &Call) -> Result<()> {
+    let (x, w, out) = (operand(call, 0)?, operand(call, 1)?, &call.outs[0]);
+    let turned = if w.layout.rank() == 2 { w.view(w.layout.transpose(0, 1)) } else { w.clone() };
+    matmul_run(&Call { ins: &[Some(x.clone()), Some(turned)], outs: call.outs, args: &[] })?;
+    if let Some(Some(b)) = call.ins.get(2) {
+        let crate::graph::Body::Map(body) = &super::arith::add::OP.body else {
+            return Err(Error::bug("linear", "add is no map"));
+        };
+        let wide = b.view(b.layout.broadcast_to("linear", &out.layout.shape)?);
+        let ins = [out.clone(), wide];
+        let launch = Launch::Map { body, compute: out.dtype.compute(), params: &[], ins: &ins, outs: call.outs };
+        of(&out.storage).launch(&launch)?;
+    }
+    Ok(())
+}
+
+fn linear_back(pull: &Pull) -> Grads {
+    let (g, x, w) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let (sx, sw) = (x.shape(), w.shape());
+    let flat = |t: &Sym, n: usize| t.reshape(&[-1i64, n as i64][..]);
+    let mut grads = Grads::new();
+    if sw.len() == 1 {
+        grads.push(pull.needs.has(0).then(|| g.unsqueeze(-1) * w));
+        grads.push(pull.needs.has(1).then(|| (g.unsqueeze(-1) * x).sum_to(&sw)));
+    } else {
+        grads.push(pull.needs.has(0).then(|| g.matmul(w)));
+        grads.push(pull.needs.has(1).then(|| flat(g, sw[0]).transpose(0, 1).matmul(&flat(x, sx[sx.len() - 1]))));
+    }
+    let bias = pull.needs.has(2).then(|| g.sum_to(&pull.ins[2].shape()));
+    grads.push(bias);
+    grads
+}
+
+fn square_meta(op: &str, ins: &[Option<Meta>]) -> Result<Meta> {
+    let Some(Some(x)) = ins.first() else { return Err(Error::bug(op, "an operand is missing")) };
+    let r = x.shape.len();
+    if r < 2 || x.shape[r - 1] != x.shape[r - 2] {
+        return Err(Error::runtime(op, format!("needs square matrices in the last two axes, got shape {}", shape::show(&x.shape))));
+    }
+    if !x.dtype.is_float() {
+        return Err(Error::dtype(op, format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+    }
+    Ok(x.clone())
+}
+
+fn det_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = square_meta("det", ins)?;
+    Ok(vec![Meta { shape: x.shape[..x.shape.len() - 2].into(), dtype: x.dtype }])
+}
+
+fn inverse_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    Ok(vec![square_meta("inverse", ins)?])
+}
+
+/// Gaussian elimination with partial pivoting of `[a | right]`, in place; returns the determinant.
+fn eliminate(a: &mut [f64], right: &mut [f64], n: usize) -> f64 {
+    let columns = right.len() / n.max(1);
+    let mut det = 1.0;
+    for p in 0..n {
+        let best = (p..n).max_by(|&i, &j| a[i * n + p].abs().total_cmp(&a[j * n + p].abs())).unwrap_or(p);
+        if best != p {
+            (0..n).for_each(|c| a.swap(p * n + c, best * n + c));
+            (0..columns).for_each(|c| right.swap(p * columns + c, best * columns + c));
+            det = -det;
+        }
+        let pivot = a[p * n + p];
+        det *= pivot;
+        if pivot == 0.0 {
+            return 0.0;
+        }
+        for r in 0..n {
+            if r == p || columns == 0 && r < p {
+                continue;
+            }
+            let f = a[r * n + p] / pivot;
+            if f != 0.0 {
+                (p..n).for_each(|c| a[r * n + c] -= f * a[p * n + c]);
+                (0..columns).for_each(|c| right[r * columns + c] -= f * right[p * columns + c]);
+            }
+        }
+    }
+    for p in 0..n {
+        let pivot = a[p * n + p];
+        (0..columns).for_each(|c| right[p * columns + c] /= pivot);
+    }
+    det
+}
+
+fn write(out: &Operand, list: &[f64]) -> Result<()> {
+    let wide = crate::backend::cpu::contract::from_f64(list, &out.layout.shape)?;
+    of(&out.storage).launch(&Launch::Copy { src: &wide, dst: out })
+}
+
+fn det_run(call: &Call) -> Result<()> {
+    let x = operand(call, 0)?;
+    let n = *x.layout.shape.last().unwrap_or(&0);
+    let mut values = crate::backend::cpu::contract::to_f64(x);
+    let count = call.outs[0].numel();
+    let list: Vec<f64> = (0..count).map(|i| eliminate(&mut values[i * n * n..(i + 1) * n * n], &mut [], n)).collect();
+    write(&call.outs[0], &list)
+}
+
+fn inverse_run(call: &Call) -> Result<()> {
+    let x = operand(call, 0)?;
+    let n = *x.layout.shape.last().unwrap_or(&0);
+    let mut values = crate::backend::cpu::contract::to_f64(x);
+    let mut out = vec![0.0; values.len()];
+    for i in 0..values.len() / (n * n).max(1) {
+        let part = i * n * n..(i + 1) * n * n;
+        let right = &mut out[part.clone()];
+        (0..n).for_each(|d| right[d * n + d] = 1.0);
+        if eliminate(&mut values[part], right, n) == 0.0 {
+            return Err(Error::runtime("inverse", format!("matrix {i} of the batch is singular (its determinant is 0) and has no inverse")));
+        }
+    }
+    write(&call.outs[0], &out)
+}
+
+/// The product of two vectors, of matrices, or of batches, refusing other ranks by name.
+pub fn ranked(op: &'static str, a: &Tensor, b: &Tensor, ranks: (usize, usize)) -> Result<Tensor> {
+    if a.rank() != ranks.0 || b.rank() != ranks.1 {
+        return Err(Error::shape(
+            op,
+            format!(
+                "{} and {}: needs tensors of {} and {} axes; matmul (@) takes every rank",
+                shape::show(&a.shape()),
+                shape::show(&b.shape()),
+                ranks.0,
+                ranks.1
+            ),
+        ));
+    }
+    if op == "bmm" && a.shape()[0] != b.shape()[0] {
+        return Err(Error::shape(op, format!("{} and {}: the batch sizes differ", shape::show(&a.shape()), shape::show(&b.shape()))));
+    }
+    matmul(a, b)
+}

@@ -1,0 +1,160 @@
+//! Losses of training, made of other operators. Leans on graph.
+
+use crate::base::{DType, Error, Result, shape};
+use crate::graph::sym::must;
+use crate::graph::{Arg, Sym, Tensor};
+
+crate::op! {
+    /// The mean squared error; reduction "mean", "sum" or "none".
+    ///
+    /// >>> schuss.nn.functional.mse_loss(schuss.tensor([1.0, 2.0]), schuss.tensor([0.0, 0.0]))
+    /// tensor(2.5000)
+    mse_loss(input, target; reduction: Text = Arg::None) Any { inline(mse); face hidden; }
+    /// The mean absolute error; reduction "mean", "sum" or "none".
+    ///
+    /// >>> schuss.nn.functional.l1_loss(schuss.tensor([1.0, 2.0]), schuss.tensor([0.0, 0.0]))
+    /// tensor(1.5000)
+    l1_loss(input, target; reduction: Text = Arg::None) Any { inline(l1); face hidden; }
+    /// Minus the log-probability of each target class; targets of `ignore_index` count nothing.
+    nll_loss(input, target, weight: Maybe; ignore_index: Int, reduction: Text = Arg::None) Any { inline(nll); face hidden; }
+    /// Minus the log-likelihood of truths under probabilities; the logarithms are held at -100.
+    binary_cross_entropy(input, target, weight: Maybe; reduction: Text = Arg::None) Any { inline(bce); face hidden; }
+    /// The same under the sigmoid of logits, exact also far out.
+    binary_cross_entropy_with_logits(input, target, weight: Maybe, pos_weight: Maybe; reduction: Text = Arg::None) Any {
+        inline(bce_logits);
+        face hidden;
+    }
+}
+
+fn pick(ins: &[Option<Sym>], i: usize) -> Option<&Sym> {
+    ins.get(i).and_then(Option::as_ref)
+}
+
+fn pair(ins: &[Option<Sym>]) -> Result<(&Sym, &Sym)> {
+    match (pick(ins, 0), pick(ins, 1)) {
+        (Some(a), Some(b)) => Ok((a, b)),
+        _ => Err(Error::bug("loss", "an operand is missing")),
+    }
+}
+
+/// A loss of every element, gathered as asked.
+pub fn reduced(op: &str, each: &Sym, reduction: &Arg) -> Result<Vec<Tensor>> {
+    let how = if let Arg::Text(t) = reduction { &**t } else { "mean" };
+    Ok(vec![match how {
+        "mean" => each.mean((), false, ()),
+        "sum" => each.sum((), false, ()),
+        "none" => each.clone(),
+        other => return Err(Error::value(op, format!("reduction is \"mean\", \"sum\" or \"none\", not {other:?}"))),
+    }
+    .tensor()
+    .clone()])
+}
+
+fn mse(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let (x, y) = pair(ins)?;
+    reduced("mse_loss", &(x - y).square(), &args[0])
+}
+
+fn l1(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let (x, y) = pair(ins)?;
+    reduced("l1_loss", &(x - y).abs(), &args[0])
+}
+
+fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let (x, target) = pair(ins)?;
+    let ignore = args[0].int().unwrap_or(-100);
+    let (sx, st) = (x.shape(), target.shape());
+    let axis = usize::from(sx.len() > 1);
+    let expected: Vec<usize> = (0..sx.len()).filter(|&i| i != axis).map(|i| sx[i]).collect();
+    if sx.is_empty() || st[..] != expected[..] {
+        return Err(Error::shape(
+            "nll_loss",
+            format!(
+                "input {} and target {}: the target holds one class for each sample, so its shape is the input's without the class axis {axis}",
+                shape::show(&sx),
+                shape::show(&st)
+            ),
+        ));
+    }
+    if !target.dtype().is_int() {
+        return Err(Error::dtype("nll_loss", format!("targets are class numbers (int64), got {}; use target.long()", target.dtype())));
+    }
+    let classes = sx[axis] as i64;
+    let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
+    let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
+    let bad = safe.lt(&Sym::from(crate::base::Number::Int(0))).logical_or(&safe.ge(&Sym::from(crate::base::Number::Int(classes))));
+    if target.numel() > 0 && crate::graph::mode::Mode::now().probe() == false && truth(&bad.any((), false))? {
+        return Err(Error::index(
+            "nll_loss",
+            format!("a target is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
+        ));
+    }
+    let safe = safe.cast(DType::I64);
+    let picked = x.gather(&safe.unsqueeze(axis as i64), axis as i64).squeeze([axis as i64]);
+    let weight = match pick(ins, 2) {
+        Some(w) if !w.is_absent() => {
+            if w.shape()[..] != [classes as usize] {
+                return Err(Error::shape("nll_loss", format!("weight {} must hold one number for each of {classes} classes", shape::show(&w.shape()))));
+            }
+            let list = [w.tensor(), safe.tensor()];
+            let each = Sym::Tensor(must(super::index::take_at(&list, [0], false)));
+            kept.where_(&each, &Sym::from(0.0))
+        }
+        _ => kept.cast(x.dtype()),
+    };
+    let each = -(picked * &weight);
+    match &args[1] {
+        Arg::Text(t) if &**t == "none" || &**t == "sum" => reduced("nll_loss", &each, &args[1]),
+        Arg::None => Ok(vec![(each.sum((), false, ()) / weight.sum((), false, ())).tensor().clone()]),
+        Arg::Text(t) if &**t == "mean" => Ok(vec![(each.sum((), false, ()) / weight.sum((), false, ())).tensor().clone()]),
+        other => reduced("nll_loss", &each, other),
+    }
+}
+
+/// The truth of a 0-d tensor, read on the spot.
+fn truth(x: &Sym) -> Result<bool> {
+    Ok(crate::backend::cpu::contract::to_f64(&x.tensor().operand()).first().is_some_and(|&v| v != 0.0))
+}
+
+fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
+    if x.shape() != y.shape() {
+        return Err(Error::value(
+            op,
+            format!("input {} and target {} must have one shape; use target.view_as(input) or unsqueeze", shape::show(&x.shape()), shape::show(&y.shape())),
+        ));
+    }
+    Ok(())
+}
+
+fn weighted(each: Sym, weight: Option<&Sym>) -> Sym {
+    match weight {
+        Some(w) if !w.is_absent() => each * w,
+        _ => each,
+    }
+}
+
+fn bce(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let (x, y) = pair(ins)?;
+    same_shape("binary_cross_entropy", x, y)?;
+    let outside = x.ge(&Sym::from(0.0)).logical_and(&x.le(&Sym::from(1.0))).all((), false);
+    if x.numel() > 0 && !crate::graph::mode::Mode::now().probe() && !truth(&outside)? {
+        return Err(Error::runtime("binary_cross_entropy", "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores"));
+    }
+    let floor = Sym::from(-100.0);
+    let each = -(y * &x.log().maximum(&floor) + (1.0 - y) * &(1.0 - x).log().maximum(&floor));
+    reduced("binary_cross_entropy", &weighted(each, pick(ins, 2)), &args[0])
+}
+
+fn bce_logits(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let (x, y) = pair(ins)?;
+    same_shape("binary_cross_entropy_with_logits", x, y)?;
+    let each = match pick(ins, 3) {
+        Some(p) if !p.is_absent() => {
+            // log(sigmoid) counts the weight of the truths, x the rest.
+            let scale = (p - 1.0) * y + 1.0;
+            (1.0 - y) * x - scale * &x.logsigmoid()
+        }
+        _ => (1.0 - y) * x - x.logsigmoid(),
+    };
+    reduced("binary_cross_entropy_with_logits", &weighted(each, pick(ins, 2)), &args[0])
+}

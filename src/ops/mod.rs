@@ -1,0 +1,150 @@
+//! Rank 4, the library: only records, one for each operator, and the macro that writes them. Leans on base, formula, graph.
+
+pub mod activation;
+pub mod arith;
+pub mod compare;
+pub mod index;
+pub mod linear;
+pub mod loss;
+pub mod math;
+pub mod reduce;
+pub mod step;
+pub mod view;
+
+use crate::graph::Op;
+
+/// One operator: `name(inputs; parameters) class { body; derivative; where to test it; how to reach it }`.
+///
+/// It becomes a module `name` holding the record `OP`, a function `name(...)` that returns a `Result`, and a method of
+/// the same name on `Sym` for use inside other rules.
+#[macro_export]
+macro_rules! op {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident ( $($x:ident $(: $xk:ident)?),* $(; $($p:ident : $pk:ident $(= $pd:expr)?),*)? ) $class:ident {
+            $body:ident ( $($bt:tt)* );
+            $(vjp |$g:ident, [$($vx:ident),*], $vy:ident| $({ $($pre:stmt;)* })? [$($ve:expr),* $(,)?];)?
+            $(rule $rule:path;)?
+            $(check $lo:literal .. $hi:literal;)?
+            $(face $($face:ident)*;)?
+        }
+    )*) => {$(
+        $(#[doc = $doc])*
+        pub mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            #[allow(unused_imports)]
+            use $crate::graph::arg::{Arg, Param, ParamKind, Typed, kinds};
+            use $crate::graph::op::{Body, Class, Face, Input, InputKind, Op, Saves};
+
+            const VJP: Option<$crate::graph::op::Vjp> = $crate::op!(@vjp
+                [$($x),*] [$($($p: $pk),*)?] $(|$g, [$($vx),*], $vy| { $($($pre;)*)? } [$($ve),*])? $(rule $rule)?);
+
+            /// The record.
+            pub static OP: Op = Op {
+                name: $crate::ops::plain(stringify!($name)),
+                doc: concat!($($doc, "\n"),*),
+                inputs: &[$(Input { name: stringify!($x), kind: $crate::op!(@kind $($xk)?) }),*],
+                params: &[$($(Param {
+                    name: $crate::ops::plain(stringify!($p)),
+                    kind: ParamKind::$pk,
+                    default: $crate::op!(@default $($pd)?),
+                }),*)?],
+                class: Class::$class,
+                body: $crate::op!(@record $body ( $($bt)* )),
+                vjp: VJP,
+                check: $crate::op!(@check $($lo, $hi)?),
+                face: $crate::op!(@face $($($face)*)?),
+                saves: Saves::new(),
+            };
+        }
+
+        $crate::op!(@call $name [$($x $(: $xk)?),*] [$($($p),*)?]);
+    )*
+        /// The records of this shelf.
+        pub static TABLE: &[&$crate::graph::Op] = &[$(&$name::OP),*];
+    };
+
+    (@kind) => { InputKind::One };
+    (@kind $k:ident) => { InputKind::$k };
+    (@default) => { None };
+    (@default $d:expr) => { Some($d) };
+    (@check) => { (-4.0, 4.0) };
+    (@check $lo:literal, $hi:literal) => { ($lo, $hi) };
+    (@face) => { Face { method: true, function: true, in_place: false } };
+    (@face hidden) => { Face { method: false, function: false, in_place: false } };
+    (@face method) => { Face { method: true, function: false, in_place: false } };
+    (@face function) => { Face { method: false, function: true, in_place: false } };
+    (@face in_place) => { Face { method: true, function: true, in_place: true } };
+
+    (@record map ($($t:tt)*)) => { Body::Map($crate::map_body!($($t)*)) };
+    (@record view ($f:expr)) => { Body::View($f) };
+    (@record kernel ($meta:path, $run:path)) => { Body::Kernel($meta, $run) };
+    (@record inline ($f:path)) => { Body::Inline($f) };
+
+    (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*]) => { None };
+    (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*] rule $rule:path) => { Some($rule) };
+    (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*] |$g:ident, [$($vx:ident),*], $vy:ident| { $($pre:stmt;)* } [$($ve:expr),*]) => {{
+        #[allow(unused_variables, unused_mut, unused_assignments, clippy::let_and_return)]
+        fn pull(pull: &$crate::graph::Pull) -> $crate::graph::Grads {
+            let $g = pull.grad();
+            let mut k = 0;
+            $( let $vx = &pull.ins[k]; k += 1; )*
+            let $vy = &pull.outs[0];
+            let mut k = 0;
+            $( let $p = <kinds::$pk as Typed>::get(&pull.args[k]); k += 1; )*
+            $($pre;)*
+            let mut grads = $crate::graph::Grads::new();
+            let mut k = 0;
+            $(
+                grads.push(if pull.needs.has(k) { Some($crate::graph::Sym::from($ve)) } else { None });
+                k += 1;
+            )*
+            grads
+        }
+        Some(pull)
+    }};
+
+    (@call $name:ident [$x:ident: List] [$($p:ident),*]) => {
+        pub fn $name(list: &[&$crate::graph::Tensor] $(, $p: impl Into<$crate::graph::Arg>)*) -> $crate::base::Result<$crate::graph::Tensor> {
+            let feeds: Vec<$crate::graph::Feed> = list.iter().map(|t| $crate::graph::Feed::Tensor(t)).collect();
+            $crate::graph::tensor::emit(&$name::OP, &feeds, &[$($p.into()),*]).map($crate::graph::Outs::one)
+        }
+    };
+    (@call $name:ident [$x:ident $(: $xk:ident)? $(, $y:ident $(: $yk:ident)?)*] [$($p:ident),*]) => {
+        #[allow(clippy::too_many_arguments)]
+        pub fn $name<'a>(
+            $x: impl Into<$crate::graph::Feed<'a>>,
+            $($y: impl Into<$crate::graph::Feed<'a>>,)*
+            $($p: impl Into<$crate::graph::Arg>,)*
+        ) -> $crate::base::Result<$crate::graph::Tensor> {
+            $crate::graph::tensor::emit(&$name::OP, &[$x.into() $(, $y.into())*], &[$($p.into()),*]).map($crate::graph::Outs::one)
+        }
+        impl $crate::graph::Sym {
+            #[allow(clippy::too_many_arguments, clippy::should_implement_trait)]
+            pub fn $name(&self $(, $y: &$crate::graph::Sym)* $(, $p: impl Into<$crate::graph::Arg>)*) -> $crate::graph::Sym {
+                $crate::graph::Sym::apply(&$name::OP, &[self.feed() $(, $y.feed())*], &[$($p.into()),*])
+            }
+        }
+    };
+}
+
+/// A record's name without the underscore that keeps it apart from Rust's own words.
+pub const fn plain(name: &'static str) -> &'static str {
+    let bytes = name.as_bytes();
+    if bytes[bytes.len() - 1] == b'_' { name.split_at(bytes.len() - 1).0 } else { name }
+}
+
+/// Every record, in the order in which the reference lists them.
+pub static ALL: &[&[&Op]] = &[
+    arith::TABLE, math::TABLE, compare::TABLE, activation::TABLE, reduce::TABLE, view::TABLE, index::TABLE,
+    linear::TABLE, loss::TABLE, step::TABLE,
+];
+
+pub fn all() -> impl Iterator<Item = &'static Op> {
+    ALL.iter().flat_map(|table| table.iter().copied())
+}
+
+pub fn find(name: &str) -> Option<&'static Op> {
+    all().find(|op| op.name == name)
+}

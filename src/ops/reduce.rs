@@ -1,0 +1,527 @@
+//! Folds along axes. Leans on graph and backend's fold family.
+
+use crate::backend::{FoldKind, Launch, Operand, of};
+use crate::base::{DType, Error, Few, Number, Result, dtype, shape};
+use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+
+crate::op! {
+    /// The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside.
+    ///
+    /// >>> schuss.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0)
+    /// tensor([4., 6.])
+    sum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
+        kernel(sum_meta, sum_run);
+        vjp |g, [x], _y| [spread(g, x, &dim, keepdim)];
+    }
+    /// The mean over some axes, or over all. Needs floats, unless a dtype is given.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0, 6.0]).mean()
+    /// tensor(3.)
+    mean(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
+        kernel(mean_meta, mean_run);
+        vjp |g, [x], y| [spread(&(g * (y.numel() as f64 / x.numel().max(1) as f64)), x, &dim, keepdim)];
+    }
+    /// The product over some axes, or over all.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0, 6.0]).prod()
+    /// tensor(12.)
+    prod_over(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
+        kernel(sum_meta, prod_run);
+        rule prod_back;
+        check 0.5..2.0;
+        face hidden;
+    }
+    /// The largest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
+    ///
+    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).amax(1)
+    /// tensor([5., 4.])
+    amax(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(extreme_meta, amax_run);
+        rule extreme_back;
+    }
+    /// The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
+    ///
+    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).amin(1)
+    /// tensor([1., 3.])
+    amin(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(extreme_meta, amin_run);
+        rule extreme_back;
+    }
+    /// The position of the first largest element along an axis, or in the flattened tensor.
+    ///
+    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmax(1)
+    /// tensor([1, 1])
+    argmax(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(place_meta, argmax_run); }
+    /// The position of the first smallest element along an axis, or in the flattened tensor.
+    ///
+    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmin(1)
+    /// tensor([0, 0])
+    argmin(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(place_meta, argmin_run); }
+    /// Whether any element is true (not zero), over some axes or over all.
+    ///
+    /// >>> schuss.tensor([False, True]).any()
+    /// tensor(True)
+    any(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(truth_meta, any_run); }
+    /// Whether every element is true (not zero), over some axes or over all.
+    ///
+    /// >>> schuss.tensor([False, True]).all()
+    /// tensor(False)
+    all(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(truth_meta, all_run); }
+    /// The mean squared distance from the mean, divided by (count - correction) instead of the count.
+    variance(input; dim: Axes = Arg::None, correction: Number = Arg::Int(1), keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(variance_meta, variance_run);
+        rule variance_back;
+        face hidden;
+    }
+    /// The Euclidean norm over some axes; its derivative at 0 is 0.
+    euclid(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        inline(euclid_inline);
+        rule euclid_back;
+        face hidden;
+    }
+    /// `log(sum(exp(x)))` over some axes without overflow.
+    ///
+    /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
+    /// tensor(1000.6931)
+    logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
+        inline(logsumexp_inline);
+        vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
+    }
+    /// `exp(x) / sum(exp(x))` along an axis.
+    ///
+    /// >>> schuss.tensor([0.0, 0.0]).softmax(0)
+    /// tensor([0.5000, 0.5000])
+    softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
+        kernel(softmax_meta, softmax_run);
+        vjp |g, [x], y| [(y * &(g - &(g * y).sum([dim], true, ()))).cast(x.dtype())];
+    }
+    /// The logarithm of the softmax along an axis, exact also far out.
+    ///
+    /// >>> schuss.tensor([0.0, 0.0]).log_softmax(0)
+    /// tensor([-0.6931, -0.6931])
+    log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
+        kernel(softmax_meta, log_softmax_run);
+        vjp |g, [x], y| [(g - &(&y.exp() * &g.sum([dim], true, ()))).cast(x.dtype())];
+    }
+    /// The running sum along an axis.
+    ///
+    /// >>> schuss.tensor([1, 2, 3]).cumsum(0)
+    /// tensor([1, 3, 6])
+    cumsum(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
+        kernel(cumsum_meta, cumsum_run);
+        vjp |g, [x], _y| [g.flip([dim]).cumsum(dim, ()).flip([dim]).cast(x.dtype())];
+    }
+    /// The running product along an axis.
+    ///
+    /// >>> schuss.tensor([1, 2, 3]).cumprod(0)
+    /// tensor([1, 2, 6])
+    cumprod(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
+        kernel(cumsum_meta, cumprod_run);
+        vjp |g, [x], y| [((g * y).flip([dim]).cumsum(dim, ()).flip([dim]) / x).cast(x.dtype())];
+        check 0.5..2.0;
+    }
+    /// The largest elements along an axis, and their positions.
+    max_along(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(pair_meta, max_run);
+        rule pair_back;
+        face hidden;
+    }
+    /// The smallest elements along an axis, and their positions.
+    min_along(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(pair_meta, min_run);
+        rule pair_back;
+        face hidden;
+    }
+}
+
+fn one(ins: &[Option<Meta>]) -> Meta {
+    ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
+}
+
+/// The shape that is left when axes are folded.
+fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>, Few<usize>)> {
+    let axes = shape::axes(op, &dim.ints(), x.len())?;
+    let left = (0..x.len())
+        .filter_map(|i| if !axes.contains(&i) { Some(x[i]) } else if keepdim { Some(1) } else { None })
+        .collect();
+    Ok((left, axes))
+}
+
+/// A cotangent of a folded tensor under the folded tensor's rank.
+fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
+    if keepdim || x.rank() == g.rank() {
+        return g.clone();
+    }
+    let (kept, _) = crate::graph::sym::must(folded("sum", &x.shape(), &Arg::from(dim), true));
+    g.reshape(&kept)
+}
+
+fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
+    let wide = open(g, x, dim, keepdim).expand(&x.shape());
+    if wide.dtype() == x.dtype() { wide } else { wide.cast(x.dtype()) }
+}
+
+fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
+    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let out = &call.outs[0];
+    let order: Vec<usize> = (0..x.layout.rank()).filter(|i| !axes.contains(i)).chain(axes.iter().copied()).collect();
+    let input = x.view(x.layout.permute(&order));
+    of(&x.storage).launch(&Launch::Fold { kind, input: &input, folded: axes.len(), correction, out })
+}
+
+fn along(call: &Call, kind: FoldKind) -> Result<()> {
+    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let axes = shape::axes("fold", &call.args[0].ints(), rank)?;
+    fold(call, kind, &axes, 0.0)
+}
+
+fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    let (shape, _) = folded("sum", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let dtype = match args[2] {
+        Arg::DType(d) => d,
+        _ if x.dtype.is_float() => x.dtype,
+        _ => DType::I64,
+    };
+    Ok(vec![Meta { shape, dtype }])
+}
+
+/// The operand converted first where a dtype was asked for.
+fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
+    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let Arg::DType(wanted) = *dtype else { return Ok(None) };
+    let wider = wanted.is_float() && !x.dtype.is_float() || !wanted.is_float() && x.dtype.is_float();
+    if !wider {
+        return Ok(None);
+    }
+    let backend = of(&x.storage);
+    let copy = Operand::new(backend, &x.layout.shape, wanted)?;
+    backend.launch(&Launch::Copy { src: x, dst: &copy })?;
+    Ok(Some(copy))
+}
+
+fn fold_as(call: &Call, kind: FoldKind) -> Result<()> {
+    match converted(call, &call.args[2])? {
+        Some(x) => along(&Call { ins: &[Some(x)], outs: call.outs, args: call.args }, kind),
+        None => along(call, kind),
+    }
+}
+
+fn sum_run(call: &Call) -> Result<()> {
+    fold_as(call, FoldKind::Sum)
+}
+
+fn prod_run(call: &Call) -> Result<()> {
+    fold_as(call, FoldKind::Prod)
+}
+
+fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    let (shape, _) = folded("mean", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let dtype = if let Arg::DType(d) = args[2] { d } else { x.dtype };
+    if !dtype.is_float() {
+        return Err(Error::dtype("mean", format!("needs a float tensor, got {dtype}; use x.float().mean() or mean(dtype=schuss.float32)")));
+    }
+    Ok(vec![Meta { shape, dtype }])
+}
+
+fn mean_run(call: &Call) -> Result<()> {
+    fold_as(call, FoldKind::Mean)
+}
+
+fn prod_back(pull: &Pull) -> Grads {
+    // Each element's derivative is the product of the others: the running products from both sides, which a zero
+    // element does not spoil as a division would.
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let dims = pull.args[0].ints();
+    let keepdim = pull.args[1] == Arg::Bool(true);
+    let rank = x.rank();
+    let axes = crate::graph::sym::must(shape::axes("prod", &dims, rank));
+    let keep: Vec<usize> = (0..rank).filter(|i| !axes.contains(i)).collect();
+    let order: Vec<i64> = keep.iter().chain(axes.iter()).map(|&i| i as i64).collect();
+    let shape = x.shape();
+    let n: usize = axes.iter().map(|&i| shape[i]).product();
+    let mut flat: Vec<i64> = keep.iter().map(|&i| shape[i] as i64).collect();
+    flat.push(n as i64);
+    let rows = x.cast(g.dtype()).permute(&order[..]).reshape(&flat[..]);
+    let last = flat.len() as i64 - 1;
+    let mut edge = flat.clone();
+    edge[last as usize] = n.min(1) as i64;
+    let ones = (super::view::zeros_like(&rows) + 1.0).slice(vec![0i64; flat.len()].as_slice(), &edge[..], vec![1i64; flat.len()].as_slice());
+    let shift = |t: &Sym| {
+        let mut sizes = flat.clone();
+        sizes[last as usize] = n.saturating_sub(1) as i64;
+        let head = t.slice(vec![0i64; flat.len()].as_slice(), &sizes[..], vec![1i64; flat.len()].as_slice());
+        let (ones, head) = (ones.tensor().clone(), head.tensor().clone());
+        Sym::from(crate::graph::sym::must(super::view::cat(&[&ones, &head], last)))
+    };
+    let before = shift(&running(&rows, last));
+    let after = shift(&running(&rows.flip([last]), last)).flip([last]);
+    let others = before * after;
+    let opened: Vec<i64> = order.iter().map(|&i| shape[i as usize] as i64).collect();
+    let mut back = vec![0i64; rank];
+    order.iter().enumerate().for_each(|(i, &d)| back[d as usize] = i as i64);
+    let others = others.reshape(&opened[..]).permute(&back[..]);
+    let grad = (spread_like(g, x, &dims, keepdim) * others).cast(x.dtype());
+    [Some(grad)].into_iter().collect()
+}
+
+fn spread_like(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
+    open(g, x, dim, keepdim).expand(&x.shape())
+}
+
+/// The running product written with products alone, so that its own derivative holds at zeros.
+fn running(x: &Sym, axis: i64) -> Sym {
+    let shape = x.shape();
+    let (n, rank) = (shape[axis as usize], shape.len());
+    let mut total = x.clone();
+    let mut step = 1;
+    while step < n {
+        // Doubling: each element is multiplied by the product that ends `step` before it.
+        let part = |start: usize, len: usize, t: &Sym| {
+            let (mut starts, mut sizes): (Vec<i64>, Vec<i64>) = (vec![0; rank], shape.iter().map(|&s| s as i64).collect());
+            starts[axis as usize] = start as i64;
+            sizes[axis as usize] = len as i64;
+            t.slice(&starts[..], &sizes[..], vec![1i64; rank].as_slice())
+        };
+        let head = part(0, step, &total);
+        let tail = part(step, n - step, &total) * part(0, n - step, &total);
+        total = Sym::from(crate::graph::sym::must(super::view::cat(&[head.tensor(), tail.tensor()], axis)));
+        step *= 2;
+    }
+    total
+}
+
+fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    let (shape, axes) = folded("amax/amin", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    refuse_empty("max/min", &x.shape, &axes)?;
+    Ok(vec![Meta { shape, dtype: x.dtype }])
+}
+
+fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
+    if axes.iter().any(|&i| x[i] == 0) {
+        let message = format!("the shape {} has no element along the axes {axes:?}, and nothing has no largest or smallest; check that the tensor is not empty", shape::show(x));
+        return Err(if axes.len() == x.len() && x.len() <= 1 || axes.len() == x.len() {
+            Error::runtime(op, message)
+        } else {
+            Error::index(op, message)
+        });
+    }
+    Ok(())
+}
+
+fn amax_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::Max)
+}
+
+fn amin_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::Min)
+}
+
+fn extreme_back(pull: &Pull) -> Grads {
+    let (g, x, y) = (pull.grad(), &pull.ins[0], &pull.outs[0]);
+    let dims = pull.args[0].ints();
+    let keepdim = pull.args[1] == Arg::Bool(true);
+    let top = open(y, x, &dims, keepdim);
+    // NaN is the extreme of a tensor that has one, and equals nothing.
+    let hit = x.eq(&top).logical_or(&x.isnan().logical_and(&top.isnan())).cast(g.dtype());
+    let count = hit.sum(dims.clone(), true, ());
+    let grad = open(g, x, &dims, keepdim) / count * hit;
+    [Some(grad)].into_iter().collect()
+}
+
+fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    if x.dtype == DType::Bool {
+        return Err(Error::runtime("argmax/argmin", "is not defined for bool; use x.int() first"));
+    }
+    let keepdim = args[1] == Arg::Bool(true);
+    let (shape, axes) = folded("argmax/argmin", &x.shape, &args[0], keepdim)?;
+    if axes.iter().any(|&i| x.shape[i] == 0) {
+        let message = format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
+        return Err(Error::index("argmax/argmin", message));
+    }
+    Ok(vec![Meta { shape, dtype: DType::I64 }])
+}
+
+fn argmax_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::ArgMax)
+}
+
+fn argmin_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::ArgMin)
+}
+
+fn truth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    let (shape, _) = folded("any/all", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    Ok(vec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
+}
+
+fn any_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::Any)
+}
+
+fn all_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::All)
+}
+
+fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    if !x.dtype.is_float() {
+        return Err(Error::dtype("var/std", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+    }
+    let (shape, _) = folded("var/std", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
+    Ok(vec![Meta { shape, dtype: x.dtype }])
+}
+
+fn variance_run(call: &Call) -> Result<()> {
+    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let axes = shape::axes("var", &call.args[0].ints(), rank)?;
+    fold(call, FoldKind::Var, &axes, call.args[1].number().map_or(1.0, Number::as_f64))
+}
+
+fn variance_back(pull: &Pull) -> Grads {
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let dims = pull.args[0].ints();
+    let correction = pull.args[1].number().map_or(1.0, Number::as_f64);
+    let keepdim = pull.args[2] == Arg::Bool(true);
+    let shape = x.shape();
+    let axes = crate::graph::sym::must(shape::axes("var", &dims, shape.len()));
+    let n: usize = axes.iter().map(|&i| shape[i]).product();
+    let scale = 2.0 / (n as f64 - correction).max(0.0);
+    let grad = open(g, x, &dims, keepdim) * (x - &x.mean(dims, true, ())) * scale;
+    [Some(grad)].into_iter().collect()
+}
+
+fn euclid_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
+    Ok(vec![x.square().sum(args[0].clone(), args[1].clone(), ()).sqrt().tensor().clone()])
+}
+
+fn euclid_back(pull: &Pull) -> Grads {
+    let (g, x, y) = (pull.grad(), &pull.ins[0], &pull.outs[0]);
+    let dims = pull.args[0].ints();
+    let keepdim = pull.args[1] == Arg::Bool(true);
+    let length = open(y, x, &dims, keepdim);
+    let ratio = open(g, x, &dims, keepdim) * (x / &length);
+    [Some(length.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &ratio))].into_iter().collect()
+}
+
+fn logsumexp_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
+    let x = if x.dtype().is_float() { x.clone() } else { x.cast(dtype::default_float()) };
+    let dims = args[0].ints();
+    let shape = x.shape();
+    let axes = shape::axes("logsumexp", &dims, shape.len())?;
+    if axes.iter().any(|&i| shape[i] == 0) {
+        // The sum of nothing is 0, and its logarithm -inf.
+        return Ok(vec![x.exp().sum(dims, args[1].clone(), ()).log().tensor().clone()]);
+    }
+    let top = x.amax(dims.clone(), true);
+    // An infinite largest element is left out of the subtraction: inf - inf has no value.
+    let top = top.isinf().where_(&Sym::from(0.0), &top);
+    let sums = (&x - &top).exp().sum(dims, true, ()).log() + &top;
+    let (left, _) = folded("logsumexp", &shape, &args[0], args[1] == Arg::Bool(true))?;
+    Ok(vec![sums.reshape(&left).tensor().clone()])
+}
+
+fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    shape::axis("softmax", args[0].int().unwrap_or(0), x.shape.len())?;
+    let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
+    if !dtype.is_float() {
+        return Err(Error::dtype("softmax", format!("needs a float tensor, got {dtype}; use x.float() first")));
+    }
+    Ok(vec![Meta { shape: x.shape, dtype }])
+}
+
+/// An operand with one axis moved to the end.
+fn turned(x: &Operand, axis: usize) -> Operand {
+    let rank = x.layout.rank();
+    if rank == 0 {
+        return x.view(x.layout.insert_axis(0));
+    }
+    let order: Vec<usize> = (0..rank).filter(|&i| i != axis).chain([axis]).collect();
+    x.view(x.layout.permute(&order))
+}
+
+fn soft(call: &Call, log: bool) -> Result<()> {
+    let x = super::view::operand(call, 0)?;
+    let axis = shape::axis("softmax", call.args[0].int().unwrap_or(0), x.layout.rank())?;
+    let (input, out) = (turned(x, axis), turned(&call.outs[0], axis));
+    of(&x.storage).launch(&Launch::Softmax { log, input: &input, out: &out })
+}
+
+fn softmax_run(call: &Call) -> Result<()> {
+    soft(call, false)
+}
+
+fn log_softmax_run(call: &Call) -> Result<()> {
+    soft(call, true)
+}
+
+fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    shape::axis("cumsum", args[0].int().unwrap_or(0), x.shape.len())?;
+    let dtype = match args[1] {
+        Arg::DType(d) => d,
+        _ if x.dtype.is_float() => x.dtype,
+        _ => DType::I64,
+    };
+    Ok(vec![Meta { shape: x.shape, dtype }])
+}
+
+fn scan(call: &Call, kind: FoldKind) -> Result<()> {
+    let x = super::view::operand(call, 0)?;
+    let axis = shape::axis("cumsum", call.args[0].int().unwrap_or(0), x.layout.rank())?;
+    let (input, out) = (turned(x, axis), turned(&call.outs[0], axis));
+    of(&x.storage).launch(&Launch::Scan { kind, input: &input, out: &out })
+}
+
+fn cumsum_run(call: &Call) -> Result<()> {
+    scan(call, FoldKind::Sum)
+}
+
+fn cumprod_run(call: &Call) -> Result<()> {
+    scan(call, FoldKind::Prod)
+}
+
+fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    let (shape, axes) = folded("max/min", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    if axes.iter().any(|&i| x.shape[i] == 0) {
+        return Err(Error::index("max/min", format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0])));
+    }
+    Ok(vec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
+}
+
+fn pair(call: &Call, value: FoldKind, place: FoldKind) -> Result<()> {
+    along(call, value)?;
+    along(&Call { ins: call.ins, outs: &call.outs[1..], args: call.args }, place)
+}
+
+fn max_run(call: &Call) -> Result<()> {
+    pair(call, FoldKind::Max, FoldKind::ArgMax)
+}
+
+fn min_run(call: &Call) -> Result<()> {
+    pair(call, FoldKind::Min, FoldKind::ArgMin)
+}
+
+fn pair_back(pull: &Pull) -> Grads {
+    let (x, places) = (&pull.ins[0], &pull.outs[1]);
+    let Some(g) = &pull.grads[0] else { return [None].into_iter().collect() };
+    let axis = pull.args[0].int().unwrap_or(0);
+    if x.rank() == 0 {
+        return [Some(g.clone())].into_iter().collect();
+    }
+    let (g, places) = if pull.args[1] == Arg::Bool(true) {
+        (g.clone(), places.clone())
+    } else {
+        (g.unsqueeze(axis), places.unsqueeze(axis))
+    };
+    let zeros = super::view::zeros_like(x);
+    [Some(zeros.scatter_add(&places, &g, axis))].into_iter().collect()
+}

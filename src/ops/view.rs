@@ -1,0 +1,634 @@
+//! Other layouts over the same elements, and the copies that only move elements. Leans on graph and base's layouts.
+
+use crate::backend::{Launch, of};
+use crate::base::{DType, Error, Few, Layout, Result, shape};
+use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+
+crate::op! {
+    /// The same elements under another shape; one size may be -1. Raises RuntimeError where only a copy could give it.
+    ///
+    /// >>> schuss.arange(6).view(2, 3)
+    /// tensor([[0, 1, 2],
+    ///         [3, 4, 5]])
+    view(input; size: Ints) Any {
+        view(view_rule);
+        vjp |g, [x], _y| [g.reshape(&x.shape())];
+        face hidden;
+    }
+    /// The same elements under another shape, copied where a view cannot give it; one size may be -1.
+    ///
+    /// >>> schuss.arange(6).reshape(3, -1)
+    /// tensor([[0, 1],
+    ///         [2, 3],
+    ///         [4, 5]])
+    reshape(input; shape: Ints) Any { inline(reshape_inline); }
+    /// The axes in another order.
+    ///
+    /// >>> schuss.zeros(2, 3, 5).permute(2, 0, 1).shape
+    /// schuss.Size([5, 2, 3])
+    permute(input; dims: Ints) Any {
+        view(permute_rule);
+        vjp |g, [x], _y| [g.permute(inverse(&dims, x.rank()))];
+    }
+    /// Two axes exchanged.
+    ///
+    /// >>> schuss.zeros(2, 3).transpose(0, 1).shape
+    /// schuss.Size([3, 2])
+    transpose(input; dim0: Axis, dim1: Axis) Any {
+        view(|x, args| {
+            let a = shape::axis("transpose", args[0].int().unwrap_or(0), x.rank())?;
+            let b = shape::axis("transpose", args[1].int().unwrap_or(0), x.rank())?;
+            Ok(x.transpose(a, b))
+        });
+        vjp |g, [_x], _y| [g.transpose(dim0, dim1)];
+    }
+    /// Axes of size 1 repeated to a larger shape without a copy; -1 keeps a size.
+    ///
+    /// >>> schuss.tensor([[1], [2]]).expand(2, 3)
+    /// tensor([[1, 1, 1],
+    ///         [2, 2, 2]])
+    expand(input; size: Ints) Any {
+        view(expand_rule);
+        vjp |g, [x], _y| [g.sum_to(&x.shape())];
+    }
+    /// Summed to a smaller shape that broadcasts to this one.
+    sum_to(input; size: Ints) Any { inline(sum_to_inline); face hidden; }
+    /// Axes of size 1 taken away: all, or those named.
+    ///
+    /// >>> schuss.zeros(1, 3, 1).squeeze().shape
+    /// schuss.Size([3])
+    squeeze(input; dim: Axes = Arg::None) Any {
+        view(squeeze_rule);
+        vjp |g, [x], _y| [g.reshape(&x.shape())];
+    }
+    /// A new axis of size 1.
+    ///
+    /// >>> schuss.zeros(3).unsqueeze(0).shape
+    /// schuss.Size([1, 3])
+    unsqueeze(input; dim: Axis) Any {
+        view(|x, args| {
+            let at = shape::axis("unsqueeze", args[0].int().unwrap_or(0), x.rank() + 1)?;
+            Ok(x.insert_axis(at))
+        });
+        vjp |g, [x], _y| [g.reshape(&x.shape())];
+    }
+    /// Part of each axis: starts, sizes and steps. What basic indexing is made of.
+    slice(input; starts: Ints, sizes: Ints, steps: Ints) Any {
+        view(slice_rule);
+        rule view_back;
+        face hidden;
+    }
+    /// A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer.
+    pick(input; starts: Ints, sizes: Ints, steps: Ints, order: Ints) Any {
+        view(pick_rule);
+        rule view_back;
+        face hidden;
+    }
+    /// The diagonal of two axes, as the last axis.
+    ///
+    /// >>> schuss.tensor([[1, 2], [3, 4]]).diagonal()
+    /// tensor([1, 4])
+    diagonal(input; offset: Int = Arg::Int(0), dim1: Axis = Arg::Int(0), dim2: Axis = Arg::Int(1)) Any {
+        view(diagonal_rule);
+        rule view_back;
+    }
+    /// A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError.
+    ///
+    /// >>> schuss.arange(4).as_strided((2, 2), (1, 1))
+    /// tensor([[0, 1],
+    ///         [1, 2]])
+    as_strided(input; size: Ints, stride: Ints, storage_offset: MaybeInt = Arg::None) Any {
+        view(as_strided_rule);
+        rule as_strided_back;
+    }
+    /// Elements of a window on the row-major form of the input: the derivative of `unwindow`.
+    window(input; size: Ints, stride: Ints, offset: Int) Any {
+        kernel(window_meta, window_run);
+        vjp |g, [x], _y| [g.unwindow(&x.shape(), size, stride, offset)];
+        face hidden;
+    }
+    /// Zeros of a shape, to which the input is added through a window: the derivative of every view.
+    unwindow(input; shape: Ints, size: Ints, stride: Ints, offset: Int) Any {
+        kernel(unwindow_meta, unwindow_run);
+        vjp |g, [_x], _y| [g.window(size, stride, offset)];
+        face hidden;
+    }
+    /// The first with the second written through a window: an in-place write as a function.
+    embed(input, value; size: Ints, stride: Ints, offset: Int) Any {
+        kernel(embed_meta, embed_run);
+        vjp |g, [_x, v], _y| [g.embed(&zeros_like(v), size.clone(), stride.clone(), offset), g.window(size, stride, offset)];
+        face hidden;
+    }
+    /// A row-major copy.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0]).clone()
+    /// tensor([1., 2.])
+    clone(input) Any {
+        kernel(same_meta, copy_run);
+        vjp |g, [_x], _y| [g];
+    }
+    /// The elements converted to another dtype.
+    cast(input; dtype: MaybeDType) Any {
+        kernel(cast_meta, copy_run);
+        vjp |g, [x], _y| [g.cast(x.dtype())];
+        face hidden;
+    }
+    /// Tensors joined along an axis that they have.
+    ///
+    /// >>> schuss.cat((schuss.tensor([1, 2]), schuss.tensor([3])))
+    /// tensor([1, 2, 3])
+    cat(tensors: List; dim: Axis = Arg::Int(0)) Any {
+        kernel(cat_meta, cat_run);
+        rule cat_back;
+        face function;
+    }
+    /// The elements along some axes in reverse order, as a copy.
+    ///
+    /// >>> schuss.tensor([1, 2, 3]).flip(0)
+    /// tensor([3, 2, 1])
+    flip(input; dims: Ints) Any {
+        kernel(flip_meta, flip_run);
+        vjp |g, [_x], _y| [g.flip(dims)];
+    }
+    /// The input repeated along each axis, as a copy.
+    ///
+    /// >>> schuss.tensor([1, 2]).repeat(2, 2)
+    /// tensor([[1, 2, 1, 2],
+    ///         [1, 2, 1, 2]])
+    repeat(input; repeats: Ints) Any { inline(repeat_inline); face method; }
+    /// The part on and below a diagonal of the last two axes; zeros above.
+    ///
+    /// >>> schuss.ones(2, 2).tril()
+    /// tensor([[1., 0.],
+    ///         [1., 1.]])
+    tril(input; diagonal: Int = Arg::Int(0)) Any {
+        kernel(triangle_meta, tril_run);
+        vjp |g, [_x], _y| [g.tril(diagonal)];
+    }
+    /// The part on and above a diagonal of the last two axes; zeros below.
+    ///
+    /// >>> schuss.ones(2, 2).triu()
+    /// tensor([[1., 1.],
+    ///         [0., 1.]])
+    triu(input; diagonal: Int = Arg::Int(0)) Any {
+        kernel(triangle_meta, triu_run);
+        vjp |g, [_x], _y| [g.triu(diagonal)];
+    }
+}
+
+/// A zero of a tensor's shape and type: one element, seen everywhere.
+pub fn zeros_like(x: &Sym) -> Sym {
+    let one = Sym::apply(&cast::OP, &[scalar(x.dtype()).feed()], &[Arg::DType(x.dtype())]);
+    one.expand(&x.shape())
+}
+
+fn scalar(dtype: DType) -> Sym {
+    let operand = crate::backend::Operand::new(&crate::backend::cpu::Cpu, &[], dtype);
+    let operand = crate::graph::sym::must(operand);
+    crate::graph::sym::must(of(&operand.storage).launch(&Launch::Fill { dst: &operand, value: 0i64.into() }));
+    Sym::Tensor(Tensor::from_operand(operand))
+}
+
+fn sizes(list: &[i64]) -> Few<usize> {
+    list.iter().map(|&s| s.max(0) as usize).collect()
+}
+
+fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let shape = shape::infer("view", &args[0].ints(), x.numel())?;
+    x.reshape(&shape).ok_or_else(|| {
+        Error::runtime(
+            "view",
+            format!(
+                "the elements of shape {} with strides {:?} cannot be seen as {} without a copy; use x.reshape{} or x.contiguous() first",
+                shape::show(&x.shape),
+                &x.strides[..],
+                shape::show(&shape),
+                shape::show(&shape)
+            ),
+        )
+    })
+}
+
+fn reshape_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x).tensor();
+    let wanted = shape::infer("reshape", &args[0].ints(), x.numel())?;
+    let layout = x.layout();
+    if layout.reshape(&wanted).is_some() {
+        return Ok(vec![view(x, &wanted)?]);
+    }
+    Ok(vec![view(&clone(x)?, &wanted)?])
+}
+
+fn permute_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let dims = args[0].ints();
+    if dims.len() != x.rank() {
+        return Err(Error::runtime(
+            "permute",
+            format!("the order {:?} names {} axes, the tensor of shape {} has {}", &dims[..], dims.len(), shape::show(&x.shape), x.rank()),
+        ));
+    }
+    let mut order: Few<usize> = Few::new();
+    for &d in dims.iter() {
+        let d = shape::axis("permute", d, x.rank())?;
+        if order.contains(&d) {
+            return Err(Error::runtime("permute", format!("axis {d} appears more than once in the order {:?}", &dims[..])));
+        }
+        order.push(d);
+    }
+    Ok(x.permute(&order))
+}
+
+fn inverse(dims: &[i64], rank: usize) -> Few<i64> {
+    let mut back = Few::filled(0i64, rank);
+    for (i, &d) in dims.iter().enumerate() {
+        let d = if d < 0 { d + rank as i64 } else { d } as usize;
+        back[d] = i as i64;
+    }
+    back
+}
+
+fn expand_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let wanted = args[0].ints();
+    let lead = wanted.len().saturating_sub(x.rank());
+    let mut full: Few<usize> = Few::new();
+    for (i, &s) in wanted.iter().enumerate() {
+        full.push(match s {
+            -1 if i >= lead => x.shape[i - lead],
+            s if s >= 0 => s as usize,
+            _ => return Err(Error::runtime("expand", format!("the size {s} at position {i} is not allowed in {:?}", &wanted[..]))),
+        });
+    }
+    shape::count("expand", &full)?;
+    x.broadcast_to("expand", &full)
+}
+
+fn sum_to_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
+    let wanted = sizes(&args[0].ints());
+    let have = x.shape();
+    if have == wanted {
+        return Ok(vec![x.tensor().clone()]);
+    }
+    let lead = have.len() - wanted.len();
+    let axes: Vec<i64> = (0..have.len())
+        .filter(|&i| i < lead || wanted[i - lead] == 1 && have[i] != 1)
+        .map(|i| i as i64)
+        .collect();
+    let summed = if axes.is_empty() { x.clone() } else { x.sum(&axes[..], true, ()) };
+    Ok(vec![if lead > 0 { summed.reshape(&wanted) } else { summed }.tensor().clone()])
+}
+
+fn squeeze_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let named = args[0].ints();
+    let mut gone: Few<usize> = Few::new();
+    if matches!(args[0], Arg::None) {
+        gone = (0..x.rank()).filter(|&i| x.shape[i] == 1).collect();
+    }
+    for &d in named.iter() {
+        let d = shape::axis("squeeze", d, x.rank())?;
+        if d < x.rank() && x.shape[d] == 1 {
+            gone.push(d);
+        }
+    }
+    let keep = |i: &usize| !gone.contains(i);
+    Ok(Layout::new(
+        (0..x.rank()).filter(keep).map(|i| x.shape[i]).collect(),
+        (0..x.rank()).filter(keep).map(|i| x.strides[i]).collect(),
+        x.offset,
+    ))
+}
+
+fn slice_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let (starts, sizes, steps) = (args[0].ints(), args[1].ints(), args[2].ints());
+    let mut out = x.clone();
+    for i in 0..x.rank() {
+        if starts[i] != 0 || sizes[i] as usize != x.shape[i] || steps[i] != 1 {
+            out = out.slice(i, starts[i] as usize, sizes[i] as usize, steps[i] as isize);
+        }
+    }
+    Ok(out)
+}
+
+fn pick_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let cut = slice_rule(x, args)?;
+    let order = args[3].ints();
+    let (mut shape, mut strides) = (Few::new(), Few::new());
+    for (i, &axis) in order.iter().enumerate() {
+        if axis >= 0 {
+            shape.push(cut.shape[axis as usize]);
+            strides.push(cut.strides[axis as usize]);
+        } else {
+            // A new axis steps over all that follows it, as if the tensor were row-major.
+            let next = order[i + 1..].iter().find(|&&a| a >= 0).map(|&a| cut.strides[a as usize] * cut.shape[a as usize].max(1) as isize);
+            shape.push(1);
+            strides.push(next.unwrap_or(1));
+        }
+    }
+    Ok(Layout::new(shape, strides, cut.offset))
+}
+
+fn diagonal_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let offset = args[0].int().unwrap_or(0);
+    let a = shape::axis("diagonal", args[1].int().unwrap_or(0), x.rank())?;
+    let b = shape::axis("diagonal", args[2].int().unwrap_or(1), x.rank())?;
+    if a == b || x.rank() < 2 {
+        return Err(Error::runtime("diagonal", format!("needs two different axes, got {a} and {b} of shape {}", shape::show(&x.shape))));
+    }
+    let (rows, columns) = (x.shape[a] as i64, x.shape[b] as i64);
+    let n = if offset >= 0 { rows.min(columns - offset) } else { (rows + offset).min(columns) }.max(0) as usize;
+    let start = match (n, offset >= 0) {
+        (0, _) => 0,
+        (_, true) => offset as isize * x.strides[b],
+        (_, false) => -offset as isize * x.strides[a],
+    };
+    let keep = |i: &usize| *i != a && *i != b;
+    let mut shape: Few<usize> = (0..x.rank()).filter(keep).map(|i| x.shape[i]).collect();
+    let mut strides: Few<isize> = (0..x.rank()).filter(keep).map(|i| x.strides[i]).collect();
+    shape.push(n);
+    strides.push(x.strides[a] + x.strides[b]);
+    Ok(Layout::new(shape, strides, (x.offset as isize + start) as usize))
+}
+
+fn as_strided_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let (size, stride) = (args[0].ints(), args[1].ints());
+    if size.len() != stride.len() {
+        return Err(Error::runtime("as_strided", format!("{} sizes and {} strides do not match", size.len(), stride.len())));
+    }
+    if let Some(bad) = size.iter().find(|&&s| s < 0) {
+        return Err(Error::runtime("as_strided", format!("the size {bad} is negative")));
+    }
+    let offset = args[2].int().unwrap_or(x.offset as i64);
+    if offset < 0 {
+        return Err(Error::runtime("as_strided", format!("the storage offset {offset} is negative")));
+    }
+    shape::count("as_strided", &sizes(&size))?;
+    Ok(Layout::new(sizes(&size), stride.iter().map(|&s| s as isize).collect(), offset as usize))
+}
+
+/// The derivative of a view: its cotangent laid back through the same view of a row-major tensor.
+fn view_back(pull: &Pull) -> Grads {
+    let x = pull.ins[0].shape();
+    let flat = Layout::contiguous(x.clone());
+    let seen = match pull.args {
+        [Arg::Ints(_), _, _, _] => pick_rule(&flat, pull.args),
+        [Arg::Ints(_), ..] => slice_rule(&flat, pull.args),
+        _ => diagonal_rule(&flat, pull.args),
+    };
+    let seen = crate::graph::sym::must(seen);
+    let strides: Few<i64> = seen.strides.iter().map(|&s| s as i64).collect();
+    let grad = pull.grad().unwindow(&x, &seen.shape, strides, seen.offset);
+    [pull.needs.has(0).then_some(grad)].into_iter().collect()
+}
+
+fn as_strided_back(pull: &Pull) -> Grads {
+    let (size, stride) = (pull.args[0].ints(), pull.args[1].ints());
+    let x = pull.ins[0].shape();
+    // The input's own offset is not known here; `restride` writes it into the parameter for inputs that start elsewhere.
+    let offset = pull.args[2].int().unwrap_or(0);
+    let grad = pull.grad().unwindow(&x, size, stride, offset);
+    [pull.needs.has(0).then_some(grad)].into_iter().collect()
+}
+
+fn window_layout(args: &[Arg]) -> Layout {
+    let strides = args[1].ints().iter().map(|&s| s as isize).collect();
+    Layout::new(sizes(&args[0].ints()), strides, args[2].int().unwrap_or(0) as usize)
+}
+
+fn one(ins: &[Option<Meta>]) -> Meta {
+    ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
+}
+
+fn window_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    Ok(vec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
+}
+
+/// Row-major elements of the first operand, with room where it is scattered.
+fn flat(call: &Call) -> Result<crate::backend::Operand> {
+    let x = operand(call, 0)?;
+    if x.layout.is_contiguous() {
+        return Ok(x.clone());
+    }
+    let backend = of(&x.storage);
+    let copy = crate::backend::Operand::new(backend, &x.layout.shape, x.dtype)?;
+    backend.launch(&Launch::Copy { src: x, dst: &copy })?;
+    Ok(copy)
+}
+
+pub(super) fn operand<'a>(call: &'a Call, i: usize) -> Result<&'a crate::backend::Operand> {
+    call.ins.get(i).and_then(Option::as_ref).ok_or_else(|| Error::bug("kernel", "an operand is missing"))
+}
+
+fn shifted(base: &crate::backend::Operand, window: &Layout) -> crate::backend::Operand {
+    let offset = base.layout.offset + window.offset;
+    base.view(Layout::new(window.shape.clone(), window.strides.clone(), offset))
+}
+
+fn window_run(call: &Call) -> Result<()> {
+    let base = flat(call)?;
+    let seen = shifted(&base, &window_layout(call.args));
+    of(&base.storage).launch(&Launch::Copy { src: &seen, dst: &call.outs[0] })
+}
+
+fn unwindow_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    Ok(vec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
+}
+
+fn unwindow_run(call: &Call) -> Result<()> {
+    let (g, out) = (operand(call, 0)?, &call.outs[0]);
+    let backend = of(&out.storage);
+    backend.launch(&Launch::Fill { dst: out, value: 0i64.into() })?;
+    let window = window_layout(&call.args[1..]);
+    let seen = shifted(out, &window);
+    if window.overlaps_itself() {
+        backend.launch(&Launch::Scatter { target: &seen, picks: &[], values: g, add: true })
+    } else {
+        backend.launch(&Launch::Copy { src: g, dst: &seen })
+    }
+}
+
+fn embed_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    Ok(vec![one(ins)])
+}
+
+fn embed_run(call: &Call) -> Result<()> {
+    let out = &call.outs[0];
+    let backend = of(&out.storage);
+    backend.launch(&Launch::Copy { src: operand(call, 0)?, dst: out })?;
+    backend.launch(&Launch::Copy { src: operand(call, 1)?, dst: &shifted(out, &window_layout(call.args)) })
+}
+
+pub(super) fn same_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    Ok(vec![one(ins)])
+}
+
+pub(super) fn copy_run(call: &Call) -> Result<()> {
+    let x = operand(call, 0)?;
+    of(&x.storage).launch(&Launch::Copy { src: x, dst: &call.outs[0] })
+}
+
+fn cast_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    let dtype = if let Arg::DType(d) = args[0] { d } else { x.dtype };
+    Ok(vec![Meta { shape: x.shape, dtype }])
+}
+
+/// An old kindness of PyTorch: a 1-d tensor without elements fits everywhere.
+fn is_nothing(shape: &[usize]) -> bool {
+    shape == [0]
+}
+
+fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let list: Vec<&Meta> = ins.iter().flatten().collect();
+    let Some(first) = list.iter().find(|m| !is_nothing(&m.shape)).or(list.first()) else {
+        return Err(Error::value("cat", "needs at least one tensor, got an empty list"));
+    };
+    if let Some(scalar) = list.iter().find(|m| m.shape.is_empty()) {
+        let _ = scalar;
+        return Err(Error::runtime("cat", "a 0-d tensor cannot be joined; use stack, or x.reshape(1)"));
+    }
+    let axis = shape::axis("cat", args[0].int().unwrap_or(0), first.shape.len())?;
+    let (mut out, mut dtype) = (first.shape.clone(), list[0].dtype);
+    out[axis] = 0;
+    for m in &list {
+        dtype = dtype.promote(m.dtype);
+        if is_nothing(&m.shape) && first.shape.len() != 1 {
+            continue;
+        }
+        let fits = m.shape.len() == out.len() && (0..out.len()).all(|i| i == axis || m.shape[i] == out[i]);
+        if !fits {
+            return Err(Error::shape(
+                "cat",
+                format!(
+                    "the shapes {} and {} differ beside axis {axis}; all sizes but that axis's must be equal",
+                    shape::show(&first.shape),
+                    shape::show(&m.shape)
+                ),
+            ));
+        }
+        out[axis] += m.shape[axis];
+    }
+    Ok(vec![Meta { shape: out, dtype }])
+}
+
+fn cat_run(call: &Call) -> Result<()> {
+    let out = &call.outs[0];
+    let axis = shape::axis("cat", call.args[0].int().unwrap_or(0), out.layout.rank())?;
+    let mut start = 0;
+    for x in call.ins.iter().flatten() {
+        if is_nothing(&x.layout.shape) {
+            continue;
+        }
+        let n = x.layout.shape[axis];
+        let part = out.view(out.layout.slice(axis, start, n, 1));
+        of(&out.storage).launch(&Launch::Copy { src: x, dst: &part })?;
+        start += n;
+    }
+    Ok(())
+}
+
+fn cat_back(pull: &Pull) -> Grads {
+    let g = pull.grad();
+    let rank = g.rank();
+    let axis = crate::graph::sym::must(shape::axis("cat", pull.args[0].int().unwrap_or(0), rank));
+    let mut start = 0i64;
+    let mut grads = Grads::new();
+    for (i, x) in pull.ins.iter().enumerate() {
+        let shape = x.shape();
+        if is_nothing(&shape) && rank != 1 {
+            grads.push(pull.needs.has(i).then(|| zeros_like(x)));
+            continue;
+        }
+        let n = shape[axis] as i64;
+        grads.push(pull.needs.has(i).then(|| {
+            let mut starts = Few::filled(0i64, rank);
+            starts[axis] = start;
+            g.slice(starts, &shape, Few::filled(1i64, rank))
+        }));
+        start += n;
+    }
+    grads
+}
+
+fn flip_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    for &d in args[0].ints().iter() {
+        shape::axis("flip", d, x.shape.len())?;
+    }
+    let mut seen: Vec<usize> = args[0].ints().iter().map(|&d| if d < 0 { d + x.shape.len() as i64 } else { d } as usize).collect();
+    seen.sort_unstable();
+    if seen.windows(2).any(|w| w[0] == w[1]) {
+        return Err(Error::runtime("flip", format!("an axis appears more than once in {:?}", &args[0].ints()[..])));
+    }
+    Ok(vec![x])
+}
+
+fn flip_run(call: &Call) -> Result<()> {
+    let x = operand(call, 0)?;
+    let mut layout = x.layout.clone();
+    for &d in call.args[0].ints().iter() {
+        let d = shape::axis("flip", d, layout.rank())?;
+        if layout.rank() > 0 && layout.shape[d] > 0 {
+            layout = layout.slice(d, layout.shape[d] - 1, layout.shape[d], -1);
+        }
+    }
+    of(&x.storage).launch(&Launch::Copy { src: &x.view(layout), dst: &call.outs[0] })
+}
+
+fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x).tensor();
+    let (times, shape) = (args[0].ints(), x.shape());
+    if times.len() < shape.len() {
+        return Err(Error::runtime(
+            "repeat",
+            format!("{} counts for a tensor of {} axes; give at least one for each", times.len(), shape.len()),
+        ));
+    }
+    if let Some(bad) = times.iter().find(|&&t| t < 0) {
+        return Err(Error::runtime("repeat", format!("the count {bad} is negative")));
+    }
+    // (n, m) becomes (1, n, 1, m), grows to (r, n, s, m), and is closed again to (r n, s m).
+    let lead = times.len() - shape.len();
+    let (mut open, mut grown, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, &t) in times.iter().enumerate() {
+        let n = if i < lead { 1 } else { shape[i - lead] as i64 };
+        open.extend([1, n]);
+        grown.extend([t, n]);
+        closed.push(t.checked_mul(n).ok_or_else(|| Error::shape("repeat", "more elements than can be counted"))?);
+    }
+    Ok(vec![reshape(&clone(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
+}
+
+fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+    let x = one(ins);
+    if x.shape.len() < 2 {
+        return Err(Error::runtime("tril/triu", format!("needs at least two axes, got shape {}", shape::show(&x.shape))));
+    }
+    Ok(vec![x])
+}
+
+fn triangle(call: &Call, lower: bool) -> Result<()> {
+    let (x, out) = (operand(call, 0)?, &call.outs[0]);
+    let backend = of(&x.storage);
+    backend.launch(&Launch::Copy { src: x, dst: out })?;
+    let rank = out.layout.rank();
+    let (rows, columns) = (out.layout.shape[rank - 2], out.layout.shape[rank - 1]);
+    let diagonal = call.args[0].int().unwrap_or(0);
+    for r in 0..rows {
+        // The first column above the diagonal of this row.
+        let edge = (r as i64 + diagonal + i64::from(lower)).clamp(0, columns as i64) as usize;
+        let (start, n) = if lower { (edge, columns - edge) } else { (0, edge) };
+        if n > 0 {
+            let row = out.view(out.layout.slice(rank - 2, r, 1, 1).slice(rank - 1, start, n, 1));
+            backend.launch(&Launch::Fill { dst: &row, value: 0i64.into() })?;
+        }
+    }
+    Ok(())
+}
+
+fn tril_run(call: &Call) -> Result<()> {
+    triangle(call, true)
+}
+
+fn triu_run(call: &Call) -> Result<()> {
+    triangle(call, false)
+}

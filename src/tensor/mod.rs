@@ -1,0 +1,92 @@
+//! Rank 6, the Rust face of a tensor: making, indexing, reading and printing it. Leans on engine and everything below.
+
+pub mod create;
+pub mod index;
+pub mod number;
+pub mod print;
+pub mod random;
+pub mod scalar;
+pub mod shapes;
+
+use crate::backend::cpu::convert::{self, Cursor};
+use crate::base::dtype::Element;
+use crate::base::{DType, Error, Number, Result, shape};
+use crate::engine::backward;
+use crate::graph::Tensor;
+
+/// Reading.
+impl Tensor {
+    /// All elements in row-major order, converted.
+    pub fn to_vec<T: Element>(&self) -> Vec<T> {
+        let operand = self.operand();
+        let mut list = vec![T::default(); operand.numel()];
+        if !list.is_empty() {
+            // SAFETY is the reader's: the list holds as many elements as the tensor.
+            convert::read_all(&operand, &Cursor::new(&operand.layout), &mut list);
+        }
+        list
+    }
+
+    /// The one element of a tensor of one element.
+    pub fn item(&self) -> Result<Number> {
+        let operand = self.operand();
+        if operand.numel() != 1 {
+            return Err(Error::runtime(
+                "item",
+                format!("a tensor of shape {} has {} elements and is no single number; index it first, or use tolist()", shape::show(&operand.layout.shape), operand.numel()),
+            ));
+        }
+        Ok(convert::element(&operand, 0))
+    }
+
+    /// Walks back from this scalar and adds gradients to the leaves.
+    pub fn backward(&self) -> Result<()> {
+        backward::backward(std::slice::from_ref(self), &[None], false, false, None)
+    }
+
+    /// Asks that gradients with respect to this tensor be recorded.
+    pub fn require_grad(&self, on: bool) -> Result<&Tensor> {
+        if on && !self.dtype().is_float() {
+            return Err(Error::runtime("requires_grad_", format!("only float tensors can require gradients, this one is {}", self.dtype())));
+        }
+        let mut core = self.0.core.get();
+        if !on && core.edge.is_some() && core.requires_grad {
+            return Err(Error::runtime("requires_grad_", "only leaf tensors can be told not to require grad; use x.detach() for a tensor outside the graph"));
+        }
+        core.requires_grad = on;
+        drop(core);
+        Ok(self)
+    }
+
+    /// The same elements in another dtype: itself where nothing changes.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
+        if self.dtype() == dtype { Ok(self.clone()) } else { crate::ops::view::cast(self, dtype) }
+    }
+
+    /// Row-major elements: itself where they already are.
+    pub fn contiguous(&self) -> Result<Tensor> {
+        if self.is_contiguous() { Ok(self.clone()) } else { crate::ops::view::clone(self) }
+    }
+}
+
+/// The text of a tensor, as the host language shows it.
+pub fn show(t: &Tensor, opening: &str, options: &print::Options, suffixes: &[String]) -> String {
+    let operand = t.operand();
+    let kind = match operand.dtype {
+        DType::Bool => print::Kind::Bool,
+        d if d.is_float() => print::Kind::Float,
+        _ => print::Kind::Integer,
+    };
+    let at = |index: &[usize]| {
+        let offset: isize = index.iter().zip(operand.layout.strides.iter()).map(|(&i, &s)| i as isize * s).sum();
+        convert::element(&operand, offset)
+    };
+    let source = print::Source { kind, shape: &operand.layout.shape, at: &at };
+    print::call(opening, &source, options, suffixes)
+}
+
+impl std::fmt::Display for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&show(self, "tensor(", &print::Options::default(), &[]))
+    }
+}

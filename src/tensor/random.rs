@@ -1,0 +1,86 @@
+//! Random tensors: the generator that all draws of a program share, and the draws. Leans on backend's draw family.
+
+use crate::backend::cpu::random::{Generator, blocks};
+use crate::backend::cpu::{Cpu, draw};
+use crate::backend::launch::Draw;
+use crate::backend::{Backend, Launch, Operand};
+use crate::base::{DType, Error, Lock, Result, shape};
+use crate::engine;
+use crate::graph::Tensor;
+use std::sync::{Arc, LazyLock};
+
+/// A generator that threads may share.
+pub type Stream = Arc<Lock<Generator>>;
+
+/// The seed of a program that sets none; fixed, so that a run can be repeated.
+const FIRST_SEED: u64 = 67_280_421_310_721;
+
+static DEFAULT: LazyLock<Stream> = LazyLock::new(|| Arc::new(Lock::new(Generator::new(FIRST_SEED))));
+
+/// The generator used where none is named.
+pub fn default() -> Stream {
+    DEFAULT.clone()
+}
+
+pub fn manual_seed(seed: u64) {
+    DEFAULT.get().manual_seed(seed);
+}
+
+/// Checks a draw's parameters before it runs.
+fn check(op: &str, what: Draw) -> Result<()> {
+    let bad = |message: String| Err(Error::runtime(op, message));
+    match what {
+        Draw::Uniform(a, b) if !(a <= b) || !(b - a).is_finite() => bad(format!("needs finite bounds with from <= to, got {a} and {b}")),
+        Draw::Normal(_, s) if !(s >= 0.0) => bad(format!("the standard deviation must be at least 0, got {s}")),
+        Draw::Integers(a, b) if a >= b => bad(format!("needs low < high, got low {a} and high {b}")),
+        Draw::Bernoulli(p) if !(0.0..=1.0).contains(&p) => bad(format!("the probability must be from 0 to 1, got {p}")),
+        Draw::Exponential(l) if !(l > 0.0) => bad(format!("lambda must be positive, got {l}")),
+        _ => Ok(()),
+    }
+}
+
+/// Draws into an operand and moves the generator on.
+pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> {
+    check(op, what)?;
+    let (seed, offset) = {
+        let mut generator = stream.get();
+        let seed = generator.initial_seed();
+        (seed, generator.take(blocks(out.numel() as u64, draw::width(what, out.dtype))))
+    };
+    Cpu.launch(&Launch::Random { draw: what, seed, offset, out })
+}
+
+impl Tensor {
+    /// A fresh tensor of random elements.
+    pub fn random(op: &str, what: Draw, sizes: &[usize], dtype: DType, stream: &Stream) -> Result<Tensor> {
+        engine::start();
+        shape::count(op, sizes)?;
+        let integers = matches!(what, Draw::Integers(..) | Draw::Bernoulli(_) | Draw::Permutation);
+        if !integers && !dtype.is_float() {
+            return Err(Error::dtype(op, format!("draws floats, and cannot fill {dtype}; use randint for integers")));
+        }
+        let out = Operand::new(&Cpu, sizes, dtype)?;
+        into(op, what, &out, stream)?;
+        Ok(Tensor::from_operand(out))
+    }
+
+    /// Overwrites this tensor with random elements, through views as well.
+    pub fn random_(&self, op: &str, what: Draw, stream: &Stream) -> Result<()> {
+        check(op, what)?;
+        engine::write::overwrite(op, self, |out| into(op, what, out, stream))
+    }
+}
+
+/// Elements kept with probability `1 - p` and scaled by `1 / (1 - p)`, the others zero (Srivastava et al. 2014).
+pub fn dropout(x: &Tensor, p: f64, stream: &Stream) -> Result<Tensor> {
+    if !(0.0..=1.0).contains(&p) {
+        return Err(Error::value("dropout", format!("the probability must be from 0 to 1, got {p}")));
+    }
+    if p == 0.0 {
+        return Ok(x.clone());
+    }
+    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype(), stream)?;
+    let scale = if p == 1.0 { 0.0 } else { 1.0 / (1.0 - p) };
+    let mask = crate::ops::arith::mul(&keep, scale)?;
+    crate::ops::arith::mul(x, &mask)
+}
