@@ -443,7 +443,7 @@ pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
 pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create: bool, inputs: Option<&[Tensor]>) -> Result<()> {
     let mut starts = Vec::with_capacity(roots.len());
     for (root, g) in roots.iter().zip(given) {
-        super::write::freshen(root);
+        super::write::refresh(root);
         if !root.requires_grad() {
             return Err(Error::grad(
                 "backward",
@@ -485,14 +485,14 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
 pub fn grad(roots: &[Tensor], inputs: &[Tensor], given: &[Option<Tensor>], retain: bool, create: bool) -> Result<Vec<Option<Tensor>>> {
     let mut starts = Vec::with_capacity(roots.len());
     for (root, g) in roots.iter().zip(given) {
-        super::write::freshen(root);
+        super::write::refresh(root);
         if !root.requires_grad() {
             return Err(Error::grad("grad", format!("an output of shape {} does not require grad and does not have a grad_fn", shape::show(&root.shape()))));
         }
         starts.push((root.edge(), seed("grad", root, g.as_ref())?));
     }
     for t in inputs {
-        super::write::freshen(t);
+        super::write::refresh(t);
         if !t.requires_grad() {
             return Err(Error::grad("grad", format!("an input of shape {} does not require grad; use x.requires_grad_()", shape::show(&t.shape()))));
         }

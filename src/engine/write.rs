@@ -3,7 +3,7 @@
 use super::record::{self, Seen};
 use crate::backend::cpu::gather::collide;
 use crate::backend::{Launch, Operand, of};
-use crate::base::{DType, Error, Few, Layout, Lock, Number, Result, shape};
+use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
 use crate::graph::mode::Mode;
 use crate::graph::node::{Keeps, Rule};
 use crate::graph::tensor::flag;
@@ -12,7 +12,7 @@ use crate::ops;
 use std::sync::Arc;
 
 /// Brings a view's place in the graph up to date after its base was written.
-pub(crate) fn freshen(t: &Tensor) {
+pub fn refresh(t: &Tensor) {
     let (base, version, seen, layout) = {
         let core = t.0.core.get();
         let Some(base) = core.base.clone() else { return };
@@ -80,7 +80,7 @@ fn through(base: &Layout, view: &Layout, dtype: DType, edge: Edge, mode: Mode) -
 
 /// Whether an in-place write to a tensor is allowed, and as what it is written.
 fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
-    freshen(t);
+    refresh(t);
     let core = t.0.core.get();
     let of_leaf = core.base.as_ref().is_some_and(|b| {
         let b = b.0.core.get();
@@ -262,8 +262,17 @@ fn settle_edge(target: &Tensor, base: Option<Tensor>, operand: &Operand, edge: O
         let mut core = target.0.core.get();
         core.seen = core.version().wrapping_sub(1);
     }
-    freshen(target);
+    refresh(target);
     Ok(())
+}
+
+/// After a user's function wrote a view in place: its new place in the graph goes through its base.
+pub fn rewrite_base(target: &Tensor, mode: Mode) -> Result<()> {
+    let (base, operand, edge, requires) = {
+        let core = target.0.core.get();
+        (core.base.clone(), core.operand.clone(), core.edge.clone(), core.requires_grad)
+    };
+    if base.is_some() { settle_edge(target, base, &operand, edge, requires, mode) } else { Ok(()) }
 }
 
 /// `target[...] = source`, converted and broadcast.
@@ -380,6 +389,63 @@ pub fn put_(target: &Tensor, values: &Tensor, indices: &[&Tensor], args: &[Arg])
     join(&ops::index::put_at::OP, target, &seen, args, mode)
 }
 
-/// Keeps `Lock` in the signature of this room's nodes.
-#[allow(dead_code)]
-type Held<T> = Lock<T>;
+/// What a handle can have done to itself.
+impl Tensor {
+    /// The tensor that this one is a view of.
+    pub fn base(&self) -> Option<Tensor> {
+        self.0.core.get().base.clone()
+    }
+
+    /// Leaves the graph in place.
+    pub fn leave_graph(&self) -> Result<()> {
+        let mut core = self.0.core.get();
+        if core.base.is_some() && core.requires_grad {
+            return Err(Error::grad("detach_", "a view cannot be detached in place; use detach()"));
+        }
+        let old = core.edge.take();
+        core.requires_grad = false;
+        drop(core);
+        drop(old);
+        Ok(())
+    }
+
+    /// Has the gradient of a tensor that is no leaf kept in its `.grad`.
+    pub fn retain_grad(&self) -> Result<()> {
+        if !self.requires_grad() {
+            return Err(Error::grad("retain_grad", "the tensor does not require grad; use requires_grad_() first"));
+        }
+        let Some((node, k)) = self.node() else { return Ok(()) };
+        if self.has_flag(flag::RETAINS) {
+            return Ok(());
+        }
+        self.set_flag(flag::RETAINS, true);
+        node.extra.get().get_or_insert_default().retained.push((k, Arc::downgrade(&self.0)));
+        Ok(())
+    }
+
+    /// Takes a value by copy-on-write: written in place where nobody else holds the elements, else in fresh memory.
+    pub fn assign(&self, value: &Tensor) -> Result<()> {
+        let (own, value) = (self.operand(), value.operand());
+        if own.layout.shape != value.layout.shape {
+            return Err(Error::value(
+                "assign",
+                format!("the value has shape {}, the variable {}", shape::show(&value.layout.shape), shape::show(&own.layout.shape)),
+            ));
+        }
+        if own.dtype != value.dtype {
+            return Err(Error::dtype("assign", format!("the value is {}, the variable {}; use cast first", value.dtype, own.dtype)));
+        }
+        // One count is the handle's, one is `own`'s.
+        let alone = Arc::strong_count(&own.storage) == 2 && own.storage.is_writable() && !own.storage.is_foreign();
+        if alone && own.layout.is_contiguous() {
+            return of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own });
+        }
+        let fresh = Operand::new(of(&own.storage), &own.layout.shape, own.dtype)?;
+        of(&fresh.storage).launch(&Launch::Copy { src: &value, dst: &fresh })?;
+        let mut core = self.0.core.get();
+        let old = std::mem::replace(&mut core.operand, fresh);
+        drop(core);
+        drop(old);
+        Ok(())
+    }
+}

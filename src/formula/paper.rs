@@ -4,7 +4,7 @@
 
 use super::value::{Float, Integer, Truth, Value};
 use std::cell::RefCell;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 
 /// The words of a line.
@@ -82,8 +82,7 @@ impl fmt::Display for Formula {
                 Line::Param(k) => writeln!(f, "v{i} = p{k}")?,
                 Line::Constant(c) => writeln!(f, "v{i} = {c:?}")?,
                 Line::Apply(word, on) => {
-                    let mut text = String::new();
-                    on.iter().for_each(|o| drop(write!(text, " v{o}")));
+                    let text: String = on.iter().map(|o| format!(" v{o}")).collect();
                     writeln!(f, "v{i} = {}{text}", format!("{word:?}").to_lowercase())?;
                 }
             }

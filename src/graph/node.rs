@@ -2,7 +2,7 @@
 
 use super::sym::Sym;
 use super::tensor::{Core, Hook, flag};
-use super::{Arg, Grads, Meta, Op, Pair, Tensor};
+use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::backend::Operand;
 use crate::base::{Error, Lock, Number, Result};
 use std::sync::Arc;
@@ -199,6 +199,21 @@ impl Node {
         Ok(list)
     }
 
+    /// Shapes and dtypes of operands and results.
+    pub fn facts(&self) -> (Vec<Kept>, Vec<Kept>) {
+        let kept = self.kept.get();
+        (kept.inputs.iter().cloned().collect(), kept.outputs.iter().cloned().collect())
+    }
+
+    /// Shape and dtype of a result.
+    pub fn output_meta(&self, k: usize) -> (crate::base::shape::Shape, crate::base::DType) {
+        match self.kept.get().outputs.get(k) {
+            Some(Kept::Meta(m)) => (m.shape.clone(), m.dtype),
+            Some(Kept::Full(o, ..)) => (o.layout.shape.clone(), o.dtype),
+            _ => (crate::base::Few::new(), crate::base::DType::F32),
+        }
+    }
+
     pub fn place(&self) -> Option<(Arc<str>, u32)> {
         self.extra.get().as_ref().and_then(|e| e.place.clone())
     }
@@ -220,7 +235,7 @@ impl Drop for Node {
     // A long chain is taken apart in a loop: dropping it edge by edge would recurse as deep as the chain is long.
     fn drop(&mut self) {
         let mut todo: Vec<Arc<Node>> = Vec::new();
-        let mut take = |edges: &mut Pair<Option<Edge>>, todo: &mut Vec<Arc<Node>>| {
+        let take = |edges: &mut Pair<Option<Edge>>, todo: &mut Vec<Arc<Node>>| {
             for slot in edges.iter_mut() {
                 if let Some(Edge::Node(node, _)) = slot.take_if(|e| matches!(e, Edge::Node(..))) {
                     todo.push(node);
@@ -245,11 +260,6 @@ impl Needs {
     pub fn has(self, i: usize) -> bool {
         i >= 32 || self.0 >> i & 1 == 1
     }
-}
-
-/// Gradients as a rule gives them, from symbols to tensors.
-pub(crate) fn settle(grads: Grads) -> Pair<Option<Sym>> {
-    grads
 }
 
 /// Whether a flag of a tensor asks for tapes to look.

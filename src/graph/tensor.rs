@@ -314,3 +314,10 @@ impl std::fmt::Debug for Tensor {
         write!(f, "Tensor{} {}", crate::base::shape::show(&core.operand.layout.shape), core.operand.dtype)
     }
 }
+
+impl Tensor {
+    /// Notes an in-place write.
+    pub fn bump(&self) {
+        self.0.core.get().bump();
+    }
+}

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 pub type Stream = Arc<Lock<Generator>>;
 
 /// The seed of a program that sets none; fixed, so that a run can be repeated.
-const FIRST_SEED: u64 = 67_280_421_310_721;
+pub const FIRST_SEED: u64 = 67_280_421_310_721;
 
 static DEFAULT: LazyLock<Stream> = LazyLock::new(|| Arc::new(Lock::new(Generator::new(FIRST_SEED))));
 

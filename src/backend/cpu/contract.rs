@@ -53,7 +53,6 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
 }
 
 trait Lane: Copy + Send + Sync + 'static {
-    const ZERO: Self;
     /// Plain loops over small products, one for each instruction set.
     fn small() -> unsafe fn(usize, usize, usize, *const Self, Steps, *const Self, Steps, *mut Self, Steps);
     /// # Safety
@@ -117,7 +116,6 @@ macro_rules! lane {
             }
         }
         impl Lane for $t {
-            const ZERO: $t = 0.0;
             fn small() -> unsafe fn(usize, usize, usize, *const $t, Steps, *const $t, Steps, *mut $t, Steps) { $loops[isa::level()] }
             unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, wide: bool) {
                 let threads = if wide { gemm::Parallelism::Rayon(threads::count()) } else { gemm::Parallelism::None };

@@ -324,3 +324,8 @@ pub fn write_with(op: &Operand, value: impl Fn(usize) -> Number) {
         unsafe { *base.cast::<T>().add(i) = v };
     });
 }
+
+/// The truth of a 0-d operand.
+pub fn element_is_true(op: &Operand) -> bool {
+    op.numel() == 1 && element(op, 0).truth()
+}

@@ -248,8 +248,8 @@ macro_rules! int {
             fn shr(self, other: Self) -> Self {
                 let bits = <$t>::BITS as i64;
                 let by = other.0 as i64;
-                let far = by < 0 || by >= bits;
-                if far && <$t>::MIN == Default::default() { Int(Default::default()) } else { Int(self.0 >> if far { bits - 1 } else { by }) }
+                let (far, signed) = (by < 0 || by >= bits, <$t>::MIN != 0);
+                if far && !signed { Int(Default::default()) } else { Int(self.0 >> if far { bits - 1 } else { by }) }
             }
         }
     )*};

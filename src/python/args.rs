@@ -1,0 +1,180 @@
+//! Python values to feeds, parameters and shapes. Leans on graph's arguments and the tensor class.
+
+use super::tensor::PyTensor;
+use super::{data, dtype};
+use crate::base::{DType, Few, Number};
+use crate::graph::{Arg, Feed, ParamKind, Tensor};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
+
+/// A feed that owns what it was made of.
+pub enum Fed {
+    Tensor(Tensor),
+    Number(Number),
+    Absent,
+}
+
+impl Fed {
+    #[inline]
+    pub fn feed(&self) -> Feed<'_> {
+        match self {
+            Fed::Tensor(t) => Feed::Tensor(t),
+            Fed::Number(n) => Feed::Number(*n),
+            Fed::Absent => Feed::Absent,
+        }
+    }
+}
+
+/// A plain Python number, or None.
+#[inline]
+pub fn number(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
+    if let Ok(f) = x.cast_exact::<PyFloat>() {
+        return Ok(Some(Number::Float(f.value())));
+    }
+    if let Ok(b) = x.cast_exact::<PyBool>() {
+        return Ok(Some(Number::Bool(b.is_true())));
+    }
+    if x.is_instance_of::<PyInt>() {
+        return match x.extract::<i64>() {
+            Ok(i) => Ok(Some(Number::Int(i))),
+            Err(_) => Err(PyOverflowError::new_err(format!("the integer {x} does not fit int64; use a float"))),
+        };
+    }
+    if let Ok(f) = x.cast::<PyFloat>() {
+        return Ok(Some(Number::Float(f.value())));
+    }
+    Ok(None)
+}
+
+/// What an operator can be fed with: a tensor, a number, an array; None for anything else.
+#[inline]
+pub fn feed(x: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
+    if let Ok(t) = x.cast::<PyTensor>() {
+        return Ok(Some(Fed::Tensor(t.get().tensor())));
+    }
+    if let Some(n) = number(x)? {
+        return Ok(Some(Fed::Number(n)));
+    }
+    if data::is_array(x) {
+        return data::to_tensor(x, None).map(|t| Some(Fed::Tensor(t)));
+    }
+    Ok(None)
+}
+
+pub fn describe(x: &Bound<'_, PyAny>) -> String {
+    x.get_type().name().map(|n| n.to_string()).unwrap_or_else(|_| "an object".into())
+}
+
+pub fn must_feed(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Fed> {
+    feed(x)?.ok_or_else(|| PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x))))
+}
+
+pub fn tensor(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
+    match x.cast::<PyTensor>() {
+        Ok(t) => Ok(t.get().tensor()),
+        Err(_) if data::is_array(x) => data::to_tensor(x, None),
+        Err(_) => Err(PyTypeError::new_err(format!("{op}: {name} must be a Tensor, got {}; use schuss.tensor(...) first", describe(x)))),
+    }
+}
+
+/// A list of tensors from any sequence.
+pub fn tensors(op: &str, x: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
+    if x.cast::<PyTensor>().is_ok() || x.cast::<PyList>().is_err() && x.cast::<PyTuple>().is_err() && x.cast::<PySequence>().is_err() {
+        return Err(PyTypeError::new_err(format!("{op}: expected a list or tuple of Tensors, got {}", describe(x))));
+    }
+    let mut list = Vec::new();
+    for (i, item) in x.try_iter()?.enumerate() {
+        let item = item?;
+        list.push(tensor(op, &format!("element {i}"), &item)?);
+    }
+    Ok(list)
+}
+
+/// An integer, from anything that counts as one; truths and floats do not.
+pub fn int(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let wrong = || PyTypeError::new_err(format!("{op}: {name} must be an integer, got {}", describe(x)));
+    if x.is_instance_of::<PyFloat>() {
+        return Err(wrong());
+    }
+    if let Ok(t) = x.cast::<PyTensor>() {
+        let t = t.get().tensor();
+        if t.numel() == 1 && !t.dtype().is_float() {
+            return Ok(t.item()?.as_i64());
+        }
+        return Err(wrong());
+    }
+    x.extract::<i64>().map_err(|e| if e.is_instance_of::<PyOverflowError>(x.py()) { e } else { wrong() })
+}
+
+/// A list of integers from a tuple, a list, a Size or one integer.
+pub fn ints(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Few<i64>> {
+    if x.is_instance_of::<PyTuple>() || x.is_instance_of::<PyList>() {
+        let mut list = Few::new();
+        for item in x.try_iter()? {
+            list.push(int(op, name, &item?)?);
+        }
+        return Ok(list);
+    }
+    if let Ok(t) = x.cast::<PyTensor>()
+        && t.get().tensor().rank() == 1
+    {
+        let t = t.get().tensor();
+        if !t.dtype().is_float() {
+            return Ok(t.to_vec::<i64>()[..].into());
+        }
+    }
+    Ok([int(op, name, x)?][..].into())
+}
+
+/// A shape from one argument or several: `(2, 3)`, `[2, 3]`, `2, 3`.
+pub fn shape(op: &str, args: &[Bound<'_, PyAny>]) -> PyResult<Few<usize>> {
+    let list = if args.len() == 1 { ints(op, "size", &args[0])? } else { args.iter().map(|a| int(op, "size", a)).collect::<PyResult<Few<i64>>>()? };
+    sizes(op, &list)
+}
+
+pub fn sizes(op: &str, list: &[i64]) -> PyResult<Few<usize>> {
+    if let Some(bad) = list.iter().find(|&&s| s < 0) {
+        return Err(pyo3::exceptions::PyRuntimeError::new_err(format!("{op}: a size must be at least 0, got {bad} in {list:?}")));
+    }
+    Ok(list.iter().map(|&s| s as usize).collect())
+}
+
+pub fn maybe_dtype(x: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
+    match x {
+        Some(x) if !x.is_none() => dtype::parse(x).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// One parameter of a record.
+pub fn param(op: &str, name: &str, kind: ParamKind, x: &Bound<'_, PyAny>) -> PyResult<Arg> {
+    let wrong = |what: &str| PyTypeError::new_err(format!("{op}: {name} must be {what}, got {}", describe(x)));
+    let real = |x: &Bound<'_, PyAny>| -> PyResult<Number> {
+        if let Some(n) = number(x)? {
+            return Ok(n);
+        }
+        if let Ok(t) = x.cast::<PyTensor>()
+            && t.get().tensor().numel() == 1
+        {
+            return Ok(t.get().tensor().item()?);
+        }
+        x.extract::<f64>().map(Number::Float).map_err(|_| wrong("a number"))
+    };
+    Ok(match kind {
+        ParamKind::MaybeInt | ParamKind::MaybeNumber | ParamKind::MaybeAxis | ParamKind::Axes | ParamKind::MaybeDType if x.is_none() => Arg::None,
+        ParamKind::Bool => match x.cast::<PyBool>() {
+            Ok(b) => Arg::Bool(b.is_true()),
+            Err(_) if x.is_instance_of::<PyInt>() => Arg::Bool(x.extract::<i64>()? != 0),
+            Err(_) => return Err(wrong("a bool")),
+        },
+        ParamKind::Int | ParamKind::MaybeInt | ParamKind::Axis | ParamKind::MaybeAxis => Arg::Int(int(op, name, x)?),
+        ParamKind::Number | ParamKind::MaybeNumber => Arg::Number(real(x)?),
+        ParamKind::Axes | ParamKind::Ints => Arg::Ints(ints(op, name, x)?),
+        ParamKind::MaybeDType => Arg::DType(dtype::parse(x)?),
+        ParamKind::Text => match x.cast::<PyString>() {
+            Ok(s) => Arg::from(s.to_string().as_str()),
+            Err(_) => return Err(wrong("a string")),
+        },
+    })
+}

@@ -1,0 +1,290 @@
+//! Every record as a Python function and method: one parser for all of them, behind a table of tiny entry points. Leans on args and ops.
+
+use super::args::{self, Fed};
+use super::tensor::PyTensor;
+use super::{enter, wrap};
+use crate::base::{Error, Few};
+use crate::engine::write;
+use crate::graph::tensor::emit;
+use crate::graph::{Arg, Feed, InputKind, Op, Outs, ParamKind};
+use crate::ops;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
+use std::ffi::CString;
+use std::os::raw::c_int;
+use std::sync::OnceLock;
+
+/// The records by number, as the entry points know them.
+static OPS: OnceLock<Vec<&'static Op>> = OnceLock::new();
+
+type Entry = unsafe extern "C" fn(*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject) -> *mut ffi::PyObject;
+
+/// What an entry point does: a method has its tensor in front; an in-place one writes it.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Method,
+    Function,
+    InPlace,
+}
+
+unsafe extern "C" fn method<const ID: usize>(slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: called by the interpreter with its fastcall convention.
+    unsafe { door(ID, Form::Method, slf, a, n, k) }
+}
+unsafe extern "C" fn function<const ID: usize>(slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as above.
+    unsafe { door(ID, Form::Function, slf, a, n, k) }
+}
+unsafe extern "C" fn in_place<const ID: usize>(slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: as above.
+    unsafe { door(ID, Form::InPlace, slf, a, n, k) }
+}
+
+macro_rules! sixteen {
+    ($f:ident, $($h:literal)*) => { [$(
+        $f::<{ $h * 16 }>, $f::<{ $h * 16 + 1 }>, $f::<{ $h * 16 + 2 }>, $f::<{ $h * 16 + 3 }>,
+        $f::<{ $h * 16 + 4 }>, $f::<{ $h * 16 + 5 }>, $f::<{ $h * 16 + 6 }>, $f::<{ $h * 16 + 7 }>,
+        $f::<{ $h * 16 + 8 }>, $f::<{ $h * 16 + 9 }>, $f::<{ $h * 16 + 10 }>, $f::<{ $h * 16 + 11 }>,
+        $f::<{ $h * 16 + 12 }>, $f::<{ $h * 16 + 13 }>, $f::<{ $h * 16 + 14 }>, $f::<{ $h * 16 + 15 }>,
+    )*] };
+}
+const MOST: usize = 256;
+static METHODS: [Entry; MOST] = sixteen!(method, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+static FUNCTIONS: [Entry; MOST] = sixteen!(function, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+static IN_PLACE: [Entry; MOST] = sixteen!(in_place, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+
+/// From the interpreter's convention to Rust's, no panic passing.
+unsafe fn door(id: usize, form: Form, slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    Python::attach(|py| {
+        let work = || -> PyResult<Py<PyAny>> {
+            let Some(op) = OPS.get().and_then(|list| list.get(id)) else { return Err(PyRuntimeError::new_err("no such record")) };
+            // SAFETY: the interpreter hands `n` positional values and then one for each keyword; all are borrowed for the call.
+            unsafe {
+                let keywords = Bound::from_borrowed_ptr_or_opt(py, k);
+                let named = keywords.as_ref().map_or(Ok(0), |k| k.len())?;
+                let mut given = Vec::with_capacity(n as usize + named + 1);
+                if form != Form::Function {
+                    given.push(Bound::from_borrowed_ptr(py, slf));
+                }
+                for i in 0..n as usize {
+                    given.push(Bound::from_borrowed_ptr(py, *a.add(i)));
+                }
+                let positional = given.len();
+                for i in 0..named {
+                    given.push(Bound::from_borrowed_ptr(py, *a.add(n as usize + i)));
+                }
+                let (given, named) = given.split_at(positional);
+                call(py, op, form, given, keywords.as_ref().map(|k| k.cast_unchecked::<PyTuple>()), named)
+            }
+        };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            Ok(Ok(object)) => object.into_ptr(),
+            Ok(Err(error)) => {
+                error.restore(py);
+                std::ptr::null_mut()
+            }
+            Err(_) => {
+                PyRuntimeError::new_err("a panic inside schuss; this is a bug, please report it").restore(py);
+                std::ptr::null_mut()
+            }
+        }
+    })
+}
+
+/// The position of a keyword among inputs and parameters, under PyTorch's and NumPy's names.
+fn place(op: &Op, name: &str) -> Option<usize> {
+    let name = match name {
+        "axis" => "dim",
+        "keepdims" => "keepdim",
+        "x" | "self" | "a" => "input",
+        other => other,
+    };
+    let inputs = op.inputs.iter().map(|i| i.name);
+    inputs.chain(op.params.iter().map(|p| p.name)).position(|n| n == name)
+}
+
+fn signature(op: &Op) -> String {
+    let inputs = op.inputs.iter().map(|i| i.name.to_string());
+    let params = op.params.iter().map(|p| if p.default.is_some() { format!("{}=...", p.name) } else { p.name.to_string() });
+    format!("{}({})", op.name, inputs.chain(params).collect::<Vec<_>>().join(", "))
+}
+
+fn call(py: Python<'_>, op: &'static Op, form: Form, given: &[Bound<'_, PyAny>], names: Option<&Bound<'_, PyTuple>>, named: &[Bound<'_, PyAny>]) -> PyResult<Py<PyAny>> {
+    let (inputs, params) = (op.inputs.len(), op.params.len());
+    let mut slots: Vec<Option<Bound<'_, PyAny>>> = vec![None; inputs + params];
+    let mut out = None;
+    let mut spread: Option<Few<i64>> = None;
+    for (i, x) in given.iter().enumerate() {
+        // A last list of integers may be given as several arguments: x.view(2, 3).
+        if i >= inputs && i < inputs + params && op.params[i - inputs].kind == ParamKind::Ints && x.is_instance_of::<PyInt>() {
+            let rest = &given[i..];
+            if rest.len() > 1 || params == i - inputs + 1 {
+                spread = Some(rest.iter().map(|r| args::int(op.name, op.params[i - inputs].name, r)).collect::<PyResult<_>>()?);
+                slots[i] = Some(x.clone());
+                break;
+            }
+        }
+        if i >= slots.len() {
+            return Err(PyTypeError::new_err(format!("{}() takes at most {} arguments, got {}; its form is {}", op.name, slots.len(), given.len(), signature(op))));
+        }
+        slots[i] = Some(x.clone());
+    }
+    if let Some(names) = names {
+        for (key, x) in names.iter().zip(named) {
+            let key = key.cast::<PyString>()?.to_string();
+            if key == "out" {
+                out = (!x.is_none()).then(|| x.clone());
+                continue;
+            }
+            match place(op, &key) {
+                Some(i) if slots[i].is_none() => slots[i] = Some(x.clone()),
+                Some(_) => return Err(PyTypeError::new_err(format!("{}() got several values for {key}; its form is {}", op.name, signature(op)))),
+                None => return Err(PyTypeError::new_err(format!("{}() has no argument {key}; its form is {}", op.name, signature(op)))),
+            }
+        }
+    }
+    let mut fed: Vec<Fed> = Vec::with_capacity(inputs);
+    for (i, input) in op.inputs.iter().enumerate() {
+        match (&slots[i], input.kind) {
+            (Some(x), InputKind::List) => fed.extend(args::tensors(op.name, x)?.into_iter().map(Fed::Tensor)),
+            (Some(x), InputKind::Maybe) if x.is_none() => fed.push(Fed::Absent),
+            (Some(x), _) if i == 0 && form != Form::Function || !maps(op) => fed.push(Fed::Tensor(args::tensor(op.name, input.name, x)?)),
+            (Some(x), _) => fed.push(args::must_feed(op.name, input.name, x)?),
+            (None, InputKind::Maybe) => fed.push(Fed::Absent),
+            (None, _) => return Err(PyTypeError::new_err(format!("{}() misses its argument {}; its form is {}", op.name, input.name, signature(op)))),
+        }
+    }
+    if form == Form::Function && maps(op) && !fed.iter().any(|f| matches!(f, Fed::Tensor(_))) {
+        return Err(PyTypeError::new_err(format!("{}(): at least one argument must be a Tensor; use schuss.tensor(...) first", op.name)));
+    }
+    let mut list: Vec<Arg> = Vec::with_capacity(params);
+    for (i, p) in op.params.iter().enumerate() {
+        list.push(match (&slots[inputs + i], &p.default) {
+            (Some(_), _) if spread.is_some() && i + 1 == params => Arg::Ints(spread.take().unwrap_or_default()),
+            (Some(x), _) => args::param(op.name, p.name, p.kind, x)?,
+            (None, Some(default)) => default.clone(),
+            (None, None) => return Err(PyTypeError::new_err(format!("{}() misses its argument {}; its form is {}", op.name, p.name, signature(op)))),
+        });
+    }
+    let feeds: Vec<Feed> = fed.iter().map(Fed::feed).collect();
+    let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);
+    if form == Form::InPlace {
+        let Feed::Tensor(target) = feeds[0] else { return Err(PyTypeError::new_err("in-place forms write a Tensor")) };
+        enter(py, size, || write::apply(op, target, &feeds, &list))?;
+        return Ok(given[0].clone().unbind());
+    }
+    let outs = enter(py, size, || emit(op, &feeds, &list))?;
+    match out {
+        None => pack(py, outs),
+        Some(out) => into(py, op.name, outs, &out),
+    }
+}
+
+fn maps(op: &Op) -> bool {
+    matches!(op.body, crate::graph::Body::Map(_))
+}
+
+pub fn pack(py: Python<'_>, outs: Outs) -> PyResult<Py<PyAny>> {
+    match outs {
+        Outs::One(t) => wrap(py, t),
+        Outs::Many(list) => {
+            let list = list.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
+            Ok(PyTuple::new(py, list)?.into_any().unbind())
+        }
+    }
+}
+
+/// Writes a result into the tensor given as `out=`, which takes its shape.
+fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let target = args::tensor(op, "out", out)?;
+    let result = outs.one();
+    if result.requires_grad() || target.requires_grad() && crate::graph::mode::grad_enabled() {
+        return Err(Error::runtime(op, "functions with out=... do not support automatic differentiation, but one of the arguments requires grad").into());
+    }
+    let (from, to) = (result.dtype(), target.dtype());
+    if from.is_float() && !to.is_float() {
+        return Err(Error::dtype(op, format!("a result of type {from} cannot be written to an out of type {to}")).into());
+    }
+    if result.shape() != target.shape() {
+        if target.numel() != 0 {
+            return Err(Error::shape(op, format!("out has shape {}, the result {}", crate::base::shape::show(&target.shape()), crate::base::shape::show(&result.shape()))).into());
+        }
+        target.set_data(&result.to_dtype(to)?);
+        return Ok(out.clone().unbind());
+    }
+    write::copy_(&target, Feed::Tensor(&result))?;
+    Ok(out.clone().unbind())
+}
+
+/// A method definition that lives as long as the process.
+fn definition(name: &str, doc: &str, entry: Entry) -> PyResult<*mut ffi::PyMethodDef> {
+    let name = CString::new(name)?;
+    let doc = CString::new(doc.trim())?;
+    Ok(Box::into_raw(Box::new(ffi::PyMethodDef {
+        ml_name: name.into_raw(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: entry,
+        },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS as c_int,
+        ml_doc: doc.into_raw(),
+    })))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    let list: Vec<&'static Op> = ops::all().collect();
+    if list.len() > MOST {
+        return Err(PyRuntimeError::new_err(format!("{} records, but entry points for {MOST}", list.len())));
+    }
+    let class = py.get_type::<PyTensor>();
+    for (id, op) in list.iter().enumerate() {
+        // SAFETY: the definitions live for ever; the type and the module are alive.
+        unsafe {
+            let method = |name: &str, doc: &str, entry: Entry| -> PyResult<()> {
+                let raw = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition(name, doc, entry)?);
+                class.setattr(name, Bound::from_owned_ptr_or_err(py, raw)?)
+            };
+            if op.face.method {
+                method(op.name, op.doc, METHODS[id])?;
+            }
+            if op.face.in_place {
+                let doc = format!("In-place form of `{}`.", op.name);
+                method(&format!("{}_", op.name), &doc, IN_PLACE[id])?;
+            }
+            let visible = if op.face.function { op.name.to_string() } else { format!("_{}", op.name) };
+            let raw = ffi::PyCFunction_NewEx(definition(&visible, op.doc, FUNCTIONS[id])?, std::ptr::null_mut(), m.name()?.as_ptr());
+            m.add(visible.as_str(), Bound::from_owned_ptr_or_err(py, raw)?)?;
+        }
+    }
+    let _ = OPS.set(list);
+    m.add_function(wrap_pyfunction!(records, m)?)?;
+    Ok(())
+}
+
+/// The table of records: one dict each.
+#[pyfunction]
+fn records(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let rows = PyList::empty(py);
+    for op in ops::all() {
+        let row = PyDict::new(py);
+        row.set_item("name", op.name)?;
+        row.set_item("kind", op.kind())?;
+        row.set_item("inputs", op.inputs.iter().map(|i| i.name).collect::<Vec<_>>())?;
+        row.set_item("params", op.params.iter().map(|p| p.name).collect::<Vec<_>>())?;
+        row.set_item("dtype", format!("{:?}", op.class).to_lowercase())?;
+        row.set_item("differentiable", op.vjp.is_some())?;
+        row.set_item("check", op.check)?;
+        row.set_item("method", op.face.method)?;
+        row.set_item("function", op.face.function)?;
+        row.set_item("in_place", op.face.in_place)?;
+        row.set_item("doc", op.doc)?;
+        if let crate::graph::Body::Map(body) = &op.body {
+            row.set_item("formula", (body.formula)().to_string())?;
+        }
+        rows.append(row)?;
+    }
+    Ok(rows.into_any().unbind())
+}
+

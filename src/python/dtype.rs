@@ -1,0 +1,185 @@
+//! dtypes and devices as Python objects: one object for each dtype, compared by identity. Leans on base's dtype.
+
+use crate::base::{DType, Error, dtype};
+use pyo3::exceptions::{PyTypeError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// An element type, such as `schuss.float32`.
+#[pyclass(frozen, name = "dtype", module = "schuss")]
+pub struct PyDType(pub DType);
+
+static OBJECTS: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
+
+/// Other names of the dtypes.
+const ALIASES: [(&str, DType); 7] = [
+    ("double", DType::F64), ("float", DType::F32), ("half", DType::F16), ("long", DType::I64), ("int", DType::I32),
+    ("short", DType::I16), ("bfloat", DType::BF16),
+];
+
+#[pymethods]
+impl PyDType {
+    #[getter]
+    fn is_floating_point(&self) -> bool {
+        self.0.is_float()
+    }
+    #[getter]
+    fn is_complex(&self) -> bool {
+        false
+    }
+    #[getter]
+    fn is_signed(&self) -> bool {
+        !matches!(self.0, DType::Bool | DType::U8)
+    }
+    #[getter]
+    fn itemsize(&self) -> usize {
+        self.0.size()
+    }
+    fn __repr__(&self) -> String {
+        format!("schuss.{}", self.0)
+    }
+    fn __reduce__(&self) -> &'static str {
+        self.0.name()
+    }
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<PyDType>().is_ok_and(|o| o.get().0 == self.0)
+    }
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+}
+
+pub fn object(py: Python<'_>, dtype: DType) -> PyResult<Py<PyDType>> {
+    let all = OBJECTS.get_or_try_init(py, || dtype::ALL.iter().map(|&d| Py::new(py, PyDType(d))).collect::<PyResult<Vec<_>>>())?;
+    Ok(all[dtype as usize].clone_ref(py))
+}
+
+/// A dtype from one of ours, Python's `float`, `int` and `bool`, a name, or NumPy's.
+pub fn parse(x: &Bound<'_, PyAny>) -> PyResult<DType> {
+    let py = x.py();
+    if let Ok(d) = x.cast::<PyDType>() {
+        return Ok(d.get().0);
+    }
+    if x.is(&py.get_type::<PyFloat>()) {
+        return Ok(DType::F64);
+    }
+    if x.is(&py.get_type::<PyBool>()) {
+        return Ok(DType::Bool);
+    }
+    if x.is(&py.get_type::<PyInt>()) {
+        return Ok(DType::I64);
+    }
+    let name = if let Ok(s) = x.cast::<PyString>() {
+        s.to_string()
+    } else {
+        let named = x.getattr("name").or_else(|_| x.getattr("__name__"));
+        named.and_then(|n| n.extract::<String>()).unwrap_or_default()
+    };
+    let short = name.rsplit('.').next().unwrap_or_default();
+    DType::from_name(short)
+        .or_else(|| ALIASES.iter().find(|(n, _)| *n == short).map(|(_, d)| *d))
+        .ok_or_else(|| PyTypeError::new_err(format!("dtype: {} is no dtype; use one such as schuss.float32", x.repr().map(|r| r.to_string()).unwrap_or_default())))
+}
+
+/// Where a tensor lives: `schuss.device("cpu")`.
+#[pyclass(frozen, name = "device", module = "schuss", eq, hash)]
+#[derive(PartialEq, Eq, Hash, Clone)]
+pub struct PyDevice {
+    index: Option<usize>,
+}
+
+#[pymethods]
+impl PyDevice {
+    #[new]
+    #[pyo3(signature = (device, index=None))]
+    fn new(device: &Bound<'_, PyAny>, index: Option<usize>) -> PyResult<PyDevice> {
+        let mut found = device_of(device)?;
+        if index.is_some() {
+            found.index = index;
+        }
+        Ok(found)
+    }
+    #[getter]
+    fn r#type(&self) -> &'static str {
+        "cpu"
+    }
+    #[getter]
+    fn index(&self) -> Option<usize> {
+        self.index
+    }
+    fn __repr__(&self) -> String {
+        match self.index {
+            None => "device(type='cpu')".into(),
+            Some(i) => format!("device(type='cpu', index={i})"),
+        }
+    }
+    fn __str__(&self) -> String {
+        self.index.map_or("cpu".into(), |i| format!("cpu:{i}"))
+    }
+    fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyType>, (String,))> {
+        Ok((slf.py().get_type::<PyDevice>().unbind(), (slf.get().__str__(),)))
+    }
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+    fn __exit__(&self, _a: &Bound<'_, PyAny>, _b: &Bound<'_, PyAny>, _c: &Bound<'_, PyAny>) {}
+}
+
+pub fn cpu() -> PyDevice {
+    PyDevice { index: None }
+}
+
+/// A device from an object or a name. Only the processor is here; anything else says so.
+pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
+    if let Ok(d) = x.cast::<PyDevice>() {
+        return Ok(d.get().clone());
+    }
+    if x.is_none() {
+        return Ok(cpu());
+    }
+    let Ok(name) = x.cast::<PyString>() else {
+        if let Ok(i) = x.extract::<i64>() {
+            return Err(absent(&format!("cuda:{i}")));
+        }
+        return Err(PyTypeError::new_err(format!("device: expected a name such as \"cpu\", got {}", x.get_type().name()?)));
+    };
+    let name = name.to_string();
+    let (kind, index) = match name.split_once(':') {
+        Some((kind, index)) => {
+            let i = index.parse::<usize>().map_err(|_| PyRuntimeError::new_err(format!("device: {name:?} has no whole number after the colon")))?;
+            (kind.to_string(), Some(i))
+        }
+        None => (name.clone(), None),
+    };
+    match kind.as_str() {
+        "cpu" => Ok(PyDevice { index }),
+        "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Err(absent(&name)),
+        _ => Err(PyRuntimeError::new_err(format!("device: {name:?} is no device; this build knows \"cpu\""))),
+    }
+}
+
+fn absent(name: &str) -> PyErr {
+    Error::new(crate::base::ErrorKind::Device, "device", format!("{name:?} is not there: this build computes on the processor; use \"cpu\", or ask schuss.cuda.is_available() first")).into()
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PyDType>()?;
+    m.add_class::<PyDevice>()?;
+    let py = m.py();
+    for d in dtype::ALL {
+        m.add(d.name(), object(py, d)?)?;
+    }
+    for (alias, d) in ALIASES {
+        if alias != "bfloat" {
+            m.add(alias, object(py, d)?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Rank 7, the front door: Python's module `schuss._core`. Conversions and nothing else; leans on the Rust face below.
+
+mod args;
+mod autograd;
+mod calls;
+mod data;
+mod dtype;
+mod error;
+mod function;
+mod items;
+mod makers;
+mod modes;
+mod node;
+mod scalar;
+mod tape;
+mod tensor;
+
+use crate::base::Error;
+use crate::graph::Tensor;
+use pyo3::prelude::*;
+
+/// Elements from which a call lets other threads run: about 20 microseconds of work.
+const LONG: usize = 1 << 15;
+
+/// Runs work of a known size, without the interpreter lock where it is long.
+#[inline]
+pub fn enter<R: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> Result<R, Error> + Send) -> PyResult<R> {
+    let result = if size < LONG { work() } else { py.detach(work) };
+    result.map_err(PyErr::from)
+}
+
+/// The Python object of a tensor: the one it has, or a new one.
+#[inline]
+pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    tensor::wrap(py, t)
+}
+
+fn interrupted() -> Result<(), Error> {
+    Python::attach(|py| py.check_signals().map_err(|e| error::carried(py, e)))
+}
+
+#[pymodule(gil_used = true)]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::engine::start();
+    let _ = crate::engine::backward::INTERRUPT.set(interrupted);
+    let _ = crate::engine::record::LOCATOR.set(node::locate);
+    let _ = crate::engine::record::OVERRIDES.set(function::find_override);
+    error::register(m)?;
+    dtype::register(m)?;
+    m.add_class::<tensor::PyTensor>()?;
+    makers::register(m)?;
+    modes::register(m)?;
+    node::register(m)?;
+    autograd::register(m)?;
+    function::register(m)?;
+    tape::register(m)?;
+    scalar::register(m)?;
+    calls::register(m)?;
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Grad modes as context managers and decorators, and the switches of the process. Leans on graph's modes.
+
+use crate::backend::cpu::threads;
+use crate::base::dtype as dtypes;
+use crate::graph::mode;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use std::sync::Mutex;
+
+/// A mode to be entered: `with schuss.no_grad():` or `@schuss.no_grad()`.
+#[pyclass(frozen, subclass, module = "schuss._core", name = "_GradMode")]
+pub struct GradMode {
+    /// Whether operations are recorded inside; for inference mode, whether it is on.
+    on: bool,
+    inference: bool,
+    /// What it was before each entry.
+    before: Mutex<Vec<(bool, bool)>>,
+}
+
+#[pymethods]
+impl GradMode {
+    #[new]
+    #[pyo3(signature = (on, inference=false))]
+    fn new(on: bool, inference: bool) -> GradMode {
+        GradMode { on, inference, before: Mutex::new(Vec::new()) }
+    }
+    fn __enter__(slf: Bound<'_, Self>) -> Py<Self> {
+        let this = slf.get();
+        let now = mode::Mode::now();
+        if let Ok(mut before) = this.before.lock() {
+            before.push((now.grad(), now.inference()));
+        }
+        mode::set_grad(this.on);
+        if this.inference {
+            mode::set_inference(!this.on);
+        }
+        slf.unbind()
+    }
+    #[pyo3(signature = (*_raised))]
+    fn __exit__(&self, _raised: &Bound<'_, PyAny>) {
+        if let Some((grad, inference)) = self.before.lock().ok().and_then(|mut b| b.pop()) {
+            mode::set_grad(grad);
+            mode::set_inference(inference);
+        }
+    }
+}
+
+#[pyfunction]
+fn is_grad_enabled() -> bool {
+    mode::grad_enabled()
+}
+#[pyfunction]
+fn is_inference_mode_enabled() -> bool {
+    mode::Mode::now().inference()
+}
+#[pyfunction]
+fn _set_grad_enabled(on: bool) -> bool {
+    mode::set_grad(on)
+}
+#[pyfunction]
+fn get_num_threads() -> usize {
+    threads::count()
+}
+#[pyfunction]
+fn set_num_threads(n: i64) -> PyResult<()> {
+    if n < 1 {
+        return Err(PyValueError::new_err(format!("set_num_threads: needs a positive number, got {n}")));
+    }
+    threads::set_count(n as usize);
+    Ok(())
+}
+#[pyfunction]
+fn get_default_dtype(py: Python<'_>) -> PyResult<Py<super::dtype::PyDType>> {
+    super::dtype::object(py, dtypes::default_float())
+}
+#[pyfunction]
+fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
+    let dtype = super::dtype::parse(d)?;
+    if !dtype.is_float() {
+        return Err(PyTypeError::new_err(format!("set_default_dtype: only float dtypes can be the default, got {dtype}")));
+    }
+    dtypes::set_default_float(dtype);
+    Ok(())
+}
+/// The name of the instruction set in use.
+#[pyfunction]
+fn _instruction_set() -> &'static str {
+    crate::backend::cpu::isa::NAMES[crate::backend::cpu::isa::level()]
+}
+/// Called in a forked child, whose copy of the thread pool has no threads.
+#[pyfunction]
+fn _after_fork() {
+    threads::forget_in_child();
+}
+#[pyfunction]
+fn _set_size(class: Py<PyAny>, py: Python<'_>) {
+    let _ = super::tensor::SIZE.set(py, class);
+}
+#[pyfunction]
+fn promote_types(py: Python<'_>, type1: &Bound<'_, PyAny>, type2: &Bound<'_, PyAny>) -> PyResult<Py<super::dtype::PyDType>> {
+    super::dtype::object(py, super::dtype::parse(type1)?.promote(super::dtype::parse(type2)?))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<GradMode>()?;
+    m.add_function(wrap_pyfunction!(is_grad_enabled, m)?)?;
+    m.add_function(wrap_pyfunction!(is_inference_mode_enabled, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_grad_enabled, m)?)?;
+    m.add_function(wrap_pyfunction!(get_num_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(set_num_threads, m)?)?;
+    m.add_function(wrap_pyfunction!(get_default_dtype, m)?)?;
+    m.add_function(wrap_pyfunction!(set_default_dtype, m)?)?;
+    m.add_function(wrap_pyfunction!(_instruction_set, m)?)?;
+    m.add_function(wrap_pyfunction!(_after_fork, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_size, m)?)?;
+    m.add_function(wrap_pyfunction!(promote_types, m)?)?;
+    m.add_function(wrap_pyfunction!(super::tensor::set_printoptions, m)?)
+}
