@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The one door for commands: makes the environment, builds the core, runs. Leans on the standard library alone.
+"""The one door for commands: makes the environment, builds the core, runs.
 
-`python3 x.py` lists the commands. What is installed goes into `.venv/` (and `.bench/` for comparisons
-with other libraries); what is built goes where cargo puts it, so CARGO_TARGET_DIR is respected.
+Leans on the standard library alone. `python3 x.py` lists the commands. What is installed goes into
+`.venv/` (and `.bench/` for comparisons with other libraries); what is built goes where cargo puts
+it, so CARGO_TARGET_DIR is respected.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ WHEEL_LIMIT = 10_000_000
 
 INSTALL_RUST = """\
 schuss is built by Rust's cargo, which was not found. To install it:
-  Linux    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh   (and a C linker: apt install gcc)
-  macOS    xcode-select --install; curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+  Linux    curl -sSf https://sh.rustup.rs | sh   (and a C linker: apt install gcc)
+  macOS    curl -sSf https://sh.rustup.rs | sh   (and a C linker: xcode-select --install)
   Windows  winget install Rustlang.Rustup   (and Microsoft.VisualStudio.2022.BuildTools, with C++)
 Then open a new terminal and run this command again."""
 
@@ -102,7 +103,7 @@ def settings(name: str) -> dict:
 
 
 def requirements(*names: str) -> list[str]:
-    """The requirements of an extra, or the one requirement of that name, as pyproject.toml has them."""
+    """The requirements of an extra, or of that name alone, as pyproject.toml has them."""
     project = settings("pyproject.toml")["project"]
     extras = project.get("optional-dependencies", {})
     every = [r for group in (project["dependencies"], *extras.values()) for r in group]
@@ -134,7 +135,9 @@ class Environment:
             return {}
 
     def note(self, **facts: object) -> None:
-        self.notes_file.write_text(json.dumps({**self.notes(), **facts}, indent=1), encoding="utf-8")
+        self.notes_file.write_text(
+            json.dumps({**self.notes(), **facts}, indent=1), encoding="utf-8"
+        )
 
     def make(self) -> None:
         """Make the environment unless it is there and has pip."""
@@ -143,7 +146,7 @@ class Environment:
         if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
             raise Stop(2, INSTALL_VENV)
         with step(f"making {self.name}"):
-            # A folder whose Python is gone, after an upgrade of the system's, is of no use: start anew.
+            # A folder whose Python is gone, after an upgrade of the system's, is no use.
             gone = ["--clear"] if self.notes() else []
             run(sys.executable, "-m", "venv", *gone, self.folder)
         self.note(installed=[])
@@ -177,7 +180,7 @@ BENCH = Environment(".bench")
 
 
 def toolchain() -> None:
-    """Find cargo, also where a fresh installation has not reached PATH yet, and check its version."""
+    """Find cargo, also where it is installed but not yet in PATH, and check its version."""
     if not shutil.which("cargo"):
         home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin"
         if not shutil.which("cargo", path=str(home)):
@@ -199,10 +202,12 @@ def cargo(*words: str) -> None:
     run("cargo", *words)
 
 
-def maturin(*words: object) -> None:
+def maturin(title: str, *words: object) -> None:
+    """Run the build tool, which the environment gets first."""
     VENV.install(requirements("numpy") + settings("pyproject.toml")["build-system"]["requires"])
     try:
-        run(VENV.python, "-m", "maturin", *words, env=VENV.variables())
+        with step(title):
+            run(VENV.python, "-m", "maturin", *words, env={**VENV.variables(), "PIP_QUIET": "1"})
     except Stop:
         if not WINDOWS and not shutil.which("cc"):
             say("No C linker `cc` was found; on Debian and Ubuntu: sudo apt install gcc")
@@ -217,15 +222,13 @@ def core() -> list[Path]:
 
 
 def build() -> None:
-    """Build the core in release mode into `.venv`, unless nothing that it is made of has changed."""
+    """Build the core in release mode into `.venv`, unless its sources are those of last time."""
     toolchain()
     # The package's Python files are read where they lie, so they are no part of a build.
     state = [fingerprint("src", "Cargo.toml", "Cargo.lock", "pyproject.toml")]
     if VENV.notes().get("build") == state + [[f.name, f.stat().st_mtime_ns] for f in core()]:
         return
-    VENV.make()
-    with step("building the core (release)"):
-        maturin("develop", "--release")
+    maturin("building the core (release)", "develop", "--release")
     # Cargo may have written Cargo.lock meanwhile: look again.
     state = [fingerprint("src", "Cargo.toml", "Cargo.lock", "pyproject.toml")]
     VENV.note(build=state + [[f.name, f.stat().st_mtime_ns] for f in core()])
@@ -244,7 +247,7 @@ def demo(arguments: list[str]) -> None:
 
 
 def test(arguments: list[str]) -> None:
-    """Test the Rust core without Python, then the package; with arguments, only pytest with those."""
+    """Test the Rust core, then the package; with arguments, run pytest alone with those."""
     build()
     VENV.install(requirements("test"))
     if arguments:
@@ -268,8 +271,9 @@ def lint(arguments: list[str]) -> None:
         cargo("fmt", "--check")
         python("-m", "ruff", "format", "--check", ".")
         python("-m", "ruff", "check", ".")
-    strict = ("--release", "--all-targets", "--", "-D", "warnings")
+    strict = ("--all-targets", "--", "-D", "warnings")
     with step("clippy"):
+        # Not --release: the build tool hands PyO3 other settings, and each would undo the other's.
         cargo("clippy", "--no-default-features", *strict)
         cargo("clippy", *strict)
     gen(["--check"])
@@ -313,10 +317,9 @@ def pack() -> Path:
     made = VENV.notes().get("wheel", {})
     if made.get("state") == state and (ROOT / "dist" / made["name"]).exists():
         return ROOT / "dist" / made["name"]
-    VENV.make()
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
-    with step("building the wheel (fat link-time optimisation)"):
-        maturin("build", "--profile", "wheel", "--out", "dist", "--interpreter", VENV.python)
+    title = "building the wheel (fat link-time optimisation)"
+    maturin(title, "build", "--profile", "wheel", "--out", "dist", "--interpreter", VENV.python)
     found = sorted((ROOT / "dist").glob("schuss-*.whl"))
     if len(found) != 1:
         raise Stop(1, f"expected one wheel in dist/, found {len(found)}")
@@ -347,7 +350,7 @@ def rival(*wanted: str) -> None:
         with step(f"installing {file.name} into {BENCH.name}"):
             run(BENCH.python, *PIP, "install", "--force-reinstall", "--no-deps", file)
         BENCH.note(wheel=state)
-    # A torch that somebody chose for this machine, such as a build for the CPU alone, is left as it is.
+    # A torch that somebody chose for this machine, such as a CPU build, is left as it is.
     missing = set(requirements(*wanted)) - set(BENCH.notes()["installed"])
     torch = {r for r in missing if r.startswith("torch")}
     BENCH.install(sorted(missing - torch if torch and BENCH.has("torch") else missing))
@@ -426,7 +429,7 @@ def overview() -> str:
 
 
 def main(words: list[str]) -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file has to say so itself
         say(f"Python 3.11 or later is needed; this is {sys.version.split()[0]} ({sys.executable})")
         return 2
     if not words or words[0] in {"help", "-h", "--help"}:
