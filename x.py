@@ -81,17 +81,17 @@ def run(*command: object, env: dict[str, str] | None = None) -> None:
         raise Stop(code if code > 0 else 128 - code)
 
 
-def fingerprint(*places: str, root: Path = ROOT) -> str:
+def fingerprint(*places: str) -> str:
     """A digest of the files at these places, so that nothing is rebuilt for a new date alone."""
     digest = hashlib.sha256()
     for place in places:
-        path = root / place
+        path = ROOT / place
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             if "__pycache__" in file.parts or file.suffix in {".so", ".pyd"} or not file.exists():
                 continue
             data = file.read_bytes()
-            digest.update(f"{file.relative_to(root).as_posix()}\0{len(data)}\0".encode() + data)
+            digest.update(f"{file.relative_to(ROOT).as_posix()}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()
 
 

@@ -146,7 +146,7 @@ def test_a_fingerprint_follows_contents_and_names(x, tmp_path):
     (tmp_path / "src/a.rs").write_text("one")
 
     def now() -> str:
-        return x.fingerprint("src", "Cargo.toml", root=tmp_path)
+        return x.fingerprint("src", "Cargo.toml")
 
     first = now()
     (tmp_path / "src/a.rs").write_text("one")
@@ -167,7 +167,8 @@ def built(x, tmp_path, monkeypatch) -> list[tuple]:
     def run(*words: object, env: object = None) -> None:
         ran.append(words)
         if "venv" in words:
-            (tmp_path / ".venv").mkdir()
+            x.VENV.python.parent.mkdir(parents=True)
+            x.VENV.python.touch()
         if "develop" in words:
             (tmp_path / "python/schuss").mkdir(parents=True, exist_ok=True)
             (tmp_path / "python/schuss/_core.abi3.so").write_text(str(len(ran)))
