@@ -1,5 +1,5 @@
-//! Rust sources read as text: code without comments and strings, the paths in it, and where they lead.
-//! Leans on std alone.
+//! Rust sources read as text: code without comments and strings, the paths in it, and where they
+//! lead. Leans on std alone.
 
 /// The text with comments, strings, character literals and `#![...]` blanked out, newlines kept.
 pub fn code_of(text: &str) -> Vec<char> {
