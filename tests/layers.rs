@@ -259,7 +259,7 @@ fn what_breaks_a_rule_is_found() {
     #[rustfmt::skip] // a table is read by its columns
     let cases = [
         ("src/base/shape.rs", "use crate::graph::Node;", 2, "base has rank 0, graph has rank 3"),
-        ("src/ops/math.rs", "use crate::{\n    base::Shape,\n    engine,\n};", 4, "engine has rank 5"),
+        ("src/ops/math.rs", "use crate::{\n  base::Shape,\n  engine,\n};", 4, "engine has rank 5"),
         ("src/ops/math.rs", "use crate::{graph::{op, node}, python};", 2, "python has rank 7"),
         ("src/graph/node.rs", "fn f() { crate::tensor::add() }", 2, "tensor has rank 6"),
         ("src/graph/node.rs", "fn f() { crate ::\n tensor :: add() }", 2, "tensor has rank 6"),
