@@ -132,7 +132,7 @@ impl Print {
 fn the_values_choose_the_form() {
     floats(&[3], [1.0, 2.0, 3.0]).prints("tensor([1.0, 2.0, 3.0])", "tensor([1., 2., 3.])");
     floats(&[], [3.0]).prints("tensor(3.0)", "tensor(3.)");
-    floats(&[], single([3.14159])).prints("tensor(3.14159)", "tensor(3.1416)");
+    floats(&[], single([2.34567])).prints("tensor(2.34567)", "tensor(2.3457)");
     floats(&[], [-0.0]).prints("tensor(-0.0)", "tensor(-0.)");
     floats(&[], [f64::NAN]).prints("tensor(nan)", "tensor(nan)");
     floats(&[0], []).prints("tensor([])", "tensor([])");
