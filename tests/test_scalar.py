@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
 import schuss
 from schuss import Edge, Scalar
 

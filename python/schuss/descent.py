@@ -54,19 +54,20 @@ class GradientDescent:
     def run(self, xs: Any, ys: Any, lr: float = 0.01, n_steps: int = 1000) -> list[float]:
         """Take `n_steps` steps of rate `lr` and return the loss before each.
 
-        A list or tuple of xs goes through the model one sample at a time, and the loss gets two
-        lists, (preds, ys); a tensor or a NumPy array goes through in one call. A loss that is
-        infinite or NaN ends the run with a RuntimeWarning, before it reaches the parameters: the
-        returned list then ends with that loss. ValueError where xs and ys differ in length or the
-        rate is negative.
+        A list of xs (or a tuple, a range) goes through the model one sample at a time, and the
+        loss gets two lists, (preds, ys); a tensor or a NumPy array goes through in one call. A loss
+        that is infinite or NaN ends the run with a RuntimeWarning, before it reaches the
+        parameters: the returned list then ends with that loss. ValueError where xs and ys differ in
+        length or the rate is negative.
         """
         rate = _rate("GradientDescent", lr)
-        one_by_one = isinstance(xs, (list, tuple))
+        one_by_one = not hasattr(xs, "shape")
         if one_by_one:
+            xs = list(xs)
             if len(xs) != len(ys):
                 raise ValueError(f"GradientDescent: {len(xs)} xs and {len(ys)} ys: lengths differ")
         else:
-            like = next((p for p in self._parameters() if isinstance(p, schuss.Tensor)), None)
+            like = next(filter(_is_tensor, self._parameters()), None)
             xs, ys = _as_tensor(xs, like), _as_tensor(ys, like)
         losses: list[float] = []
         for step in range(operator.index(n_steps)):
@@ -143,8 +144,8 @@ def newton(
     not settle. J. Nocedal and S. J. Wright (2006), Numerical Optimization, chapter 11.
 
     >>> import schuss
-    >>> schuss.descent.newton(lambda x: x**2 - 2, 1.0).item()
-    1.414213562373095
+    >>> round(schuss.descent.newton(lambda x: x**2 - 2, 1.0).item(), 12)
+    1.414213562373
     """
     x = _start("newton", x0)
     if tol is None:
@@ -202,21 +203,23 @@ def binary_cross_entropy(preds: Any, ys: Any) -> Any:
     Scalar(0.6931471805599453)
     """
     preds, ys, whole = _pair("binary_cross_entropy", preds, ys)
-    if whole:
-        low, high = float(preds.min()), float(preds.max())
-        if not (low >= 0 and high <= 1):
-            raise _outside(low if not low >= 0 else high)
-        p, y = preds, ys
-        logs = y * p.log().clamp(min=-100) + (1 - y) * (1 - p).log().clamp(min=-100)
-        return -logs.mean()
-    return sum([_surprise(p, y) for p, y in zip(preds, ys, strict=True)]) / len(preds)
+    if not whole:
+        return sum([_surprise(p, y) for p, y in zip(preds, ys, strict=True)]) / len(preds)
+    low, high = preds.min().item(), preds.max().item()
+    if math.isnan(low) or math.isnan(high):
+        return preds.mean()
+    if low < 0 or high > 1:
+        raise _outside(low if low < 0 else high)
+    return schuss.nn.functional.binary_cross_entropy(preds, ys.to(preds.dtype))
 
 
 def _surprise(p: Any, y: Any) -> Any:
     """-y log(p) - (1 - y) log(1 - p) of one pair, as one node of the scalar graph."""
     a, b = float(p), float(y)
-    if not 0 <= a <= 1:
+    if a < 0 or a > 1:
         raise _outside(a)
+    if math.isnan(a):
+        return p - y
     yes = max(math.log(a), -100.0) if a > 0 else -100.0
     no = max(math.log1p(-a), -100.0) if a < 1 else -100.0
     edges = []
@@ -236,21 +239,20 @@ def _outside(p: float) -> ValueError:
 
 def _pair(name: str, preds: Any, ys: Any) -> tuple[Any, Any, bool]:
     """Predictions and truths as two tensors (True) or as two lists of numbers and Scalars."""
-    if isinstance(preds, schuss.Tensor) and isinstance(ys, schuss.Tensor):
-        listed = False
-    else:
-        listed = isinstance(preds, (list, tuple)) or isinstance(ys, (list, tuple))
+    both = (preds, ys)
+    if not (_is_tensor(preds) and _is_tensor(ys)):
         if len(preds) != len(ys):
             raise ValueError(f"{name}: {len(preds)} and {len(ys)} values: the lengths differ")
         if len(preds) == 0:
             raise ValueError(f"{name}: no values; a mean needs at least one")
-        like = _first_tensor(preds) if _first_tensor(preds) is not None else _first_tensor(ys)
+        scalar = any(isinstance(values[0], schuss.Scalar) for values in both)
+        like = None if scalar else next(filter(_is_tensor, (*both, preds[0], ys[0])), None)
         if like is None:
-            return list(preds), list(ys), False
+            return _numbers(preds), _numbers(ys), False
         preds, ys = _stack(preds, like), _stack(ys, like)
-    if listed and preds.numel() == ys.numel():
-        # One-sample predictions have shapes such as (1,), truths in a list are bare numbers.
-        ys = ys.reshape(preds.shape)
+        if preds.numel() == ys.numel():
+            # One-sample predictions have shapes such as (1,), truths in a list are bare numbers.
+            ys = ys.reshape(preds.shape)
     if preds.shape != ys.shape:
         raise schuss.ShapeError(
             f"{name}: {tuple(preds.shape)} and {tuple(ys.shape)}: shapes differ; "
@@ -261,24 +263,26 @@ def _pair(name: str, preds: Any, ys: Any) -> tuple[Any, Any, bool]:
     return preds, ys, True
 
 
-def _first_tensor(values: Any) -> schuss.Tensor | None:
-    if isinstance(values, schuss.Tensor):
-        return values
-    first = values[0]
-    return first if isinstance(first, schuss.Tensor) else None
+def _numbers(values: Any) -> list[Any]:
+    values = values.tolist() if _is_tensor(values) else values
+    return [value.item() if _is_tensor(value) else value for value in values]
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, schuss.Tensor)
 
 
 def _stack(values: Any, like: schuss.Tensor) -> schuss.Tensor:
-    if isinstance(values, schuss.Tensor):
+    if _is_tensor(values):
         return values
-    if _first_tensor(values) is not None:
+    if _is_tensor(values[0]):
         return schuss.stack(list(values))
     return schuss.as_tensor(values, dtype=like.dtype, device=like.device)
 
 
 def _as_tensor(values: Any, like: schuss.Tensor | None) -> Any:
     """An array as a tensor beside `like`: its device, and its dtype if the array holds floats."""
-    if like is None or isinstance(values, schuss.Tensor):
+    if like is None or _is_tensor(values):
         return values
     tensor = schuss.as_tensor(values, device=like.device)
     return tensor.to(like.dtype) if tensor.is_floating_point() else tensor

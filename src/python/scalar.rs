@@ -7,7 +7,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyType};
 use pyo3::{ffi, intern};
 
-use crate::tensor::scalar::{Edge, Fault, Number, Scalar};
+use crate::tensor::number::{Fault, Number};
+use crate::tensor::scalar::{Edge, Scalar};
 
 static EDGE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
@@ -89,7 +90,10 @@ fn operand(x: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
 /// The edges of `prevs`, an iterable of (Scalar, number) pairs.
 fn edges(prevs: &Bound<'_, PyAny>) -> PyResult<Vec<Edge>> {
     let wrong = |got: &Bound<'_, PyAny>| {
-        let got = got.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+        let got = got
+            .get_type()
+            .name()
+            .map_or_else(|_| "?".into(), |name| name.to_string());
         PyTypeError::new_err(format!(
             "Scalar: prevs must be a list of Edge(prev, local_grad), got {got} in it"
         ))
@@ -100,8 +104,16 @@ fn edges(prevs: &Bound<'_, PyAny>) -> PyResult<Vec<Edge>> {
         let Ok((prev, slope)) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() else {
             return Err(wrong(&item));
         };
-        let prev = prev.cast::<PyScalar>().map_err(|_| wrong(&prev))?.get().0.clone();
-        edges.push(Edge { prev, local_grad: required(&slope, "local_grad")? });
+        let prev = prev
+            .cast::<PyScalar>()
+            .map_err(|_| wrong(&prev))?
+            .get()
+            .0
+            .clone();
+        edges.push(Edge {
+            prev,
+            local_grad: required(&slope, "local_grad")?,
+        });
     }
     Ok(edges)
 }
@@ -179,10 +191,16 @@ fn binary(
 }
 
 fn listed<'py>(py: Python<'py>, node: &Scalar) -> PyResult<Bound<'py, PyList>> {
-    let class = EDGE.get(py).ok_or_else(|| PyTypeError::new_err("Edge is not registered"))?;
+    let class = EDGE
+        .get(py)
+        .ok_or_else(|| PyTypeError::new_err("Edge is not registered"))?;
     let list = PyList::empty(py);
     for edge in node.edges() {
-        list.append(class.bind(py).call1((wrap(py, edge.prev.clone())?, edge.local_grad))?)?;
+        list.append(
+            class
+                .bind(py)
+                .call1((wrap(py, edge.prev.clone())?, edge.local_grad))?,
+        )?;
     }
     Ok(list)
 }
@@ -203,7 +221,9 @@ impl PyScalar {
             && class.is(class.py().get_type::<PyScalar>())
         {
             let name = extra.keys().get_item(0)?;
-            return Err(PyTypeError::new_err(format!("Scalar: unexpected keyword {name}")));
+            return Err(PyTypeError::new_err(format!(
+                "Scalar: unexpected keyword {name}"
+            )));
         }
         let value = required(value, "value")?;
         let edges = prevs.map_or(Ok(Vec::new()), edges)?;
@@ -212,7 +232,11 @@ impl PyScalar {
 
     // Here the object exists; and a subclass may call super().__init__(value, prevs).
     #[pyo3(signature = (*_args, **_extra))]
-    fn __init__(slf: Bound<'_, Self>, _args: &Bound<'_, PyAny>, _extra: Option<&Bound<'_, PyDict>>) {
+    fn __init__(
+        slf: Bound<'_, Self>,
+        _args: &Bound<'_, PyAny>,
+        _extra: Option<&Bound<'_, PyDict>>,
+    ) {
         show(slf);
     }
 
@@ -272,35 +296,35 @@ impl PyScalar {
     }
 
     fn __add__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| Ok(a.add(b)))
+        binary(slf, other, |a, b| Ok(a + b))
     }
 
     fn __radd__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| Ok(b.add(a)))
+        binary(slf, other, |a, b| Ok(b + a))
     }
 
     fn __sub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| Ok(a.sub(b)))
+        binary(slf, other, |a, b| Ok(a - b))
     }
 
     fn __rsub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| Ok(b.sub(a)))
+        binary(slf, other, |a, b| Ok(b - a))
     }
 
     fn __mul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| Ok(a.mul(b)))
+        binary(slf, other, |a, b| Ok(a * b))
     }
 
     fn __rmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| Ok(b.mul(a)))
+        binary(slf, other, |a, b| Ok(b * a))
     }
 
     fn __truediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| a.div(b))
+        binary(slf, other, |a, b| a.try_div(b))
     }
 
     fn __rtruediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, |a, b| b.div(a))
+        binary(slf, other, |a, b| b.try_div(a))
     }
 
     fn __pow__(
@@ -309,7 +333,7 @@ impl PyScalar {
         modulo: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         match modulo {
-            None => binary(slf, other, |a, b| a.pow(b)),
+            None => binary(slf, other, |a, b| a.try_pow(b)),
             Some(_) => Ok(slf.py().NotImplemented()),
         }
     }
@@ -320,13 +344,13 @@ impl PyScalar {
         modulo: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         match modulo {
-            None => binary(slf, other, |a, b| b.pow(a)),
+            None => binary(slf, other, |a, b| b.try_pow(a)),
             Some(_) => Ok(slf.py().NotImplemented()),
         }
     }
 
     fn __neg__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, slf.get().0.clone().neg())
+        answer(slf, -slf.get().0.clone())
     }
 
     /// e to this power.
@@ -394,7 +418,9 @@ impl PyScalar {
         let slots = PyDict::new(py);
         slots.set_item("backwards_grad", slf.get().0.grad())?;
         let state = (slf.getattr("__dict__")?, slots);
-        Ok((slf.get_type(), (slf.get().0.value(),), state).into_pyobject(py)?.into_any())
+        Ok((slf.get_type(), (slf.get().0.value(),), state)
+            .into_pyobject(py)?
+            .into_any())
     }
 }
 
@@ -404,10 +430,13 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let options = PyDict::new(py);
     options.set_item("module", "schuss")?;
     let collections = py.import("collections")?;
-    let edge =
-        collections.call_method("namedtuple", ("Edge", ["prev", "local_grad"]), Some(&options))?;
+    let edge = collections.call_method(
+        "namedtuple",
+        ("Edge", ["prev", "local_grad"]),
+        Some(&options),
+    )?;
     edge.setattr("__doc__", EDGE_DOC)?;
-    let edge = EDGE.get_or_init(py, || edge.cast_into::<PyType>().expect("a namedtuple is a class").unbind());
-    m.add("Edge", edge)?;
+    let edge = edge.cast_into::<PyType>()?.unbind();
+    m.add("Edge", EDGE.get_or_init(py, || edge))?;
     m.add_class::<PyScalar>()
 }
