@@ -333,6 +333,7 @@ def test_a_subclass_keeps_its_class():
     assert a.name == "a"
     y = (a * 3).double()
     assert type(y) is Named and y.value == 12
+    assert y.prevs[0].prev.prevs[0].prev is a
     y.backward()
     assert a.backwards_grad == 6
     twin = pickle.loads(pickle.dumps(a))

@@ -82,7 +82,7 @@ fn required(x: &Bound<'_, PyAny>, role: &str) -> PyResult<Number> {
 
 fn operand(x: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
     if let Ok(scalar) = x.cast::<PyScalar>() {
-        return Ok(Some(scalar.get().0.clone()));
+        return Ok(Some(node(scalar)));
     }
     Ok(number(x)?.map(Scalar::leaf))
 }
@@ -104,12 +104,7 @@ fn edges(prevs: &Bound<'_, PyAny>) -> PyResult<Vec<Edge>> {
         let Ok((prev, slope)) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() else {
             return Err(wrong(&item));
         };
-        let prev = prev
-            .cast::<PyScalar>()
-            .map_err(|_| wrong(&prev))?
-            .get()
-            .0
-            .clone();
+        let prev = node(prev.cast::<PyScalar>().map_err(|_| wrong(&prev))?);
         edges.push(Edge {
             prev,
             local_grad: required(&slope, "local_grad")?,
@@ -145,10 +140,14 @@ impl Drop for PyScalar {
     }
 }
 
-/// Notes the Python object of a node in the node, so that `prevs` gives that very object back.
-fn show(object: Bound<'_, PyScalar>) -> Bound<'_, PyScalar> {
-    object.get().0.set_face(object.as_ptr() as usize);
-    object
+/// The node of `object`, which notes its Python object: so `prevs` gives that very object back.
+#[inline]
+fn node(object: &Bound<'_, PyScalar>) -> Scalar {
+    let node = &object.get().0;
+    if node.face() == 0 {
+        node.set_face(object.as_ptr() as usize);
+    }
+    node.clone()
 }
 
 /// The Python object of `node`: the living one if there is one.
@@ -163,7 +162,9 @@ fn wrap(py: Python<'_>, node: Scalar) -> PyResult<Bound<'_, PyScalar>> {
             }
         }
     }
-    Ok(show(Bound::new(py, PyScalar(node))?))
+    let object = Bound::new(py, PyScalar(node))?;
+    self::node(&object);
+    Ok(object)
 }
 
 /// A result of an operation on `like`, in its class.
@@ -171,7 +172,7 @@ fn wrap(py: Python<'_>, node: Scalar) -> PyResult<Bound<'_, PyScalar>> {
 fn answer(like: &Bound<'_, PyScalar>, node: Scalar) -> PyResult<Py<PyAny>> {
     let py = like.py();
     if like.is_exact_instance_of::<PyScalar>() {
-        return Ok(show(Bound::new(py, PyScalar(node))?).into_any().unbind());
+        return Ok(Py::new(py, PyScalar(node))?.into_any());
     }
     let class = like.get_type();
     let object = class.call_method1("__new__", (&class, node.value(), listed(py, &node)?))?;
@@ -185,7 +186,7 @@ fn binary(
     rule: impl FnOnce(Scalar, Scalar) -> Result<Scalar, Fault>,
 ) -> PyResult<Py<PyAny>> {
     match operand(other)? {
-        Some(other) => answer(slf, rule(slf.get().0.clone(), other)?),
+        Some(other) => answer(slf, rule(node(slf), other)?),
         None => Ok(slf.py().NotImplemented()),
     }
 }
@@ -230,15 +231,9 @@ impl PyScalar {
         Ok(PyScalar(Scalar::with_edges(value, edges)))
     }
 
-    // Here the object exists; and a subclass may call super().__init__(value, prevs).
+    // All is done in `new`; but a subclass may call super().__init__(value, prevs).
     #[pyo3(signature = (*_args, **_extra))]
-    fn __init__(
-        slf: Bound<'_, Self>,
-        _args: &Bound<'_, PyAny>,
-        _extra: Option<&Bound<'_, PyDict>>,
-    ) {
-        show(slf);
-    }
+    fn __init__(&self, _args: &Bound<'_, PyAny>, _extra: Option<&Bound<'_, PyDict>>) {}
 
     /// The number itself; it may be set, and what was computed before keeps its value.
     #[getter]
@@ -350,7 +345,7 @@ impl PyScalar {
     }
 
     fn __neg__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, -slf.get().0.clone())
+        answer(slf, -node(slf))
     }
 
     /// e to this power.
@@ -358,7 +353,7 @@ impl PyScalar {
     /// >>> schuss.Scalar(0).exp()
     /// Scalar(1.0)
     fn exp(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, slf.get().0.clone().exp())
+        answer(slf, node(slf).exp())
     }
 
     /// The natural logarithm; ValueError where the value is not positive.
@@ -366,7 +361,7 @@ impl PyScalar {
     /// >>> schuss.Scalar(1).log()
     /// Scalar(0.0)
     fn log(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, slf.get().0.clone().log()?)
+        answer(slf, node(slf).log()?)
     }
 
     /// The hyperbolic tangent.
@@ -374,7 +369,7 @@ impl PyScalar {
     /// >>> schuss.Scalar(0).tanh()
     /// Scalar(0.0)
     fn tanh(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, slf.get().0.clone().tanh())
+        answer(slf, node(slf).tanh())
     }
 
     /// The logistic function 1 / (1 + exp(-x)).
@@ -382,7 +377,7 @@ impl PyScalar {
     /// >>> schuss.Scalar(0).sigmoid()
     /// Scalar(0.5)
     fn sigmoid(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, slf.get().0.clone().sigmoid())
+        answer(slf, node(slf).sigmoid())
     }
 
     /// The larger of this number and 0; its derivative at 0 is 0.
@@ -390,7 +385,7 @@ impl PyScalar {
     /// >>> schuss.Scalar(-3).relu()
     /// Scalar(0)
     fn relu(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        answer(slf, slf.get().0.clone().relu())
+        answer(slf, node(slf).relu())
     }
 
     fn __float__(&self) -> f64 {
