@@ -1,0 +1,132 @@
+//! Operations that are exact, or rounded once: rounding to integers, remainders, signs.
+//! Leans on `real` alone.
+
+use super::real::{Real, fma as fused, pick};
+
+/// Nearest integer, ties to even.
+#[inline(always)]
+pub fn round<T: Real, const FMA: bool>(x: T) -> T {
+    if FMA {
+        return x.round_ties_even();
+    }
+    // Adding and taking away 2^MANTISSA rounds; what is larger is an integer already.
+    let a = x.abs();
+    let r = (a + T::WHOLE) - T::WHOLE;
+    pick(a < T::WHOLE, r, a).copysign(x)
+}
+
+/// Largest integer not above `x`.
+#[inline(always)]
+pub fn floor<T: Real, const FMA: bool>(x: T) -> T {
+    if FMA {
+        return x.floor();
+    }
+    let r = round::<T, false>(x);
+    (r - pick(r > x, T::lit(1.0), T::lit(0.0))).copysign(x)
+}
+
+/// Smallest integer not below `x`.
+#[inline(always)]
+pub fn ceil<T: Real, const FMA: bool>(x: T) -> T {
+    if FMA {
+        return x.ceil();
+    }
+    let r = round::<T, false>(x);
+    (r + pick(r < x, T::lit(1.0), T::lit(0.0))).copysign(x)
+}
+
+/// Integer part of `x`.
+#[inline(always)]
+pub fn trunc<T: Real, const FMA: bool>(x: T) -> T {
+    if FMA {
+        return x.trunc();
+    }
+    let a = x.abs();
+    let r = round::<T, false>(a);
+    (r - pick(r > a, T::lit(1.0), T::lit(0.0))).copysign(x)
+}
+
+/// -1, 0 or 1 with the sign of `x`; NaN for NaN, a zero keeps its sign.
+#[inline(always)]
+pub fn sign<T: Real, const FMA: bool>(x: T) -> T {
+    let one = T::lit(1.0).copysign(x);
+    pick(x.abs() > T::lit(0.0), one, x)
+}
+
+/// Magnitude of `a`, sign of `b`.
+#[inline(always)]
+pub fn copysign<T: Real, const FMA: bool>(a: T, b: T) -> T {
+    a.copysign(b)
+}
+
+/// `a * b + c`: in one rounding with `FMA`, in two without.
+#[inline(always)]
+pub fn fma<T: Real, const FMA: bool>(a: T, b: T, c: T) -> T {
+    fused::<T, FMA>(a, b, c)
+}
+
+/// What the remainders need of a type: the exact remainder with the sign of the dividend.
+pub trait Modulus: Real {
+    /// `a - b * trunc(a / b)`, exactly.
+    fn fmod<const FMA: bool>(a: Self, b: Self) -> Self;
+}
+
+impl Modulus for f32 {
+    #[inline(always)]
+    fn fmod<const FMA: bool>(a: f32, b: f32) -> f32 {
+        fmod_single::<FMA>(a, b)
+    }
+}
+
+impl Modulus for f64 {
+    #[inline(always)]
+    fn fmod<const FMA: bool>(a: f64, b: f64) -> f64 {
+        fmod_double::<FMA>(a, b)
+    }
+}
+
+/// Remainder with the sign of the divisor, as Python's `%`; NaN for a zero divisor.
+#[inline(always)]
+pub fn remainder<T: Modulus, const FMA: bool>(a: T, b: T) -> T {
+    let zero = T::lit(0.0);
+    let r = T::fmod::<FMA>(a, b);
+    let across = (r < zero) != (b < zero);
+    pick((r != zero) & across, r + b, r)
+}
+
+/// Remainder with the sign of the dividend, as C's `fmod`; exact for every quotient.
+#[inline(always)]
+pub fn fmod_single<const FMA: bool>(a: f32, b: f32) -> f32 {
+    // Long division, 28 bits of the quotient a step: each product has at most 24 + 29 bits and is
+    // exact in f64, whose range holds every shifted divisor. The quotient has up to 277 bits.
+    const STEP: f64 = (1u64 << 28) as f64;
+    const TOP: f64 = STEP * STEP * STEP * STEP * STEP * STEP * STEP * STEP * STEP;
+    let divisor = f64::from(b.abs());
+    let inverse = 1.0 / divisor;
+    let mut r = f64::from(a.abs());
+    let (mut up, mut down) = (TOP, 1.0 / TOP);
+    let mut i = 0;
+    while i < 10 {
+        let q = round::<f64, FMA>(r * (inverse * down));
+        r -= q * (divisor * up);
+        up *= 1.0 / STEP;
+        down *= STEP;
+        i += 1;
+    }
+    // Rounded quotients leave a remainder in [-b/2, b/2]: bring it to [0, b).
+    let r = if r < 0.0 { r + divisor } else { r };
+    let r = (r as f32).copysign(a);
+    let r = pick(b.abs() == f32::INFINITY, a, r);
+    pick(
+        (a.abs() < f32::INFINITY) & (b != 0.0) & (b == b),
+        r,
+        f32::NAN,
+    )
+}
+
+/// Remainder with the sign of the dividend, as C's `fmod`. A library call: its quotient may have
+/// two thousand bits, which no straight line can divide away.
+#[inline(always)]
+pub fn fmod_double<const FMA: bool>(a: f64, b: f64) -> f64 {
+    a % b
+}

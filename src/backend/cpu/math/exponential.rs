@@ -1,0 +1,94 @@
+//! Exponentials: `exp`, `exp2`, `expm1` and the logistic function built on them.
+//! Leans on `real` and the fitted coefficients.
+//!
+//! `e^x = 2^n e^r` with `n` the integer nearest to `x / ln 2` and `r` in `[-ln 2 / 2, ln 2 / 2]`;
+//! `ln 2` is taken away in two parts, the first short enough for `n` times it to be exact.
+
+use super::coefficients::Fitted;
+use super::real::{at_least, at_most, fma, pick, poly};
+
+/// `(MAGIC + n, r)` with `x = n ln 2 + r`.
+#[inline(always)]
+fn reduce<T: Fitted, const FMA: bool>(x: T) -> (T, T) {
+    let t = fma::<T, FMA>(x, T::LOG2_E, T::MAGIC);
+    let n = t - T::MAGIC;
+    let r = fma::<T, FMA>(n, -T::LN_2_HIGH, x);
+    (t, fma::<T, FMA>(n, -T::LN_2_LOW, r))
+}
+
+/// `e^r - 1` for a reduced `r`.
+#[inline(always)]
+fn expm1_reduced<T: Fitted, const FMA: bool>(r: T) -> T {
+    fma::<T, FMA>(r * r, poly::<T, FMA>(r, T::EXP), r)
+}
+
+/// `y * 2^n` with `t = MAGIC + n`, down to the denormals if `low` (which needs `n < -32`) and up
+/// to infinity if not.
+#[inline(always)]
+fn scale<T: Fitted>(y: T, t: T, low: bool) -> T {
+    // Neither power alone need be a normal number; of the two products only the last rounds.
+    let s = t.pow2_of_magic_or(low, 64, -1);
+    y * s
+        * pick(
+            low,
+            T::lit(1.0 / (1u64 << 32) as f64 / (1u64 << 32) as f64),
+            T::lit(2.0),
+        )
+}
+
+/// `e^x`; overflows to infinity, underflows gradually.
+#[inline(always)]
+pub fn exp<T: Fitted, const FMA: bool>(x: T) -> T {
+    let x = at_least(at_most(x, T::EXP_MAX), T::EXP_MIN);
+    let (t, r) = reduce::<T, FMA>(x);
+    scale(T::lit(1.0) + expm1_reduced::<T, FMA>(r), t, x < T::EXP_LOW)
+}
+
+/// `2^x`; exact for integers, overflows to infinity, underflows gradually.
+#[inline(always)]
+pub fn exp2<T: Fitted, const FMA: bool>(x: T) -> T {
+    exp2_sum::<T, FMA>(x, T::lit(0.0))
+}
+
+/// `2^(x + low)` for a `low` far below `x`.
+#[inline(always)]
+pub(super) fn exp2_sum<T: Fitted, const FMA: bool>(x: T, low: T) -> T {
+    let x = at_least(at_most(x, T::EXP2_MAX), T::EXP2_MIN);
+    let t = x + T::MAGIC;
+    let r = ((x - (t - T::MAGIC)) + low) * T::LN_2;
+    scale(T::lit(1.0) + expm1_reduced::<T, FMA>(r), t, x < T::EXP2_LOW)
+}
+
+/// `e^x - 1` without cancellation near zero.
+#[inline(always)]
+pub fn expm1<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (half, two) = (T::lit(0.5), T::lit(2.0));
+    let y = at_least(at_most(x, T::EXP_MAX), T::lit(-40.0));
+    let (t, r) = reduce::<T, FMA>(y);
+    let s = t.pow2_of_magic(-1);
+    let y = fma::<T, FMA>(expm1_reduced::<T, FMA>(r), s, s - half) * two;
+    pick(x == T::lit(0.0), x, y)
+}
+
+/// `e^x` for `x` in `[-80, 80]`, where no step can leave the normal range.
+#[inline(always)]
+pub(super) fn exp_mid<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (t, r) = reduce::<T, FMA>(x);
+    (T::lit(1.0) + expm1_reduced::<T, FMA>(r)) * t.pow2_of_magic(0)
+}
+
+/// `e^x / 4` for `x >= 0`, finite as long as `sinh(x)` is.
+#[inline(always)]
+pub(super) fn exp_quarter<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (t, r) = reduce::<T, FMA>(at_most(x, T::SINH_MAX));
+    (T::lit(1.0) + expm1_reduced::<T, FMA>(r)) * t.pow2_of_magic(-2)
+}
+
+/// Logistic function `1 / (1 + e^-x)`, relatively accurate on both sides.
+#[inline(always)]
+pub fn sigmoid<T: Fitted, const FMA: bool>(x: T) -> T {
+    // With e = exp(-|x|) <= 1 nothing overflows, and e / (1 + e) keeps the left tail's digits.
+    let e = exp::<T, FMA>(-x.abs());
+    let one = T::lit(1.0);
+    pick(x < T::lit(0.0), e, one) / (one + e)
+}

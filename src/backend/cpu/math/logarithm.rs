@@ -1,0 +1,79 @@
+//! Logarithms: natural, binary, decimal, and of one plus a small number.
+//! Leans on `real`, `exponential` and the fitted coefficients.
+//!
+//! `log x = k ln 2 + log m` with `m` in `[sqrt(1/2), sqrt(2))`, and `log(1 + f) = f - tail(f)`
+//! with a tail that is small beside `f`, so that its rounding hardly counts.
+
+use super::coefficients::Fitted;
+use super::exponential::exp;
+use super::real::{Real, at_least, fma, pick, two_sum};
+
+/// `(k, m)` with `x = m 2^k` for positive finite `x`, denormals included.
+#[inline(always)]
+pub(super) fn split<T: Real>(x: T) -> (T, T) {
+    let small = x < T::TINY;
+    let (k, m, _) = pick(small, x * T::WHOLE, x).split();
+    (k - pick(small, T::MANTISSA, T::lit(0.0)), m)
+}
+
+/// `y` for positive finite `x`; else what every logarithm is at zero, infinity, below and at NaN.
+#[inline(always)]
+fn guard<T: Real>(x: T, y: T) -> T {
+    let zero = T::lit(0.0);
+    let edge = pick(x == zero, -T::INFINITY, pick(x < zero, T::NAN, x));
+    pick((x > zero) & (x < T::INFINITY), y, edge)
+}
+
+/// Natural logarithm.
+#[inline(always)]
+pub fn log<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (k, m) = split(x);
+    let f = m - T::lit(1.0);
+    let tail = T::log_tail::<FMA>(f);
+    let low = fma::<T, FMA>(k, -T::LN_2_LOW, tail);
+    guard(x, fma::<T, FMA>(k, T::LN_2_HIGH, f - low))
+}
+
+/// Binary logarithm; exact for powers of two.
+#[inline(always)]
+pub fn log2<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (k, m) = split(x);
+    let f = m - T::lit(1.0);
+    let l = f - T::log_tail::<FMA>(f);
+    guard(
+        x,
+        fma::<T, FMA>(l, T::LOG2_E, fma::<T, FMA>(l, T::LOG2_E_LOW, k)),
+    )
+}
+
+/// Decimal logarithm.
+#[inline(always)]
+pub fn log10<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (k, m) = split(x);
+    let f = m - T::lit(1.0);
+    let l = f - T::log_tail::<FMA>(f);
+    let low = fma::<T, FMA>(l, T::LOG10_E_LOW, k * T::LOG10_2_LOW);
+    let high = fma::<T, FMA>(l, T::LOG10_E, low);
+    guard(x, fma::<T, FMA>(k, T::LOG10_2_HIGH, high))
+}
+
+/// `log(1 + x)` without loss near zero.
+#[inline(always)]
+pub fn log1p<T: Fitted, const FMA: bool>(x: T) -> T {
+    let one = T::lit(1.0);
+    // 1 + x = u + d exactly; d is brought to the scale of m and joins it there.
+    let (u, d) = two_sum(one, x);
+    let (k, m, inverse) = u.split();
+    // For the largest u the scale is no number, and d long without weight.
+    let inverse = pick(u < T::WHOLE * T::WHOLE, inverse, T::lit(0.0));
+    let f = fma::<T, FMA>(d, inverse, m - one);
+    let low = fma::<T, FMA>(k, -T::LN_2_LOW, T::log_tail::<FMA>(f));
+    let y = guard(u, fma::<T, FMA>(k, T::LN_2_HIGH, f - low));
+    pick(x == T::lit(0.0), x, y)
+}
+
+/// `log(1 + e^x)`, the softplus function, without overflow.
+#[inline(always)]
+pub fn log1p_exp<T: Fitted, const FMA: bool>(x: T) -> T {
+    at_least(x, T::lit(0.0)) + log1p::<T, FMA>(exp::<T, FMA>(-x.abs()))
+}
