@@ -75,5 +75,11 @@ pub fn log1p<T: Fitted, const FMA: bool>(x: T) -> T {
 /// `log(1 + e^x)`, the softplus function, without overflow.
 #[inline(always)]
 pub fn log1p_exp<T: Fitted, const FMA: bool>(x: T) -> T {
-    at_least(x, T::lit(0.0)) + log1p::<T, FMA>(exp::<T, FMA>(-x.abs()))
+    let (zero, one) = (T::lit(0.0), T::lit(1.0));
+    // e is at most 1: log(1 + e) = log(1 + f), or log 2 + log(1 + f) with 1 + f = (1 + e) / 2.
+    let e = exp::<T, FMA>(-x.abs());
+    let upper = e > T::lit(0.41);
+    let f = pick(upper, (e - one) * T::lit(0.5), e);
+    let l = pick(upper, T::LN_2, zero) + (f - T::log_tail::<FMA>(f));
+    at_least(x, zero) + l
 }

@@ -74,38 +74,31 @@ const R: [f64; 7] = [
     0.19037862211884643,
 ];
 
-type Pair = (f64, f64);
-
+/// `log2 a` as a sum of two numbers, for positive finite `a`.
 #[inline(always)]
-fn times<const FMA: bool>(a: Pair, b: Pair) -> Pair {
-    let (p, e) = two_prod::<f64, FMA>(a.0, b.0);
-    let e = fma::<f64, FMA>(a.0, b.1, fma::<f64, FMA>(a.1, b.0, e));
-    fast_two_sum(p, e)
-}
-
-/// `a + b` for `|a| >= |b|`.
-#[inline(always)]
-fn plus(a: Pair, b: Pair) -> Pair {
-    let (s, e) = fast_two_sum(a.0, b.0);
-    fast_two_sum(s, e + (a.1 + b.1))
-}
-
-/// `log2 a` as a pair, for positive finite `a`.
-#[inline(always)]
-fn log2_pair<const FMA: bool>(a: f64) -> Pair {
+fn log2_pair<const FMA: bool>(a: f64) -> (f64, f64) {
     let (k, m) = split(a);
+    // s = (m - 1) / (m + 1) with what rounding took from it.
     let (f, g) = (m - 1.0, m + 1.0);
     let g_low = m - (g - 1.0);
     let inverse = 1.0 / g;
     let s = f * inverse;
     let (p, e) = two_prod::<f64, FMA>(s, g);
     let s_low = (((f - p) - e) - s * g_low) * inverse;
-    let s = fast_two_sum(s, s_low);
-    let z = times::<FMA>(s, s);
-    let inner = plus(C1, (z.0 * poly::<f64, FMA>(z.0, &R), 0.0));
-    let l = times::<FMA>(s, plus(C0, times::<FMA>(z, inner)));
-    let (sum, e) = fast_two_sum(k, l.0);
-    fast_two_sum(sum, e + l.1)
+    // The first term s C0.
+    let (first, e) = two_prod::<f64, FMA>(s, C0.0);
+    let first_low = fma::<f64, FMA>(s_low, C0.0, fma::<f64, FMA>(s, C0.1, e));
+    // The others, s^3 (C1 + z R): at most a hundredth of the first, so seven bits fewer suffice.
+    let (z, e) = two_prod::<f64, FMA>(s, s);
+    let z_low = fma::<f64, FMA>(s + s, s_low, e);
+    let (cube, e) = two_prod::<f64, FMA>(s, z);
+    let cube_low = fma::<f64, FMA>(s, z_low, fma::<f64, FMA>(s_low, z, e));
+    let (c, c_low) = fast_two_sum(C1.0, z * poly::<f64, FMA>(z, &R));
+    let (rest, e) = two_prod::<f64, FMA>(cube, c);
+    let rest_low = fma::<f64, FMA>(cube, c_low + C1.1, fma::<f64, FMA>(cube_low, c, e));
+    let (l, l_low) = fast_two_sum(first, rest);
+    let (sum, sum_low) = fast_two_sum(k, l);
+    (sum, sum_low + (l_low + (first_low + rest_low)))
 }
 
 /// `x^y` in `f64`.

@@ -3,7 +3,7 @@
 
 use super::coefficients::Fitted;
 use super::exact::round;
-use super::real::{Real, fma, two_sum};
+use super::real::{Real, fast_two_sum, fma, pick, two_prod, two_sum};
 
 /// An angle as `count` quarter turns and a rest `high + low` in `[-pi/4, pi/4]`.
 pub struct Turn<T> {
@@ -45,7 +45,7 @@ impl Angle for f32 {
             let y = x * c;
             y - round::<f64, FMA>(y)
         });
-        let sum = part[0] + part[1] + part[2] + part[3] + part[4] + part[5];
+        let sum = (part[0] + part[1]) + (part[2] + part[3]) + (part[4] + part[5]);
         let quarters = round::<f64, FMA>(sum * 4.0);
         // The quarter is taken from the parts, not from their rounded sum: every partial sum that
         // a later part can cancel is exact.
@@ -76,7 +76,14 @@ impl Angle for f32 {
 impl Angle for f64 {
     #[inline(always)]
     fn turn<const FMA: bool>(x: f64) -> Turn<f64> {
-        Self::turn_near::<FMA>(x)
+        let (near, far) = (Self::turn_near::<FMA>(x), turn_far::<FMA>(x));
+        let small = x.abs() < 1e8;
+        let high = pick(small, near.high, far.high);
+        Turn {
+            count: pick(small, near.count, far.count),
+            high: pick(x.abs() < f64::INFINITY, high, f64::NAN),
+            low: pick(small, near.low, far.low),
+        }
     }
 
     #[inline(always)]
@@ -97,5 +104,119 @@ impl Angle for f64 {
             high,
             low: low - n * PIECES[3],
         }
+    }
+}
+
+/// The bits of `2 / pi` after 28 zeros: bit `i` after the point stands at place `i + 27`.
+const BITS: [u64; 19] = [
+    0x0000000a2f9836e4,
+    0xe441529fc2757d1f,
+    0x534ddc0db6295993,
+    0xc439041fe5163abd,
+    0xebbc561b7246e3a4,
+    0x24dd2e006492eea0,
+    0x9d1921cfe1deb1cb,
+    0x129a73ee88235f52,
+    0xebb4484e99c7026b,
+    0x45f7e413991d6398,
+    0x35339f49c845f8bb,
+    0xdf9283b1ff897ffd,
+    0xe05980fef2f118b5,
+    0xa0a6d1f6d367ecf2,
+    0x7cb09b74f463f669,
+    0xe5fea2d7527bac7e,
+    0xbe5f17b3d0739f78,
+    0xa5292ea6bfb5fb11,
+    0xf8d5d0856033046f,
+];
+
+/// `words[i + by]` where bit `log2(by)` of `place` is set, `words[i]` where not: one stage of a
+/// shift by words that needs no table look-up.
+#[inline(always)]
+fn shift<const FROM: usize, const TO: usize>(
+    words: [u64; FROM],
+    by: usize,
+    place: u64,
+) -> [u64; TO] {
+    // By masks, since a choice between two elements would be compiled to a load from a chosen
+    // address, which no loop can be vectorised around.
+    let mask = 0u64.wrapping_sub((place >> by.trailing_zeros()) & 1);
+    let mut out = [0; TO];
+    let mut i = 0;
+    while i < TO {
+        out[i] = words[i] ^ ((words[i] ^ words[i + by]) & mask);
+        i += 1;
+    }
+    out
+}
+
+/// Reduces an angle of at least 2^26 (Payne and Hanek, 1983): of the product of its 53-bit
+/// integer with the bits of `2 / pi`, only the 192 that are below 4 are formed, and the top 128
+/// of these kept. Integers of 32 bits by 32, as every vector unit has them.
+#[inline(always)]
+fn turn_far<const FMA: bool>(x: f64) -> Turn<f64> {
+    const LOW: u64 = 0xffff_ffff;
+    let bits = x.to_bits();
+    // x = m 2^(exponent - 1075); the window begins at the bit whose product with m is below 2^2.
+    let exponent = (bits >> 52) & 0x7ff;
+    let m = (bits & ((1 << 52) - 1)) | (1 << 52);
+    let place = exponent.wrapping_sub(1049) & 0x3ff;
+    let word = place >> 6;
+    let w: [u64; 11] = shift(BITS, 8, word);
+    let w: [u64; 7] = shift(w, 4, word);
+    let w: [u64; 5] = shift(w, 2, word);
+    let w: [u64; 4] = shift(w, 1, word);
+    let s = place & 63;
+    let join = |a: u64, b: u64| (a << s) | ((b >> 1) >> (63 - s));
+    let f = [join(w[2], w[3]), join(w[1], w[2]), join(w[0], w[1])];
+    let f = [
+        f[0] & LOW,
+        f[0] >> 32,
+        f[1] & LOW,
+        f[1] >> 32,
+        f[2] & LOW,
+        f[2] >> 32,
+    ];
+    let (ml, mh) = (m & LOW, m >> 32);
+    let mut carry = 0;
+    let mut r = [0; 6];
+    let mut i = 1;
+    while i < 6 {
+        let a = ml * f[i] + carry;
+        let b = mh * f[i - 1] + (a & LOW);
+        carry = (a >> 32) + (b >> 32);
+        r[i] = b & LOW;
+        i += 1;
+    }
+    // The nearest quarter, and the rest as a signed fraction of a quarter: 2 bits and 30 + 96.
+    let quarter = (r[5] + (1 << 29)) >> 30;
+    let first = r[5].wrapping_sub(quarter << 30);
+    let first = f64::from_bits(f64::MAGIC.to_bits().wrapping_add(first)) - f64::MAGIC;
+    let [second, third, fourth] =
+        [r[4], r[3], r[2]].map(|v| f64::from_bits(v | f64::WHOLE.to_bits()) - f64::WHOLE);
+    const UNIT: f64 = 1.0 / (1u64 << 32) as f64;
+    let scale = 4.0 * UNIT;
+    let (a, a_low) = fast_two_sum(first * scale, second * (scale * UNIT));
+    let b = third * (scale * UNIT * UNIT) + fourth * (scale * UNIT * UNIT * UNIT);
+    let (a, b) = fast_two_sum(a, b);
+    let b = b + a_low;
+    let (p, p_low) = two_prod::<f64, FMA>(a, f64::FRAC_PI_2);
+    let low = fma::<f64, FMA>(
+        a,
+        f64::FRAC_PI_2_LOW,
+        fma::<f64, FMA>(b, f64::FRAC_PI_2, p_low),
+    );
+    // An odd function of the angle: for a negative one everything changes sign.
+    let negative = x < 0.0;
+    let magic = f64::MAGIC.to_bits();
+    let count = if negative {
+        magic - quarter
+    } else {
+        magic + quarter
+    };
+    Turn {
+        count: f64::from_bits(count),
+        high: pick(negative, -p, p),
+        low: pick(negative, -low, low),
     }
 }
