@@ -16,8 +16,9 @@ pub trait Fitted: Real {
     /// `log10 e` and the rest of it.
     const LOG10_E: Self;
     const LOG10_E_LOW: Self;
-    /// `ln 2`, and in two parts: the first times an exponent is exact.
+    /// `ln 2` and the rest of it; and in two parts of which the first times an exponent is exact.
     const LN_2: Self;
+    const LN_2_REST: Self;
     const LN_2_HIGH: Self;
     const LN_2_LOW: Self;
     /// `log10 2` in two parts of the same kind.
@@ -63,8 +64,8 @@ pub trait Fitted: Real {
     const ERF: &'static [Self];
     /// `-log(erfc(1 + v))`, `0 <= v <= ERF_MAX - 1`.
     const ERFC_LOG: &'static [Self];
-    /// `erfc(x) e^(x^2) / u - 1` in `v = u ERFC_SCALE - ERFC_CENTRE`, `u = 1 / (x + ERFC_SHIFT)`, for
-    /// `x` from 1/2 to `ERFC_MAX`, where `|v| < 1.03`.
+    /// `erfc(x) e^(x^2) / u - 1` in `v = u ERFC_SCALE - ERFC_CENTRE`, `u = 1 / (x + ERFC_SHIFT)`,
+    /// for `x` from 1/2 to `ERFC_MAX`, where `|v| < 1.03`.
     const ERFC: &'static [Self];
     const ERFC_SHIFT: Self;
     const ERFC_SCALE: Self;
@@ -75,20 +76,21 @@ pub trait Fitted: Real {
 }
 
 impl Fitted for f32 {
-    const LOG2_E: f32 = 1.442695;
+    const LOG2_E: f32 = core::f32::consts::LOG2_E;
     const LOG2_E_LOW: f32 = 1.925963e-8;
-    const LOG10_E: f32 = 0.4342945;
+    const LOG10_E: f32 = core::f32::consts::LOG10_E;
     const LOG10_E_LOW: f32 = -1.010305e-8;
     const LN_2: f32 = core::f32::consts::LN_2;
-    const LN_2_HIGH: f32 = 0.693145751953125;
+    const LN_2_REST: f32 = -1.9046542e-9;
+    const LN_2_HIGH: f32 = 0.69314575;
     const LN_2_LOW: f32 = 1.4286068e-6;
-    const LOG10_2_HIGH: f32 = 0.301025390625;
+    const LOG10_2_HIGH: f32 = 0.3010254;
     const LOG10_2_LOW: f32 = 4.605039e-6;
-    const FRAC_PI_2: f32 = 1.5707964;
+    const FRAC_PI_2: f32 = core::f32::consts::FRAC_PI_2;
     const FRAC_PI_2_LOW: f32 = -4.371139e-8;
-    const PI: f32 = 3.1415927;
+    const PI: f32 = core::f32::consts::PI;
     const PI_LOW: f32 = -8.742278e-8;
-    const FRAC_PI_4: f32 = 0.7853982;
+    const FRAC_PI_4: f32 = core::f32::consts::FRAC_PI_4;
     const TAN_FRAC_PI_8: f32 = 0.41421357;
     const EXP_MAX: f32 = 89.0;
     const EXP_MIN: f32 = -104.0;
@@ -189,20 +191,21 @@ impl Fitted for f32 {
 }
 
 impl Fitted for f64 {
-    const LOG2_E: f64 = 1.4426950408889634;
+    const LOG2_E: f64 = core::f64::consts::LOG2_E;
     const LOG2_E_LOW: f64 = 2.0355273740931033e-17;
-    const LOG10_E: f64 = 0.4342944819032518;
+    const LOG10_E: f64 = core::f64::consts::LOG10_E;
     const LOG10_E_LOW: f64 = 1.098319650216765e-17;
     const LN_2: f64 = core::f64::consts::LN_2;
+    const LN_2_REST: f64 = 2.3190468138462996e-17;
     const LN_2_HIGH: f64 = 0.693147180559663;
     const LN_2_LOW: f64 = 2.8235290563031577e-13;
     const LOG10_2_HIGH: f64 = 0.30102999566383914;
     const LOG10_2_LOW: f64 = 1.42050232272661e-13;
-    const FRAC_PI_2: f64 = 1.5707963267948966;
+    const FRAC_PI_2: f64 = core::f64::consts::FRAC_PI_2;
     const FRAC_PI_2_LOW: f64 = 6.123233995736766e-17;
-    const PI: f64 = 3.141592653589793;
+    const PI: f64 = core::f64::consts::PI;
     const PI_LOW: f64 = 1.2246467991473532e-16;
-    const FRAC_PI_4: f64 = 0.7853981633974483;
+    const FRAC_PI_4: f64 = core::f64::consts::FRAC_PI_4;
     const TAN_FRAC_PI_8: f64 = 0.41421356237309503;
     const EXP_MAX: f64 = 710.0;
     const EXP_MIN: f64 = -746.0;

@@ -118,7 +118,7 @@ pub fn fmod_single<const FMA: bool>(a: f32, b: f32) -> f32 {
     let r = (r as f32).copysign(a);
     let r = pick(b.abs() == f32::INFINITY, a, r);
     pick(
-        (a.abs() < f32::INFINITY) & (b != 0.0) & (b == b),
+        (a.abs() < f32::INFINITY) & (b != 0.0) & !b.is_nan(),
         r,
         f32::NAN,
     )
