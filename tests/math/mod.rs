@@ -68,7 +68,7 @@ pub fn functions() -> Vec<Unary> {
         acosh 2.0 2.0 true_acosh, EVERYWHERE;
         atanh 2.5 2.0 f64::atanh, EVERYWHERE;
         erf 1.5 1.5 d::erf::<true>, EVERYWHERE;
-        erfc 4.0 4.0 d::erfc::<true>, EVERYWHERE;
+        erfc 2.5 4.0 d::erfc::<true>, EVERYWHERE;
         lgamma 0.6 3.0 d::lgamma::<true>, EVERYWHERE;
         digamma 0.6 3.5 d::digamma::<true>, EVERYWHERE;
     })

@@ -44,6 +44,17 @@ pub fn exp<T: Fitted, const FMA: bool>(x: T) -> T {
     scale(T::lit(1.0) + expm1_reduced::<T, FMA>(r), t, x < T::EXP_LOW)
 }
 
+/// `e^x (u + w)` for `x <= 0`, `w` far below `u < 1`: as if `e^x` had twice its digits.
+#[inline(always)]
+pub(super) fn exp_times<T: Fitted, const FMA: bool>(x: T, u: T, w: T) -> T {
+    let x = at_least(x, T::EXP_MIN);
+    let (t, r) = reduce::<T, FMA>(x);
+    let (y, y_low) = fast_two_sum(T::lit(1.0), expm1_reduced::<T, FMA>(r));
+    let product = fma::<T, FMA>(y, u, fma::<T, FMA>(y, w, y_low * u));
+    // The factor below 1 may lead to denormals before the power alone would.
+    scale(product, t, x < T::EXP_LOW * T::lit(0.5))
+}
+
 /// `2^x`; exact for integers, overflows to infinity, underflows gradually.
 #[inline(always)]
 pub fn exp2<T: Fitted, const FMA: bool>(x: T) -> T {
