@@ -31,9 +31,11 @@ class Walks:
 
     def _listed(self) -> dict[str, Any] | None:
         """The dict of a subclass whose `parameters()` returns one, else None."""
-        mark = get_ident(), id(self)
+        if type(self).parameters is Walks.parameters:
+            return None
         # Such a method may itself ask for named_parameters: that inner call walks plainly.
-        if type(self).parameters is Walks.parameters or mark in _listing:
+        mark = get_ident(), id(self)
+        if mark in _listing:
             return None
         _listing.add(mark)
         try:
@@ -62,7 +64,7 @@ class Walks:
         own = self._of("parameter") if listed is None else listed.items()
         for name, value in own:
             if value is not None:
-                yield prefix + name, value
+                yield f"{prefix}{name}", value
         if recurse and listed is None:
             for name, child in self._of("module"):
                 if child is not None:
@@ -79,6 +81,9 @@ class Walks:
         return {name: value for name, value in listed.items() if id(value) not in held}
 
     def _each(self) -> list[Any]:
+        """What `parameters()` gives, each once, whether it is a dict or not."""
+        if type(self).parameters is Walks.parameters:
+            return list(self.parameters())
         found = self.parameters()
         pairs = found.items() if isinstance(found, dict) else enumerate(found)
         unique = {}
@@ -87,6 +92,24 @@ class Walks:
             unique[id(value)] = value
         return list(unique.values())
 
+    def _collect(self, found: dict[int, Any], seen: set[int]) -> None:
+        seen.add(id(self))
+        listed = self._listed()
+        if listed is not None:
+            found.update((id(value), value) for value in listed.values())
+            return
+        own, children = self.__dict__, []
+        for name, kind in self._kinds.items():
+            if kind == "parameter":
+                value = own[name]
+                if value is not None:
+                    found[id(value)] = value
+            elif kind == "module":
+                children.append(own[name])
+        for child in children:
+            if child is not None and id(child) not in seen:
+                child._collect(found, seen)
+
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Every parameter once, this model's first and then its submodels'.
 
@@ -94,8 +117,12 @@ class Walks:
         >>> [tuple(p.shape) for p in schuss.nn.Linear(3, 2).parameters()]
         [(2, 3), (2,)]
         """
-        for _, value in self.named_parameters(recurse=recurse):
-            yield value
+        found: dict[int, Any] = {}
+        if recurse:
+            self._collect(found, set())
+        else:
+            found.update((id(p), p) for _, p in self.named_parameters(recurse=False))
+        return iter(found.values())
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
