@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from schuss import _core as core
 from schuss._core import Tensor, no_grad
-from schuss.model.hooks import Hooked
 from schuss.model.parameter import Buffer, Parameter
 from schuss.model.placement import Placed
 from schuss.model.registry import Registry
 from schuss.model.state import Stateful, set_value
-from schuss.model.walks import BUFFERS, Walks
+from schuss.model.walks import BUFFERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Self
 
-class Model(Walks, Hooked, Stateful, Placed):
+
+class Model(Stateful, Placed):
     """A function with state: subclass it, assign parameters and submodels, define `forward`.
 
-    Parameters, buffers and submodels live in the instance itself; `_kinds` remembers, in order of
-    assignment, which names are which. No `super().__init__()` is needed. A subclass may instead
+    Parameters, buffers and submodels live in the instance itself; `_member_kinds` remembers, in
+    order of assignment, which names are which. No `super().__init__()` is needed. A subclass may instead
     define `parameters()` to return a dict of names to Tensors or Scalars; everything accepts it.
 
     >>> import schuss
@@ -37,20 +37,20 @@ class Model(Walks, Hooked, Stateful, Placed):
     """
 
     training: bool = True
-    _kinds: dict[str, str]
+    _member_kinds: dict[str, str]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        object.__setattr__(self, "_kinds", {})
+        object.__setattr__(self, "_member_kinds", {})
         return self
 
     def __init__(self) -> None:
         pass
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
+        if self._model_hooks is None:
             return self.forward(*args, **kwargs)
-        return self._hooks.call(self, args, kwargs)
+        return self._model_hooks.call(self, args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every subclass that is called defines it."""
@@ -61,7 +61,7 @@ class Model(Walks, Hooked, Stateful, Placed):
     # Registration
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kind = self._kinds.get(name)
+        kind = self._member_kinds.get(name)
         if isinstance(value, Parameter):
             fits = "parameter"
         elif isinstance(value, Model):
@@ -80,11 +80,11 @@ class Model(Walks, Hooked, Stateful, Placed):
         if kind == fits:
             self.__dict__[name] = value
         else:
-            self._register(name, fits, value)
+            self._register_member(name, fits, value)
         return None
 
     def __delattr__(self, name: str) -> None:
-        if self._kinds.pop(name, None) is None:
+        if self._member_kinds.pop(name, None) is None:
             object.__delattr__(self, name)
         else:
             del self.__dict__[name]
@@ -95,33 +95,39 @@ class Model(Walks, Hooked, Stateful, Placed):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         # A shallow copy must not share the table of names with its original.
-        self.__dict__["_kinds"] = dict(state["_kinds"])
+        self.__dict__["_member_kinds"] = dict(state["_member_kinds"])
 
-    def _register(self, name: str, kind: str, value: Any) -> None:
+    def _register_member(self, name: str, kind: str, value: Any) -> None:
         if not isinstance(name, str):
             raise TypeError(f"{kind} name: needs a str, got {type(name).__name__}")
         if "." in name:
             raise KeyError(f"{kind} name: {name!r} contains a dot; nest a Model instead")
         if name == "":
             raise KeyError(f"{kind} name: is empty")
-        self._kinds.pop(name, None)
-        self._kinds[name] = kind
+        self._member_kinds.pop(name, None)
+        self._member_kinds[name] = kind
         self.__dict__[name] = value
 
-    def _register_new(self, name: str, kind: str, value: Any, wanted: type, *same: str) -> None:
+    def _register_new_member(
+        self, name: str, kind: str, value: Any, wanted: type, *same: str
+    ) -> None:
         if value is not None and not isinstance(value, wanted):
             raise TypeError(
                 f"{type(self).__name__}.{name}: a {kind} must be {_WANTED[kind]} or None, "
                 f"got {type(value).__name__}"
             )
-        taken = isinstance(name, str) and self._kinds.get(name) not in same and hasattr(self, name)
+        taken = (
+            isinstance(name, str)
+            and self._member_kinds.get(name) not in same
+            and hasattr(self, name)
+        )
         if taken:
             raise KeyError(f"{type(self).__name__}: attribute {name!r} already exists")
-        self._register(name, kind, value)
+        self._register_member(name, kind, value)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Register a Parameter, or None for one that is left out (it is then not walked)."""
-        self._register_new(name, "parameter", param, Parameter, "parameter")
+        self._register_new_member(name, "parameter", param, Parameter, "parameter")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a tensor that moves and saves with the model but is not trained.
@@ -133,11 +139,11 @@ class Model(Walks, Hooked, Stateful, Placed):
         ['count']
         """
         kind = "buffer" if persistent else "transient"
-        self._register_new(name, kind, tensor, Tensor, *BUFFERS)
+        self._register_new_member(name, kind, tensor, Tensor, *BUFFERS)
 
     def register_module(self, name: str, module: Model | None) -> None:
         """Register a submodel under a name that may be computed."""
-        self._register_new(name, "module", module, Model, "module")
+        self._register_new_member(name, "module", module, Model, "module")
 
     add_module = register_module
 
@@ -177,14 +183,14 @@ class Model(Walks, Hooked, Stateful, Placed):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Track every parameter, or freeze them all."""
-        for p in self._each():
+        for p in self._unique_parameters():
             if isinstance(p, Tensor):
                 p.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all the parameters, or fill them with zeros."""
-        for p in self._each():
+        for p in self._unique_parameters():
             if not isinstance(p, Tensor):
                 p.backwards_grad = 0
             elif p.grad is not None:
@@ -207,7 +213,7 @@ class Model(Walks, Hooked, Stateful, Placed):
         0.75
         """
         with no_grad():
-            for p in self._each():
+            for p in self._unique_parameters():
                 if not isinstance(p, Tensor):
                     p.gradient_update(lr)
                 elif p.grad is not None:
@@ -215,7 +221,7 @@ class Model(Walks, Hooked, Stateful, Placed):
 
     def copy_parameters(self) -> dict[str, Any]:
         """A deep copy of the parameters by name, for load_parameters."""
-        listed = self._listed()
+        listed = self._listed_parameters()
         return deepcopy(dict(self.named_parameters()) if listed is None else listed)
 
     def load_parameters(self, params: Mapping[str, Any]) -> None:
@@ -247,7 +253,7 @@ class Model(Walks, Hooked, Stateful, Placed):
             for name, value in params.items():
                 path, _, last = name.rpartition(".")
                 owner = self.get_submodule(path) if path else self
-                if last not in owner._kinds and getattr(owner, last, None) is current[name]:
+                if last not in owner._member_kinds and getattr(owner, last, None) is current[name]:
                     setattr(owner, last, value)
                 else:
                     set_value(current[name], value)
@@ -264,7 +270,7 @@ class Model(Walks, Hooked, Stateful, Placed):
     def __repr__(self) -> str:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
-        parts = [f"({name}): {child!r}" for name, child in self._of("module")]
+        parts = [f"({name}): {child!r}" for name, child in self._members_of("module")]
         if not parts and len(lines) < 2:
             return f"{self._get_name()}({extra})"
         body = "\n".join(lines + parts).replace("\n", "\n  ")

@@ -158,9 +158,7 @@ class Watch:
         values = list(values)
         places = []
         if is_grad_enabled():
-            places = [
-                i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad
-            ]
+            places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.requires_grad]
         if places:
             passed = _tuple(gate().apply(see, *(values[i] for i in places)))
             for i, value in zip(places, passed, strict=True):
@@ -219,14 +217,14 @@ def gate() -> Any:
 
 
 class Hooked:
-    """The registering methods of a Model; `_hooks` stays None until the first one is called."""
+    """The registering methods of a Model; `_model_hooks` is None until one is called."""
 
-    _hooks: Hooks | None = None
+    _model_hooks: Hooks | None = None
 
-    def _own_hooks(self) -> Hooks:
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks
+    def _own_model_hooks(self) -> Hooks:
+        if self._model_hooks is None:
+            self._model_hooks = Hooks()
+        return self._model_hooks
 
     def register_forward_pre_hook(
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
@@ -241,7 +239,7 @@ class Hooked:
         >>> model(21)
         42
         """
-        return self._own_hooks().add("forward_pre", (hook, with_kwargs), prepend)
+        return self._own_model_hooks().add("forward_pre", (hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self,
@@ -256,22 +254,20 @@ class Hooked:
         With `with_kwargs` it is `hook(model, args, kwargs, output)`; with `always_call` it runs
         even when forward raised.
         """
-        return self._own_hooks().add("forward", (hook, with_kwargs, always_call), prepend)
+        return self._own_model_hooks().add("forward", (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Callable, prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(model, grad_output)` when gradients reach the outputs; it may replace them."""
-        return self._own_hooks().add("backward_pre", hook, prepend)
+        return self._own_model_hooks().add("backward_pre", hook, prepend)
 
-    def register_full_backward_hook(
-        self, hook: Callable, prepend: bool = False
-    ) -> RemovableHandle:
+    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
         """Call `hook(model, grad_input, grad_output)` when the input gradients are known.
 
         Both are tuples; a tuple that it returns takes the place of `grad_input`.
         """
-        return self._own_hooks().add("backward", hook, prepend)
+        return self._own_model_hooks().add("backward", hook, prepend)
 
     def register_backward_hook(self, hook: Callable) -> RemovableHandle:
         """The older name of register_full_backward_hook."""
@@ -279,27 +275,27 @@ class Hooked:
 
     def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(model, prefix, keep_vars)` before state_dict gathers the model."""
-        return self._own_hooks().add("state_pre", hook)
+        return self._own_model_hooks().add("state_pre", hook)
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(model, state, prefix, metadata)` after it; it may change `state`."""
-        return self._own_hooks().add("state", (hook, False))
+        return self._own_model_hooks().add("state", (hook, False))
 
     def _register_state_dict_hook(self, hook: Callable) -> RemovableHandle:
-        return self._own_hooks().add("state", (hook, True))
+        return self._own_model_hooks().add("state", (hook, True))
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(model, state, prefix, metadata, strict, missing, unexpected, errors)` first.
 
         It may change `state`, for instance to rename keys of an older file.
         """
-        return self._own_hooks().add("load_pre", (hook, True))
+        return self._own_model_hooks().add("load_pre", (hook, True))
 
     def _register_load_state_dict_pre_hook(
         self, hook: Callable, with_module: bool = False
     ) -> RemovableHandle:
-        return self._own_hooks().add("load_pre", (hook, with_module))
+        return self._own_model_hooks().add("load_pre", (hook, with_module))
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Call `hook(model, keys)` after loading; `keys` has missing_keys and unexpected_keys."""
-        return self._own_hooks().add("load", hook)
+        return self._own_model_hooks().add("load", hook)

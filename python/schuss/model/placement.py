@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 from schuss import _core as core
 from schuss._core import Tensor
-from schuss.model.walks import BUFFERS
+from schuss.model.walks import BUFFERS, Walks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-class Placed:
+
+class Placed(Walks):
     """The converting methods of Model; all go through `_apply`."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         if recurse:
             for child in self.children():
                 child._apply(fn)
-        own = [value for _, value in self._of("parameter")] + list(self._loose().values())
+        own = [value for _, value in self._members_of("parameter")] + list(
+            self._loose_parameters().values()
+        )
         for p in own:
             if isinstance(p, Tensor):
                 grad = p.grad if p.is_leaf else None
@@ -29,12 +32,12 @@ class Placed:
                 p.data = fn(p.data)
                 if grad is not None:
                     p.grad = fn(grad.detach())
-        for name, value in self._of(*BUFFERS):
+        for name, value in self._members_of(*BUFFERS):
             if value is not None:
                 self.__dict__[name] = fn(value)
         return self
 
-    def _floats(self, fn: Callable[[Tensor], Tensor]) -> Self:
+    def _apply_to_floats(self, fn: Callable[[Tensor], Tensor]) -> Self:
         return self._apply(lambda t: fn(t) if t.is_floating_point() else t)
 
     def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> Self:
@@ -62,23 +65,23 @@ class Placed:
 
     def float(self) -> Self:
         """Turn the floating tensors into float32."""
-        return self._floats(lambda t: t.float())
+        return self._apply_to_floats(lambda t: t.float())
 
     def double(self) -> Self:
         """Turn the floating tensors into float64."""
-        return self._floats(lambda t: t.double())
+        return self._apply_to_floats(lambda t: t.double())
 
     def half(self) -> Self:
         """Turn the floating tensors into float16."""
-        return self._floats(lambda t: t.half())
+        return self._apply_to_floats(lambda t: t.half())
 
     def bfloat16(self) -> Self:
         """Turn the floating tensors into bfloat16."""
-        return self._floats(lambda t: t.bfloat16())
+        return self._apply_to_floats(lambda t: t.bfloat16())
 
     def type(self, dst_type: Any) -> Self:
         """Turn every tensor into the given dtype."""
-        return self._apply(lambda t: t.type(dst_type))
+        return self._apply(lambda t: t.to(dst_type))
 
     def cpu(self) -> Self:
         """Move the model to the CPU."""

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from schuss._core import Tensor, as_tensor, no_grad
+from schuss.model.hooks import Hooked
 from schuss.model.parameter import Parameter
+from schuss.model.walks import Walks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +40,7 @@ class Problems(list):
         self.writes: list[Callable[[], None]] = []
 
 
-class Stateful:
+class Stateful(Walks, Hooked):
     """state_dict and load_state_dict, for Model."""
 
     _version = 1
@@ -67,24 +69,24 @@ class Stateful:
         metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = metadata
-        if self._hooks is not None:
-            for hook in tuple(self._hooks.state_pre.values()):
+        if self._model_hooks is not None:
+            for hook in tuple(self._model_hooks.state_pre.values()):
                 hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
-        for name, child in self._of("module"):
+        for name, child in self._members_of("module"):
             if child is not None:
                 child.state_dict(
                     destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
                 )
-        if self._hooks is not None:
-            for hook, replaces in tuple(self._hooks.state.values()):
+        if self._model_hooks is not None:
+            for hook, replaces in tuple(self._model_hooks.state.values()):
                 answer = hook(self, destination, prefix, metadata)
                 if replaces and answer is not None:
                     destination = answer
         return destination
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        for name, value in self._local_state().items():
+        for name, value in self._own_state().items():
             if isinstance(value, Tensor):
                 destination[prefix + name] = value if keep_vars else value.detach()
             else:
@@ -92,12 +94,12 @@ class Stateful:
         if type(self).get_extra_state is not Stateful.get_extra_state:
             destination[prefix + EXTRA] = self.get_extra_state()
 
-    def _local_state(self) -> dict[str, Any]:
+    def _own_state(self) -> dict[str, Any]:
         """What this model saves itself, without its children."""
-        local = dict(self._of("parameter"))
-        local.update(self._of("buffer"))
+        local = dict(self._members_of("parameter"))
+        local.update(self._members_of("buffer"))
         local = {name: value for name, value in local.items() if value is not None}
-        for name, value in self._loose().items():
+        for name, value in self._loose_parameters().items():
             local.setdefault(name, value)
         return local
 
@@ -116,7 +118,7 @@ class Stateful:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(
-                f"load_state_dict: needs a dict of names to tensors, got {type(state_dict).__name__}"
+                f"load_state_dict: needs a dict of tensors, got {type(state_dict).__name__}"
             )
         metadata = getattr(state_dict, "_metadata", None) or {}
         keys = Keys([], [])
@@ -129,18 +131,18 @@ class Stateful:
             plain = type(model)._load_from_state_dict is Stateful._load_from_state_dict
             errors = problems if plain else []
             arguments = (local, prefix, facts, True, *keys, errors)
-            if model._hooks is not None:
-                for hook, with_model in tuple(model._hooks.load_pre.values()):
+            if model._model_hooks is not None:
+                for hook, with_model in tuple(model._model_hooks.load_pre.values()):
                     hook(model, *arguments) if with_model else hook(*arguments)
             model._load_from_state_dict(*arguments)
             if not plain:
                 problems.extend(errors)
-            for name, child in model._of("module"):
+            for name, child in model._members_of("module"):
                 if child is not None:
                     inner = f"{prefix}{name}."
                     load(child, {k: v for k, v in local.items() if k.startswith(inner)}, inner)
-            if model._hooks is not None:
-                after.extend((model, hook) for hook in model._hooks.load.values())
+            if model._model_hooks is not None:
+                after.extend((model, hook) for hook in model._model_hooks.load.values())
 
         load(self, OrderedDict(state_dict), "")
         if not problems and (after or not strict or not any(keys)):
@@ -170,7 +172,7 @@ class Stateful:
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        local = self._local_state()
+        local = self._own_state()
         assign = local_metadata.get("assign_to_params_buffers", False)
         writes: list[Callable[[], None]] = []
         for name, target in local.items():
@@ -189,7 +191,7 @@ class Stateful:
         elif takes_extra and strict:
             missing_keys.append(extra)
         if strict:
-            children = dict(self._of("module"))
+            children = dict(self._members_of("module"))
             for key in state_dict:
                 name = key.removeprefix(prefix)
                 known = name in local or (takes_extra and key == extra)
@@ -209,14 +211,12 @@ def set_value(target: Any, source: Any) -> None:
     if isinstance(target, Tensor):
         target.copy_(source if isinstance(source, Tensor) else as_tensor(source))
     else:
-        target.value = source.item() if isinstance(source, Tensor) else (
-            getattr(source, "value", source)
+        target.value = (
+            source.item() if isinstance(source, Tensor) else (getattr(source, "value", source))
         )
 
 
-def _writer(
-    model: Any, name: str, target: Any, source: Any, assign: bool
-) -> Callable[[], None]:
+def _writer(model: Any, name: str, target: Any, source: Any, assign: bool) -> Callable[[], None]:
     """The copy of `source` into the model's `name`, or an error that says why it does not fit."""
     if not isinstance(target, Tensor):
         return lambda: set_value(target, source)

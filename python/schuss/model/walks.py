@@ -23,13 +23,13 @@ _listing: set[tuple[int, int]] = set()
 class Walks:
     """The walking methods of Model, and what a subclass that lists its parameters changes."""
 
-    _kinds: dict[str, str]
+    _member_kinds: dict[str, str]
 
-    def _of(self, *kinds: str) -> list[tuple[str, Any]]:
+    def _members_of(self, *kinds: str) -> list[tuple[str, Any]]:
         own = self.__dict__
-        return [(name, own[name]) for name, kind in self._kinds.items() if kind in kinds]
+        return [(name, own[name]) for name, kind in self._member_kinds.items() if kind in kinds]
 
-    def _listed(self) -> dict[str, Any] | None:
+    def _listed_parameters(self) -> dict[str, Any] | None:
         """The dict of a subclass whose `parameters()` returns one, else None."""
         if type(self).parameters is Walks.parameters:
             return None
@@ -55,32 +55,34 @@ class Walks:
                 "a parameter is a Tensor or a Scalar"
             )
 
-    def _walk(self, prefix: str, recurse: bool, seen: set[int] | None) -> Iterator[tuple[str, Any]]:
+    def _walk_parameters(
+        self, prefix: str, recurse: bool, seen: set[int] | None
+    ) -> Iterator[tuple[str, Any]]:
         if seen is not None:
             if id(self) in seen:
                 return
             seen.add(id(self))
-        listed = self._listed()
-        own = self._of("parameter") if listed is None else listed.items()
+        listed = self._listed_parameters()
+        own = self._members_of("parameter") if listed is None else listed.items()
         for name, value in own:
             if value is not None:
                 yield f"{prefix}{name}", value
         if recurse and listed is None:
-            for name, child in self._of("module"):
+            for name, child in self._members_of("module"):
                 if child is not None:
-                    yield from child._walk(f"{prefix}{name}.", True, seen)
+                    yield from child._walk_parameters(f"{prefix}{name}.", True, seen)
 
-    def _loose(self) -> dict[str, Any]:
+    def _loose_parameters(self) -> dict[str, Any]:
         """The parameters that `parameters()` lists and that are registered nowhere below."""
-        listed = self._listed()
+        listed = self._listed_parameters()
         if not listed:
             return {}
-        held = {id(value) for _, value in self._of("parameter", *BUFFERS)}
+        held = {id(value) for _, value in self._members_of("parameter", *BUFFERS)}
         for child in self.children():
-            held.update(id(value) for _, value in child._walk("", True, set()))
+            held.update(id(value) for _, value in child._walk_parameters("", True, set()))
         return {name: value for name, value in listed.items() if id(value) not in held}
 
-    def _each(self) -> list[Any]:
+    def _unique_parameters(self) -> list[Any]:
         """What `parameters()` gives, each once, whether it is a dict or not."""
         if type(self).parameters is Walks.parameters:
             return list(self.parameters())
@@ -92,14 +94,14 @@ class Walks:
             unique[id(value)] = value
         return list(unique.values())
 
-    def _collect(self, found: dict[int, Any], seen: set[int]) -> None:
+    def _collect_parameters(self, found: dict[int, Any], seen: set[int]) -> None:
         seen.add(id(self))
-        listed = self._listed()
+        listed = self._listed_parameters()
         if listed is not None:
             found.update((id(value), value) for value in listed.values())
             return
         own, children = self.__dict__, []
-        for name, kind in self._kinds.items():
+        for name, kind in self._member_kinds.items():
             if kind == "parameter":
                 value = own[name]
                 if value is not None:
@@ -108,7 +110,7 @@ class Walks:
                 children.append(own[name])
         for child in children:
             if child is not None and id(child) not in seen:
-                child._collect(found, seen)
+                child._collect_parameters(found, seen)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Every parameter once, this model's first and then its submodels'.
@@ -119,7 +121,7 @@ class Walks:
         """
         found: dict[int, Any] = {}
         if recurse:
-            self._collect(found, set())
+            self._collect_parameters(found, set())
         else:
             found.update((id(p), p) for _, p in self.named_parameters(recurse=False))
         return iter(found.values())
@@ -129,7 +131,7 @@ class Walks:
     ) -> Iterator[tuple[str, Parameter]]:
         """Pairs of dotted name and parameter, a shared one under its first name only."""
         start = prefix + ("." if prefix else "")
-        pairs = self._walk(start, recurse, set() if remove_duplicate else None)
+        pairs = self._walk_parameters(start, recurse, set() if remove_duplicate else None)
         return first_of_each(pairs) if remove_duplicate else pairs
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
@@ -145,7 +147,7 @@ class Walks:
         pairs = (
             (f"{path}.{name}" if path else name, value)
             for path, model in models
-            for name, value in model._of(*BUFFERS)
+            for name, value in model._members_of(*BUFFERS)
             if value is not None
         )
         return first_of_each(pairs) if remove_duplicate else pairs
@@ -157,7 +159,7 @@ class Walks:
 
     def named_children(self) -> Iterator[tuple[str, Model]]:
         """Pairs of name and submodel."""
-        return first_of_each(pair for pair in self._of("module") if pair[1] is not None)
+        return first_of_each(pair for pair in self._members_of("module") if pair[1] is not None)
 
     def modules(self) -> Iterator[Model]:
         """This model and all the models below it, each once."""
@@ -174,7 +176,7 @@ class Walks:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, child in self._of("module"):
+        for name, child in self._members_of("module"):
             if child is not None:
                 path = f"{prefix}.{name}" if prefix else name
                 yield from child.named_modules(memo, path, remove_duplicate)
@@ -205,7 +207,7 @@ class Walks:
         """The buffer at a dotted path."""
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
-        if parent._kinds.get(name) not in BUFFERS:
+        if parent._member_kinds.get(name) not in BUFFERS:
             raise AttributeError(f"{type(parent).__name__}: has no buffer {name!r} ({target!r})")
         return parent.__dict__[name]
 

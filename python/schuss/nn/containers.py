@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 class _Numbered(Model):
     """Submodels named "0", "1", ... that behave as a list."""
 
-    def _refill(self, models: Iterable[Any]) -> None:
+    def _renumber_with(self, models: Iterable[Any]) -> None:
         models = list(models)
-        for name, _ in self._of("module"):
+        for name, _ in self._members_of("module"):
             delattr(self, name)
         for i, model in enumerate(models):
             self.add_module(str(i), model)
 
-    def _values(self) -> list[Any]:
-        return [model for _, model in self._of("module")]
+    def _child_list(self) -> list[Any]:
+        return [model for _, model in self._members_of("module")]
 
-    def _name(self, index: int) -> str:
-        names = [name for name, _ in self._of("module")]
+    def _child_name(self, index: int) -> str:
+        names = [name for name, _ in self._members_of("module")]
         try:
             return names[index]
         except IndexError:
@@ -37,27 +37,27 @@ class _Numbered(Model):
             ) from None
 
     def __len__(self) -> int:
-        return len(self._of("module"))
+        return len(self._members_of("module"))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._values())
+        return iter(self._child_list())
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return self._like(self._of("module")[index])
-        return getattr(self, self._name(index))
+            return self._made_of(self._members_of("module")[index])
+        return getattr(self, self._child_name(index))
 
-    def _like(self, items: list[tuple[str, Any]]) -> Any:
+    def _made_of(self, items: list[tuple[str, Any]]) -> Any:
         return type(self)(model for _, model in items)
 
     def __setitem__(self, index: int, module: Model) -> None:
-        setattr(self, self._name(index), module)
+        setattr(self, self._child_name(index), module)
 
     def __delitem__(self, index: int | slice) -> None:
-        names = [name for name, _ in self._of("module")]
-        for name in names[index] if isinstance(index, slice) else [self._name(index)]:
+        names = [name for name, _ in self._members_of("module")]
+        for name in names[index] if isinstance(index, slice) else [self._child_name(index)]:
             delattr(self, name)
-        self._refill(self._values())
+        self._renumber_with(self._child_list())
 
     def append(self, module: Model) -> Self:
         """Add a model at the end."""
@@ -66,11 +66,11 @@ class _Numbered(Model):
 
     def insert(self, index: int, module: Model) -> Self | None:
         """Put a model before `index`."""
-        models = self._values()
+        models = self._child_list()
         if not -len(models) <= index <= len(models):
             raise IndexError(f"{type(self).__name__}: index {index} in a list of {len(models)}")
         models.insert(index, module)
-        self._refill(models)
+        self._renumber_with(models)
         return self
 
     def extend(self, modules: Iterable[Any]) -> Self:
@@ -106,21 +106,23 @@ class Sequential(_Numbered):
 
     def forward(self, input: Any) -> Any:
         own = self.__dict__
-        for name, kind in self._kinds.items():
+        for name, kind in self._member_kinds.items():
             if kind == "module":
                 input = own[name](input)
         return input
 
-    def _like(self, items: list[tuple[str, Any]]) -> Any:
+    def _made_of(self, items: list[tuple[str, Any]]) -> Any:
         return type(self)(dict(items))
 
     def __delitem__(self, index: int | slice) -> None:
-        numbered = [name for name, _ in self._of("module")] == [str(i) for i in range(len(self))]
-        names = [name for name, _ in self._of("module")]
-        for name in names[index] if isinstance(index, slice) else [self._name(index)]:
+        numbered = [name for name, _ in self._members_of("module")] == [
+            str(i) for i in range(len(self))
+        ]
+        names = [name for name, _ in self._members_of("module")]
+        for name in names[index] if isinstance(index, slice) else [self._child_name(index)]:
             delattr(self, name)
         if numbered:
-            self._refill(self._values())
+            self._renumber_with(self._child_list())
 
     def __add__(self, other: Any) -> Sequential:
         if not isinstance(other, Sequential):
@@ -137,7 +139,7 @@ class Sequential(_Numbered):
             return NotImplemented
         if times <= 0:
             raise ValueError(f"Sequential: may be repeated a positive number of times, not {times}")
-        return Sequential(*self._values() * times)
+        return Sequential(*self._child_list() * times)
 
     __rmul__ = __mul__
 
@@ -146,7 +148,7 @@ class Sequential(_Numbered):
             return NotImplemented
         if times <= 0:
             raise ValueError(f"Sequential: may be repeated a positive number of times, not {times}")
-        return self.extend(self._values() * (times - 1))
+        return self.extend(self._child_list() * (times - 1))
 
 
 class ModuleList(_Numbered):
@@ -166,9 +168,9 @@ class ModuleList(_Numbered):
 
     def insert(self, index: int, module: Model) -> None:
         """Put a model before `index`, as list.insert does."""
-        models = self._values()
+        models = self._child_list()
         models.insert(index, module)
-        self._refill(models)
+        self._renumber_with(models)
 
     def extend(self, modules: Iterable[Any]) -> Self:
         """Add several models at the end."""

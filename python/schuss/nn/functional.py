@@ -357,9 +357,7 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: flo
     return core.cat([*block(left), x, *block(right)], dim=axis)
 
 
-def bilinear(
-    input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y_k = x1' W_k x2 + b_k, for x1 (..., n), x2 (..., m) and W (k, n, m).
 
     >>> import schuss

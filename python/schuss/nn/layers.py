@@ -246,9 +246,7 @@ class Embedding(Model):
             raise core.ShapeError(
                 f"Embedding.from_pretrained: needs 2 axes, got {tuple(embeddings.shape)}"
             )
-        return cls(
-            *embeddings.shape, padding_idx, _weight=embeddings, _freeze=freeze, **options
-        )
+        return cls(*embeddings.shape, padding_idx, _weight=embeddings, _freeze=freeze, **options)
 
     def reset_parameters(self) -> None:
         """Draw the table from the standard normal distribution; the padding row is zero."""

@@ -59,7 +59,7 @@ class ParameterList(Model):
         if values is not None:
             self.extend(values)
 
-    def _name(self, index: int) -> str:
+    def _place_of(self, index: int) -> str:
         if not -self._size <= index < self._size:
             raise IndexError(f"{type(self).__name__}: index {index} in a list of {self._size}")
         return str(index % self._size)
@@ -73,10 +73,10 @@ class ParameterList(Model):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(self[i] for i in range(self._size)[index])
-        return getattr(self, self._name(index))
+        return getattr(self, self._place_of(index))
 
     def __setitem__(self, index: int, value: Any) -> None:
-        setattr(self, self._name(index), _owned(value))
+        setattr(self, self._place_of(index), _owned(value))
 
     def append(self, value: Any) -> Self:
         """Add a value at the end."""

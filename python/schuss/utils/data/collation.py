@@ -8,7 +8,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from schuss import _core as core
 from schuss._core import Tensor
 

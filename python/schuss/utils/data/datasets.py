@@ -1,4 +1,4 @@
-"""Data sets: things with `__getitem__` and `__len__`, or `__iter__`, and ways to join and split them.
+"""Data sets, by index (`__getitem__`, `__len__`) or as streams (`__iter__`); joining and splitting.
 Leans on tensors only for TensorDataset and for the order of random_split."""
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class StackDataset(Dataset):
         """The samples of a batch, asking each data set once where it can be."""
         if isinstance(self.datasets, dict):
             columns = [fetch(d, indices) for d in self.datasets.values()]
-            return [dict(zip(self.datasets, row, strict=True)) for row in zip(*columns, strict=True)]
+            return [
+                dict(zip(self.datasets, row, strict=True)) for row in zip(*columns, strict=True)
+            ]
         return list(zip(*(fetch(d, indices) for d in self.datasets), strict=True))
 
     def __len__(self) -> int:
@@ -211,9 +213,7 @@ def fetch(dataset: Any, indices: Sequence[int]) -> Any:
     return found
 
 
-def random_split(
-    dataset: Any, lengths: Sequence[float], generator: Any = None
-) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
     """Split a data set at random into Subsets of the given sizes, or fractions that add up to 1.
 
     Samples that fractions leave over go one each to the parts from the first on. ValueError if
@@ -226,7 +226,7 @@ def random_split(
     total = len(dataset)
     lengths = list(lengths)
     fractions = any(isinstance(n, float) and not n.is_integer() for n in lengths)
-    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 or fractions:
+    if fractions or sum(lengths) == 1:
         for i, fraction in enumerate(lengths):
             if not 0 <= fraction <= 1:
                 raise ValueError(f"random_split: fraction {i} is {fraction}, not within 0 and 1")
@@ -244,6 +244,4 @@ def random_split(
         raise ValueError(f"random_split: sizes {sizes} do not add up to the {total} samples")
     order = core.randperm(total, generator=generator).tolist()
     ends = list(accumulate(sizes))
-    return [
-        Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)
-    ]
+    return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]

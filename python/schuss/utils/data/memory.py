@@ -7,7 +7,6 @@ from operator import index as as_index
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from schuss import _core as core
 from schuss._core import Tensor
 from schuss.utils.data.datasets import Subset, TensorDataset
@@ -110,9 +109,7 @@ class Batches:
     ) -> None:
         self.dataset = TensorDataset(*tensors)
         source = self.dataset
-        order = (
-            RandomSampler(source, generator=generator) if shuffle else SequentialSampler(source)
-        )
+        order = RandomSampler(source, generator=generator) if shuffle else SequentialSampler(source)
         self.sampler = BatchSampler(order, size, drop_last)
 
     def __iter__(self) -> Iterator[Any]:

@@ -7,7 +7,6 @@ from types import GenericAlias
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from schuss import _core as core
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ class RandomSampler(Sampler):
             raise TypeError(f"RandomSampler: replacement must be a bool, got {replacement!r}")
         if num_samples is not None:
             _positive(num_samples, "RandomSampler: num_samples")
+        elif len(data_source) == 0:
+            raise ValueError("RandomSampler: the data set is empty")
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples
@@ -90,7 +91,7 @@ class RandomSampler(Sampler):
             generator = core.Generator()
             generator.manual_seed(drawn_seed())
         if n == 0:
-            return core.empty(0, dtype=core.int64)
+            raise ValueError("RandomSampler: the data set is empty")
         if self.replacement:
             return core.randint(0, n, (count,), generator=generator)
         turns = -(-count // n)
@@ -145,7 +146,7 @@ class WeightedRandomSampler(Sampler):
         values = np.asarray(weights, dtype=np.float64)
         if values.ndim != 1:
             raise ValueError(
-                f"WeightedRandomSampler: weights must be a list of numbers, got shape {values.shape}"
+                f"WeightedRandomSampler: weights must be one list, got shape {values.shape}"
             )
         if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
             raise ValueError(

@@ -62,7 +62,9 @@ class Run:
         self.stopped = False
 
 
-def _work(tasks: queue.SimpleQueue, info: WorkerInfo, start: Callable | None, make: Callable) -> None:
+def _work(
+    tasks: queue.SimpleQueue, info: WorkerInfo, start: Callable | None, make: Callable
+) -> None:
     _here.info = info
     failure = None
     try:
@@ -116,9 +118,7 @@ class Crew:
         for tasks in self.tasks:
             tasks.put(None)
 
-    def run(
-        self, jobs: Iterable[Any], ahead: int, timeout: float, in_order: bool
-    ) -> Iterator[Any]:
+    def run(self, jobs: Iterable[Any], ahead: int, timeout: float, in_order: bool) -> Iterator[Any]:
         """Hand out jobs round the crew, `ahead` to each at most, and yield the results.
 
         A worker that answers Ended gets no more; RuntimeError after `timeout` seconds of waiting.
