@@ -23,8 +23,9 @@ class Model(Stateful, Placed):
     """A function with state: subclass it, assign parameters and submodels, define `forward`.
 
     Parameters, buffers and submodels live in the instance itself; `_member_kinds` remembers, in
-    order of assignment, which names are which. No `super().__init__()` is needed. A subclass may instead
-    define `parameters()` to return a dict of names to Tensors or Scalars; everything accepts it.
+    order of assignment, which names are which. No `super().__init__()` is needed. A subclass may
+    instead define `parameters()` to return a dict of names to Tensors or Scalars; every method
+    accepts it.
 
     >>> import schuss
     >>> class Line(schuss.Model):
