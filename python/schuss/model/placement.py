@@ -1,0 +1,100 @@
+"""Where a Model lives and in what precision: to, float, cpu and their kin, all in place.
+Leans on the walks of Model and on the tensors' own conversions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schuss import _core as core
+from schuss._core import Tensor
+from schuss.model.walks import BUFFERS, Walks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Self
+
+
+class Placed(Walks):
+    """The converting methods of Model; all go through `_apply`."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+        own = [value for _, value in self._members_of("parameter")] + list(
+            self._loose_parameters().values()
+        )
+        for p in own:
+            if isinstance(p, Tensor):
+                grad = p.grad if p.is_leaf else None
+                if grad is not None:
+                    p.grad = None
+                p.data = fn(p.data)
+                if grad is not None:
+                    p.grad = fn(grad.detach())
+        for name, value in self._members_of(*BUFFERS):
+            if value is not None:
+                self.__dict__[name] = fn(value)
+        return self
+
+    def _apply_to_floats(self, fn: Callable[[Tensor], Tensor]) -> Self:
+        return self._apply(lambda t: fn(t) if t.is_floating_point() else t)
+
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> Self:
+        """Move the model to a device, a floating dtype, or both of another tensor; in place.
+
+        Integer and bool tensors keep their dtype. Raises TypeError for a dtype that is not
+        floating.
+
+        >>> import schuss
+        >>> schuss.nn.Linear(2, 1).to(schuss.float64).weight.dtype
+        schuss.float64
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                device, dtype = arg.device, arg.dtype
+            elif isinstance(arg, core.dtype):
+                dtype = arg
+            elif arg is not None and not isinstance(arg, bool):
+                device = arg
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"to: a model needs a floating dtype, got {dtype}")
+        place = {} if device is None else {"device": device}
+        both = place if dtype is None else {**place, "dtype": dtype}
+        return self._apply(lambda t: t.to(**(both if t.is_floating_point() else place)))
+
+    def float(self) -> Self:
+        """Turn the floating tensors into float32."""
+        return self._apply_to_floats(lambda t: t.float())
+
+    def double(self) -> Self:
+        """Turn the floating tensors into float64."""
+        return self._apply_to_floats(lambda t: t.double())
+
+    def half(self) -> Self:
+        """Turn the floating tensors into float16."""
+        return self._apply_to_floats(lambda t: t.half())
+
+    def bfloat16(self) -> Self:
+        """Turn the floating tensors into bfloat16."""
+        return self._apply_to_floats(lambda t: t.bfloat16())
+
+    def type(self, dst_type: Any) -> Self:
+        """Turn every tensor into the given dtype."""
+        return self._apply(lambda t: t.to(dst_type))
+
+    def cpu(self) -> Self:
+        """Move the model to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Self:
+        """Move the model to a CUDA device; raises where there is none."""
+        return self.to("cuda" if device is None else device)
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Move to a device without the values: every tensor is then unset memory."""
+        return self._apply(lambda t: core.empty_like(t, device=device), recurse)
+
+    def share_memory(self) -> Self:
+        """Nothing to do: threads share memory already."""
+        return self

@@ -1,0 +1,242 @@
+"""Ways to fill a tensor in place before training, each returning it.
+Leans on the core's random numbers; no gradient is recorded."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING
+
+from schuss import _core as core
+from schuss._core import no_grad
+
+if TYPE_CHECKING:
+    from schuss._core import Generator, Tensor
+
+_GAINS = {
+    "linear": 1.0,
+    "conv1d": 1.0,
+    "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2.0),
+    "selu": 0.75,
+}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor on a layer's deviation that keeps signals alike through a nonlinearity.
+
+    `param` is the slope of "leaky_relu" (0.01 if None). ValueError for an unknown name.
+
+    >>> from schuss.nn import init
+    >>> round(init.calculate_gain("relu"), 4)
+    1.4142
+    """
+    if nonlinearity == "leaky_relu":
+        if isinstance(param, bool) or not (param is None or isinstance(param, (int, float))):
+            raise ValueError(f"calculate_gain: negative slope must be a number, got {param!r}")
+        slope = 0.01 if param is None else param
+        return math.sqrt(2.0 / (1 + slope**2))
+    if nonlinearity not in _GAINS:
+        known = ", ".join([*_GAINS, "leaky_relu"])
+        raise ValueError(f"calculate_gain: no gain for {nonlinearity!r}; known: {known}")
+    return _GAINS[nonlinearity]
+
+
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fill with draws from the uniform distribution on [a, b).
+
+    >>> import schuss
+    >>> bool((schuss.nn.init.uniform_(schuss.empty(100), 2.0, 3.0) >= 2).all())
+    True
+    """
+    with no_grad():
+        return tensor.uniform_(a, b, generator=generator)
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fill with draws from the normal distribution."""
+    with no_grad():
+        return tensor.normal_(mean, std, generator=generator)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Fill with draws from the normal distribution restricted to [a, b].
+
+    ValueError unless std > 0 and a < b.
+
+    >>> import schuss
+    >>> float(schuss.nn.init.trunc_normal_(schuss.empty(1000), std=5.0).abs().max()) <= 2
+    True
+    """
+    if not std > 0 or not a < b:
+        raise ValueError(f"trunc_normal_: needs std > 0 and a < b, got std={std}, a={a}, b={b}")
+    low, high = (a - mean) / std, (b - mean) / std
+    # Rejection from a uniform on the part of [low, high] whose density matters: beyond
+    # |x|^2 = peak^2 + 80 it is e^-40 of the largest. At least 1 draw in 50 is accepted.
+    peak = min(max(0.0, low), high)
+    reach = math.sqrt(peak * peak + 80.0)
+    low, high = max(low, -reach), min(high, reach)
+    n = tensor.numel()
+    kept, count = [], 0
+    with no_grad():
+        while count < n:
+            k = 2 * (n - count) + 16
+            u, v = core.rand(2, k, dtype=core.float64, generator=generator).unbind()
+            x = low + (high - low) * u
+            x = x[v < ((peak - x) * (peak + x) / 2).exp()]
+            kept.append(x)
+            count += len(x)
+        if n:
+            draws = mean + std * core.cat(kept)[:n]
+            tensor.copy_(draws.clamp(a, b).reshape(tensor.shape))
+    return tensor
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with one value."""
+    with no_grad():
+        return tensor.fill_(val)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fill with ones."""
+    return constant_(tensor, 1.0)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fill with zeros."""
+    return constant_(tensor, 0.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Make a matrix the identity; ValueError unless it has two dimensions.
+
+    >>> import schuss
+    >>> schuss.nn.init.eye_(schuss.empty(2, 3))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: needs 2 dimensions, got shape {tuple(tensor.shape)}")
+    with no_grad():
+        return tensor.copy_(core.eye(*tensor.shape, dtype=tensor.dtype))
+
+
+def _fans(tensor: Tensor, name: str) -> tuple[int, int]:
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"{name}: needs at least 2 dimensions to count inputs and outputs, "
+            f"got shape {tuple(tensor.shape)}"
+        )
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fill from U(-r, r), r = gain * sqrt(6 / (inputs + outputs)) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(_fans(tensor, "xavier_uniform_")))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Fill from N(0, s^2), s = gain * sqrt(2 / (inputs + outputs)) (Glorot and Bengio, 2010)."""
+    std = gain * math.sqrt(2.0 / sum(_fans(tensor, "xavier_normal_")))
+    return normal_(tensor, 0.0, std, generator)
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str, name: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = _fans(tensor, name)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def _is_empty(tensor: Tensor, name: str) -> bool:
+    if 0 in tensor.shape:
+        warnings.warn(f"{name}: the tensor has no elements", stacklevel=3)
+        return True
+    return False
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Fill from U(-r, r), r = gain * sqrt(3 / fan) (He et al., 2015).
+
+    `a` is the slope of a leaky ReLU; `mode` counts the inputs or the outputs.
+
+    >>> import schuss
+    >>> w = schuss.nn.init.kaiming_uniform_(schuss.empty(5, 6))
+    >>> float(w.abs().max()) <= 1
+    True
+    """
+    if _is_empty(tensor, "kaiming_uniform_"):
+        return tensor
+    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_uniform_")
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Fill from N(0, s^2), s = gain / sqrt(fan) (He et al., 2015)."""
+    if _is_empty(tensor, "kaiming_normal_"):
+        return tensor
+    std = _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_normal_")
+    return normal_(tensor, 0.0, std, generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """Fill with orthonormal rows or columns, whichever are fewer, times `gain` (Saxe et al., 2013).
+
+    A tensor of more dimensions is seen as a matrix of its first by all the others.
+
+    >>> import schuss
+    >>> w = schuss.nn.init.orthogonal_(schuss.empty(2, 3))
+    >>> bool(((w @ w.T - schuss.eye(2)).abs() < 1e-5).all())
+    True
+    """
+    import numpy as np
+
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"orthogonal_: needs at least 2 dimensions, got shape {tuple(tensor.shape)}"
+        )
+    if tensor.numel() == 0:
+        return tensor
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    long, short = max(rows, columns), min(rows, columns)
+    draws = core.empty(long, short, dtype=core.float64).normal_(generator=generator)
+    q, r = np.linalg.qr(draws.numpy())
+    # Householder's signs are not random; with these the matrix is uniform over all of its kind.
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    q = np.ascontiguousarray(q.T if rows < columns else q) * gain
+    with no_grad():
+        return tensor.copy_(core.from_numpy(q).reshape(tensor.shape))

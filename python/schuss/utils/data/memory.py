@@ -1,0 +1,148 @@
+"""Batches of tensors that are in memory already, gathered with one index for each tensor.
+Leans on tensor indexing; DataLoader comes here when nothing of the user's stands between."""
+
+from __future__ import annotations
+
+from operator import index as as_index
+from typing import TYPE_CHECKING
+
+import numpy as np
+from schuss import _core as core
+from schuss._core import Tensor
+from schuss.utils.data.datasets import Subset, TensorDataset
+from schuss.utils.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+
+def columns_of(dataset: Any) -> tuple[list[Tensor], Tensor | None, bool] | None:
+    """The tensors behind a data set, the rows of them that it shows (None: all), and whether a
+    sample is one tensor; None for a data set that has to be asked sample by sample."""
+    rows: np.ndarray | None = None
+    while type(dataset) is Subset:
+        indices = np.asarray(dataset.indices)
+        if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
+            return None
+        indices = indices.astype(np.int64)
+        rows = indices if rows is None else indices[rows]
+        dataset = dataset.dataset
+    if type(dataset) is TensorDataset:
+        tensors, single = list(dataset.tensors), False
+    elif type(dataset) is Tensor and dataset.ndim:
+        tensors, single = [dataset], True
+    else:
+        return None
+    return tensors, None if rows is None else core.from_numpy(rows), single
+
+
+def sliced(tensors: list[Tensor], n: int, size: int, drop_last: bool) -> Iterator[list[Tensor]]:
+    """Batches in order. They are copies: writing into one must not write into the data."""
+    for start in range(0, n - size + 1 if drop_last else n, size):
+        yield [t[start : start + size].clone() for t in tensors]
+
+
+def gathered(tensors: list[Tensor], order: Tensor, size: int, drop_last: bool) -> Iterator[Any]:
+    """Batches in the order of an integer tensor."""
+    n = order.shape[0]
+    for start in range(0, n - size + 1 if drop_last else n, size):
+        chosen = order[start : start + size]
+        yield [t[chosen] for t in tensors]
+
+
+def _numbers(batch: Any) -> Tensor:
+    return core.tensor([as_index(i) for i in batch], dtype=core.int64)
+
+
+def from_sampler(dataset: Any, sampler: Any, finish: Callable[[Any], Any]) -> Iterator[Any] | None:
+    """The batches of a batch sampler, or None where the data set is not plain tensors.
+
+    `finish` makes the batch out of samples for the batches that hold other things than integers.
+    """
+    found = columns_of(dataset)
+    if found is None:
+        return None
+    tensors, rows, single = found
+    n = len(dataset)
+    if type(sampler) is BatchSampler:
+        inner, size, drop = sampler.sampler, sampler.batch_size, sampler.drop_last
+        if type(inner) is SequentialSampler and inner.data_source is dataset:
+            if rows is None:
+                made = sliced(tensors, n, size, drop)
+            else:
+                made = gathered(tensors, rows, size, drop)
+            return (batch[0] for batch in made) if single else made
+        if type(inner) is RandomSampler and inner.data_source is dataset:
+            return _random(inner, tensors, rows, single, size, drop)
+    return _listed(sampler, dataset, tensors, rows, single, finish)
+
+
+def _random(
+    sampler: RandomSampler, tensors: list[Tensor], rows: Any, single: bool, size: int, drop: bool
+) -> Iterator[Any]:
+    order = sampler.order()
+    made = gathered(tensors, order if rows is None else rows[order], size, drop)
+    yield from (batch[0] for batch in made) if single else made
+
+
+def _listed(
+    sampler: Any, dataset: Any, tensors: Any, rows: Any, single: bool, finish: Callable[[Any], Any]
+) -> Iterator[Any]:
+    for batch in sampler:
+        try:
+            chosen = _numbers(batch)
+        except TypeError:
+            yield finish([dataset[i] for i in batch])
+            continue
+        if rows is not None:
+            chosen = rows[chosen]
+        columns = [t[chosen] for t in tensors]
+        yield columns[0] if single else columns
+
+
+class Batches:
+    """What `batches` returns: iterate it once an epoch; `len` is the number of batches."""
+
+    def __init__(
+        self, tensors: list[Tensor], size: int, shuffle: bool, drop_last: bool, generator: Any
+    ) -> None:
+        self.dataset = TensorDataset(*tensors)
+        source = self.dataset
+        order = RandomSampler(source, generator=generator) if shuffle else SequentialSampler(source)
+        self.sampler = BatchSampler(order, size, drop_last)
+
+    def __iter__(self) -> Iterator[Any]:
+        found = from_sampler(self.dataset, self.sampler, list)
+        if len(self.dataset.tensors) == 1:
+            return (batch[0] for batch in found)
+        return map(tuple, found)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+
+def batches(
+    *data: Any,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    drop_last: bool = False,
+    generator: Any = None,
+) -> Batches:
+    """Batches of tensors or arrays of one length; the batch size may stand last.
+
+    One epoch is one iteration: tuples of as many tensors as were given, or the bare tensor if it
+    was one; shuffled anew each time with `shuffle=True`.
+
+    >>> import schuss
+    >>> from schuss.utils.data import batches
+    >>> X, y = schuss.arange(5), schuss.zeros(5)
+    >>> [x.tolist() for x, _ in batches(X, y, 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    if batch_size is None and data and isinstance(data[-1], int):
+        *data, batch_size = data
+    if batch_size is None:
+        raise TypeError("batches: needs a batch size, batches(X, y, 64) or batch_size=64")
+    tensors = [d if isinstance(d, Tensor) else core.as_tensor(d) for d in data]
+    return Batches(tensors, batch_size, shuffle, drop_last, generator)
