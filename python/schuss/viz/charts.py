@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DATA, MODEL, PATH = "#4c78a8", "#e45756", "#d62728"
+COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
 WIDE, SQUARE = (7.0, 4.3), (6.4, 5.2)
 
 
@@ -58,8 +59,20 @@ def axes(fig: Figure, title: str | None, xlabel: str, ylabel: str) -> Axes:
     return ax
 
 
+def count_axis(ax: Axes) -> None:
+    """Keep the ticks of an axis that counts steps at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def loss_curve(
-    losses: Any, *, title: str | None = None, log: bool = False, xlabel: str = "step"
+    losses: Any,
+    *,
+    title: str | None = None,
+    log: bool = False,
+    xlabel: str = "step",
+    ylabel: str = "loss",
 ) -> Figure:
     """Draw a loss over its steps, or several from a dict of label to losses.
 
@@ -68,7 +81,8 @@ def loss_curve(
     'step'
     """
     fig = new_figure(WIDE)
-    ax = axes(fig, title, xlabel, "loss")
+    ax = axes(fig, title, xlabel, ylabel)
+    count_axis(ax)
     several = losses if hasattr(losses, "items") else {"": losses}
     for label, values in several.items():
         ax.plot(numbers(values).ravel(), label=label or None, lw=1.5)
@@ -91,7 +105,7 @@ def fit(
     ax = axes(fig, title, "x", "y")
     order = np.argsort(x)
     if residuals:
-        ax.vlines(x, y, prediction, color=MODEL, alpha=0.35, lw=1, label="residual")
+        ax.vlines(x, y, prediction, color=MODEL, alpha=0.5, lw=1, label="residual")
     ax.scatter(x, y, s=14, color=DATA, alpha=0.7, label="true")
     ax.plot(x[order], prediction[order], color=MODEL, lw=2, label="predicted")
     ax.legend()
@@ -141,15 +155,18 @@ def parameters_over_epochs(
     *,
     title: str | None = None,
     xlabel: str = "epoch",
+    ylabel: str = "value",
 ) -> Figure:
     """Draw each parameter over the epochs, with its truth as a dashed line of the same colour."""
     fig = new_figure(WIDE)
-    ax = axes(fig, title, xlabel, "value")
+    ax = axes(fig, title, xlabel, ylabel)
+    count_axis(ax)
     for k, (name, values) in enumerate(parameters.items()):
-        ax.plot(numbers(values).ravel(), color=f"C{k}", lw=2, label=name)
+        ax.plot(numbers(values).ravel(), color=COLOURS[k % len(COLOURS)], lw=2, label=name)
     for k, name in enumerate(parameters):
         if truths and name in truths:
-            ax.axhline(float(truths[name]), color=f"C{k}", ls="--", lw=1.3, label=f"true {name}")
+            truth, colour = float(truths[name]), COLOURS[k % len(COLOURS)]
+            ax.axhline(truth, color=colour, ls="--", lw=1.3, label=f"true {name}")
     ax.legend()
     return fig
 
@@ -266,6 +283,7 @@ def descent_1d(
         curve, points = [height(x) for x in grid], [height(x) for x in steps]
     fig = new_figure(WIDE)
     ax = axes(fig, title, "x", "f(x)")
+    ax.set_xlim(xlim)
     ax.plot(grid, curve, color=DATA, lw=2, label="f(x)")
     ax.plot(steps, points, color=PATH, lw=1, marker="o", ms=4, label="steps")
     ax.plot(steps[-1], points[-1], "*", color=PATH, ms=13, label=f"end, x = {steps[-1]:.4g}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .graph import Graph, Node
 
-FONT = 12.0
+FONT, SMALL = 12.0, 10.0
 LETTER = 0.602 * FONT  # advance of DejaVu Sans Mono, so a box fits its text everywhere
 LINE = 15.0
 PAD = 8.0
@@ -48,6 +48,11 @@ class Scene(NamedTuple):
 def box_size(lines: tuple[str, ...]) -> tuple[float, float]:
     """Return (width, height) that hold the lines."""
     return max(map(len, lines)) * LETTER + 2 * PAD, len(lines) * LINE + PAD
+
+
+def label_width(label: str) -> float:
+    """Return the width that a label on a line needs."""
+    return len(label) * LETTER * SMALL / FONT + 4 if label else 0.0
 
 
 def label_pieces(
@@ -89,6 +94,14 @@ class Piece(NamedTuple):
     arrow: bool
     label: str
 
+    def label_place(self) -> tuple[float, float]:
+        """Return the point a quarter down the cubic, where neighbouring lines are still apart."""
+        t = 0.25
+        return (
+            self.x0 + (self.x1 - self.x0) * t * t * (3 - 2 * t),
+            self.leave + (self.enter - self.leave) * (t**3 + 1.5 * t * (1 - t)),
+        )
+
 
 def pieces_of(scene: Scene) -> list[Piece]:
     """Work out the run of every piece of line."""
@@ -118,7 +131,8 @@ def svg(scene: Scene) -> str:
         'fill="white"/>',
     ]
     texts = []
-    for x0, x1, start, leave, middle, enter, end, arrow, label in pieces_of(scene):
+    for piece in pieces_of(scene):
+        x0, x1, start, leave, middle, enter, end, arrow, label = piece
         out.append(
             f'<path d="M{x0:.1f} {start:.1f}V{leave:.1f}C{x0:.1f} {middle:.1f} {x1:.1f} '
             f'{middle:.1f} {x1:.1f} {enter:.1f}V{end:.1f}" fill="none" stroke="{THREAD}" '
@@ -130,10 +144,12 @@ def svg(scene: Scene) -> str:
                 f'fill="{THREAD}"/>'
             )
         if label:
+            x, y = piece.label_place()
+            wide = label_width(label)
             texts.append(
-                f'<text x="{(x0 + x1) / 2:.1f}" y="{middle + 3.5:.1f}" font-size="10" '
-                f'fill="{INK}" stroke="white" stroke-width="3" '
-                f'paint-order="stroke">{escape(label)}</text>'
+                f'<rect x="{x - wide / 2:.1f}" y="{y - 6:.1f}" width="{wide:.1f}" height="12" '
+                f'fill="white"/><text x="{x:.1f}" y="{y + 3.5:.1f}" font-size="{SMALL:.0f}" '
+                f'fill="{INK}">{escape(label)}</text>'
             )
     for node, w, h, (x, y) in boxes_of(scene):
         fill, outline = PAINT[node.kind]
@@ -177,15 +193,16 @@ def figure(scene: Scene) -> Figure:
     ax.set_ylim(height - MARGIN, -MARGIN)
     point = 72 / 100
     run = [Line.MOVETO, Line.LINETO, Line.CURVE4, Line.CURVE4, Line.CURVE4, Line.LINETO]
-    for x0, x1, start, leave, middle, enter, end, arrow, label in pieces_of(scene):
+    for piece in pieces_of(scene):
+        x0, x1, start, leave, middle, enter, end, arrow, label = piece
         dots = [(x0, start), (x0, leave), (x0, middle), (x1, middle), (x1, enter), (x1, end)]
         ax.add_patch(PathPatch(Line(dots, run), fill=False, ec=THREAD, lw=1.2 * point))
         if arrow:
             head = [(x1 - HEAD / 2, end), (x1 + HEAD / 2, end), (x1, end + HEAD)]
             ax.add_patch(PathPatch(Line([*head, head[0]]), fc=THREAD, ec="none"))
         if label:
-            ax.text((x0 + x1) / 2, middle, label, color=INK, ha="center", va="center",
-                    family="DejaVu Sans Mono", size=10 * point, zorder=3,
+            ax.text(*piece.label_place(), label, color=INK, ha="center", va="center",
+                    family="DejaVu Sans Mono", size=SMALL * point, zorder=3,
                     bbox={"fc": "white", "ec": "none", "pad": 0.6})  # fmt: skip
     for node, w, h, (x, y) in boxes_of(scene):
         fill, outline = PAINT[node.kind]

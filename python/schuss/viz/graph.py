@@ -60,6 +60,8 @@ class Graph:
         """Lay the boxes out: centres, sizes and pieces of line, in pixels."""
         sizes = [drawing.box_size(node.lines) for node in self.nodes]
         widths = [width for width, _ in sizes]
+        for (producer, _), label in self.edges.items():
+            widths[producer] = max(widths[producer], drawing.label_width(label))
         heights = [height for _, height in sizes]
         rise = drawing.LABELLED_RISE if any(self.edges.values()) else drawing.RISE
         places, heights, pieces, size = arrange(
@@ -110,7 +112,12 @@ def graph(value: Any, params: Any = None, *, limit: int = 200) -> Graph:
     named = dict(named_values(params))
     names = {id(item): name for name, item in named.items()}
     if hasattr(value, "prevs"):
-        return collect(value, scalar_inputs, lambda node: scalar_box(node, names, value), limit)
+        return collect(
+            value,
+            lambda node: scalar_inputs(node, names),
+            lambda node: scalar_box(node, names, value),
+            limit,
+        )
     if not hasattr(value, "grad_fn"):
         raise TypeError(f"graph: needs a Tensor or a Scalar, got {type(value).__name__}")
     if value.grad_fn is None and not value.requires_grad:
@@ -220,9 +227,14 @@ def operation_name(fn: Any) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def scalar_inputs(node: Any) -> Iterable[tuple[Any, str]]:
-    """List a Scalar's inputs, each with its local derivative."""
-    return [(prev, number_text(slope)) for prev, slope in node.prevs]
+def scalar_inputs(node: Any, names: Mapping[int, str]) -> Iterable[tuple[Any, str]]:
+    """List a Scalar's inputs, each with its local derivative; once there are names, a nameless
+    leaf is a constant, and its derivative would only clutter the picture.
+    """
+    return [
+        (prev, "" if names and not prev.prevs and id(prev) not in names else number_text(slope))
+        for prev, slope in node.prevs
+    ]
 
 
 def scalar_box(node: Any, names: Mapping[int, str], output: Any) -> Node:

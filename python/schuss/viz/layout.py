@@ -140,20 +140,27 @@ def spread(
     order: list[list[int]], pieces: list[tuple[int, int]], widths: list[float], gap: float
 ) -> list[float]:
     """Choose x for every box: near the mean of its neighbours, never over the box beside it."""
-    near: list[list[int]] = [[] for _ in widths]
+    up: list[list[int]] = [[] for _ in widths]
+    down: list[list[int]] = [[] for _ in widths]
     for upper, lower in pieces:
-        near[upper].append(lower)
-        near[lower].append(upper)
+        up[lower].append(upper)
+        down[upper].append(lower)
     x = [0.0] * len(widths)
     for members in order:
         settle(members, x, [0.0] * len(members), widths, gap)
-    for sweep in range(2 * SWEEPS):
-        for members in order if sweep % 2 == 0 else order[::-1]:
-            wish = [
-                sum(x[j] for j in near[i]) / len(near[i]) if near[i] else x[i] for i in members
-            ]
+    for sweep in range(SWEEPS):
+        rising = sweep % 2 == 0
+        links = down if rising else up
+        for members in order if rising else order[::-1]:
+            wish = [mean_place(links[i], x, widths, x[i]) for i in members]
             settle(members, x, wish, widths, gap)
     return x
+
+
+def mean_place(links: list[int], x: list[float], widths: list[float], default: float) -> float:
+    """Average the neighbours' places; a wide box pulls more than a bend, so chains stay straight."""
+    weight = sum(widths[j] for j in links)
+    return sum(x[j] * widths[j] for j in links) / weight if links else default
 
 
 def settle(
