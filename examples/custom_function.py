@@ -4,9 +4,8 @@ Leans on schuss, schuss.autograd and schuss.viz; its picture goes to out/.
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 import schuss
+from matplotlib.figure import Figure
 from schuss import viz
 from schuss.autograd import Function, Variable
 

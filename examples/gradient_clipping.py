@@ -44,7 +44,9 @@ def main(out="out", start=1.5, lr=0.01, steps=200, max_norm=1.0):
     plain, plain_losses = descend(start, lr, steps=5)
     print(f"plain: w goes {', '.join(f'{w:.4g}' for w in plain)}")
     path, losses = descend(start, lr, steps, max_norm)
-    print(f"clipped to {max_norm}: after {steps} steps w = {path[-1]:.4f}, the minimum {answer:.4f}")
+    print(
+        f"clipped to {max_norm}: after {steps} steps w = {path[-1]:.4f}, the minimum {answer:.4f}"
+    )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     picture = viz.loss_curve(losses, log=True, title=f"gradient clipped to {max_norm}")

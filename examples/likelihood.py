@@ -10,7 +10,7 @@ from schuss import viz
 
 
 def gradient_descent(alpha, iterations, w, nll):
-    """Walk w downhill on nll for some iterations at rate alpha; return w, every nll and the path."""
+    """Walk w downhill on nll for some iterations at rate alpha; return w, nlls and path."""
     values, path = [], []
     for _ in range(iterations):
         value = nll(w)

@@ -67,10 +67,10 @@ def main(out="out", seed=0, examples=1000, epochs=20, lr=0.1):
     def error(W, b):
         return mean_squared(y, W * x + b)
 
-    path, ranges = [*zip(Ws, bs, strict=True), (W, b)], ((-12, 18), (-11, 12))
+    path, ranges = [*zip(Ws, bs, strict=True), (W, b)], ((-5, 18), (-6, 12))
     hills = viz.contour(error, *ranges, path, names=("W", "b"), title="the error and the way down")
     hills.savefig(folder / "line_with_backward_hills.png")
-    landscape = viz.surface(error, *ranges, path, names=("W", "b"), title="the error as a valley")
+    landscape = viz.surface(error, *ranges, path, names=("W", "b"), view=(40, -125))
     landscape.savefig(folder / "line_with_backward_valley.png")
     return {"W": W, "b": b, "Ws": Ws, "losses": losses}
 

@@ -67,8 +67,9 @@ def main(out="out", seed=13, n=100, batch_size=16, epochs=30, lr=0.1):
             train_set, val_loader, size, epochs, lr, device
         )
         updates[name] = len(losses[name]) // epochs
-        print(f"{name:10}  {updates[name]:3} updates an epoch, validation loss"
-              f" {validation[name][0]:.4f} after the first, {validation[name][-1]:.4f} at the end")  # fmt: skip
+        first, last = validation[name][0], validation[name][-1]
+        print(f"{name:10}  {updates[name]:3} updates an epoch, "
+              f"validation loss {first:.4f} after the first, {last:.4f} at the end")  # fmt: skip
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 Leans on schuss and schuss.viz; its picture goes to out/.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import schuss
@@ -44,7 +45,7 @@ def main(out="out"):
         ax = picture.axes[0]
         ax.lines[1].set_linestyle("none")  # the way leads along the tangents instead
         ax.axhline(0, color="black", lw=0.8)
-        for x, after in zip(path, path[1:], strict=False):
+        for x, after in pairwise(path):
             height = f(schuss.tensor(x, dtype=schuss.float64)).item()
             ax.plot([x, after, after], [height, 0, 0], color="grey", ls=":", lw=1.5)
         picture.savefig(folder / f"newton_root_{name}.png")

@@ -5,7 +5,6 @@ Leans on NumPy, schuss and schuss.viz; the pictures of the computation graphs go
 from pathlib import Path
 
 import numpy as np
-
 import schuss
 from schuss import viz
 

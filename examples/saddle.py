@@ -43,9 +43,7 @@ def main(out="out", start=(1.4, -1e-3), rate=0.1, steps=200):
     landscape = viz.surface(saddle, *ranges, path, title="x² - y² and the way down")
     landscape.savefig(folder / "saddle_surface.png")
     viz.contour(saddle, *ranges, path).savefig(folder / "saddle_contour.png")
-    viz.loss_curve(slopes, ylabel="size of the gradient").savefig(
-        folder / "saddle_gradient.png"
-    )
+    viz.loss_curve(slopes, ylabel="size of the gradient").savefig(folder / "saddle_gradient.png")
     return {"path": path, "slopes": slopes, "stuck": stuck}
 
 

@@ -5,7 +5,6 @@ Leans on schuss and schuss.viz; its pictures go to out/.
 from pathlib import Path
 
 import numpy as np
-
 import schuss
 from schuss import viz
 from schuss.autograd import Variable

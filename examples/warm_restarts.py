@@ -41,7 +41,9 @@ def main(out="out", seed=0, n=200, epochs=70, batch=20, lr=0.2, first=10):
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    schedule = viz.parameters_over_epochs({"rate": rates}, title="warm restarts", ylabel="learning rate")
+    schedule = viz.parameters_over_epochs(
+        {"rate": rates}, title="warm restarts", ylabel="learning rate"
+    )
     schedule.savefig(folder / "warm_restarts_rate.png")
     viz.loss_curve(losses, log=True, xlabel="epoch").savefig(folder / "warm_restarts_loss.png")
     viz.fit(x, y, model(x)).savefig(folder / "warm_restarts_fit.png")

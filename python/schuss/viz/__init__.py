@@ -1,5 +1,5 @@
 """Pictures of descent: graphs of computations, losses, fits, hills with paths, predictions.
-Names only; graphs live in graph, charts in charts, and matplotlib is loaded when first drawn with.
+Names only; graphs live in graph, charts in charts; matplotlib is loaded when first drawn with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .charts import (
     surface,
 )
 from .graph import Graph, Node, graph
+from .progress import progress
 
 __all__ = [
     "Graph",
@@ -27,5 +28,6 @@ __all__ = [
     "moving_fit",
     "parameters_over_epochs",
     "predictions",
+    "progress",
     "surface",
 ]

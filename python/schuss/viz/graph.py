@@ -266,12 +266,12 @@ def scalar_operation(node: Any) -> str:
     if len(slopes) == 2:
         first, second = slopes
         if (first, second) in ((1, 1), (1, -1)) and same(sum_of(slopes, inputs), value):
-            return "+" if second == 1 else "−"
+            return "+" if second == 1 else "-"
         if same(first * second, value):
-            return "×"
+            return "*"
         if same(-value * first, second):
-            return "÷"
-        return "power"
+            return "/"
+        return "**"
     if len(slopes) != 1:
         return "sum" if slopes else ""
     (slope,) = slopes

@@ -5,6 +5,7 @@ Leans on the standard library alone and knows nothing of tensors, colours or fil
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from itertools import pairwise
 
 SWEEPS = 12
 BEND_WIDTH = 6.0
@@ -86,7 +87,7 @@ def bend(row: list[int], edges: list[tuple[int, int]]) -> tuple[list[int], list[
 
 
 def untangle(row: list[int], pieces: list[tuple[int, int]]) -> list[list[int]]:
-    """Order each row by the mean place of its neighbours, keeping the order with least crossings."""
+    """Order each row by the mean place of its neighbours; keep the order that crosses least."""
     order: list[list[int]] = [[] for _ in range(max(row) + 1)]
     up: list[list[int]] = [[] for _ in row]
     down: list[list[int]] = [[] for _ in row]
@@ -125,7 +126,7 @@ def untangle(row: list[int], pieces: list[tuple[int, int]]) -> list[list[int]]:
 def crossings(order: list[list[int]], down: list[list[int]]) -> int:
     """Count the pairs of pieces that cross between neighbouring rows."""
     total = 0
-    for lower, upper in zip(order, order[1:], strict=False):
+    for lower, upper in pairwise(order):
         place = {i: k for k, i in enumerate(lower)}
         passed: list[int] = []
         for i in upper:
@@ -158,7 +159,7 @@ def spread(
 
 
 def mean_place(links: list[int], x: list[float], widths: list[float], default: float) -> float:
-    """Average the neighbours' places; a wide box pulls more than a bend, so chains stay straight."""
+    """Average the neighbours' places; boxes pull more than bends, so that chains stay straight."""
     weight = sum(widths[j] for j in links)
     return sum(x[j] * widths[j] for j in links) / weight if links else default
 
