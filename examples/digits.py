@@ -20,12 +20,9 @@ def load(seed):
     data = load_digits()
     images = schuss.tensor(data.images / 16, dtype=schuss.float32)
     labels = schuss.tensor(data.target, dtype=schuss.int64)
-    held_out = len(labels) // 5
-    return random_split(
-        TensorDataset(images, labels),
-        [len(labels) - held_out, held_out],
-        generator=schuss.Generator().manual_seed(seed),
-    )
+    sizes = [len(labels) - len(labels) // 5, len(labels) // 5]
+    shuffle = schuss.Generator().manual_seed(seed)
+    return random_split(TensorDataset(images, labels), sizes, generator=shuffle)
 
 
 def everything(subset):
@@ -47,13 +44,6 @@ def network(width):
     first, second, last = nn.Linear(64, width), nn.Linear(width, width), nn.Linear(width, 10)
     drop = nn.Dropout(0.2)
     return nn.Sequential(nn.Flatten(), first, nn.ReLU(), drop, second, nn.ReLU(), drop, last)
-
-
-def predict(model, images):
-    """Return the likeliest digit of each image, with dropout off and nothing recorded."""
-    model.eval()
-    with schuss.no_grad():
-        return model(images).argmax(dim=1)
 
 
 def main(out="out", seed=0, epochs=15, batch_size=64, width=256, lr=3e-3):
@@ -82,18 +72,20 @@ def main(out="out", seed=0, epochs=15, batch_size=64, width=256, lr=3e-3):
         viz.progress(epoch + 1, epochs, f"epochs, loss {mean:.4f}")
     seconds = perf_counter() - start
 
-    predicted = predict(model, images)
+    model.eval()  # no dropout
+    with schuss.no_grad():
+        predicted = model(images).argmax(dim=1)
     accuracy = (predicted == labels).float().mean().item()
     print(f"accuracy {accuracy:.2%} on the held-out images; {seconds:.2f} s, "
           f"{total} steps, {total / seconds:,.0f} steps a second")  # fmt: skip
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    picture = viz.loss_curve(losses, log=True, title="digits: loss of each step")
-    picture.savefig(folder / "digits_loss.png")
+    viz.loss_curve(losses, log=True, title="digits").savefig(folder / "digits_loss.png")
     # The mistakes first: they are the ones worth a look.
-    order = (predicted == labels).int().argsort(stable=True)[:32]
-    picture = viz.predictions(images[order], labels[order], predicted[order])
+    right = (predicted == labels).tolist()
+    some = sorted(range(len(right)), key=right.__getitem__)[:32]
+    picture = viz.predictions(images[some], labels[some], predicted[some])
     picture.savefig(folder / "digits_predictions.png", dpi=150)
     viz.graph(loss, params=model).save(folder / "digits_graph.png")
     print(f"pictures: {', '.join(str(path) for path in sorted(folder.glob('digits_*.png')))}")

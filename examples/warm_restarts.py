@@ -11,7 +11,7 @@ from schuss import nn, optim, viz
 from schuss.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 
-def main(out="out", seed=0, n=200, epochs=70, batch=20, lr=0.2, first=10):
+def main(out="out", seed=0, n=200, epochs=70, batch=20, lr=0.05, first=10):
     """Fit a sine; return the rate and the loss of every epoch."""
     schuss.manual_seed(seed)
     x = 4 * schuss.rand(n, 1) - 2

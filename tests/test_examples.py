@@ -64,7 +64,7 @@ def test_line_descends_every_epoch(run):
 def test_descent_from_scratch(run):
     pictures = png("descent_from_scratch", "data", "guess", "fit", "loss")
     found = run("descent_from_scratch", [*pictures, "descent_from_scratch.gif"])
-    assert found["cost"] == pytest.approx(8, abs=1.5)
+    assert found["cost"] == pytest.approx(8, abs=2)
     assert found["slope"] == pytest.approx(3, abs=0.2)
     assert found["offset"] == pytest.approx(2.5, abs=0.1)
     assert found["losses"][-1] < 0.12  # uniform noise has a variance of 1/12
@@ -115,10 +115,12 @@ def test_minibatches(run):
     assert found["updates"] == {"batch": 1, "mini-batch": math.ceil(80 / 30), "stochastic": 80}
     for name, losses in found["losses"].items():
         assert len(losses) == 30 * found["updates"][name]
-        assert found["validation"][name][-1] < found["validation"][name][0]
     assert all(np.diff(found["losses"]["batch"]) < 0)  # smooth
     assert not all(np.diff(found["losses"]["stochastic"]) < 0)  # noisy
-    assert found["validation"]["stochastic"][-1] < 0.05
+    # One epoch of single points is enough; the others need many.
+    assert max(found["validation"]["stochastic"]) < 0.1
+    for name in ("batch", "mini-batch"):
+        assert found["validation"][name][-1] < 0.5 * found["validation"][name][0]
 
 
 def test_solve_ax_b(run):
@@ -187,7 +189,7 @@ def test_warm_restarts(run):
     assert [k for k in range(1, 70) if rates[k] > rates[k - 1]] == [10, 30]
     for start, length in ((0, 10), (10, 20), (30, 40)):
         for k in range(length):
-            expected = 1e-3 + (0.2 - 1e-3) * (1 + math.cos(math.pi * k / length)) / 2
+            expected = 1e-3 + (0.05 - 1e-3) * (1 + math.cos(math.pi * k / length)) / 2
             assert rates[start + k] == pytest.approx(expected)
     assert found["losses"][-1] < 0.1 * found["losses"][0]
 

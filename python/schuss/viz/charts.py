@@ -43,7 +43,7 @@ def numbers(values: Any) -> np.ndarray:
     array([1., 2.])
     """
     if hasattr(values, "detach"):
-        return values.detach().cpu().numpy()
+        return np.asarray(values.detach().cpu().numpy())
     if hasattr(values, "prevs"):
         return np.asarray(float(values.value))
     if isinstance(values, (list, tuple, range)):
@@ -130,12 +130,14 @@ def moving_fit(
     """
     if len(predictions) == 0:
         raise ValueError("moving_fit: predictions is empty; pass one prediction for each picture")
-    fig = fit(x, y, predictions[0])
+    fig = fit(x, y, predictions[0], title="step 0")
     from matplotlib.animation import FuncAnimation, PillowWriter
 
     ax = fig.axes[0]
     order = np.argsort(numbers(x).ravel())
     (line,) = ax.lines
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")  # laid out once: doing it again for each picture takes seconds
 
     def show(step: int) -> tuple[Any]:
         _, prediction = same_size("moving_fit", x, predictions[step])
