@@ -131,23 +131,22 @@ def moving_fit(
     if len(predictions) == 0:
         raise ValueError("moving_fit: predictions is empty; pass one prediction for each picture")
     fig = fit(x, y, predictions[0], title="step 0")
-    from matplotlib.animation import FuncAnimation, PillowWriter
+    from matplotlib.animation import PillowWriter
 
     ax = fig.axes[0]
     order = np.argsort(numbers(x).ravel())
     (line,) = ax.lines
     fig.draw_without_rendering()
     fig.set_layout_engine("none")  # laid out once: doing it again for each picture takes seconds
-
-    def show(step: int) -> tuple[Any]:
-        _, prediction = same_size("moving_fit", x, predictions[step])
-        line.set_ydata(prediction[order])
-        ax.set_title(f"step {step}")
-        return (line,)
-
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    FuncAnimation(fig, show, frames=len(predictions)).save(path, PillowWriter(fps=fps), dpi=80)
+    writer = PillowWriter(fps=fps)
+    with writer.saving(fig, str(path), dpi=80):
+        for step, prediction in enumerate(predictions):
+            _, guess = same_size("moving_fit", x, prediction)
+            line.set_ydata(guess[order])
+            ax.set_title(f"step {step}")
+            writer.grab_frame()
     return path
 
 
