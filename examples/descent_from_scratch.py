@@ -65,7 +65,9 @@ def main(out="out", seed=0, n=100, epochs=100, lr=1e-1, animate=True):
     end.savefig(folder / "descent_from_scratch_fit.png")
     viz.loss_curve(losses, xlabel="epoch").savefig(folder / "descent_from_scratch_loss.png")
     if animate:
-        viz.moving_fit(x[:, 0], y, guesses, folder / "descent_from_scratch.gif")
+        # After half of the epochs the line hardly moves.
+        half = guesses[: epochs // 2]
+        viz.moving_fit(x[:, 0], y, half, folder / "descent_from_scratch.gif")
 
     _, wild, _ = descend(x, y, lr=10_000, epochs=10)
     broken = next((k for k, loss in enumerate(wild) if not math.isfinite(loss)), None)
