@@ -1,0 +1,321 @@
+"""Charts of descent: losses, fits, parameters, hills with the path across them, predictions.
+Leans on NumPy, and on matplotlib inside the functions; tensors come as they are, graph and all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DATA, MODEL, PATH = "#4c78a8", "#e45756", "#d62728"
+COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
+WIDE, SQUARE = (7.0, 4.3), (6.4, 5.2)
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Make an empty figure of `size` inches that needs no display.
+
+    ImportError that names the extra when matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "viz: pictures need matplotlib, which is not installed; "
+            'install the extra with pip install "schuss[viz]"'
+        ) from error
+    return Figure(figsize=size, layout="constrained" if size in (WIDE, SQUARE) else None)
+
+
+def numbers(values: Any) -> np.ndarray:
+    """Read tensors, Scalars, arrays, numbers or a list of them as a NumPy array.
+
+    >>> from schuss import tensor
+    >>> numbers([tensor(1.0, requires_grad=True), 2])
+    array([1., 2.])
+    """
+    if hasattr(values, "detach"):
+        return np.asarray(values.detach().cpu().numpy())
+    if hasattr(values, "prevs"):
+        return np.asarray(float(values.value))
+    if isinstance(values, (list, tuple, range)):
+        return np.array([numbers(value) for value in values], dtype=float)
+    return np.asarray(values)
+
+
+def axes(fig: Figure, title: str | None, xlabel: str, ylabel: str) -> Axes:
+    """Add the one pair of axes of a chart, with names and a light grid."""
+    ax = fig.add_subplot()
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def count_axis(ax: Axes) -> None:
+    """Keep the ticks of an axis that counts steps at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def loss_curve(
+    losses: Any,
+    *,
+    title: str | None = None,
+    log: bool = False,
+    xlabel: str = "step",
+    ylabel: str = "loss",
+) -> Figure:
+    """Draw a loss over its steps, or several from a dict of label to losses.
+
+    >>> from schuss import viz
+    >>> viz.loss_curve([3.0, 1.5, 0.9]).axes[0].get_xlabel()
+    'step'
+    """
+    fig = new_figure(WIDE)
+    ax = axes(fig, title, xlabel, ylabel)
+    count_axis(ax)
+    several = losses if hasattr(losses, "items") else {"": losses}
+    for label, values in several.items():
+        ax.plot(numbers(values).ravel(), label=label or None, lw=1.5)
+    if log:
+        ax.set_yscale("log")
+    if hasattr(losses, "items"):
+        ax.legend()
+    return fig
+
+
+def fit(
+    x: Any, y: Any, prediction: Any, *, residuals: bool = False, title: str | None = None
+) -> Figure:
+    """Draw the data and the predictions for it; `residuals` joins each point to its prediction.
+
+    ValueError when x, y and prediction differ in size.
+    """
+    x, y, prediction = same_size("fit", x, y, prediction)
+    fig = new_figure(WIDE)
+    ax = axes(fig, title, "x", "y")
+    order = np.argsort(x)
+    if residuals:
+        ax.vlines(x, y, prediction, color=MODEL, alpha=0.5, lw=1, label="residual")
+    ax.scatter(x, y, s=14, color=DATA, alpha=0.7, label="true")
+    ax.plot(x[order], prediction[order], color=MODEL, lw=2, label="predicted")
+    ax.legend()
+    return fig
+
+
+def same_size(name: str, *values: Any) -> list[np.ndarray]:
+    """Flatten the values, which must have equally many numbers."""
+    flat = [numbers(value).ravel() for value in values]
+    sizes = [len(value) for value in flat]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"{name}: sizes {tuple(sizes)} differ; pass equally many of each")
+    return flat
+
+
+def moving_fit(
+    x: Any, y: Any, predictions: Sequence[Any], path: str | Path, *, fps: int = 20
+) -> Path:
+    """Write an animation (GIF) of a fit as it moves: one picture for each entry of `predictions`.
+
+    ValueError when `predictions` is empty or one has another size than x.
+    """
+    if len(predictions) == 0:
+        raise ValueError("moving_fit: predictions is empty; pass one prediction for each picture")
+    fig = fit(x, y, predictions[0], title="step 0")
+    from matplotlib.animation import PillowWriter
+
+    ax = fig.axes[0]
+    order = np.argsort(numbers(x).ravel())
+    (line,) = ax.lines
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")  # laid out once: doing it again for each picture takes seconds
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = PillowWriter(fps=fps)
+    with writer.saving(fig, str(path), dpi=80):
+        for step, prediction in enumerate(predictions):
+            _, guess = same_size("moving_fit", x, prediction)
+            line.set_ydata(guess[order])
+            ax.set_title(f"step {step}")
+            writer.grab_frame()
+    return path
+
+
+def parameters_over_epochs(
+    parameters: Mapping[str, Any],
+    truths: Mapping[str, float] | None = None,
+    *,
+    title: str | None = None,
+    xlabel: str = "epoch",
+    ylabel: str = "value",
+) -> Figure:
+    """Draw each parameter over the epochs, with its truth as a dashed line of the same colour."""
+    fig = new_figure(WIDE)
+    ax = axes(fig, title, xlabel, ylabel)
+    count_axis(ax)
+    for k, (name, values) in enumerate(parameters.items()):
+        ax.plot(numbers(values).ravel(), color=COLOURS[k % len(COLOURS)], lw=2, label=name)
+    for k, name in enumerate(parameters):
+        if truths and name in truths:
+            truth, colour = float(truths[name]), COLOURS[k % len(COLOURS)]
+            ax.axhline(truth, color=colour, ls="--", lw=1.3, label=f"true {name}")
+    ax.legend()
+    return fig
+
+
+def heights(
+    f: Callable[[Any, Any], Any],
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    count: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Evaluate f at every point of a grid, with 0-d float64 tensors, nothing recorded."""
+    from schuss import float64, no_grad, tensor
+
+    xs, ys = np.linspace(*xlim, count), np.linspace(*ylim, count)
+    with no_grad():
+        across = [tensor(float(x), dtype=float64) for x in xs]
+        along = [tensor(float(y), dtype=float64) for y in ys]
+        z = np.array([[float(f(x, y)) for x in across] for y in along])
+    return xs, ys, z
+
+
+def path_points(name: str, path: Any) -> np.ndarray:
+    """Read a path as an array of shape (steps, 2)."""
+    points = np.array([numbers(point) for point in path], dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{name}: path has shape {points.shape}; pass pairs, shape (steps, 2)")
+    return points
+
+
+def contour(
+    f: Callable[[Any, Any], Any],
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    path: Any = None,
+    *,
+    names: tuple[str, str] = ("x", "y"),
+    title: str | None = None,
+    count: int = 60,
+) -> Figure:
+    """Draw the level lines of f (two 0-d tensors to a number) and the path of a descent over them.
+
+    >>> from schuss import viz
+    >>> picture = viz.contour(lambda x, y: x * x + y * y, (-2, 2), (-1, 1), [(2, 1), (1, 0.5)])
+    """
+    x, y, z = heights(f, xlim, ylim, count)
+    fig = new_figure(SQUARE)
+    ax = axes(fig, title, *names)
+    ax.grid(visible=False)
+    filled = ax.contourf(x, y, z, levels=24, cmap="viridis")
+    ax.contour(x, y, z, levels=24, colors="white", linewidths=0.4, alpha=0.5)
+    fig.colorbar(filled, ax=ax, label=f"f({', '.join(names)})")
+    if path is not None:
+        points = path_points("contour", path)
+        ax.plot(*points.T, color=PATH, lw=1.5, marker="o", ms=3, label="path")
+        ax.plot(*points[0], "o", color="white", mec=PATH, ms=8, label="start")
+        ax.plot(*points[-1], "*", color="white", mec=PATH, ms=13, label="end")
+        ax.set(xlim=xlim, ylim=ylim)
+        ax.legend()
+    return fig
+
+
+def surface(
+    f: Callable[[Any, Any], Any],
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    path: Any = None,
+    *,
+    names: tuple[str, str] = ("x", "y"),
+    title: str | None = None,
+    count: int = 50,
+    view: tuple[float, float] = (32.0, -60.0),
+) -> Figure:
+    """Draw f (two 0-d tensors to a number) as a landscape and the path of a descent across it.
+
+    `view` is (elevation, azimuth) in degrees.
+    """
+    x, y, z = heights(f, xlim, ylim, count)
+    fig = new_figure((7.0, 5.6))
+    ax: Any = fig.add_axes((0.02, 0.04, 0.9, 0.9), projection="3d", computed_zorder=False)
+    ax.plot_surface(*np.meshgrid(x, y), z, cmap="viridis", alpha=0.85, lw=0.2, edgecolor="white")
+    ax.set(xlabel=names[0], ylabel=names[1], title=title or "")
+    ax.set_zlabel(f"f({', '.join(names)})")
+    ax.view_init(*view)
+    if path is not None:
+        points = path_points("surface", path)
+        from schuss import float64, no_grad, tensor
+
+        with no_grad():
+            up = [float(f(*(tensor(float(v), dtype=float64) for v in point))) for point in points]
+        ax.plot(*points.T, up, color=PATH, lw=1.5, marker="o", ms=3, label="path", zorder=5)
+        ax.legend()
+    return fig
+
+
+def descent_1d(
+    f: Callable[[Any], Any],
+    path: Any,
+    *,
+    xlim: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draw f (a 0-d tensor to a number) and the steps of a descent on it, first to last."""
+    from schuss import float64, no_grad, tensor
+
+    def height(x: float) -> float:
+        return float(f(tensor(float(x), dtype=float64)))
+
+    steps = numbers(path).astype(float).ravel()
+    if xlim is None:
+        margin = 0.25 * (float(np.ptp(steps)) or 1.0)
+        xlim = (float(steps.min()) - margin, float(steps.max()) + margin)
+    grid = np.linspace(*xlim, 200)
+    with no_grad():
+        curve, points = [height(x) for x in grid], [height(x) for x in steps]
+    fig = new_figure(WIDE)
+    ax = axes(fig, title, "x", "f(x)")
+    ax.set_xlim(xlim)
+    ax.plot(grid, curve, color=DATA, lw=2, label="f(x)")
+    ax.plot(steps, points, color=PATH, lw=1, marker="o", ms=4, label="steps")
+    ax.plot(steps[-1], points[-1], "*", color=PATH, ms=13, label=f"end, x = {steps[-1]:.4g}")
+    ax.legend()
+    return fig
+
+
+def predictions(images: Any, labels: Any, predicted: Any, *, columns: int = 8) -> Figure:
+    """Draw images (count, height, width) with their predictions, a wrong one in red beside its
+    label.
+
+    ValueError when the counts differ.
+    """
+    pictures = numbers(images)
+    if pictures.ndim != 3 or not len(pictures):
+        raise ValueError(
+            f"predictions: images have shape {pictures.shape}; pass shape (count, height, width)"
+        )
+    truth, guess = same_size("predictions", labels, predicted)
+    if len(truth) != len(pictures):
+        raise ValueError(f"predictions: {len(pictures)} images but {len(truth)} labels")
+    lines = -(-len(pictures) // columns)
+    fig = new_figure((1.05 * columns, 1.35 * lines))
+    grid = fig.subplots(lines, columns, squeeze=False)
+    fig.subplots_adjust(left=0.02, right=0.98, bottom=0.03, top=1 - 0.27 / (1.35 * lines),
+                        wspace=0.15, hspace=0.4)  # fmt: skip
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for ax, picture, true, said in zip(grid.flat, pictures, truth, guess, strict=False):
+        ax.imshow(picture, cmap="gray_r")
+        right = true == said
+        text = f"{said:g}" if right else f"{said:g}, not {true:g}"
+        ax.set_title(text, fontsize=11, color="#2f855a" if right else "#c53030", pad=3)
+    return fig
