@@ -184,7 +184,7 @@ def shown(stored: list, views: dict) -> list:
 @pytest.mark.parametrize("name", [name for name in NAMES if TABLE[name].any_layout])
 def test_layouts(name: str, layout: str) -> None:
     entry, f = TABLE[name], function(name)
-    known = [c for c in LETTERS if entry.dtypes[LETTERS.index(c)] != "-"]
+    known = [c for c in "?Bbhilfd" if entry.dtypes[LETTERS.index(c)] != "-"]
     other = known[zlib.crc32((name + layout).encode()) % len(known)]
     for letter in {"f" if "f" in known else "l", other}:
         for one in cases(entry):
@@ -197,9 +197,9 @@ def differentiated(name: str) -> list[tuple[Callable, list]]:
     """Functions of float64 leaves, one for each call and layout, for the gradient checks."""
     entry, f = TABLE[name], function(name)
     made = []
-    layouts = ["contiguous", "transposed", "stepped", "expanded"] if entry.any_layout else [
-        "contiguous"
-    ]
+    layouts = (
+        ["contiguous", "transposed", "stepped", "expanded"] if entry.any_layout else ["contiguous"]
+    )
     for one in cases(entry, largest=24):
         if not any(draw.moves for draw in one.inputs):
             continue
@@ -229,9 +229,7 @@ def test_gradients(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if TABLE[name].grad])
 def test_second_gradients(name: str) -> None:
     for i, (run, leaves) in enumerate(differentiated(name)):
-        assert gradgradcheck(
-            run, leaves, fast_mode=True, gen_non_contig_grad_outputs=i % 2 == 1
-        )
+        assert gradgradcheck(run, leaves, fast_mode=True, gen_non_contig_grad_outputs=i % 2 == 1)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not TABLE[name].grad])

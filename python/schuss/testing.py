@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 import schuss
 from schuss import Tensor
 
@@ -207,8 +206,7 @@ def _pull(out: Tensor, inputs: list[Tensor], cotangent: np.ndarray) -> list[np.n
     for i, (x, grad) in enumerate(zip(inputs, grads, strict=True)):
         if grad is not None and grad.shape != x.shape:
             raise GradcheckError(
-                f"gradcheck: input {i} has shape {tuple(x.shape)}, "
-                f"its gradient {tuple(grad.shape)}"
+                f"gradcheck: input {i} has shape {tuple(x.shape)}, its gradient {tuple(grad.shape)}"
             )
     return [
         np.zeros(tuple(x.shape)) if grad is None else _values(grad).copy()
@@ -229,8 +227,9 @@ def _check(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> No
     rng = np.random.default_rng(7)
     outs = _outputs(func, inputs)
     ways = [_ways(tuple(x.shape), fast, rng) for x in leaves]
-    measured = [[_slope(func, inputs, x, w, eps) for w in ws]
-                for x, ws in zip(leaves, ways, strict=True)]
+    measured = [
+        [_slope(func, inputs, x, w, eps) for w in ws] for x, ws in zip(leaves, ways, strict=True)
+    ]
     for o, out in enumerate(outs):
         for cotangent in _ways(tuple(out.shape), fast, rng):
             pulled = _pull(out, leaves, cotangent)
@@ -363,8 +362,10 @@ def gradgradcheck(
             shape = tuple(y.shape)
             wide = rng.standard_normal((*shape, 2))
             narrow = np.array(wide[..., 0])
-            g = schuss.from_numpy(wide)[..., 0] if gen_non_contig_grad_outputs else (
-                schuss.from_numpy(narrow)
+            g = (
+                schuss.from_numpy(wide)[..., 0]
+                if gen_non_contig_grad_outputs
+                else (schuss.from_numpy(narrow))
             )
             cotangents.append(g.detach().requires_grad_(True))
     else:
