@@ -183,6 +183,11 @@ def test_creation(make: object, dtype: str, values: list) -> None:
 
 
 def test_several_numbers_make_a_vector() -> None:
+    assert_close(schuss.tensor(3.0, 2), schuss.tensor([3.0, 2.0]))
+    assert_close(schuss.tensor(1, 2, 3), schuss.tensor([1, 2, 3]))
+
+
+def test_sizes_and_strides() -> None:
     assert schuss.Tensor([1, 2]).dtype == schuss.float32
     x = schuss.zeros(2, 3)
     assert x.shape == (2, 3) == tuple(x.size()) and x.size(1) == x.size(-1) == 3
