@@ -139,7 +139,7 @@ VALUES = [
     (lambda: F.binary_cross_entropy(o(2) * 2, o(2)), RuntimeError, "binary_cross_entropy"),
     (lambda: F.mse_loss(o(2), o(2), reduction="x"), ValueError, "x"),
     (lambda: schuss.clamp(o(2)), (RuntimeError, ValueError), "clamp"),
-    (lambda: k ** -1, RuntimeError, "pow"),
+    (lambda: k**-1, RuntimeError, "pow"),
     (lambda: bool(o(2)), RuntimeError, "2"),
     (lambda: bool(schuss.empty(0)), RuntimeError),
     (lambda: float(o(2)), (RuntimeError, ValueError)),

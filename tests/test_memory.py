@@ -171,7 +171,6 @@ def convert() -> None:
     x = schuss.rand(SIZE)
     schuss.from_numpy(x.numpy()).tolist()
     schuss.tensor(x.numpy()).to(schuss.float16).double()
-    pickle.loads(pickle.dumps(x))
     repr(x[:3])
 
 
@@ -198,6 +197,7 @@ LOOPS: dict[str, tuple[Callable, int]] = {
     "a training step": (train_step, 10_000),
     "indices": (index_and_write, 2_000),
     "conversions": (convert, 3_000),
+    "pickles": (lambda: pickle.loads(pickle.dumps(schuss.rand(SIZE))), 3_000),
     "errors": (fail, 2_000),
     "threads": (on_threads, 500),
     "modes": (lambda: schuss.no_grad()(len)("ab"), 10_000),

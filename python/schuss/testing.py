@@ -119,7 +119,8 @@ def _compare(actual: Any, expected: Any, how: tuple) -> str:
     x, y = _values(a), _values(e)
     with np.errstate(all="ignore"):
         gap = np.abs(x.astype(np.float64) - y.astype(np.float64))
-        far = (x != y) & ~(gap <= atol + rtol * np.abs(y.astype(np.float64)))
+        near = np.isfinite(y) & (gap <= atol + rtol * np.abs(y.astype(np.float64)))
+        far = (x != y) & ~near
         if equal_nan:
             far &= ~(np.isnan(x) & np.isnan(y))
     if not far.any():
