@@ -35,7 +35,7 @@ from samples import (
 )
 from scipy import special
 
-__all__ = ["TABLE"]
+__all__ = ["BEHIND", "TABLE"]
 
 
 # A table reads best with few lines for each record.
@@ -111,6 +111,13 @@ unary("gelu", gelu, FLOAT, (-4.0, 4.0), case(F(17), approximate="tanh"))
 unary("leaky_relu", leaky_relu, FLOAT, (-2.0, 2.0), case(F(17), negative_slope=0.2))
 unary("elu", elu, FLOAT, (-4.0, 4.0), case(F(17), alpha=0.5))
 unary("logsigmoid", lambda x: -np.logaddexp(0, -x), FLOAT, (-8.0, 8.0))
+unary("selu", lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772), FLOAT, (-4.0, 4.0))
+entry("hardtanh", lambda x, lo=-1, hi=1: np.clip(x, lo, hi), NUMBER, (-4.0, 4.0),
+      case(F(17), 0, 2), case(F(3, 4), 1, 2), case(F(), 0, 1), case(F(0), 0, 1))
+unary("mish", lambda x: x * np.tanh(softplus(x)), FLOAT, (-4.0, 4.0))
+unary("softsign", lambda x: x / (1 + np.abs(x)), "-fffffewfd", (-4.0, 4.0))
+unary("clone", np.copy, SAME)
+unary("signbit", np.signbit, MASK, grad=False)
 unary("isnan", np.isnan, MASK, grad=False)
 unary("isinf", np.isinf, MASK, grad=False)
 unary("isfinite", np.isfinite, MASK, grad=False)
@@ -140,6 +147,7 @@ binary("maximum", np.maximum, SAME)
 binary("minimum", np.minimum, SAME)
 binary("atan2", np.arctan2, FLOATED, (0.3, 4.0))
 binary("hypot", np.hypot, FLOAT, (0.3, 4.0))
+binary("copysign", np.copysign, FLOATED, (0.3, 4.0))
 for name, oracle in [
     ("eq", np.equal),
     ("ne", np.not_equal),
@@ -272,6 +280,10 @@ entry(
     "cumsum", lambda x, dim: np.cumsum(x, axis=dim), SUM, (-2.0, 2.0), case(F(17), dim=0),
     case(F(3, 4), dim=0), case(F(2, 3, 2), dim=-2), case(F(0), dim=0), case(F(2, 0), dim=0),
 )
+entry(
+    "cumprod", lambda x, dim: np.cumprod(x, axis=dim), SUM, (0.5, 2.0), case(F(7), dim=0),
+    case(F(3, 4), dim=0), case(F(2, 3, 2), dim=-2), case(F(0), dim=0), case(F(2, 0), dim=0),
+)
 ROWS = (case(F(17), dim=0), case(F(3, 4), dim=1), case(F(3, 4), dim=0), case(F(2, 3, 2), dim=-2),
         case(F(), dim=0), case(F(0, 3), dim=1), case(F(2, 0), dim=1))
 entry("softmax", softmax, FLOAT, (-4.0, 4.0), *ROWS)
@@ -376,6 +388,30 @@ entry("gather", gather, SAME, (-2.0, 2.0), case(F(3, 4), L(3, 2, 4), dim=0),
       case(F(3, 4), L(4, 3, 6), dim=1), case(F(5), L(5, 3), dim=-1),
       case(F(2, 3), L(3, 1, 2), dim=1),
       case(F(3), L(3, 0), dim=0), call=lambda s, x, i, dim: s.gather(x, dim, i))
+
+
+def scatter(add: bool) -> Callable:
+    """scatter and scatter_add; where an index repeats, only the sum is defined."""
+
+    def oracle(x: np.ndarray, src: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
+        out, at = x.copy(), list(np.indices(index.shape))
+        at[dim] = index
+        part = src[tuple(slice(n) for n in index.shape)]
+        if add:
+            np.add.at(out, tuple(at), part)
+        else:
+            out[tuple(at)] = part
+        return out
+
+    return oracle
+
+
+entry("scatter_add", scatter(True), SAME, (-2.0, 2.0), case(F(3, 4), F(2, 4), L(3, 2, 4), dim=0),
+      case(F(3, 4), F(3, 6), L(4, 3, 6), dim=1), case(F(5), F(3), L(5, 3), dim=0),
+      call=lambda s, x, v, i, dim: s.scatter_add(x, dim, i, v))
+entry("scatter", scatter(False), SAME, (-2.0, 2.0), case(F(5, 4), F(1, 4), L(5, 1, 4), dim=0),
+      case(F(3, 4), F(3, 1), L(4, 3, 1), dim=1),
+      call=lambda s, x, v, i, dim: s.scatter(x, dim, i, v))
 entry("index_select", lambda x, i, dim: np.take(x, i, dim), SAME, (-2.0, 2.0),
       case(F(3, 4), L(3, 5), dim=0), case(F(3, 4), L(4, 2), dim=1), case(F(3), L(3, 0), dim=0),
       call=lambda s, x, i, dim: s.index_select(x, dim, i))
@@ -473,3 +509,28 @@ entry("det", np.linalg.det, "--------fd", (-1.0, 1.0), case(S(3, 3)), case(S(1, 
       case(S(2, 3, 3)), case(S(0, 0)))
 entry("inverse", np.linalg.inv, "--------fd", (-1.0, 1.0), case(S(3, 3)), case(S(1, 1)),
       case(S(2, 3, 3)), case(S(0, 0)))
+
+# Records without a public name of their own, and the public name or the file that tests each.
+BEHIND = {
+    "gelu_exact": "gelu",
+    "gelu_tanh": "gelu",
+    "clamp_between": "clamp",
+    "fill": "test_inplace.py",
+    "take_at": "index",
+    "put_at": "test_indexing.py",
+    "prod_over": "prod",
+    "variance": "var",
+    "euclid": "norm",
+    "max_along": "max",
+    "min_along": "min",
+    "sum_to": "expand",
+    "pick": "select",
+    "window": "as_strided",
+    "unwindow": "as_strided",
+    "embed": "test_inplace.py",
+    "cast": "test_tensor.py",
+    "sgd_step": "test_optim.py",
+    "plain_step": "test_optim.py",
+    "adam_step": "test_optim.py",
+    "amsgrad_step": "test_optim.py",
+}

@@ -416,6 +416,7 @@ def test_products_with_zeros() -> None:
     assert grad(y.prod(), y)[0].tolist() == [0.0, 0.0, 0.0]
     for z in (x, y):
         assert gradcheck(lambda z: z.prod(0), z) and gradgradcheck(lambda z: z.prod(), z)
+        assert gradcheck(lambda z: z.cumprod(0), z)
 
 
 def test_repeated_use_of_one_operation_never_drifts() -> None:
