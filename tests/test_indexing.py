@@ -1,0 +1,301 @@
+"""Indexing, read, written and differentiated, against NumPy for every kind of index.
+
+Leans on schuss and NumPy; random indices are in test_properties.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import schuss
+from conftest import LETTERS, numpy_dtype, refuses, tensor_of
+from schuss.testing import assert_close, gradcheck, gradgradcheck
+
+SHAPE = (4, 3, 5)
+MASK = np.array([True, False, True, True])
+SQUARE = np.arange(12).reshape(4, 3) % 3 == 1
+LINE = np.array([0, 2, 2, -1])
+GRID = np.array([[0, 1], [3, -2]])
+
+INDICES: list[Any] = [
+    0,
+    -1,
+    (1, 2),
+    (1, 2, 3),
+    (..., 1),
+    (1, ...),
+    ...,
+    None,
+    (None, 0, None),
+    slice(1, 3),
+    slice(None, None, 2),
+    slice(-3, -1),
+    slice(3, 1),
+    slice(10, 20),
+    slice(-100, 100, 3),
+    (slice(None), slice(1, None), slice(0, 5, 2)),
+    (0, slice(None), None, slice(1, 4)),
+    (slice(1, 3), ..., 2),
+    (),
+    LINE,
+    GRID,
+    [0, 2],
+    [True, False, False, True],
+    (LINE, 1),
+    (1, GRID % 3),
+    (slice(None), [2, 0]),
+    (slice(None), [2, 0], slice(1, 4)),
+    (LINE, LINE % 3),
+    (LINE, LINE % 3, LINE % 5),
+    (LINE, slice(None), LINE % 5),
+    (LINE, None, LINE % 3),
+    (GRID, slice(1, 3), 2),
+    ([0, 1], slice(None), [[1], [2]]),
+    (..., LINE),
+    (None, LINE),
+    MASK,
+    SQUARE,
+    (MASK, 1),
+    (MASK, slice(None), 2),
+    (slice(None), np.array([True, False, True])),
+    (MASK, [0, 1, 2]),
+    (SQUARE, LINE),
+    (SQUARE, 0),
+    np.zeros(4, bool),
+    np.zeros((0,), np.int64),
+    np.zeros((2, 0), np.int64),
+    np.arange(60).reshape(SHAPE) > 30,
+    np.int64(2),
+    (np.array(1), slice(None)),
+    True,
+    False,
+]
+
+
+def name(index: Any) -> str:
+    return str(index).replace("\n", "")[:40]
+
+
+def with_tensors(index: Any) -> Any:
+    """The same index with tensors in place of arrays."""
+    parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple(schuss.tensor(p) if isinstance(p, np.ndarray) else p for p in parts)
+    return parts if isinstance(index, tuple) else parts[0]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=name)
+def test_reading(index: Any) -> None:
+    a = np.arange(60.0).reshape(SHAPE)
+    x = schuss.tensor(a)
+    want = schuss.tensor(np.array(a[index]))
+    assert_close(x[with_tensors(index)], want)
+    assert_close(x[index], want)
+    turned = schuss.tensor(a.transpose(2, 1, 0).copy()).permute(2, 1, 0)
+    assert_close(turned[with_tensors(index)], want)
+
+
+@pytest.mark.parametrize("index", INDICES, ids=name)
+def test_writing(index: Any) -> None:
+    rng = np.random.default_rng(1)
+    for turned in (False, True):
+        a = np.arange(60.0).reshape(SHAPE)
+        x = schuss.tensor(a)
+        if turned:
+            x = schuss.tensor(a.transpose(1, 0, 2).copy()).permute(1, 0, 2)
+        # Where an index repeats, all its places get one value: NumPy and PyTorch differ else.
+        part = a[index]
+        for value in (7.0, np.full(np.shape(part)[-1:], 3.0)):
+            a[index] = value
+            x[with_tensors(index)] = value if isinstance(value, float) else schuss.tensor(value)
+            assert_close(x, schuss.tensor(a))
+        flat = np.arange(60).reshape(SHAPE)[index]
+        if len(np.unique(flat)) == np.size(flat):
+            value = rng.random(np.shape(part))
+            a[index] = value
+            x[with_tensors(index)] = schuss.tensor(value)
+            assert_close(x, schuss.tensor(a))
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_every_dtype_is_read_and_written(letter: str) -> None:
+    a = (np.arange(12).reshape(3, 4) % 2 if letter == "?" else np.arange(12).reshape(3, 4)).astype(
+        numpy_dtype(letter)
+    )
+    x = tensor_of(a, letter)
+    i = schuss.tensor([2, 0])
+    assert_close(x[i], tensor_of(a[[2, 0]], letter))
+    assert_close(x[x > 0], tensor_of(a[a > 0], letter))
+    x[i, 1:] = 1
+    a[[2, 0], 1:] = 1
+    x[:, 0] = tensor_of(a[0, :3], letter)
+    a[:, 0] = a[0, :3].copy()
+    assert_close(x, tensor_of(a, letter))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_dtypes_of_indices(dtype: str) -> None:
+    x = schuss.arange(5.0)
+    i = schuss.tensor([4, 0, 1]).to(getattr(schuss, dtype))
+    if dtype in ("int32", "int64"):
+        assert x[i].tolist() == [4.0, 0.0, 1.0]
+    assert x[i.long()].tolist() == [4.0, 0.0, 1.0]
+    assert x[schuss.tensor(3)].item() == 3.0
+
+
+@pytest.mark.parametrize("index", [i for i in INDICES if i is not False], ids=name)
+def test_gradient_of_reading(index: Any) -> None:
+    x = schuss.rand(SHAPE, dtype=schuss.float64, requires_grad=True)
+    i = with_tensors(index)
+    x[i].sum().backward()
+    want = np.zeros(SHAPE)
+    np.add.at(want, index, 1.0)
+    assert_close(x.grad, schuss.tensor(want))
+    assert gradcheck(lambda x: x[i] ** 2, x, fast_mode=True)
+
+
+@pytest.mark.parametrize("index", INDICES, ids=name)
+def test_gradient_of_writing(index: Any) -> None:
+    i = with_tensors(index)
+    x = schuss.rand(SHAPE, dtype=schuss.float64, requires_grad=True)
+    marked = np.zeros(SHAPE)
+    marked[index] = 1
+    v = schuss.rand(np.shape(marked[index])[-1:], dtype=schuss.float64, requires_grad=True)
+    y = x * 2
+    y[i] = v * 3
+    (y * 5).sum().backward()
+    assert_close(x.grad, schuss.tensor(10 * (1 - marked)))
+    places = np.arange(60).reshape(SHAPE)[index]
+    if places.size and len(np.unique(places)) == places.size:
+        shape = np.shape(marked[index])
+        if shape:
+            each = np.full(shape, 15.0).sum(axis=tuple(range(len(shape) - 1)))
+            assert_close(v.grad, schuss.tensor(each))
+        else:
+            assert v.grad.item() == 15.0
+
+
+def test_second_gradient_of_reading_and_writing() -> None:
+    i = schuss.tensor([0, 2, 2])
+
+    def run(x: schuss.Tensor, v: schuss.Tensor) -> schuss.Tensor:
+        y = x**3
+        y[1] = v**2
+        return y[i] * x[0]
+
+    x = schuss.rand(3, 2, dtype=schuss.float64, requires_grad=True)
+    v = schuss.rand(2, dtype=schuss.float64, requires_grad=True)
+    assert gradcheck(run, (x, v)) and gradgradcheck(run, (x, v))
+
+
+def test_assignment_takes_any_value() -> None:
+    x = schuss.zeros(2, 3)
+    x[0] = 1
+    x[1, 0] = True
+    x[1, 1] = np.float64(2.5)
+    x[1, 2] = schuss.tensor(4)
+    assert x.tolist() == [[1.0, 1.0, 1.0], [1.0, 2.5, 4.0]]
+    x[:] = schuss.tensor([[5], [6]])
+    assert x.tolist() == [[5.0] * 3, [6.0] * 3]
+    x[0] += 1
+    x[:, 1] *= 2
+    assert x.tolist() == [[6.0, 12.0, 6.0], [6.0, 12.0, 6.0]]
+    x[x > 6] = 0
+    assert x.tolist() == [[6.0, 0.0, 6.0]] * 2
+    k = schuss.zeros(2, dtype=schuss.int64)
+    k[0] = 2.7
+    k[1] = schuss.tensor(3.9)
+    assert k.tolist() == [2, 3]
+
+
+def test_writing_to_itself() -> None:
+    x = schuss.arange(5.0)
+    x[1:] = x[:-1].clone()
+    assert x.tolist() == [0.0, 0.0, 1.0, 2.0, 3.0]
+    x[:] = x
+    y = schuss.arange(4).reshape(2, 2)
+    y[[0, 1]] = y[[1, 0]]
+    assert y.tolist() == [[2, 3], [0, 1]]
+
+
+def test_indexing_by_mask_of_no_axes() -> None:
+    x = schuss.tensor(3.0)
+    assert x[x > 2].tolist() == [3.0] and x[x > 5].tolist() == []
+    x[x > 2] = 1.0
+    assert x.item() == 1.0
+
+
+def test_gather_and_scatter() -> None:
+    x = schuss.zeros(3, 4)
+    i = schuss.tensor([[0, 1, 2, 0]])
+    x.scatter_(0, i, schuss.tensor([[1.0, 2.0, 3.0, 4.0]]))
+    assert x.gather(0, i).tolist() == [[1.0, 2.0, 3.0, 4.0]]
+    x.scatter_(1, schuss.tensor([[3], [3]]), 9.0)
+    assert x[:2, 3].tolist() == [9.0, 9.0]
+    y = schuss.zeros(2).scatter_add(0, schuss.tensor([0, 0, 1]), schuss.ones(3))
+    assert y.tolist() == [2.0, 1.0]
+    z = schuss.zeros(3).index_add(0, schuss.tensor([2, 2]), schuss.tensor([1.0, 2.0]))
+    assert z.tolist() == [0.0, 0.0, 3.0]
+    z.index_fill_(0, schuss.tensor([0]), 5.0)
+    z.index_copy_(0, schuss.tensor([1]), schuss.tensor([6.0]))
+    assert z.tolist() == [5.0, 6.0, 3.0]
+    z.index_put_((schuss.tensor([0, 0]),), schuss.tensor([1.0, 1.0]), accumulate=True)
+    assert z.tolist() == [7.0, 6.0, 3.0]
+    assert schuss.nonzero(schuss.tensor([[0, 1], [2, 0]])).tolist() == [[0, 1], [1, 0]]
+    assert schuss.masked_select(z, z > 5).tolist() == [7.0, 6.0]
+    assert schuss.take(z, schuss.tensor([2, -3])).tolist() == [3.0, 7.0]
+
+
+def test_index_errors() -> None:
+    x = schuss.zeros(4, 3)
+    for index in (4, -5, (0, 3), (0, 0, 0), (..., -4)):
+        with refuses(IndexError, (4, 3)):
+            x[index]
+        with refuses(IndexError, (4, 3)):
+            x[index] = 1.0
+    for index in ([0, 4], schuss.tensor([0, -5]), (slice(None), schuss.tensor([3]))):
+        with refuses(IndexError):
+            x[index]
+    with refuses(IndexError, (4, 3)):
+        x[schuss.ones(3, dtype=schuss.bool)]
+    with refuses(IndexError, (2,), (3,)):
+        x[schuss.tensor([0, 1]), schuss.tensor([0, 1, 2])]
+    for index in (1.0, schuss.tensor([1.0]), "a", (0, 1.5)):
+        with refuses((IndexError, TypeError)):
+            x[index]
+    with refuses(ValueError):
+        x[::0]
+    with refuses(RuntimeError, (2,), (3,)):
+        x[0] = schuss.ones(2)
+    with refuses(RuntimeError, (5,)):
+        x[schuss.tensor([0, 1])] = schuss.ones(5)
+    with refuses(TypeError):
+        x[0] = "a"
+    with refuses(IndexError):
+        schuss.tensor(1.0)[0]
+    with refuses(IndexError):
+        schuss.index_select(x, 0, schuss.tensor([4]))
+    with refuses((IndexError, RuntimeError), "gather"):
+        schuss.gather(x, 0, schuss.tensor([[4]]))
+    assert not x.any()
+
+
+@pytest.mark.parametrize("index", [[0, 4], [0, -5], (slice(None), [0, 3]), ([0, 1], [0, 7])])
+def test_a_refused_write_changes_nothing(index: Any) -> None:
+    x = schuss.zeros(4, 3)
+    with refuses(IndexError):
+        x[index] = 1.0
+    with refuses(IndexError):
+        x[with_tensors(index)] = schuss.ones(2) if isinstance(index, tuple) else schuss.ones(3)
+    assert not x.any() and x._version == 0
+
+
+@pytest.mark.parametrize("index", [np.s_[::-1], np.s_[:, ::-2]])
+def test_negative_steps_are_refused_or_right(index: Any) -> None:
+    a = np.arange(12.0).reshape(3, 4)
+    try:
+        got = schuss.tensor(a)[index]
+    except ValueError:
+        return
+    assert_close(got, schuss.tensor(a[index].copy()))
