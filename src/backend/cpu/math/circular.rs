@@ -23,6 +23,16 @@ fn both<T: Fitted, const FMA: bool>(high: T, low: T) -> (T, T) {
     (high + s, w + c)
 }
 
+/// Whether the `_near` functions serve every element; written to be vectorised.
+#[inline(always)]
+pub fn all_near<T: Angle>(x: &[T]) -> bool {
+    let mut far = 0u32;
+    for &v in x {
+        far |= u32::from(v.abs() > T::NEAR);
+    }
+    far == 0
+}
+
 /// Keeps the sign of a zero, which the sum of two parts loses.
 #[inline(always)]
 fn odd<T: Real>(x: T, y: T) -> T {

@@ -16,8 +16,9 @@ pub trait Fitted: Real {
     /// `log10 e` and the rest of it.
     const LOG10_E: Self;
     const LOG10_E_LOW: Self;
-    /// `ln 2`, and in two parts: the first times an exponent is exact.
+    /// `ln 2` and the rest of it; and in two parts of which the first times an exponent is exact.
     const LN_2: Self;
+    const LN_2_REST: Self;
     const LN_2_HIGH: Self;
     const LN_2_LOW: Self;
     /// `log10 2` in two parts of the same kind.
@@ -63,8 +64,8 @@ pub trait Fitted: Real {
     const ERF: &'static [Self];
     /// `-log(erfc(1 + v))`, `0 <= v <= ERF_MAX - 1`.
     const ERFC_LOG: &'static [Self];
-    /// `erfc(x) e^(x^2) / u - 1` in `v = u ERFC_SCALE - ERFC_CENTRE`, `u = 1 / (x + ERFC_SHIFT)`, for
-    /// `x` from 1/2 to `ERFC_MAX`, where `|v| < 1.03`.
+    /// `erfc(x) e^(x^2) / u - 1` in `v = u ERFC_SCALE - ERFC_CENTRE`, `u = 1 / (x + ERFC_SHIFT)`,
+    /// for `x` from 3/4 to `ERFC_MAX`; the scale is a power of two, so that `v` is hardly rounded.
     const ERFC: &'static [Self];
     const ERFC_SHIFT: Self;
     const ERFC_SCALE: Self;
@@ -75,20 +76,21 @@ pub trait Fitted: Real {
 }
 
 impl Fitted for f32 {
-    const LOG2_E: f32 = 1.442695;
+    const LOG2_E: f32 = core::f32::consts::LOG2_E;
     const LOG2_E_LOW: f32 = 1.925963e-8;
-    const LOG10_E: f32 = 0.4342945;
+    const LOG10_E: f32 = core::f32::consts::LOG10_E;
     const LOG10_E_LOW: f32 = -1.010305e-8;
     const LN_2: f32 = core::f32::consts::LN_2;
-    const LN_2_HIGH: f32 = 0.693145751953125;
+    const LN_2_REST: f32 = -1.9046542e-9;
+    const LN_2_HIGH: f32 = 0.69314575;
     const LN_2_LOW: f32 = 1.4286068e-6;
-    const LOG10_2_HIGH: f32 = 0.301025390625;
+    const LOG10_2_HIGH: f32 = 0.3010254;
     const LOG10_2_LOW: f32 = 4.605039e-6;
-    const FRAC_PI_2: f32 = 1.5707964;
+    const FRAC_PI_2: f32 = core::f32::consts::FRAC_PI_2;
     const FRAC_PI_2_LOW: f32 = -4.371139e-8;
-    const PI: f32 = 3.1415927;
+    const PI: f32 = core::f32::consts::PI;
     const PI_LOW: f32 = -8.742278e-8;
-    const FRAC_PI_4: f32 = 0.7853982;
+    const FRAC_PI_4: f32 = core::f32::consts::FRAC_PI_4;
     const TAN_FRAC_PI_8: f32 = 0.41421357;
     const EXP_MAX: f32 = 89.0;
     const EXP_MIN: f32 = -104.0;
@@ -152,22 +154,22 @@ impl Fitted for f32 {
         0.0014730885,
         -8.7063156e-5,
     ];
-    // Error 2^-27.3.
+    // Error 2^-26.9.
     const ERFC: &'static [f32] = &[
-        0.1347703,
-        0.60961646,
-        0.2611484,
-        0.08643138,
-        0.020406127,
-        0.0026189177,
-        -0.000171322,
-        -0.00013051472,
-        -7.2194407e-6,
-        4.6977666e-6,
+        0.14677714,
+        0.7361516,
+        0.37546793,
+        0.14742033,
+        0.041082658,
+        0.0061361953,
+        -0.0005229861,
+        -0.00043797243,
+        -3.3156084e-5,
+        1.8515053e-5,
     ];
     const ERFC_SHIFT: f32 = 3.0;
-    const ERFC_SCALE: f32 = 9.5;
-    const ERFC_CENTRE: f32 = 1.6875;
+    const ERFC_SCALE: f32 = 8.0;
+    const ERFC_CENTRE: f32 = 1.4375;
 
     // Error 2^-28.8: here a longer polynomial is cheaper than a division.
     #[inline(always)]
@@ -189,20 +191,21 @@ impl Fitted for f32 {
 }
 
 impl Fitted for f64 {
-    const LOG2_E: f64 = 1.4426950408889634;
+    const LOG2_E: f64 = core::f64::consts::LOG2_E;
     const LOG2_E_LOW: f64 = 2.0355273740931033e-17;
-    const LOG10_E: f64 = 0.4342944819032518;
+    const LOG10_E: f64 = core::f64::consts::LOG10_E;
     const LOG10_E_LOW: f64 = 1.098319650216765e-17;
     const LN_2: f64 = core::f64::consts::LN_2;
+    const LN_2_REST: f64 = 2.3190468138462996e-17;
     const LN_2_HIGH: f64 = 0.693147180559663;
     const LN_2_LOW: f64 = 2.8235290563031577e-13;
     const LOG10_2_HIGH: f64 = 0.30102999566383914;
     const LOG10_2_LOW: f64 = 1.42050232272661e-13;
-    const FRAC_PI_2: f64 = 1.5707963267948966;
+    const FRAC_PI_2: f64 = core::f64::consts::FRAC_PI_2;
     const FRAC_PI_2_LOW: f64 = 6.123233995736766e-17;
-    const PI: f64 = 3.141592653589793;
+    const PI: f64 = core::f64::consts::PI;
     const PI_LOW: f64 = 1.2246467991473532e-16;
-    const FRAC_PI_4: f64 = 0.7853981633974483;
+    const FRAC_PI_4: f64 = core::f64::consts::FRAC_PI_4;
     const TAN_FRAC_PI_8: f64 = 0.41421356237309503;
     const EXP_MAX: f64 = 710.0;
     const EXP_MIN: f64 = -746.0;
@@ -336,33 +339,33 @@ impl Fitted for f64 {
         3.3704053977872225e-11,
         -1.2447287434965965e-12,
     ];
-    // Error 2^-57.3.
+    // Error 2^-57.4.
     const ERFC: &'static [f64] = &[
         0.09599566100049112,
-        0.7440371269187672,
-        0.44884677501111253,
-        0.23921145589666534,
-        0.11149001528774365,
-        0.04467658672673845,
-        0.014941437937039738,
-        0.003930210609920062,
-        0.0006940532700694885,
-        2.4307983440433523e-5,
-        -2.9996369128392426e-5,
-        -8.880171500915948e-6,
-        -1.3907558617341954e-7,
-        5.498870766360229e-7,
-        1.0422888133175536e-7,
-        -2.410908124857675e-8,
-        -1.0854794291822667e-8,
-        7.47364960413973e-10,
-        8.89359270372262e-10,
-        -7.457483785735047e-12,
-        -5.171032265224922e-11,
+        0.976548729080882,
+        0.7732087022652372,
+        0.5408538313132387,
+        0.3308515878780246,
+        0.17401093723977884,
+        0.07638151490862352,
+        0.026370053343310967,
+        0.006112055668791569,
+        0.00028095883518237014,
+        -0.00045505281297865944,
+        -0.00017681264236416453,
+        -3.6344307277495213e-6,
+        1.88602844445787e-5,
+        4.691822910026364e-6,
+        -1.4230082569588596e-6,
+        -8.406751274079662e-7,
+        7.432767001842321e-8,
+        1.173013380393548e-7,
+        -4.754161484577081e-10,
+        -1.1104909740456726e-8,
     ];
     const ERFC_SHIFT: f64 = 4.0;
-    const ERFC_SCALE: f64 = 10.5;
-    const ERFC_CENTRE: f64 = 1.3125;
+    const ERFC_SCALE: f64 = 8.0;
+    const ERFC_CENTRE: f64 = 1.0;
 
     // log(1 + f) = 2 atanh s = f - s (f - z R(z)), s = f / (2 + f), z = s^2. Error 2^-59.5.
     #[inline(always)]

@@ -97,20 +97,27 @@ pub fn remainder<T: Modulus, const FMA: bool>(a: T, b: T) -> T {
 /// Remainder with the sign of the dividend, as C's `fmod`; exact for every quotient.
 #[inline(always)]
 pub fn fmod_single<const FMA: bool>(a: f32, b: f32) -> f32 {
-    // Long division, 28 bits of the quotient a step: each product has at most 24 + 29 bits and is
-    // exact in f64, whose range holds every shifted divisor. The quotient has up to 277 bits.
-    const STEP: f64 = (1u64 << 28) as f64;
-    const TOP: f64 = STEP * STEP * STEP * STEP * STEP * STEP * STEP * STEP * STEP;
+    // Long division in f64, whose range holds every shifted divisor, until the 277 bits that a
+    // quotient may have are used up. What is left after a step has at most 25 bits, so one fused
+    // step is exact for 48 bits of the quotient; an unfused one as long as the product is, for 28.
+    let (bits, steps) = if FMA { (48, 6) } else { (28, 10) };
+    let step = (1u64 << bits) as f64;
     let divisor = f64::from(b.abs());
     let inverse = 1.0 / divisor;
     let mut r = f64::from(a.abs());
-    let (mut up, mut down) = (TOP, 1.0 / TOP);
+    let mut up = 1.0;
+    let mut i = 1;
+    while i < steps {
+        up *= step;
+        i += 1;
+    }
+    let mut down = 1.0 / up;
     let mut i = 0;
-    while i < 10 {
+    while i < steps {
         let q = round::<f64, FMA>(r * (inverse * down));
-        r -= q * (divisor * up);
-        up *= 1.0 / STEP;
-        down *= STEP;
+        r = fused::<f64, FMA>(-q, divisor * up, r);
+        up *= 1.0 / step;
+        down *= step;
         i += 1;
     }
     // Rounded quotients leave a remainder in [-b/2, b/2]: bring it to [0, b).
@@ -118,7 +125,7 @@ pub fn fmod_single<const FMA: bool>(a: f32, b: f32) -> f32 {
     let r = (r as f32).copysign(a);
     let r = pick(b.abs() == f32::INFINITY, a, r);
     pick(
-        (a.abs() < f32::INFINITY) & (b != 0.0) & (b == b),
+        (a.abs() < f32::INFINITY) & (b != 0.0) & !b.is_nan(),
         r,
         f32::NAN,
     )

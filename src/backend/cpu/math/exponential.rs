@@ -5,7 +5,7 @@
 //! `ln 2` is taken away in two parts, the first short enough for `n` times it to be exact.
 
 use super::coefficients::Fitted;
-use super::real::{at_least, at_most, fma, pick, poly};
+use super::real::{at_least, at_most, fast_two_sum, fma, pick, poly, two_prod};
 
 /// `(MAGIC + n, r)` with `x = n ln 2 + r`.
 #[inline(always)]
@@ -44,19 +44,40 @@ pub fn exp<T: Fitted, const FMA: bool>(x: T) -> T {
     scale(T::lit(1.0) + expm1_reduced::<T, FMA>(r), t, x < T::EXP_LOW)
 }
 
+/// `e^x (u + w)` for `x <= 0`, `w` far below `u < 1`: as if `e^x` had twice its digits.
+#[inline(always)]
+pub(super) fn exp_times<T: Fitted, const FMA: bool>(x: T, u: T, w: T) -> T {
+    let x = at_least(x, T::EXP_MIN);
+    let (t, r) = reduce::<T, FMA>(x);
+    let (y, y_low) = fast_two_sum(T::lit(1.0), expm1_reduced::<T, FMA>(r));
+    let product = fma::<T, FMA>(y, u, fma::<T, FMA>(y, w, y_low * u));
+    // The factor below 1 may lead to denormals before the power alone would.
+    scale(product, t, x < T::EXP_LOW * T::lit(0.5))
+}
+
 /// `2^x`; exact for integers, overflows to infinity, underflows gradually.
 #[inline(always)]
 pub fn exp2<T: Fitted, const FMA: bool>(x: T) -> T {
-    exp2_sum::<T, FMA>(x, T::lit(0.0))
-}
-
-/// `2^(x + low)` for a `low` far below `x`.
-#[inline(always)]
-pub(super) fn exp2_sum<T: Fitted, const FMA: bool>(x: T, low: T) -> T {
     let x = at_least(at_most(x, T::EXP2_MAX), T::EXP2_MIN);
     let t = x + T::MAGIC;
-    let r = ((x - (t - T::MAGIC)) + low) * T::LN_2;
+    let r = (x - (t - T::MAGIC)) * T::LN_2;
     scale(T::lit(1.0) + expm1_reduced::<T, FMA>(r), t, x < T::EXP2_LOW)
+}
+
+/// `2^(x + low)` for a `low` far below `x`, rounded all but once: powers of small integers come
+/// out exact.
+#[inline(always)]
+pub(super) fn exp2_sum<T: Fitted, const FMA: bool>(x: T, low: T) -> T {
+    let one = T::lit(1.0);
+    let x = at_least(at_most(x, T::EXP2_MAX), T::EXP2_MIN);
+    let t = x + T::MAGIC;
+    // The difference has lost the leading digits, so that low now counts as its own last ones.
+    let (d, low) = fast_two_sum(x - (t - T::MAGIC), low);
+    let (r, r_low) = two_prod::<T, FMA>(d, T::LN_2);
+    let r_low = fma::<T, FMA>(low, T::LN_2, fma::<T, FMA>(d, T::LN_2_REST, r_low));
+    let (y, y_low) = fast_two_sum(one, r);
+    let tail = fma::<T, FMA>(r * r, poly::<T, FMA>(r, T::EXP), y_low + r_low);
+    scale(y + tail, t, x < T::EXP2_LOW)
 }
 
 /// `e^x - 1` without cancellation near zero.

@@ -71,5 +71,5 @@ pub fn atan2<T: Fitted, const FMA: bool>(y: T, x: T) -> T {
     let r = pick(steep, T::FRAC_PI_2 - (r - T::FRAC_PI_2_LOW), r);
     let left = one.copysign(x) < zero;
     let r = pick(left, T::PI - (r - T::PI_LOW), r).copysign(y);
-    pick((x == x) & (y == y), r, T::NAN)
+    pick(x.is_nan() | y.is_nan(), T::NAN, r)
 }

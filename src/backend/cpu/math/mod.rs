@@ -12,6 +12,7 @@ mod coefficients;
 mod error;
 mod exact;
 mod exponential;
+mod gamma;
 mod hyperbolic;
 mod inverse;
 mod logarithm;
@@ -19,7 +20,9 @@ mod power;
 mod real;
 mod reduction;
 
+pub use circular::all_near;
 pub use real::Real;
+pub use reduction::Angle;
 
 /// Declares the public functions of one type.
 macro_rules! names {
@@ -53,6 +56,7 @@ macro_rules! names {
 pub mod single {
     names!(f32);
     pub use super::exact::fmod_single as fmod;
+    pub use super::gamma::{digamma_single as digamma, lgamma_single as lgamma};
     pub use super::power::pow_single as pow;
 }
 
@@ -60,5 +64,6 @@ pub mod single {
 pub mod double {
     names!(f64);
     pub use super::exact::fmod_double as fmod;
+    pub use super::gamma::{digamma_double as digamma, lgamma_double as lgamma};
     pub use super::power::pow_double as pow;
 }

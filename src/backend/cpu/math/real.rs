@@ -34,6 +34,8 @@ pub trait Real:
     fn lit(v: f64) -> Self;
     /// `self * b + c` in one rounding; a library call where the target has no such instruction.
     fn mul_add(self, b: Self, c: Self) -> Self;
+    /// Whether this is no number.
+    fn is_nan(self) -> bool;
     /// Magnitude.
     fn abs(self) -> Self;
     /// Square root.
@@ -80,6 +82,10 @@ macro_rules! real {
             #[inline(always)]
             fn mul_add(self, b: $f, c: $f) -> $f {
                 $f::mul_add(self, b, c)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $f::is_nan(self)
             }
             #[inline(always)]
             fn abs(self) -> $f {

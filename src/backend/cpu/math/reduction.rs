@@ -17,6 +17,8 @@ pub struct Turn<T> {
 
 /// Types whose angles can be reduced.
 pub trait Angle: Fitted {
+    /// Up to here `turn_near` is right; it is for NaN and the infinities too.
+    const NEAR: Self;
     /// Reduces any finite angle.
     fn turn<const FMA: bool>(x: Self) -> Turn<Self>;
     /// Reduces an angle up to `NEAR`.
@@ -35,6 +37,8 @@ const TURNS: [f64; 6] = [
 ];
 
 impl Angle for f32 {
+    const NEAR: f32 = 1e6;
+
     #[inline(always)]
     fn turn<const FMA: bool>(x: f32) -> Turn<f32> {
         // The fraction of each exact product is all that counts of it: whole turns drop out,
@@ -74,10 +78,12 @@ impl Angle for f32 {
 }
 
 impl Angle for f64 {
+    const NEAR: f64 = 1e8;
+
     #[inline(always)]
     fn turn<const FMA: bool>(x: f64) -> Turn<f64> {
         let (near, far) = (Self::turn_near::<FMA>(x), turn_far::<FMA>(x));
-        let small = x.abs() < 1e8;
+        let small = x.abs() <= Self::NEAR;
         let high = pick(small, near.high, far.high);
         Turn {
             count: pick(small, near.count, far.count),
