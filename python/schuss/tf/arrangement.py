@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from schuss import _core
 from schuss._core import ShapeError, Tensor
-from schuss.tf.conversion import convert_to_tensor, operand, sizes, strict
-from schuss.tf.dtypes import as_dtype, int32
+from schuss.tf.conversion import convert_to_tensor, integers, operand, sizes, strict
+from schuss.tf.dtypes import as_dtype, int32, name_of
 from schuss.tf.errors import BoundsError, ConversionError
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _alike(name: str, values: Any) -> list[Tensor]:
     dtype = operand(values[0]).dtype if model is None else model.dtype
     parts = [operand(v, dtype) for v in values]
     if any(part.dtype != dtype for part in parts):
-        names = ", ".join(str(part.dtype) for part in parts[:4])
+        names = ", ".join(name_of(part.dtype) for part in parts[:4])
         raise ConversionError(f"{name}: dtypes {names} differ; use tf.cast")
     return parts
 
@@ -262,9 +262,7 @@ def check_bounds(name: str, indices: Tensor, length: int) -> None:
 
     >>> check_bounds("gather", convert_to_tensor([0, 1]), 2)
     """
-    if indices.dtype.is_floating_point or indices.dtype == _core.bool:
-        raise ConversionError(f"{name}: indices are integers, got {indices.dtype}; use tf.cast")
-    if not indices.numel():
+    if not integers(name, indices).numel():
         return
     for found in (int(indices.min()), int(indices.max())):
         if not 0 <= found < length:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from schuss import _core
 from schuss._core import Tensor
-from schuss.tf.dtypes import DType, as_dtype, float32, int32, name_of
+from schuss.tf.dtypes import DType, as_dtype, float32, int32, int64, name_of
 from schuss.tf.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -113,6 +113,18 @@ def sizes(shape: Any) -> tuple[int, ...]:
     return found
 
 
+def integers(name: str, value: Any) -> Tensor:
+    """A tensor of integers; anything else raises TypeError and ValueError at once.
+
+    >>> integers("gather", [0, 2]).dtype
+    schuss.int32
+    """
+    x = operand(value)
+    if x.dtype.is_floating_point or x.dtype == _core.bool:
+        raise ConversionError(f"{name}: needs integers, got {name_of(x.dtype)}; use tf.cast")
+    return x
+
+
 def is_tensor(x: Any) -> bool:
     """Whether x is a tensor or a Variable.
 
@@ -145,6 +157,7 @@ def _made(value: Any, dtype: DType | None) -> Tensor:
         ) from None
     if dtype is None:
         dtype = _natural(array, leaves)
+    _check_range(array, dtype)
     return strict(_core.tensor(array, dtype=dtype))
 
 
@@ -154,7 +167,10 @@ def _from_array(value: np.ndarray | np.generic, dtype: DType | None) -> Tensor:
         raise TypeError(
             f"convert_to_tensor: NumPy's {array.dtype} has no tensor; use numbers or booleans"
         )
-    return strict(_core.tensor(array, dtype=dtype or as_dtype(array.dtype)))
+    dtype = dtype or as_dtype(array.dtype)
+    if array.dtype.kind in "iu":
+        _check_range(array, dtype)
+    return strict(_core.tensor(array, dtype=dtype))
 
 
 def _leaves(value: Any) -> Iterable[Any]:
@@ -189,12 +205,31 @@ def _check_kinds(value: Any, kinds: set[type], dtype: DType | None) -> None:
         )
 
 
+def _check_range(array: np.ndarray, dtype: DType) -> None:
+    """Refuse numbers that would wrap around, or become infinite, in the dtype."""
+    name = name_of(dtype)
+    if array.dtype.kind == "O":
+        fits = False
+    elif not array.size or array.dtype.kind == "b" or name in ("bool", "bfloat16"):
+        return
+    elif dtype.is_floating_point:
+        finite = array[np.isfinite(array)]
+        fits = not finite.size or np.abs(finite).max() <= float(np.finfo(name).max)
+    else:
+        span = np.iinfo(name)
+        fits = span.min <= int(array.min()) and int(array.max()) <= span.max
+    if not fits:
+        raise ConversionError(
+            f"convert_to_tensor: a number is out of the range of {name}; give a wider dtype"
+        )
+
+
 def _natural(array: np.ndarray, leaves: list[Any]) -> DType:
     """The dtype of Python numbers; a NumPy number among them keeps its own."""
     if leaves and isinstance(leaves[0], (np.generic, np.ndarray)):
         return as_dtype(leaves[0].dtype)
     if array.dtype.kind == "f":
         return float32
-    if array.dtype.kind == "i" and all(leaf in _SPAN for leaf in leaves):
-        return int32
-    return as_dtype(array.dtype)
+    if array.dtype.kind == "b":
+        return as_dtype("bool")
+    return int32 if all(leaf in _SPAN for leaf in leaves) else int64

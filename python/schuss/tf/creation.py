@@ -6,7 +6,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schuss import _core
-from schuss.tf.conversion import constant, convert_to_tensor, operand, sizes, strict
+from schuss._core import ShapeError
+from schuss.tf.conversion import (
+    constant,
+    convert_to_tensor,
+    integers,
+    operand,
+    sizes,
+    strict,
+)
 from schuss.tf.dtypes import as_dtype, float32, float64
 from schuss.tf.errors import BoundsError
 
@@ -95,6 +103,8 @@ def range(
     ends = [operand(v) for v in (start, limit, delta)]
     if any(end.ndim for end in ends):
         raise ValueError("range: start, limit and delta are numbers; got a tensor with axes")
+    if not ends[2].item():
+        raise ShapeError("range: delta is 0; the steps must lead from start to limit")
     found = as_dtype(dtype) if dtype is not None else _widest(ends)
     return strict(_core.arange(*(end.item() for end in ends), dtype=found))
 
@@ -134,7 +144,7 @@ def one_hot(
     >>> one_hot([0, 2], 3).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    places = operand(indices)
+    places = integers("one_hot", indices)
     rank = places.ndim + 1
     at = rank - 1 if axis is None or axis == -1 else axis
     if not 0 <= at < rank:

@@ -56,89 +56,141 @@ def pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
     return x, operand(y, x.dtype)
 
 
-def _of_floats(name: str, compute: Callable[[Tensor], Tensor], text: str) -> Unary:
+def _of_floats(name: str, compute: Callable[[Tensor], Tensor], *text: str) -> Unary:
     def apply(x: Any, name: str | None = None) -> Tensor:
         return compute(floats(apply.__name__, x))
 
-    return _named(apply, name, text)
+    return _named(apply, name, *text)
 
 
-def _of_numbers(name: str, compute: Callable[[Tensor], Tensor], text: str) -> Unary:
+def _of_numbers(name: str, compute: Callable[[Tensor], Tensor], *text: str) -> Unary:
     def apply(x: Any, name: str | None = None) -> Tensor:
         return compute(operand(x))
 
-    return _named(apply, name, text)
+    return _named(apply, name, *text)
 
 
-def _of_two(name: str, compute: Callable[[Tensor, Tensor], Tensor], text: str) -> Binary:
+def _of_two(name: str, compute: Callable[[Tensor, Tensor], Tensor], *text: str) -> Binary:
     def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
         return compute(*pair(x, y))
 
-    return _named(apply, name, text)
+    return _named(apply, name, *text)
 
 
-def _of_truths(name: str, compute: Callable[[Tensor, Tensor], Tensor], text: str) -> Binary:
+def _of_truths(name: str, compute: Callable[[Tensor, Tensor], Tensor], *text: str) -> Binary:
     def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
         return compute(truths(apply.__name__, x), truths(apply.__name__, y))
 
-    return _named(apply, name, text)
+    return _named(apply, name, *text)
 
 
-def _named(apply: Callable[..., Tensor], name: str, text: str) -> Callable[..., Tensor]:
+def _named(
+    apply: Callable[..., Tensor], name: str, text: str, given: str, made: str
+) -> Callable[..., Tensor]:
+    """A name and a docstring: the sentence, and an example of operands and result."""
     apply.__name__ = apply.__qualname__ = name
-    apply.__doc__ = text
+    apply.__doc__ = f"{text}\n\n>>> {name}({given}).tolist()\n{made}"
     return apply
 
 
-sqrt = _of_floats("sqrt", _core.sqrt, "The square root; NaN below 0.")
-rsqrt = _of_floats("rsqrt", _core.rsqrt, "One over the square root.")
-exp = _of_floats("exp", _core.exp, "e to the power of each element.")
-expm1 = _of_floats("expm1", _core.expm1, "exp(x) - 1, exact also near 0.")
-log = _of_floats("log", _core.log, "The natural logarithm; -inf at 0, NaN below.")
-log1p = _of_floats("log1p", _core.log1p, "log(1 + x), exact also near 0.")
-sin = _of_floats("sin", _core.sin, "The sine of angles in radians.")
-cos = _of_floats("cos", _core.cos, "The cosine of angles in radians.")
-tan = _of_floats("tan", _core.tan, "The tangent of angles in radians.")
-asin = _of_floats("asin", _core.asin, "The angle whose sine is x.")
-acos = _of_floats("acos", _core.acos, "The angle whose cosine is x.")
-atan = _of_floats("atan", _core.atan, "The angle whose tangent is x.")
-sinh = _of_floats("sinh", _core.sinh, "The hyperbolic sine.")
-cosh = _of_floats("cosh", _core.cosh, "The hyperbolic cosine.")
-tanh = _of_floats("tanh", _core.tanh, "The hyperbolic tangent.")
-sigmoid = _of_floats("sigmoid", _core.sigmoid, "The logistic function 1 / (1 + exp(-x)).")
-erf = _of_floats("erf", _core.erf, "The error function.")
-reciprocal = _of_floats("reciprocal", _core.reciprocal, "One over each element.")
-ceil = _of_floats("ceil", _core.ceil, "The least integer not below x, as a float.")
-floor = _of_floats("floor", _core.floor, "The greatest integer not above x, as a float.")
-is_nan = _of_floats("is_nan", _core.isnan, "Whether each element is NaN.")
-is_inf = _of_floats("is_inf", _core.isinf, "Whether each element is infinite.")
-is_finite = _of_floats("is_finite", _core.isfinite, "Whether each element is finite.")
+# Each by its name, the operator, a sentence, and an example: operands, result.
 
-square = _of_numbers("square", _core.square, "Each element times itself.")
-abs = _of_numbers("abs", _core.abs, "The distance from 0.")
-negative = _of_numbers("negative", _core.neg, "The element with its sign turned.")
-sign = _of_numbers("sign", _core.sign, "-1, 0 or 1 by the sign of each element.")
-round = _of_numbers("round", _core.round, "The nearest integer, halves to the even one.")
 
-add = _of_two("add", _core.add, "x + y, with broadcasting.")
-subtract = _of_two("subtract", _core.sub, "x - y, with broadcasting.")
-multiply = _of_two("multiply", _core.mul, "x * y, with broadcasting.")
-divide = _of_two("divide", _core.div, "x / y; integers give float64.")
-floordiv = _of_two("floordiv", _core.floor_divide, "x / y, rounded down.")
-mod = _of_two("mod", _core.remainder, "What x / y rounded down leaves; it has the sign of y.")
-pow = _of_two("pow", _core.pow, "x to the power of y.")
-maximum = _of_two("maximum", _core.maximum, "The larger of two elements.")
-minimum = _of_two("minimum", _core.minimum, "The smaller of two elements.")
-equal = _of_two("equal", _core.eq, "Whether x == y, element by element.")
-not_equal = _of_two("not_equal", _core.ne, "Whether x != y, element by element.")
-less = _of_two("less", _core.lt, "Whether x < y, element by element.")
-less_equal = _of_two("less_equal", _core.le, "Whether x <= y, element by element.")
-greater = _of_two("greater", _core.gt, "Whether x > y, element by element.")
-greater_equal = _of_two("greater_equal", _core.ge, "Whether x >= y, element by element.")
+sqrt = _of_floats("sqrt", _core.sqrt, "The square root; NaN below 0.", "[4.0]", "[2.0]")
+rsqrt = _of_floats("rsqrt", _core.rsqrt, "One over the square root.", "[4.0]", "[0.5]")
+exp = _of_floats("exp", _core.exp, "e to the power of each element.", "[0.0]", "[1.0]")
+expm1 = _of_floats("expm1", _core.expm1, "exp(x) - 1, exact also near 0.", "[0.0]", "[0.0]")
+log = _of_floats("log", _core.log, "The natural logarithm; -inf at 0, NaN below.", "[1.0]", "[0.0]")
+log1p = _of_floats("log1p", _core.log1p, "log(1 + x), exact also near 0.", "[0.0]", "[0.0]")
+sin = _of_floats("sin", _core.sin, "The sine of angles in radians.", "[0.0]", "[0.0]")
+cos = _of_floats("cos", _core.cos, "The cosine of angles in radians.", "[0.0]", "[1.0]")
+tan = _of_floats("tan", _core.tan, "The tangent of angles in radians.", "[0.0]", "[0.0]")
+asin = _of_floats("asin", _core.asin, "The angle whose sine is x.", "[0.0]", "[0.0]")
+acos = _of_floats("acos", _core.acos, "The angle whose cosine is x.", "[1.0]", "[0.0]")
+atan = _of_floats("atan", _core.atan, "The angle whose tangent is x.", "[0.0]", "[0.0]")
+sinh = _of_floats("sinh", _core.sinh, "The hyperbolic sine.", "[0.0]", "[0.0]")
+cosh = _of_floats("cosh", _core.cosh, "The hyperbolic cosine.", "[0.0]", "[1.0]")
+tanh = _of_floats("tanh", _core.tanh, "The hyperbolic tangent.", "[0.0]", "[0.0]")
+sigmoid = _of_floats(
+    "sigmoid", _core.sigmoid, "The logistic function 1 / (1 + exp(-x)).", "[0.0]", "[0.5]"
+)
+erf = _of_floats("erf", _core.erf, "The error function.", "[0.0]", "[0.0]")
+reciprocal = _of_floats("reciprocal", _core.reciprocal, "One over each element.", "[4.0]", "[0.25]")
+ceil = _of_floats(
+    "ceil", _core.ceil, "The least integer not below x, as a float.", "[1.5]", "[2.0]"
+)
+floor = _of_floats(
+    "floor", _core.floor, "The greatest integer not above x, as a float.", "[1.5]", "[1.0]"
+)
+is_nan = _of_floats("is_nan", _core.isnan, "Whether each element is NaN.", "[1.0]", "[False]")
+is_inf = _of_floats("is_inf", _core.isinf, "Whether each element is infinite.", "[1.0]", "[False]")
+is_finite = _of_floats(
+    "is_finite", _core.isfinite, "Whether each element is finite.", "[1.0]", "[True]"
+)
 
-logical_and = _of_truths("logical_and", _core.logical_and, "Whether both are true.")
-logical_or = _of_truths("logical_or", _core.logical_or, "Whether one is true, or both.")
-logical_xor = _of_truths("logical_xor", _core.logical_xor, "Whether exactly one is true.")
+square = _of_numbers("square", _core.square, "Each element times itself.", "[3]", "[9]")
+abs = _of_numbers("abs", _core.abs, "The distance from 0.", "[-3]", "[3]")
+negative = _of_numbers("negative", _core.neg, "The element with its sign turned.", "[3]", "[-3]")
+sign = _of_numbers(
+    "sign", _core.sign, "-1, 0 or 1 by the sign of each element.", "[-3.0]", "[-1.0]"
+)
+round = _of_numbers(
+    "round", _core.round, "The nearest integer, halves to the even one.", "[2.5]", "[2.0]"
+)
+
+add = _of_two("add", _core.add, "x + y, with broadcasting.", "[1], 2", "[3]")
+subtract = _of_two("subtract", _core.sub, "x - y, with broadcasting.", "[1], 2", "[-1]")
+multiply = _of_two("multiply", _core.mul, "x * y, with broadcasting.", "[3], 2", "[6]")
+divide = _of_two("divide", _core.div, "x / y; integers give float64.", "[3], 2", "[1.5]")
+floordiv = _of_two("floordiv", _core.floor_divide, "x / y, rounded down.", "[-3], 2", "[-2]")
+mod = _of_two(
+    "mod",
+    _core.remainder,
+    "What x / y rounded down leaves; it has the sign of y.",
+    "[-3], 2",
+    "[1]",
+)
+pow = _of_two("pow", _core.pow, "x to the power of y.", "[3], 2", "[9]")
+maximum = _of_two("maximum", _core.maximum, "The larger of two elements.", "[1, 5], 3", "[3, 5]")
+minimum = _of_two("minimum", _core.minimum, "The smaller of two elements.", "[1, 5], 3", "[1, 3]")
+equal = _of_two(
+    "equal", _core.eq, "Whether x == y, element by element.", "[1, 2], 1", "[True, False]"
+)
+not_equal = _of_two(
+    "not_equal", _core.ne, "Whether x != y, element by element.", "[1, 2], 1", "[False, True]"
+)
+less = _of_two("less", _core.lt, "Whether x < y, element by element.", "[1, 2], 2", "[True, False]")
+less_equal = _of_two(
+    "less_equal", _core.le, "Whether x <= y, element by element.", "[1, 3], 2", "[True, False]"
+)
+greater = _of_two(
+    "greater", _core.gt, "Whether x > y, element by element.", "[1, 3], 2", "[False, True]"
+)
+greater_equal = _of_two(
+    "greater_equal", _core.ge, "Whether x >= y, element by element.", "[1, 2], 2", "[False, True]"
+)
+
+logical_and = _of_truths(
+    "logical_and",
+    _core.logical_and,
+    "Whether both are true.",
+    "[True, True], [True, False]",
+    "[True, False]",
+)
+logical_or = _of_truths(
+    "logical_or",
+    _core.logical_or,
+    "Whether one is true, or both.",
+    "[True, False], [False, False]",
+    "[True, False]",
+)
+logical_xor = _of_truths(
+    "logical_xor",
+    _core.logical_xor,
+    "Whether exactly one is true.",
+    "[True, True], [True, False]",
+    "[False, True]",
+)
 
 
 def logical_not(x: Any, name: str | None = None) -> Tensor:
