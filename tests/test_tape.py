@@ -8,8 +8,10 @@ passes them too, and that is where their values come from.
 from __future__ import annotations
 
 import collections
+import gc
 import logging
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -513,6 +515,17 @@ def test_assign_after_the_block():
     close(tape.gradient(y, v), [3.0, 12.0])
 
 
+def test_assign_before_the_gradient_of_an_inner_tape():
+    v = tf.Variable(2.0)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            y = v * v * v
+        v.assign(5.0)
+        first = inner.gradient(y, v)
+    close(first, 12.0)
+    close(outer.gradient(first, v), 12.0)
+
+
 # ---- tapes in tapes -----------------------------------------------------------------------------
 
 
@@ -757,6 +770,22 @@ def test_ours_both_tapes_in_one_program():
     close(tape.gradient(loss, v), 9.0)
     assert w.grad.item() == 12.0
     assert not v.requires_grad
+
+
+def test_ours_result_does_not_keep_what_was_recorded():
+    import schuss
+
+    data = np.ones(1000, np.float32)
+    alive = weakref.ref(data)
+    x = schuss.from_numpy(data)
+    with schuss.GradientTape() as tape:
+        tape.watch(x)
+        y = (x * x).sum()
+    tape.gradient(y, x)
+    del data, x, tape
+    gc.collect()
+    assert alive() is None
+    assert float(y) == 1000.0
 
 
 def test_ours_tape_inside_a_backward_graph():

@@ -6,8 +6,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import ShapeError, Tensor
+from schuss import ShapeError, Tensor, _core
 from schuss.tape.listing import dtype_name, table
 from schuss.tape.nest import flatten, pack
 from schuss.tape.walk import (

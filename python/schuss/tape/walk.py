@@ -6,8 +6,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import DTypeError, ShapeError, Tensor
+import schuss
+from schuss import DTypeError, ShapeError, Tensor, _core
 from schuss.tape.listing import dtype_name
 from schuss.tape.nest import flatten
 
@@ -113,7 +113,7 @@ def weights(targets: list[Tensor], given: Any) -> list[Tensor | None]:
 
 def _weight(seed: Any, target: Tensor) -> Tensor:
     if not isinstance(seed, Tensor):
-        seed = _core.tensor(seed, dtype=target.dtype)
+        seed = schuss.tensor(seed, dtype=target.dtype)
     elif seed.dtype != target.dtype:
         raise DTypeError(
             f"gradient: output gradient {dtype_name(seed.dtype)} for a target "
@@ -137,7 +137,7 @@ def columns(target: Tensor, shape: tuple[int, ...], count: int) -> Iterator[Tens
     [[1.0, 0.0], [0.0, 1.0]]
     """
     for k in range(count):
-        seed = _core.zeros(target.shape, dtype=target.dtype, device=target.device)
+        seed = schuss.zeros(target.shape, dtype=target.dtype, device=target.device)
         seed.view(shape)[..., k] = 1.0
         yield _like(seed, target)
 
@@ -150,7 +150,7 @@ def joined(grads: list[Tensor | None], axis: int, shape: tuple[int, ...]) -> Ten
     """
     if not grads or any(grad is None for grad in grads):
         return None
-    return _core.stack(grads, axis).reshape(shape)
+    return schuss.stack(grads, axis).reshape(shape)
 
 
 def filled(
@@ -162,7 +162,7 @@ def filled(
     [0.0, 0.0]
     """
     if grad is None and zeros:
-        return _like(_core.zeros(shape, dtype=source.dtype, device=source.device), source)
+        return _like(schuss.zeros(shape, dtype=source.dtype, device=source.device), source)
     return grad
 
 

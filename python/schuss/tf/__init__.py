@@ -3,7 +3,7 @@ Leans on the rooms beside it; tensors made here follow TensorFlow's dtype rules.
 
 from __future__ import annotations
 
-from schuss._core import Tensor
+from schuss import Tensor
 from schuss.tape import GradientTape
 from schuss.tf import compat, errors, keras, linalg, losses, math, nest, nn, optimizers, random
 from schuss.tf.arrangement import (

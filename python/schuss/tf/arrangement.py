@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core
-from schuss._core import ShapeError, Tensor
+import schuss
+from schuss import ShapeError, Tensor
 from schuss.tf.conversion import convert_to_tensor, integers, operand, sizes, strict
 from schuss.tf.dtypes import as_dtype, int32, name_of
 from schuss.tf.errors import BoundsError, ConversionError
@@ -134,7 +134,7 @@ def concat(values: Any, axis: Any, name: str | None = None) -> Tensor:
     [[1, 2], [3, 4]]
     """
     parts = _alike("concat", values)
-    return _core.cat(parts, place("concat", axis, parts[0].ndim))
+    return schuss.cat(parts, place("concat", axis, parts[0].ndim))
 
 
 def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
@@ -144,7 +144,7 @@ def stack(values: Any, axis: int = 0, name: str | None = None) -> Tensor:
     [[1, 3], [2, 4]]
     """
     parts = _alike("stack", values)
-    return _core.stack(parts, place("stack", axis, parts[0].ndim + 1))
+    return schuss.stack(parts, place("stack", axis, parts[0].ndim + 1))
 
 
 def _alike(name: str, values: Any) -> list[Tensor]:
@@ -277,13 +277,13 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     """
     chosen = operand(condition)
     if x is None and y is None:
-        return strict(_core.tensor(np.argwhere(np.asarray(chosen.detach()))))
+        return strict(schuss.tensor(np.argwhere(np.asarray(chosen.detach()))))
     if x is None or y is None:
         raise ValueError("where: give both x and y, or neither")
     if not isinstance(x, Tensor) and isinstance(y, Tensor):
         x = operand(x, y.dtype)
     x = operand(x)
-    return _core.where(chosen, x, operand(y, x.dtype))
+    return schuss.where(chosen, x, operand(y, x.dtype))
 
 
 def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str = "mask") -> Tensor:

@@ -7,8 +7,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core
-from schuss._core import Tensor
+import schuss
+from schuss import Tensor
 from schuss.tf.dtypes import DType, as_dtype, float32, int32, int64, name_of
 from schuss.tf.errors import ConversionError
 
@@ -120,7 +120,7 @@ def integers(name: str, value: Any) -> Tensor:
     schuss.int32
     """
     x = operand(value)
-    if x.dtype.is_floating_point or x.dtype == _core.bool:
+    if x.dtype.is_floating_point or x.dtype == schuss.bool:
         raise ConversionError(f"{name}: needs integers, got {name_of(x.dtype)}; use tf.cast")
     return x
 
@@ -143,7 +143,7 @@ def _made(value: Any, dtype: DType | None) -> Tensor:
         leaves = list(_leaves(value))
         if any(isinstance(leaf, Tensor) for leaf in leaves):
             first = next(leaf.dtype for leaf in leaves if isinstance(leaf, Tensor))
-            return _core.stack([convert_to_tensor(v, dtype or first) for v in value])
+            return schuss.stack([convert_to_tensor(v, dtype or first) for v in value])
     else:
         leaves = [value]
     kinds = {type(leaf) for leaf in leaves}
@@ -158,7 +158,7 @@ def _made(value: Any, dtype: DType | None) -> Tensor:
     if dtype is None:
         dtype = _natural(array, leaves)
     _check_range(array, dtype)
-    return strict(_core.tensor(array, dtype=dtype))
+    return strict(schuss.tensor(array, dtype=dtype))
 
 
 def _from_array(value: np.ndarray | np.generic, dtype: DType | None) -> Tensor:
@@ -170,7 +170,7 @@ def _from_array(value: np.ndarray | np.generic, dtype: DType | None) -> Tensor:
     dtype = dtype or as_dtype(array.dtype)
     if array.dtype.kind in "iu":
         _check_range(array, dtype)
-    return strict(_core.tensor(array, dtype=dtype))
+    return strict(schuss.tensor(array, dtype=dtype))
 
 
 def _leaves(value: Any) -> Iterable[Any]:
@@ -195,7 +195,7 @@ def _check_kinds(value: Any, kinds: set[type], dtype: DType | None) -> None:
         )
     if dtype is None or dtype.is_floating_point:
         return
-    lossy = float in kinds or (dtype == _core.bool and int in kinds)
+    lossy = float in kinds or (dtype == schuss.bool and int in kinds)
     if lossy:
         text = repr(value)
         text = text if len(text) < 60 else text[:57] + "..."

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import ShapeError
+import schuss
+from schuss import ShapeError
 from schuss.tf.conversion import (
     constant,
     convert_to_tensor,
@@ -21,7 +21,7 @@ from schuss.tf.errors import BoundsError
 if TYPE_CHECKING:
     from typing import Any
 
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
@@ -30,7 +30,7 @@ def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     >>> zeros([2], "int32").tolist()
     [0, 0]
     """
-    return strict(_core.zeros(sizes(shape), dtype=as_dtype(dtype)))
+    return strict(schuss.zeros(sizes(shape), dtype=as_dtype(dtype)))
 
 
 def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
@@ -39,7 +39,7 @@ def ones(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
     >>> ones([2]).tolist()
     [1.0, 1.0]
     """
-    return strict(_core.ones(sizes(shape), dtype=as_dtype(dtype)))
+    return strict(schuss.ones(sizes(shape), dtype=as_dtype(dtype)))
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
@@ -84,7 +84,7 @@ def eye(
     [[1.0, 0.0], [0.0, 1.0]]
     """
     columns = num_rows if num_columns is None else num_columns
-    made = strict(_core.eye(num_rows, columns, dtype=as_dtype(dtype)))
+    made = strict(schuss.eye(num_rows, columns, dtype=as_dtype(dtype)))
     return made if batch_shape is None else made.expand((*sizes(batch_shape), num_rows, columns))
 
 
@@ -106,11 +106,11 @@ def range(
     if not ends[2].item():
         raise ShapeError("range: delta is 0; the steps must lead from start to limit")
     found = as_dtype(dtype) if dtype is not None else _widest(ends)
-    return strict(_core.arange(*(end.item() for end in ends), dtype=found))
+    return strict(schuss.arange(*(end.item() for end in ends), dtype=found))
 
 
 def _widest(ends: list[Tensor]) -> Any:
-    order = [_core.int32, _core.int64, _core.float32, _core.float64]
+    order = [schuss.int32, schuss.int64, schuss.float32, schuss.float64]
     return max((end.dtype for end in ends), key=lambda d: order.index(d) if d in order else 0)
 
 
@@ -127,7 +127,7 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int
     if int(num) < 1:
         raise ValueError(f"linspace: num is {int(num)}; it must be at least 1")
     dtype = first.dtype if first.dtype.is_floating_point else float64
-    return strict(_core.linspace(first.item(), last.item(), int(num), dtype=dtype))
+    return strict(schuss.linspace(first.item(), last.item(), int(num), dtype=dtype))
 
 
 def one_hot(
@@ -151,10 +151,10 @@ def one_hot(
         raise BoundsError(f"one_hot: axis {axis} is out of range for a result of rank {rank}")
     shape = [1] * rank
     shape[at] = int(depth)
-    steps = _core.arange(int(depth), dtype=places.dtype).reshape(shape)
+    steps = schuss.arange(int(depth), dtype=places.dtype).reshape(shape)
     if dtype is None:
         given = [operand(v) for v in (on_value, off_value) if v is not None]
         dtype = given[0].dtype if given else float32
     on = constant(1 if on_value is None else on_value, dtype)
     off = constant(0 if off_value is None else off_value, dtype)
-    return strict(_core.where(places.unsqueeze(at) == strict(steps), on, off))
+    return strict(schuss.where(places.unsqueeze(at) == strict(steps), on, off))

@@ -7,21 +7,21 @@ import builtins
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core
+import schuss
 
 if TYPE_CHECKING:
     from typing import Any
 
-bool = _core.bool
-uint8 = _core.uint8
-int8 = _core.int8
-int16 = _core.int16
-int32 = _core.int32
-int64 = _core.int64
-float16 = half = _core.float16
-bfloat16 = _core.bfloat16
-float32 = _core.float32
-float64 = double = _core.float64
+bool = schuss.bool
+uint8 = schuss.uint8
+int8 = schuss.int8
+int16 = schuss.int16
+int32 = schuss.int32
+int64 = schuss.int64
+float16 = half = schuss.float16
+bfloat16 = schuss.bfloat16
+float32 = schuss.float32
+float64 = double = schuss.float64
 
 _BY_NAME = {
     "bool": bool,
@@ -38,7 +38,7 @@ _BY_NAME = {
     "float64": float64,
     "double": float64,
 }
-DType = type(_core.float32)
+DType = type(schuss.float32)
 
 
 def as_dtype(type_value: Any) -> DType:

@@ -3,7 +3,7 @@ Leans on the core's error classes."""
 
 from __future__ import annotations
 
-from schuss._core import DTypeError, ShapeError
+from schuss import DTypeError, ShapeError
 
 OpError = RuntimeError
 # TensorFlow has one class for shapes and dtypes that do not fit; here it is what both derive from.

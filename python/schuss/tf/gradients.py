@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import Tensor
+from schuss import Tensor, _core
 from schuss.autograd import Function
 from schuss.tape import UnconnectedGradients
 from schuss.tape.nest import flatten, pack

@@ -7,8 +7,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core
-from schuss._core import ShapeError, Tensor
+import schuss
+from schuss import ShapeError, Tensor
 from schuss.tf.arrangement import place
 from schuss.tf.creation import eye
 from schuss.tf.mathematics import floats, pair
@@ -46,7 +46,7 @@ def matmul(
         )
     a = a.transpose(-2, -1) if transpose_a else a
     b = b.transpose(-2, -1) if transpose_b else b
-    return _core.matmul(a, b)
+    return schuss.matmul(a, b)
 
 
 def matvec(a: Any, b: Any, transpose_a: bool = False, name: str | None = None) -> Tensor:
@@ -98,7 +98,7 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     # The sizes are spelt out: -1 could not be worked out of an empty tensor.
     first = (a.permute(*rows, *left) if a.ndim else a).reshape(height, inner)
     second = (b.permute(*right, *columns) if b.ndim else b).reshape(inner, width)
-    return _core.matmul(first, second).reshape(shape)
+    return schuss.matmul(first, second).reshape(shape)
 
 
 def inv(input: Any, name: str | None = None) -> Tensor:
@@ -107,7 +107,7 @@ def inv(input: Any, name: str | None = None) -> Tensor:
     >>> inv([[2.0]]).tolist()
     [[0.5]]
     """
-    return _core.inverse(floats("inv", input))
+    return schuss.inverse(floats("inv", input))
 
 
 def det(input: Any, name: str | None = None) -> Tensor:
@@ -116,4 +116,4 @@ def det(input: Any, name: str | None = None) -> Tensor:
     >>> round(float(det([[1.0, 2.0], [3.0, 4.0]])), 4)
     -2.0
     """
-    return _core.det(floats("det", input))
+    return schuss.det(floats("det", input))

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import ShapeError, Tensor
+import schuss
+from schuss import ShapeError, Tensor
 from schuss.tf import nn
 from schuss.tf.conversion import convert_to_tensor, operand
 from schuss.tf.mathematics import clip_by_value
@@ -22,7 +22,7 @@ def _sides(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Both sides in the prediction's dtype; a last axis of size 1 that one lacks is dropped."""
     pred = convert_to_tensor(y_pred)
     if not pred.dtype.is_floating_point:
-        pred = pred.to(_core.float32)
+        pred = pred.to(schuss.float32)
     true = operand(y_true)
     true = true if true.dtype == pred.dtype else true.to(pred.dtype)
     if pred.ndim == true.ndim + 1 and pred.shape[-1] == 1:
@@ -48,7 +48,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     [2.0]
     """
     true, pred = _sides("mean_squared_error", y_true, y_pred)
-    return _last(_core.square(pred - true))
+    return _last(schuss.square(pred - true))
 
 
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -58,7 +58,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     [1.0]
     """
     true, pred = _sides("mean_absolute_error", y_true, y_pred)
-    return _last(_core.abs(pred - true))
+    return _last(schuss.abs(pred - true))
 
 
 def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
@@ -71,7 +71,7 @@ def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> 
     if from_logits:
         return _last(nn.sigmoid_cross_entropy_with_logits(true, pred))
     pred = clip_by_value(pred, _TINY, 1.0 - _TINY)
-    return _last(-(true * _core.log(pred) + (1.0 - true) * _core.log(1.0 - pred)))
+    return _last(-(true * schuss.log(pred) + (1.0 - true) * schuss.log(1.0 - pred)))
 
 
 def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
@@ -93,13 +93,13 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     pred, true = convert_to_tensor(y_pred), operand(y_true)
     if true.ndim == pred.ndim and true.shape[-1:] == (1,):
         true = true.squeeze(-1)
-    true = true.to(_core.int64)
+    true = true.to(schuss.int64)
     return nn.sparse_softmax_cross_entropy_with_logits(true, pred if from_logits else _logits(pred))
 
 
 def _logits(probabilities: Tensor) -> Tensor:
     """Logits whose softmax gives the probabilities, made to sum to 1."""
-    return _core.log(clip_by_value(probabilities, _TINY, 1.0 - _TINY))
+    return schuss.log(clip_by_value(probabilities, _TINY, 1.0 - _TINY))
 
 
 class Loss:

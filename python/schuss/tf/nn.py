@@ -6,8 +6,8 @@ from __future__ import annotations
 from math import pi
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import ShapeError, Tensor
+import schuss
+from schuss import ShapeError, Tensor
 from schuss.tf.arrangement import check_bounds, place
 from schuss.tf.conversion import operand
 from schuss.tf.mathematics import floats, sigmoid, tanh
@@ -40,7 +40,7 @@ def relu(features: Any, name: str | None = None) -> Tensor:
     >>> relu([-1.0, 2.0]).tolist()
     [0.0, 2.0]
     """
-    return _core.relu(operand(features))
+    return schuss.relu(operand(features))
 
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
@@ -50,7 +50,7 @@ def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Te
     [-0.2, 2.0]
     """
     x = floats("leaky_relu", features)
-    return _core.where(x > 0, x, x * alpha)
+    return schuss.where(x > 0, x, x * alpha)
 
 
 def elu(features: Any, name: str | None = None) -> Tensor:
@@ -61,7 +61,7 @@ def elu(features: Any, name: str | None = None) -> Tensor:
     """
     x = floats("elu", features)
     zero = operand(0, x.dtype)
-    return _core.where(x > 0, x, _core.expm1(_core.where(x > 0, zero, x)))
+    return schuss.where(x > 0, x, schuss.expm1(schuss.where(x > 0, zero, x)))
 
 
 def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
@@ -72,8 +72,8 @@ def gelu(features: Any, approximate: bool = False, name: str | None = None) -> T
     """
     x = floats("gelu", features)
     if approximate:
-        return 0.5 * x * (1.0 + _core.tanh((2.0 / pi) ** 0.5 * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1.0 + _core.erf(x * 0.5**0.5))
+        return 0.5 * x * (1.0 + schuss.tanh((2.0 / pi) ** 0.5 * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1.0 + schuss.erf(x * 0.5**0.5))
 
 
 def softplus(features: Any, name: str | None = None) -> Tensor:
@@ -88,8 +88,8 @@ def softplus(features: Any, name: str | None = None) -> Tensor:
 def _softplus(x: Tensor) -> Tensor:
     # max(x, 0) + log(1 + exp(-|x|)), chosen by where: at 0 the slopes of max and |x| would be lost.
     above = x >= 0
-    return _core.where(above, x, operand(0, x.dtype)) + _core.log1p(
-        _core.exp(_core.where(above, -x, x))
+    return schuss.where(above, x, operand(0, x.dtype)) + schuss.log1p(
+        schuss.exp(schuss.where(above, -x, x))
     )
 
 
@@ -100,7 +100,7 @@ def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
     [0.5, 0.5]
     """
     x = floats("softmax", logits)
-    return _core.softmax(x, place("softmax", axis, x.ndim))
+    return schuss.softmax(x, place("softmax", axis, x.ndim))
 
 
 def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
@@ -110,7 +110,7 @@ def log_softmax(logits: Any, axis: int = -1, name: str | None = None) -> Tensor:
     [0.0, -1000.0]
     """
     x = floats("log_softmax", logits)
-    return _core.log_softmax(x, place("log_softmax", axis, x.ndim))
+    return schuss.log_softmax(x, place("log_softmax", axis, x.ndim))
 
 
 def softmax_cross_entropy_with_logits(
@@ -129,7 +129,7 @@ def softmax_cross_entropy_with_logits(
             f"{tuple(x.shape)} differ; use tf.one_hot on classes given as integers"
         )
     at = place("softmax_cross_entropy_with_logits", axis, x.ndim)
-    return -(y * _core.log_softmax(x, at)).sum(at)
+    return -(y * schuss.log_softmax(x, at)).sum(at)
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -150,8 +150,8 @@ def sparse_softmax_cross_entropy_with_logits(
             "labels have the shape of the logits without the last axis"
         )
     check_bounds(op, y, x.shape[-1])
-    places = y.to(_core.int64).unsqueeze(-1)
-    return -_core.gather(_core.log_softmax(x, x.ndim - 1), x.ndim - 1, places).squeeze(-1)
+    places = y.to(schuss.int64).unsqueeze(-1)
+    return -schuss.gather(schuss.log_softmax(x, x.ndim - 1), x.ndim - 1, places).squeeze(-1)
 
 
 def sigmoid_cross_entropy_with_logits(
@@ -180,7 +180,7 @@ def l2_loss(t: Any, name: str | None = None) -> Tensor:
     >>> float(l2_loss([3.0, 4.0]))
     12.5
     """
-    return 0.5 * _core.square(floats("l2_loss", t)).sum()
+    return 0.5 * schuss.square(floats("l2_loss", t)).sum()
 
 
 def dropout(x: Any, rate: float, seed: int | None = None, name: str | None = None) -> Tensor:
@@ -194,5 +194,5 @@ def dropout(x: Any, rate: float, seed: int | None = None, name: str | None = Non
     x = floats("dropout", x)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate {rate} is outside [0, 1)")
-    kept = uniform(x.shape, dtype=_core.float32, seed=seed) >= rate
-    return _core.where(kept, x / (1.0 - rate), operand(0, x.dtype))
+    kept = uniform(x.shape, dtype=schuss.float32, seed=seed) >= rate
+    return schuss.where(kept, x / (1.0 - rate), operand(0, x.dtype))

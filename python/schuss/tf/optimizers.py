@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from schuss import _core
+import schuss
 from schuss.tape import GradientTape
 from schuss.tape.nest import flatten
 from schuss.tf.conversion import operand
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 class Optimizer:
@@ -76,7 +76,7 @@ class Optimizer:
             )
         step = int(self.iterations)
         rate = float(self._rate if self._schedule is None else self._schedule(step))
-        with _core.no_grad():
+        with schuss.no_grad():
             for grad, variable in useful:
                 self._step(variable, grad, rate, step + 1)
                 if variable.constraint is not None:
@@ -94,7 +94,7 @@ class Optimizer:
         >>> float(w)
         0.0
         """
-        if callable(loss) and not isinstance(loss, _core.Tensor):
+        if callable(loss) and not isinstance(loss, schuss.Tensor):
             tape = tape or GradientTape()
             with tape:
                 loss = loss()
@@ -117,7 +117,7 @@ class Optimizer:
         """What is kept for a Variable under a name; zeros at first."""
         slots = self._slots.setdefault(variable.ref(), {})
         if name not in slots:
-            slots[name] = Variable(_core.zeros_like(variable.value()), trainable=False, name=name)
+            slots[name] = Variable(schuss.zeros_like(variable.value()), trainable=False, name=name)
         return slots[name]
 
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:
@@ -190,10 +190,10 @@ class Adam(Optimizer):
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:
         mean, square = self._slot(variable, "mean"), self._slot(variable, "square")
         mean.assign_add((grad - mean) * (1 - self.beta_1))
-        square.assign_add((_core.square(grad) - square) * (1 - self.beta_2))
+        square.assign_add((schuss.square(grad) - square) * (1 - self.beta_2))
         if self.amsgrad:
             largest = self._slot(variable, "largest")
-            largest.assign(_core.maximum(largest, square))
+            largest.assign(schuss.maximum(largest, square))
             square = largest
         corrected = rate * (1 - self.beta_2**step) ** 0.5 / (1 - self.beta_1**step)
-        variable.assign_sub(mean * corrected / (_core.sqrt(square) + self.epsilon))
+        variable.assign_sub(mean * corrected / (schuss.sqrt(square) + self.epsilon))

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss._core import Tensor
+from schuss import Tensor
 
 if TYPE_CHECKING:
     from typing import Any

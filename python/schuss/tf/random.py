@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss import _core
+import schuss
 from schuss.tf.conversion import operand, sizes, strict
 from schuss.tf.dtypes import as_dtype, float32, name_of
 from schuss.tf.errors import ConversionError
@@ -13,7 +13,7 @@ from schuss.tf.errors import ConversionError
 if TYPE_CHECKING:
     from typing import Any
 
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 class Generator:
@@ -25,7 +25,7 @@ class Generator:
     """
 
     def __init__(self, seed: int) -> None:
-        self._stream = _core.Generator().manual_seed(int(seed))
+        self._stream = schuss.Generator().manual_seed(int(seed))
 
     @classmethod
     def from_seed(cls, seed: int, alg: Any = None) -> Generator:
@@ -80,7 +80,7 @@ class Generator:
 
 
 # Streams of seeds given to operations; each goes on where its last operation left it.
-_STREAMS: dict[int, _core.Generator] = {}
+_STREAMS: dict[int, schuss.Generator] = {}
 
 
 def set_seed(seed: int) -> None:
@@ -93,14 +93,14 @@ def set_seed(seed: int) -> None:
     True
     """
     _STREAMS.clear()
-    _core.manual_seed(int(seed))
+    schuss.manual_seed(int(seed))
 
 
-def _stream(seed: int | None) -> _core.Generator | None:
+def _stream(seed: int | None) -> schuss.Generator | None:
     if seed is None:
         return None
     if seed not in _STREAMS:
-        _STREAMS[seed] = _core.Generator().manual_seed(int(seed))
+        _STREAMS[seed] = schuss.Generator().manual_seed(int(seed))
     return _STREAMS[seed]
 
 
@@ -161,10 +161,10 @@ def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Ten
     x = operand(value)
     if not x.ndim:
         return x
-    return x[_core.randperm(x.shape[0], **_from(_stream(seed)))]
+    return x[schuss.randperm(x.shape[0], **_from(_stream(seed)))]
 
 
-def _from(stream: _core.Generator | None) -> dict[str, Any]:
+def _from(stream: schuss.Generator | None) -> dict[str, Any]:
     return {} if stream is None else {"generator": stream}
 
 
@@ -175,12 +175,12 @@ def _float(name: str, dtype: Any) -> Any:
     return found
 
 
-def _drawn(stream: _core.Generator | None, shape: Any, dtype: Any) -> Tensor:
-    return strict(_core.randn(shape, dtype=dtype, **_from(stream)))
+def _drawn(stream: schuss.Generator | None, shape: Any, dtype: Any) -> Tensor:
+    return strict(schuss.randn(shape, dtype=dtype, **_from(stream)))
 
 
 def _normal(
-    stream: _core.Generator | None, shape: Any, mean: Any, stddev: Any, dtype: Any
+    stream: schuss.Generator | None, shape: Any, mean: Any, stddev: Any, dtype: Any
 ) -> Tensor:
     found = _float("random.normal", dtype)
     drawn = _drawn(stream, sizes(shape), found)
@@ -188,23 +188,23 @@ def _normal(
 
 
 def _truncated(
-    stream: _core.Generator | None, shape: Any, mean: Any, stddev: Any, dtype: Any
+    stream: schuss.Generator | None, shape: Any, mean: Any, stddev: Any, dtype: Any
 ) -> Tensor:
     found = _float("random.truncated_normal", dtype)
     drawn = _drawn(stream, sizes(shape), found)
     while bool((far := drawn.abs() >= 2).any()):
-        drawn = _core.where(
-            far, strict(_core.randn(drawn.shape, dtype=found, **_from(stream))), drawn
+        drawn = schuss.where(
+            far, strict(schuss.randn(drawn.shape, dtype=found, **_from(stream))), drawn
         )
     return drawn * operand(stddev, found) + operand(mean, found)
 
 
 def _uniform(
-    stream: _core.Generator | None, shape: Any, minval: Any, maxval: Any, dtype: Any
+    stream: schuss.Generator | None, shape: Any, minval: Any, maxval: Any, dtype: Any
 ) -> Tensor:
     found = as_dtype(dtype)
     if found.is_floating_point:
-        drawn = strict(_core.rand(sizes(shape), dtype=found, **_from(stream)))
+        drawn = strict(schuss.rand(sizes(shape), dtype=found, **_from(stream)))
         low = operand(minval, found)
         return drawn * (operand(1 if maxval is None else maxval, found) - low) + low
     if maxval is None:
@@ -212,4 +212,4 @@ def _uniform(
     low, high = int(minval), int(maxval)
     if low >= high:
         raise ValueError(f"random.uniform: minval {low} is not below maxval {high}")
-    return strict(_core.randint(low, high, sizes(shape), dtype=found, **_from(stream)))
+    return strict(schuss.randint(low, high, sizes(shape), dtype=found, **_from(stream)))

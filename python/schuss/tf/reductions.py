@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss import _core
-from schuss._core import DTypeError, ShapeError, Tensor
+import schuss
+from schuss import DTypeError, ShapeError, Tensor
 from schuss.tf.arrangement import place, places
 from schuss.tf.conversion import operand
 from schuss.tf.dtypes import as_dtype, int64
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _number(name: str, value: Any) -> Tensor:
     x = operand(value)
-    if x.dtype == _core.bool:
+    if x.dtype == schuss.bool:
         raise DTypeError(f"{name}: needs numbers, got bool; use tf.cast(x, tf.int32)")
     return x
 
@@ -34,8 +34,8 @@ def reduce_sum(
     x = _number("reduce_sum", input_tensor)
     axes = places("reduce_sum", axis, x.ndim)
     if x.dtype.is_floating_point:
-        return _core.sum(x, axes, keepdims) if axes else x.clone()
-    return _core.sum(x, axes, keepdims, dtype=x.dtype) if axes else x.clone()
+        return schuss.sum(x, axes, keepdims) if axes else x.clone()
+    return schuss.sum(x, axes, keepdims, dtype=x.dtype) if axes else x.clone()
 
 
 def reduce_mean(
@@ -49,14 +49,14 @@ def reduce_mean(
     x = _number("reduce_mean", input_tensor)
     axes = places("reduce_mean", axis, x.ndim)
     if x.dtype.is_floating_point:
-        return _core.mean(x, axes, keepdims) if axes else x.clone()
+        return schuss.mean(x, axes, keepdims) if axes else x.clone()
     count = 1
     for a in axes:
         count *= x.shape[a]
     if not count:
         raise ShapeError(f"reduce_mean: no integers to average in shape {tuple(x.shape)}")
     total = reduce_sum(x, axes, keepdims)
-    return _core.sign(total) * (_core.abs(total) // count)
+    return schuss.sign(total) * (schuss.abs(total) // count)
 
 
 def reduce_max(
@@ -69,7 +69,7 @@ def reduce_max(
     """
     x = _number("reduce_max", input_tensor)
     axes = places("reduce_max", axis, x.ndim)
-    return _core.amax(x, axes, keepdims) if axes else x.clone()
+    return schuss.amax(x, axes, keepdims) if axes else x.clone()
 
 
 def reduce_min(
@@ -82,7 +82,7 @@ def reduce_min(
     """
     x = _number("reduce_min", input_tensor)
     axes = places("reduce_min", axis, x.ndim)
-    return _core.amin(x, axes, keepdims) if axes else x.clone()
+    return schuss.amin(x, axes, keepdims) if axes else x.clone()
 
 
 def reduce_prod(
@@ -95,7 +95,7 @@ def reduce_prod(
     """
     x = _number("reduce_prod", input_tensor)
     for a in sorted(places("reduce_prod", axis, x.ndim), reverse=True):
-        x = _core.prod(x, a, keepdims, dtype=x.dtype)
+        x = schuss.prod(x, a, keepdims, dtype=x.dtype)
     return x
 
 
@@ -109,7 +109,7 @@ def reduce_any(
     """
     x = truths("reduce_any", input_tensor)
     for a in sorted(places("reduce_any", axis, x.ndim), reverse=True):
-        x = _core.any(x, a, keepdims)
+        x = schuss.any(x, a, keepdims)
     return x
 
 
@@ -123,7 +123,7 @@ def reduce_all(
     """
     x = truths("reduce_all", input_tensor)
     for a in sorted(places("reduce_all", axis, x.ndim), reverse=True):
-        x = _core.all(x, a, keepdims)
+        x = schuss.all(x, a, keepdims)
     return x
 
 
@@ -137,7 +137,7 @@ def reduce_variance(
     """
     x = floats("reduce_variance", input_tensor)
     away = x - reduce_mean(x, axis, keepdims=True)
-    return reduce_mean(_core.square(away), axis, keepdims)
+    return reduce_mean(schuss.square(away), axis, keepdims)
 
 
 def reduce_std(
@@ -148,7 +148,7 @@ def reduce_std(
     >>> float(reduce_std([1.0, 5.0]))
     2.0
     """
-    return _core.sqrt(reduce_variance(input_tensor, axis, keepdims))
+    return schuss.sqrt(reduce_variance(input_tensor, axis, keepdims))
 
 
 def reduce_logsumexp(
@@ -161,7 +161,7 @@ def reduce_logsumexp(
     """
     x = floats("reduce_logsumexp", input_tensor)
     axes = places("reduce_logsumexp", axis, x.ndim)
-    return _core.logsumexp(x, axes, keepdims) if axes else x.clone()
+    return schuss.logsumexp(x, axes, keepdims) if axes else x.clone()
 
 
 def argmax(
@@ -173,7 +173,7 @@ def argmax(
     [1, 0]
     """
     x = operand(input)
-    return _core.argmax(x, place("argmax", axis or 0, x.ndim)).to(as_dtype(output_type))
+    return schuss.argmax(x, place("argmax", axis or 0, x.ndim)).to(as_dtype(output_type))
 
 
 def argmin(
@@ -185,7 +185,7 @@ def argmin(
     [0, 1]
     """
     x = operand(input)
-    return _core.argmin(x, place("argmin", axis or 0, x.ndim)).to(as_dtype(output_type))
+    return schuss.argmin(x, place("argmin", axis or 0, x.ndim)).to(as_dtype(output_type))
 
 
 def cumsum(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
@@ -195,7 +195,7 @@ def cumsum(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
     [1, 3, 6]
     """
     x = _number("cumsum", x)
-    return _core.cumsum(x, place("cumsum", axis, x.ndim), dtype=x.dtype)
+    return schuss.cumsum(x, place("cumsum", axis, x.ndim), dtype=x.dtype)
 
 
 def norm(
@@ -212,14 +212,14 @@ def norm(
     """
     x = floats("norm", tensor)
     if ord in ("euclidean", 2):
-        return _core.sqrt(reduce_sum(_core.square(x), axis, keepdims))
+        return schuss.sqrt(reduce_sum(schuss.square(x), axis, keepdims))
     if ord == 1:
-        return reduce_sum(_core.abs(x), axis, keepdims)
+        return reduce_sum(schuss.abs(x), axis, keepdims)
     if ord == float("inf"):
-        return reduce_max(_core.abs(x), axis, keepdims)
+        return reduce_max(schuss.abs(x), axis, keepdims)
     if not isinstance(ord, (int, float)) or ord <= 0:
         raise ValueError(f"norm: ord {ord!r} is unknown; use 'euclidean', a number above 0 or inf")
-    return reduce_sum(_core.abs(x) ** ord, axis, keepdims) ** (1.0 / ord)
+    return reduce_sum(schuss.abs(x) ** ord, axis, keepdims) ** (1.0 / ord)
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor:
@@ -228,10 +228,10 @@ def global_norm(t_list: Any, name: str | None = None) -> Tensor:
     >>> float(global_norm([[3.0], None, [4.0]]))
     5.0
     """
-    squares = [reduce_sum(_core.square(floats("global_norm", t))) for t in t_list if t is not None]
+    squares = [reduce_sum(schuss.square(floats("global_norm", t))) for t in t_list if t is not None]
     if not squares:
         raise ValueError("global_norm: no tensor in the list; give at least one")
-    return _core.sqrt(_core.stack(squares).sum())
+    return schuss.sqrt(schuss.stack(squares).sum())
 
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
@@ -241,13 +241,13 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
     [0.6, 0.8]
     """
     x = floats("clip_by_norm", t)
-    squares = reduce_sum(_core.square(x), axes, keepdims=True)
+    squares = reduce_sum(schuss.square(x), axes, keepdims=True)
     some = squares > 0
     # The root of 0 has no slope; the inner where keeps it out of the gradient.
     one = operand(1, x.dtype)
-    length = _core.where(some, _core.sqrt(_core.where(some, squares, one)), squares)
+    length = schuss.where(some, schuss.sqrt(schuss.where(some, squares, one)), squares)
     limit = operand(clip_norm, x.dtype)
-    return x * limit / _core.maximum(length, limit)
+    return x * limit / schuss.maximum(length, limit)
 
 
 def clip_by_global_norm(
@@ -261,5 +261,5 @@ def clip_by_global_norm(
     """
     length = global_norm(t_list) if use_norm is None else floats("clip_by_global_norm", use_norm)
     limit = operand(clip_norm, length.dtype)
-    scale = limit / _core.maximum(length, limit)
+    scale = limit / schuss.maximum(length, limit)
     return [None if t is None else operand(t) * scale for t in t_list], length

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss._core import ShapeError, Tensor, no_grad
+from schuss import ShapeError, Tensor, no_grad
 from schuss.tf.conversion import convert_to_tensor, sizes
 from schuss.tf.dtypes import name_of
 from schuss.tf.scopes import scoped
@@ -139,9 +139,6 @@ class Variable(Tensor):
         1.0
         """
         return np.array(super().numpy())[()]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.numpy(), dtype=dtype)
 
     def assign(
         self,
