@@ -1,0 +1,205 @@
+"""tf.losses: what a prediction costs, by sample or on average.
+Leans on the mathematics and the cross entropies of this package."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import schuss
+from schuss import ShapeError, Tensor
+from schuss.tf import nn
+from schuss.tf.conversion import convert_to_tensor, operand
+from schuss.tf.mathematics import clip_by_value
+from schuss.tf.reductions import reduce_mean, reduce_sum
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_TINY = 1e-7  # the least probability that a logarithm is taken of, as in Keras
+
+
+def _sides(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Both sides in the prediction's dtype; a last axis of size 1 that one lacks is dropped."""
+    pred = convert_to_tensor(y_pred)
+    if not pred.dtype.is_floating_point:
+        pred = pred.to(schuss.float32)
+    true = operand(y_true)
+    true = true if true.dtype == pred.dtype else true.to(pred.dtype)
+    if pred.ndim == true.ndim + 1 and pred.shape[-1] == 1:
+        pred = pred.squeeze(-1)
+    elif true.ndim == pred.ndim + 1 and true.shape[-1] == 1:
+        true = true.squeeze(-1)
+    if true.shape != pred.shape:
+        raise ShapeError(
+            f"{name}: y_true {tuple(true.shape)} and y_pred {tuple(pred.shape)} must fit; "
+            "give both one shape"
+        )
+    return true, pred
+
+
+def _last(x: Tensor) -> Tensor:
+    return reduce_mean(x, -1) if x.ndim else x
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """The mean of (y_true - y_pred) squared over the last axis.
+
+    >>> mean_squared_error([[0.0, 2.0]], [[0.0, 0.0]]).tolist()
+    [2.0]
+    """
+    true, pred = _sides("mean_squared_error", y_true, y_pred)
+    return _last(schuss.square(pred - true))
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """The mean distance over the last axis.
+
+    >>> mean_absolute_error([[0.0, 2.0]], [[0.0, 0.0]]).tolist()
+    [1.0]
+    """
+    true, pred = _sides("mean_absolute_error", y_true, y_pred)
+    return _last(schuss.abs(pred - true))
+
+
+def binary_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
+    """The mean cross entropy of probabilities, or of logits, over the last axis.
+
+    >>> binary_crossentropy([[1.0]], [[0.0]], from_logits=True).tolist()
+    [0.6931471824645996]
+    """
+    true, pred = _sides("binary_crossentropy", y_true, y_pred)
+    if from_logits:
+        return _last(nn.sigmoid_cross_entropy_with_logits(true, pred))
+    pred = clip_by_value(pred, _TINY, 1.0 - _TINY)
+    return _last(-(true * schuss.log(pred) + (1.0 - true) * schuss.log(1.0 - pred)))
+
+
+def categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
+    """The cross entropy of one-hot classes and probabilities, or logits, along the last axis.
+
+    >>> categorical_crossentropy([[0.0, 1.0]], [[1.0, 1.0]], from_logits=True).tolist()
+    [0.6931471824645996]
+    """
+    true, pred = _sides("categorical_crossentropy", y_true, y_pred)
+    return nn.softmax_cross_entropy_with_logits(true, pred if from_logits else _logits(pred))
+
+
+def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
+    """The cross entropy of integer classes and probabilities, or logits, along the last axis.
+
+    >>> sparse_categorical_crossentropy([1], [[1.0, 1.0]], from_logits=True).tolist()
+    [0.6931471824645996]
+    """
+    pred, true = convert_to_tensor(y_pred), operand(y_true)
+    if true.ndim == pred.ndim and true.shape[-1:] == (1,):
+        true = true.squeeze(-1)
+    true = true.to(schuss.int64)
+    return nn.sparse_softmax_cross_entropy_with_logits(true, pred if from_logits else _logits(pred))
+
+
+def _logits(probabilities: Tensor) -> Tensor:
+    """Logits whose softmax gives the probabilities, made to sum to 1."""
+    return schuss.log(clip_by_value(probabilities, _TINY, 1.0 - _TINY))
+
+
+class Loss:
+    """A loss as an object: called with (y_true, y_pred), it averages over all samples.
+
+    `reduction` is 'sum_over_batch_size' (the mean), 'sum', or 'none' (a value for each sample).
+
+    >>> MeanSquaredError(reduction="none")([[0.0], [0.0]], [[1.0], [3.0]]).tolist()
+    [1.0, 9.0]
+    """
+
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None):
+        if reduction not in ("sum_over_batch_size", "mean", "sum", "none", None):
+            raise ValueError(
+                f"{type(self).__name__}: reduction {reduction!r} is unknown; use "
+                "'sum_over_batch_size', 'sum' or 'none'"
+            )
+        self.reduction = reduction
+        self.name = name or type(self).__name__
+
+    def __call__(self, y_true: Any, y_pred: Any) -> Tensor:
+        each = self.call(y_true, y_pred)
+        if self.reduction in ("none", None):
+            return each
+        return reduce_sum(each) if self.reduction == "sum" else reduce_mean(each)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """The loss of each sample; every subclass defines it.
+
+        >>> MeanSquaredError().call([[1.0]], [[3.0]]).tolist()
+        [4.0]
+        """
+        raise NotImplementedError(f"{type(self).__name__}: define call(y_true, y_pred)")
+
+
+class MeanSquaredError(Loss):
+    """The mean of (y_true - y_pred) squared.
+
+    >>> float(MeanSquaredError()([[0.0], [0.0]], [[1.0], [3.0]]))
+    5.0
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return mean_squared_error(y_true, y_pred)
+
+
+class MeanAbsoluteError(Loss):
+    """The mean distance.
+
+    >>> float(MeanAbsoluteError()([[0.0], [0.0]], [[1.0], [3.0]]))
+    2.0
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return mean_absolute_error(y_true, y_pred)
+
+
+class _Entropy(Loss):
+    def __init__(
+        self,
+        from_logits: bool = False,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ):
+        super().__init__(reduction, name)
+        self.from_logits = from_logits
+
+
+class BinaryCrossentropy(_Entropy):
+    """The mean cross entropy of yes-or-no answers.
+
+    >>> round(float(BinaryCrossentropy()([[1.0]], [[0.5]])), 4)
+    0.6931
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return binary_crossentropy(y_true, y_pred, self.from_logits)
+
+
+class CategoricalCrossentropy(_Entropy):
+    """The mean cross entropy of classes given as one-hot rows.
+
+    >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
+    0.6931
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return categorical_crossentropy(y_true, y_pred, self.from_logits)
+
+
+class SparseCategoricalCrossentropy(_Entropy):
+    """The mean cross entropy of classes given as integers.
+
+    >>> round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)
+    0.6931
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits)
+
+
+MSE = mse = mean_squared_error
+MAE = mae = mean_absolute_error
