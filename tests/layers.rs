@@ -10,9 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The rooms, lowest first: a file may name only its own room and those before it.
-const ROOMS: [&str; 8] = [
-    "base", "formula", "backend", "graph", "ops", "engine", "tensor", "python",
-];
+const ROOMS: [&str; 8] = ["base", "formula", "backend", "graph", "ops", "engine", "tensor", "python"];
 const LONGEST: usize = 600;
 
 /// A file of the repository: its path with forward slashes, and its text.
@@ -43,10 +41,7 @@ fn macros_of(sources: &[Source]) -> HashMap<String, String> {
         };
         let code: String = code_of(&source.text).into_iter().collect();
         for after in code.split("macro_rules!").skip(1) {
-            let name = after
-                .trim_start()
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_');
+            let name = after.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_');
             homes.insert(name.collect(), room.clone());
         }
     }
@@ -65,20 +60,14 @@ fn breaches_of_ranks(source: &Source, macros: &HashMap<String, String>) -> Vec<(
             found.push((path.start, "pyo3 appears only under src/python/".into()));
         }
         if names.contains(&"wgpu") && !in_room("src/backend/gpu/") {
-            found.push((
-                path.start,
-                "wgpu appears only under src/backend/gpu/".into(),
-            ));
+            found.push((path.start, "wgpu appears only under src/backend/gpu/".into()));
         }
         if matches!(names[..], ["std" | "core", "arch", ..]) && !in_room("src/backend/cpu/") {
             let rule = "std::arch and core::arch appear only under src/backend/cpu/";
             found.push((path.start, rule.into()));
         }
         if names == ["unsafe"] && !in_room("src/backend/") && !in_room("src/python/") {
-            found.push((
-                path.start,
-                "unsafe is for src/backend/ and src/python/ alone".into(),
-            ));
+            found.push((path.start, "unsafe is for src/backend/ and src/python/ alone".into()));
         }
         let Some(target) = resolve(&path, &file) else {
             continue;
@@ -86,45 +75,24 @@ fn breaches_of_ranks(source: &Source, macros: &HashMap<String, String>) -> Vec<(
         for (own, other) in [("cpu", "gpu"), ("gpu", "cpu")] {
             let sees = target.len() > 1 && target[0] == "backend" && target[1] == other;
             if in_room(&format!("src/backend/{own}")) && sees {
-                found.push((
-                    path.start,
-                    "backend/cpu and backend/gpu never see each other".into(),
-                ));
+                found.push((path.start, "backend/cpu and backend/gpu never see each other".into()));
             }
         }
         let Some(first) = target.first().filter(|_| !exempt) else {
             continue;
         };
-        let room = macros
-            .get(first)
-            .filter(|_| rank(first).is_none())
-            .unwrap_or(first);
+        let room = macros.get(first).filter(|_| rank(first).is_none()).unwrap_or(first);
         let rule = match (rank(&file[0]), rank(room)) {
             (Some(own), Some(other)) if other <= own => continue,
-            (Some(own), Some(other)) => format!(
-                "a room uses only lower ones: {} has rank {own}, {room} has rank {other}",
-                file[0]
-            ),
+            (Some(own), Some(other)) => format!("a room uses only lower ones: {} has rank {own}, {room} has rank {other}", file[0]),
             (Some(_), None) => {
                 format!("`crate::{first}` hides a room: name it by the room it lives in")
             }
-            (None, _) => format!(
-                "{} is no room: the rooms are {}",
-                file[0],
-                ROOMS.join(" < ")
-            ),
+            (None, _) => format!("{} is no room: the rooms are {}", file[0], ROOMS.join(" < ")),
         };
         found.push((path.start, rule));
     }
-    found
-        .into_iter()
-        .map(|(start, rule)| {
-            (
-                1 + code[..start].iter().filter(|&&c| c == '\n').count(),
-                rule,
-            )
-        })
-        .collect()
+    found.into_iter().map(|(start, rule)| (1 + code[..start].iter().filter(|&&c| c == '\n').count(), rule)).collect()
 }
 
 /// How a file begins and how long it may be.
@@ -137,11 +105,8 @@ fn breaches_of_form(source: &Source) -> Vec<(usize, String)> {
         let comment = |line: &str| line.is_empty() || line.starts_with('#');
         lines.find(|(_, line)| !comment(line)).unwrap_or((0, ""))
     };
-    let opens = if source.path.ends_with(".rs") {
-        first.starts_with("//!")
-    } else {
-        first.starts_with("\"\"\"") || first.starts_with("r\"\"\"")
-    };
+    let opens =
+        if source.path.ends_with(".rs") { first.starts_with("//!") } else { first.starts_with("\"\"\"") || first.starts_with("r\"\"\"") };
     if !opens {
         let rule = "a file begins with what lives here and what it leans on (//! or a docstring)";
         found.push((number + 1, rule.into()));
@@ -164,19 +129,11 @@ fn breaches(sources: &[Source]) -> Vec<Breach> {
         }
         found.sort();
         found.dedup();
-        all.extend(found.into_iter().map(|(line, rule)| {
-            Breach {
-                path: source.path.clone(),
-                line,
-                text: source
-                    .text
-                    .lines()
-                    .nth(line - 1)
-                    .unwrap_or("")
-                    .trim()
-                    .to_owned(),
-                rule,
-            }
+        all.extend(found.into_iter().map(|(line, rule)| Breach {
+            path: source.path.clone(),
+            line,
+            text: source.text.lines().nth(line - 1).unwrap_or("").trim().to_owned(),
+            rule,
         }));
     }
     all
@@ -187,22 +144,14 @@ fn read(root: &Path, place: &str, into: &mut Vec<Source>) {
     if path.is_dir() {
         let entries = std::fs::read_dir(&path).expect("a folder of the repository can be read");
         let names = entries.map(|entry| entry.expect("its entries too").file_name());
-        let mut names: Vec<String> = names
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
+        let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
         names.sort();
-        for name in names
-            .iter()
-            .filter(|name| !name.starts_with(['.', '_']) || *name == "__init__.py")
-        {
+        for name in names.iter().filter(|name| !name.starts_with(['.', '_']) || *name == "__init__.py") {
             read(root, &format!("{place}/{name}"), into);
         }
     } else if (place.ends_with(".rs") || place.ends_with(".py")) && path.exists() {
         let text = std::fs::read_to_string(&path).expect("sources are text");
-        into.push(Source {
-            path: place.to_owned(),
-            text,
-        });
+        into.push(Source { path: place.to_owned(), text });
     }
 }
 
@@ -210,48 +159,27 @@ fn read(root: &Path, place: &str, into: &mut Vec<Source>) {
 fn the_house_keeps_its_rules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
-    for place in [
-        "src", "python", "tests", "benches", "examples", "docs", "x.py",
-    ] {
+    for place in ["src", "python", "tests", "benches", "examples", "docs", "x.py"] {
         read(root, place, &mut sources);
     }
     for room in ROOMS {
         let folder = format!("src/{room}/");
-        let seen = sources
-            .iter()
-            .any(|source| source.path.starts_with(&folder));
+        let seen = sources.iter().any(|source| source.path.starts_with(&folder));
         assert!(seen, "no file was read under {folder}");
     }
     let found = breaches(&sources);
     let report = found.iter().fold(String::new(), |mut report, b| {
-        let _ = writeln!(
-            report,
-            "{}:{}: {}\n    rule: {}",
-            b.path, b.line, b.text, b.rule
-        );
+        let _ = writeln!(report, "{}:{}: {}\n    rule: {}", b.path, b.line, b.text, b.rule);
         report
     });
-    assert!(
-        found.is_empty(),
-        "{} lines break the rules of the house\n{report}",
-        found.len()
-    );
+    assert!(found.is_empty(), "{} lines break the rules of the house\n{report}", found.len());
 }
 
 fn check(path: &str, text: &str) -> Vec<Breach> {
     let text = format!("//! A room. Leans on nothing.\n{text}");
     let defined = "//! Loops. Leans on nothing.\nmacro_rules! loops { () => {} }\n";
-    let shelf = Source {
-        path: "src/backend/cpu/isa.rs".into(),
-        text: defined.into(),
-    };
-    breaches(&[
-        Source {
-            path: path.into(),
-            text,
-        },
-        shelf,
-    ])
+    let shelf = Source { path: "src/backend/cpu/isa.rs".into(), text: defined.into() };
+    breaches(&[Source { path: path.into(), text }, shelf])
 }
 
 #[test]
@@ -286,10 +214,7 @@ fn what_breaks_a_rule_is_found() {
         let found = check(path, text);
         assert_eq!(found.len(), 1, "{path}: {text:?} gave {found:?}");
         assert_eq!(found[0].line, line, "{path}: {text:?}");
-        assert!(
-            found[0].rule.contains(rule),
-            "{path}: {text:?} gave {found:?}"
-        );
+        assert!(found[0].rule.contains(rule), "{path}: {text:?} gave {found:?}");
     }
 }
 
@@ -335,10 +260,7 @@ fn the_form_of_a_file_is_checked() {
         ("docs/a.py", "r\"\"\"A page. Leans on nothing.\"\"\"\n", None),
     ];
     for (path, text, rule) in cases {
-        let found = breaches(&[Source {
-            path: path.into(),
-            text: text.into(),
-        }]);
+        let found = breaches(&[Source { path: path.into(), text: text.into() }]);
         match rule {
             None => assert!(found.is_empty(), "{path}: {found:?}"),
             Some(rule) => {

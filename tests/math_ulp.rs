@@ -22,11 +22,7 @@ fn ulps(got: f64, near: f64, rest: f64, mantissa: i32, least: i32) -> f64 {
     if !(got - near).is_finite() {
         return f64::INFINITY;
     }
-    let exponent = if near == 0.0 {
-        least
-    } else {
-        (near.abs().log2().floor() as i32).max(least)
-    };
+    let exponent = if near == 0.0 { least } else { (near.abs().log2().floor() as i32).max(least) };
     // In two steps, since the unit of a denormal's scale may itself be none.
     let scaled = (got - near) * 2f64.powi((mantissa - exponent).min(1000));
     (scaled * 2f64.powi((mantissa - exponent - 1000).max(0)) - rest).abs()
@@ -37,9 +33,7 @@ fn points() -> BTreeMap<&'static str, Vec<Vec<f64>>> {
     let mut name = "";
     for line in POINTS.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        let [numbers @ .., rest] = words.as_slice() else {
-            panic!("an empty line")
-        };
+        let [numbers @ .., rest] = words.as_slice() else { panic!("an empty line") };
         if numbers.is_empty() {
             name = rest;
             continue;
@@ -55,19 +49,9 @@ fn points() -> BTreeMap<&'static str, Vec<Vec<f64>>> {
 /// Error of an f32 against the truth in f64, whose last place is far below.
 fn ulps_single(got: f32, truth: f64) -> f64 {
     let rounded = truth as f32;
-    let rest = if rounded.is_finite() {
-        truth - f64::from(rounded)
-    } else {
-        0.0
-    };
+    let rest = if rounded.is_finite() { truth - f64::from(rounded) } else { 0.0 };
     let exponent = ((rounded.to_bits() >> 23) & 255).max(1) as i32 - 127;
-    ulps(
-        f64::from(got),
-        f64::from(rounded),
-        rest * 2f64.powi(23 - exponent),
-        23,
-        -126,
-    )
+    ulps(f64::from(got), f64::from(rounded), rest * 2f64.powi(23 - exponent), 23, -126)
 }
 
 #[test]
@@ -81,10 +65,7 @@ fn f32_over_every_exponent() {
             let truth = (f.truth)(f64::from(x));
             f.single.map(|g| ulps_single(g(x), truth))
         });
-        println!(
-            "| {} | f32 | {:.2} | {:.2} |",
-            f.name, worst[0].0, worst[1].0
-        );
+        println!("| {} | f32 | {:.2} | {:.2} |", f.name, worst[0].0, worst[1].0);
         for (e, x) in worst {
             assert!(e <= f.bound.0, "{}({x:e}) in f32: {e} ulp", f.name);
         }
@@ -98,10 +79,7 @@ fn hardest_angle() {
     let truth = f64::from(x).cos();
     assert!(truth.abs() < 1e-8, "cos({x:e}) = {truth:e}");
     for got in [s::cos::<true>(x), s::cos::<false>(x)] {
-        assert!(
-            ulps_single(got, truth) < 1.0,
-            "cos({x:e}) = {got:e}, not {truth:e}"
-        );
+        assert!(ulps_single(got, truth) < 1.0, "cos({x:e}) = {got:e}, not {truth:e}");
     }
 }
 
@@ -112,17 +90,10 @@ fn f64_at_sixty_digits() {
     for f in functions() {
         let mut worst = [0.0; 2];
         for row in &points[f.name] {
-            let &[x, value, rest] = row.as_slice() else {
-                panic!("{}: three numbers", f.name)
-            };
+            let &[x, value, rest] = row.as_slice() else { panic!("{}: three numbers", f.name) };
             for (w, g) in worst.iter_mut().zip(f.double) {
                 let e = ulps(g(x), value, rest, 52, -1022);
-                assert!(
-                    e <= f.bound.1,
-                    "{}({x:e}) = {:e}, not {value:e}: {e} ulp",
-                    f.name,
-                    g(x)
-                );
+                assert!(e <= f.bound.1, "{}({x:e}) = {:e}, not {value:e}: {e} ulp", f.name, g(x));
                 *w = e.max(*w);
             }
         }
@@ -135,30 +106,19 @@ type Truth = fn(f64, f64) -> f64;
 
 #[test]
 fn two_arguments() {
-    let singles: [(&str, Pair<f32>, Truth); 2] = [
-        ("pow", [s::pow::<true>, s::pow::<false>], f64::powf),
-        ("atan2", [s::atan2::<true>, s::atan2::<false>], f64::atan2),
-    ];
-    let doubles: [Pair<f64>; 2] = [
-        [d::pow::<true>, d::pow::<false>],
-        [d::atan2::<true>, d::atan2::<false>],
-    ];
+    let singles: [(&str, Pair<f32>, Truth); 2] =
+        [("pow", [s::pow::<true>, s::pow::<false>], f64::powf), ("atan2", [s::atan2::<true>, s::atan2::<false>], f64::atan2)];
+    let doubles: [Pair<f64>; 2] = [[d::pow::<true>, d::pow::<false>], [d::atan2::<true>, d::atan2::<false>]];
     let (points, bounds) = (points(), [1.0, 3.0]);
     println!();
     for (((name, single, truth), double), bound) in singles.into_iter().zip(doubles).zip(bounds) {
         let (mut worst, mut draw) = ([0f64; 4], Draw(12345));
         for i in 0..300_000 {
             let (x, y) = if i % 2 == 0 {
-                (
-                    f32::from_bits(draw.bits() as u32),
-                    f32::from_bits(draw.bits() as u32),
-                )
+                (f32::from_bits(draw.bits() as u32), f32::from_bits(draw.bits() as u32))
             } else {
                 let x = draw.unit() * 4.0;
-                (
-                    x as f32,
-                    ((draw.unit() * 2.0 - 1.0) * 100.0 / x.ln().abs()) as f32,
-                )
+                (x as f32, ((draw.unit() * 2.0 - 1.0) * 100.0 / x.ln().abs()) as f32)
             };
             let t = truth(f64::from(x), f64::from(y));
             for (k, g) in single.iter().enumerate() {
@@ -168,9 +128,7 @@ fn two_arguments() {
             }
         }
         for row in &points[name] {
-            let &[x, y, value, rest] = row.as_slice() else {
-                panic!("{name}: four numbers")
-            };
+            let &[x, y, value, rest] = row.as_slice() else { panic!("{name}: four numbers") };
             for (k, g) in double.iter().enumerate() {
                 let e = ulps(g(x, y), value, rest, 52, -1022);
                 assert!(e <= bound, "{name}({x:e}, {y:e}): {e} ulp");

@@ -7,19 +7,10 @@ use schuss::backend::cpu::random::*;
 #[test]
 fn philox_gives_the_published_answers() {
     let ones = u32::MAX;
+    assert_eq!(philox([0; 4], [0; 2]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+    assert_eq!(philox([ones; 4], [ones; 2]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]);
     assert_eq!(
-        philox([0; 4], [0; 2]),
-        [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]
-    );
-    assert_eq!(
-        philox([ones; 4], [ones; 2]),
-        [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]
-    );
-    assert_eq!(
-        philox(
-            [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344],
-            [0xa4093822, 0x299f31d0]
-        ),
+        philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
         [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
     );
 }
@@ -31,10 +22,7 @@ const OFFSET: u64 = (1 << 32) - 1;
 fn close(values: &[f64], expected: &[f64], tolerance: f64) {
     for (value, expected) in values.iter().zip(expected) {
         let error = (value - expected).abs();
-        assert!(
-            error <= tolerance * expected.abs(),
-            "{value} is not {expected}"
-        );
+        assert!(error <= tolerance * expected.abs(), "{value} is not {expected}");
     }
 }
 
@@ -42,25 +30,12 @@ fn close(values: &[f64], expected: &[f64], tolerance: f64) {
 /// distribution: these values are a promise to whoever has stored a seed.
 #[test]
 fn a_stream_keeps_its_values() {
-    let words = [
-        10185228f32,
-        9690692.,
-        566779.,
-        11610370.,
-        11225094.,
-        7242037.,
-        12307027.,
-    ];
+    let words = [10185228f32, 9690692., 566779., 11610370., 11225094., 7242037., 12307027.];
     let mut single = [0f32; 7];
     uniform_f32(SEED, OFFSET, 0, &mut single, 0.0, 1.0);
     assert_eq!(single, words.map(|word| word / 16_777_216.0));
 
-    let bits = [
-        5202650707750209f64,
-        6233270459110591.,
-        3888039442344192.,
-        8566355726399818.,
-    ];
+    let bits = [5202650707750209f64, 6233270459110591., 3888039442344192., 8566355726399818.];
     let mut double = [0f64; 4];
     uniform_f64(SEED, OFFSET, 0, &mut double, 0.0, 1.0);
     assert_eq!(double, bits.map(|bits| bits / 9_007_199_254_740_992.0));
@@ -70,18 +45,9 @@ fn a_stream_keeps_its_values() {
     assert_eq!(whole, [573, 688, 425, 950, 534, 976]);
     // A range just over half of all: elements 3 and 4 are drawn again, 3 times and once.
     integers(SEED, OFFSET, 0, &mut whole, i64::MIN, 1);
-    let above = [
-        5327514324736214553u64,
-        6382868950129245663,
-        3981352388960453487,
-        5645469028310268241,
-        7307207782907651514,
-        9006309706195023256,
-    ];
-    assert_eq!(
-        whole,
-        above.map(|value| i64::MIN.wrapping_add(value as i64))
-    );
+    let above =
+        [5327514324736214553u64, 6382868950129245663, 3981352388960453487, 5645469028310268241, 7307207782907651514, 9006309706195023256];
+    assert_eq!(whole, above.map(|value| i64::MIN.wrapping_add(value as i64)));
 
     let mut hits = [false; 6];
     bernoulli(SEED, OFFSET, 0, &mut hits, 0.3);
@@ -99,43 +65,18 @@ fn a_stream_keeps_its_values() {
     ];
     normal_f32(SEED, OFFSET, 0, &mut single, 0.0, 1.0);
     close(&single.map(f64::from), &normals, 5e-7);
-    let normals = [
-        -0.9789878873217904,
-        0.3732218798687284,
-        -0.3923676197360149,
-        -1.2354294549468818,
-    ];
+    let normals = [-0.9789878873217904, 0.3732218798687284, -0.3923676197360149, -1.2354294549468818];
     normal_f64(SEED, OFFSET, 0, &mut double, 0.0, 1.0);
     close(&double, &normals, 1e-14);
     exponential_f32(SEED, OFFSET, 0, &mut single, 2.0);
-    let waits = [
-        0.2495416604084133,
-        0.2744279638054655,
-        1.6939031422520237,
-        0.18406151312085112,
-    ];
-    close(
-        &single[..4]
-            .iter()
-            .copied()
-            .map(f64::from)
-            .collect::<Vec<_>>(),
-        &waits,
-        5e-7,
-    );
+    let waits = [0.2495416604084133, 0.2744279638054655, 1.6939031422520237, 0.18406151312085112];
+    close(&single[..4].iter().copied().map(f64::from).collect::<Vec<_>>(), &waits, 5e-7);
     exponential_f64(SEED, OFFSET, 0, &mut double, 2.0);
-    close(
-        &double[..2],
-        &[0.27442796378388246, 0.18406151319927935],
-        1e-14,
-    );
+    close(&double[..2], &[0.27442796378388246, 0.18406151319927935], 1e-14);
 }
 
 /// Fills 300 elements at once, then in pieces that begin anywhere, and compares the bits.
-fn same_in_pieces<T: Copy + Default + PartialEq + std::fmt::Debug>(
-    name: &str,
-    draw: impl Fn(u64, &mut [T]),
-) {
+fn same_in_pieces<T: Copy + Default + PartialEq + std::fmt::Debug>(name: &str, draw: impl Fn(u64, &mut [T])) {
     let mut whole = [T::default(); 300];
     draw(0, &mut whole);
     for first in (0..150).chain([191, 192, 193, 299, 300]) {
@@ -156,16 +97,10 @@ fn an_element_does_not_depend_on_its_chunk() {
     same_in_pieces("uniform_f64", |i, out| uniform_f64(3, 9, i, out, -1.0, 1.0));
     same_in_pieces("normal_f32", |i, out| normal_f32(3, 9, i, out, 1.0, 2.0));
     same_in_pieces("normal_f64", |i, out| normal_f64(3, 9, i, out, 1.0, 2.0));
-    same_in_pieces("exponential_f32", |i, out| {
-        exponential_f32(3, 9, i, out, 2.0)
-    });
-    same_in_pieces("exponential_f64", |i, out| {
-        exponential_f64(3, 9, i, out, 2.0)
-    });
+    same_in_pieces("exponential_f32", |i, out| exponential_f32(3, 9, i, out, 2.0));
+    same_in_pieces("exponential_f64", |i, out| exponential_f64(3, 9, i, out, 2.0));
     same_in_pieces("bernoulli", |i, out| bernoulli(3, 9, i, out, 0.4));
-    same_in_pieces("bernoulli_f32", |i, out| {
-        bernoulli_f32(3, 9, i, out, 0.4, 2.0)
-    });
+    same_in_pieces("bernoulli_f32", |i, out| bernoulli_f32(3, 9, i, out, 0.4, 2.0));
     same_in_pieces("integers", |i, out| integers(3, 9, i, out, -5, 5));
     same_in_pieces("integers, drawn again", |i, out| {
         integers(3, 9, i, out, i64::MIN, 1);
@@ -193,11 +128,7 @@ fn draws_taken_one_after_another_continue_the_stream() {
     copy.manual_seed(11);
     assert_eq!(copy, Generator::new(11));
     assert_eq!((copy.seed(), copy.state()[1]), (copy.initial_seed(), 0));
-    assert_ne!(
-        copy.initial_seed(),
-        Generator::new(0).seed(),
-        "64 bits met by chance"
-    );
+    assert_ne!(copy.initial_seed(), Generator::new(0).seed(), "64 bits met by chance");
     assert_eq!([0, 1, 4, 5].map(|n| blocks(n, Width::Single)), [0, 1, 1, 2]);
     assert_eq!([0, 1, 2, 3].map(|n| blocks(n, Width::Double)), [0, 1, 1, 2]);
 }
@@ -207,29 +138,13 @@ fn uniform_keeps_its_bounds() {
     let mut single = vec![0f32; 10_000];
     let mut double = vec![0f64; 10_000];
     // The second pair has two values only, so half of the products round up to the bound.
-    for (lo, hi) in [
-        (0f32, 1f32),
-        (1.0, 1.0f32.next_up().next_up()),
-        (-3.0, 1e7),
-        (2.0, 2.0),
-    ] {
+    for (lo, hi) in [(0f32, 1f32), (1.0, 1.0f32.next_up().next_up()), (-3.0, 1e7), (2.0, 2.0)] {
         uniform_f32(5, 0, 0, &mut single, lo, hi);
-        assert!(
-            single.iter().all(|&x| lo <= x && (x < hi || lo == hi)),
-            "[{lo}, {hi})"
-        );
+        assert!(single.iter().all(|&x| lo <= x && (x < hi || lo == hi)), "[{lo}, {hi})");
     }
-    for (lo, hi) in [
-        (0f64, 1f64),
-        (1.0, 1.0f64.next_up().next_up()),
-        (-3.0, 1e7),
-        (2.0, 2.0),
-    ] {
+    for (lo, hi) in [(0f64, 1f64), (1.0, 1.0f64.next_up().next_up()), (-3.0, 1e7), (2.0, 2.0)] {
         uniform_f64(5, 0, 0, &mut double, lo, hi);
-        assert!(
-            double.iter().all(|&x| lo <= x && (x < hi || lo == hi)),
-            "[{lo}, {hi})"
-        );
+        assert!(double.iter().all(|&x| lo <= x && (x < hi || lo == hi)), "[{lo}, {hi})");
     }
 }
 
@@ -261,10 +176,7 @@ fn shares(name: &str, values: &[f64], known: &[(f64, f64)]) {
     for &(bound, share) in known {
         let below = values.iter().filter(|&&x| x < bound).count() as f64 / values.len() as f64;
         let allowed = 4.0 * (share * (1.0 - share) / values.len() as f64).sqrt();
-        assert!(
-            (below - share).abs() < allowed,
-            "{name}: {below} of {share} below {bound}"
-        );
+        assert!((below - share).abs() < allowed, "{name}: {below} of {share} below {bound}");
     }
 }
 
@@ -276,10 +188,7 @@ fn normals_have_the_shares_and_moments_of_a_normal() {
     let mut double = vec![0f64; MANY];
     normal_f32(21, 0, 0, &mut single, 0.0, 1.0);
     normal_f64(21, 0, 0, &mut double, 0.0, 1.0);
-    for (name, values) in [
-        ("normal_f32", single.into_iter().map(f64::from).collect()),
-        ("normal_f64", double.clone()),
-    ] {
+    for (name, values) in [("normal_f32", single.into_iter().map(f64::from).collect()), ("normal_f64", double.clone())] {
         let known = [
             (-3.0, 0.0013498980316301),
             (-1.9599639845400545, 0.025),
@@ -291,19 +200,10 @@ fn normals_have_the_shares_and_moments_of_a_normal() {
         ];
         shares(name, &values, &known);
         let close = [0.0, 1.0, 0.0, 3.0].iter().zip(moments(&values));
-        assert!(
-            close.clone().all(|(e, m)| (m - e).abs() < 0.025),
-            "{name}: {close:?}"
-        );
+        assert!(close.clone().all(|(e, m)| (m - e).abs() < 0.025), "{name}: {close:?}");
         // Neighbours come from one point of the plane and must know nothing of each other.
-        let pairs = values
-            .chunks_exact(2)
-            .map(|pair| pair[0] * pair[1])
-            .sum::<f64>();
-        assert!(
-            (pairs * 2.0 / MANY as f64).abs() < 0.006,
-            "{name}: neighbours are related"
-        );
+        let pairs = values.chunks_exact(2).map(|pair| pair[0] * pair[1]).sum::<f64>();
+        assert!((pairs * 2.0 / MANY as f64).abs() < 0.006, "{name}: neighbours are related");
     }
     normal_f64(21, 0, 0, &mut double[..7], 5.0, 0.0);
     assert_eq!(double[..7], [5.0; 7]);
@@ -333,30 +233,18 @@ fn the_other_distributions_have_their_shares() {
 #[test]
 fn integers_are_equally_likely() {
     let mut out = vec![0i64; MANY];
-    for (lo, hi) in [
-        (0, 1),
-        (-3, 4),
-        (0, 1 << 40),
-        (i64::MIN, 1),
-        (i64::MIN, i64::MAX),
-    ] {
+    for (lo, hi) in [(0, 1), (-3, 4), (0, 1 << 40), (i64::MIN, 1), (i64::MIN, i64::MAX)] {
         integers(31, 0, 0, &mut out, lo, hi);
         assert!(out.iter().all(|&x| lo <= x && x < hi));
         let place = |x: i64| (x as f64 - lo as f64) / (hi as f64 - lo as f64);
         let places: Vec<f64> = out.iter().copied().map(place).collect();
         if hi as f64 - lo as f64 > 1e9 {
-            shares(
-                "integers",
-                &places,
-                &[(0.25, 0.25), (0.5, 0.5), (0.75, 0.75)],
-            );
+            shares("integers", &places, &[(0.25, 0.25), (0.5, 0.5), (0.75, 0.75)]);
         }
     }
     integers(32, 0, 0, &mut out, -3, 4);
     let values: Vec<f64> = out.iter().map(|&x| x as f64).collect();
-    let sevenths: Vec<_> = (1..7)
-        .map(|k| (f64::from(k) - 3.5, f64::from(k) / 7.0))
-        .collect();
+    let sevenths: Vec<_> = (1..7).map(|k| (f64::from(k) - 3.5, f64::from(k) / 7.0)).collect();
     shares("integers", &values, &sevenths);
 }
 
@@ -373,12 +261,6 @@ fn permutations_hold_every_number_once() {
         let order = permutation(42, generator.take(blocks(5, Width::Double)), 5).unwrap();
         firsts[order[0] as usize] += 1;
     }
-    assert!(
-        firsts.iter().all(|&count| count.abs_diff(10_000) < 400),
-        "{firsts:?}"
-    );
-    assert!(
-        permutation(1, 0, usize::MAX / 4).is_err(),
-        "more than there is memory for"
-    );
+    assert!(firsts.iter().all(|&count| count.abs_diff(10_000) < 400), "{firsts:?}");
+    assert!(permutation(1, 0, usize::MAX / 4).is_err(), "more than there is memory for");
 }

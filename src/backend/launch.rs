@@ -28,7 +28,10 @@ impl Operand {
         let n = crate::base::shape::count("allocate", shape)?;
         let bytes = n.checked_mul(dtype.size()).filter(|&b| b <= isize::MAX as usize);
         let bytes = bytes.ok_or_else(|| {
-            crate::base::Error::shape("allocate", format!("the shape {} of {dtype} passes the size of memory", crate::base::shape::show(shape)))
+            crate::base::Error::shape(
+                "allocate",
+                format!("the shape {} of {dtype} passes the size of memory", crate::base::shape::show(shape)),
+            )
         })?;
         Ok(Operand { storage: Arc::new(backend.alloc(bytes)?), layout: Layout::contiguous(shape.into()), dtype })
     }
@@ -77,26 +80,76 @@ pub enum FoldKind {
 
 pub enum Launch<'a> {
     /// One formula for every element; inputs are already broadcast to the output's shape.
-    Map { body: &'a MapBody, compute: DType, params: &'a [Number], ins: &'a [Operand], outs: &'a [Operand] },
+    Map {
+        body: &'a MapBody,
+        compute: DType,
+        params: &'a [Number],
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
     /// Elements from one layout to another, converted where the types differ.
-    Copy { src: &'a Operand, dst: &'a Operand },
-    Fill { dst: &'a Operand, value: Number },
+    Copy {
+        src: &'a Operand,
+        dst: &'a Operand,
+    },
+    Fill {
+        dst: &'a Operand,
+        value: Number,
+    },
     /// The input's axes are permuted so that the folded ones come last; `folded` says how many. `correction` is Var's.
-    Fold { kind: FoldKind, input: &'a Operand, folded: usize, correction: f64, out: &'a Operand },
+    Fold {
+        kind: FoldKind,
+        input: &'a Operand,
+        folded: usize,
+        correction: f64,
+        out: &'a Operand,
+    },
     /// Batched matrix product `out[b, m, n] = a[b, m, k] @ b[b, k, n]`, all of rank 3 and one float or integer type.
-    Contract { a: &'a Operand, b: &'a Operand, out: &'a Operand },
+    Contract {
+        a: &'a Operand,
+        b: &'a Operand,
+        out: &'a Operand,
+    },
     /// Softmax or log-softmax along the last axis.
-    Softmax { log: bool, input: &'a Operand, out: &'a Operand },
+    Softmax {
+        log: bool,
+        input: &'a Operand,
+        out: &'a Operand,
+    },
     /// `out[i...] = source[index 0][index 1]...`: for each index operand the axis of the source that it addresses.
     /// Axes of the source that no index addresses are matched with the trailing axes of `out`.
-    Gather { source: &'a Operand, picks: &'a [Pick], out: &'a Operand },
+    Gather {
+        source: &'a Operand,
+        picks: &'a [Pick],
+        out: &'a Operand,
+    },
     /// The converse: `target[index...] = values` or `+= values`; the target is written in place.
-    Scatter { target: &'a Operand, picks: &'a [Pick], values: &'a Operand, add: bool },
+    Scatter {
+        target: &'a Operand,
+        picks: &'a [Pick],
+        values: &'a Operand,
+        add: bool,
+    },
     /// Running sum (or product) along the last axis.
-    Scan { kind: FoldKind, input: &'a Operand, out: &'a Operand },
-    Random { draw: Draw, seed: u64, offset: u64, out: &'a Operand },
+    Scan {
+        kind: FoldKind,
+        input: &'a Operand,
+        out: &'a Operand,
+    },
+    Random {
+        draw: Draw,
+        seed: u64,
+        offset: u64,
+        out: &'a Operand,
+    },
     /// Several buffers of an optimiser updated in one pass, tensor by tensor.
-    Segments { body: &'a MapBody, compute: DType, params: &'a [Number], ins: &'a [Vec<Operand>], outs: &'a [Vec<Operand>] },
+    Segments {
+        body: &'a MapBody,
+        compute: DType,
+        params: &'a [Number],
+        ins: &'a [Vec<Operand>],
+        outs: &'a [Vec<Operand>],
+    },
 }
 
 /// One index of a gather or scatter: an int64 operand of the output's shape and the stride it steps by.

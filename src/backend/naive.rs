@@ -36,7 +36,13 @@ fn apply(word: Word, a: &[f64]) -> f64 {
         Word::Or => truth(a[0] != 0.0 || a[1] != 0.0),
         Word::Xor => truth((a[0] != 0.0) != (a[1] != 0.0)),
         Word::Not => truth(a[0] == 0.0),
-        Word::Select => if a[0] != 0.0 { a[1] } else { a[2] },
+        Word::Select => {
+            if a[0] != 0.0 {
+                a[1]
+            } else {
+                a[2]
+            }
+        }
         Word::Modulo => a[0] - a[1] * (a[0] / a[1]).floor(),
         Word::Fmod => a[0] % a[1],
         Word::FloorDiv => (a[0] / a[1]).floor(),

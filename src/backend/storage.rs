@@ -46,7 +46,8 @@ impl Storage {
         if bytes <= SMALL {
             return Ok(Storage { owner: Owner::Small(UnsafeCell::new([0; SMALL / 8])), len: bytes, version: AtomicU32::new(0) });
         }
-        let refuse = || Error::memory("allocate", format!("no memory for {bytes} bytes; use a smaller shape or dtype, or free tensors first"));
+        let refuse =
+            || Error::memory("allocate", format!("no memory for {bytes} bytes; use a smaller shape or dtype, or free tensors first"));
         let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| refuse())?;
         // SAFETY: the layout's size is over 64, so not zero.
         let ptr = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };

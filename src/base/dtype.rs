@@ -202,16 +202,46 @@ macro_rules! dispatch {
     ($dtype:expr, $t:ident => $body:expr) => {{
         use $crate::base::dtype::Truth;
         match $dtype {
-            $crate::base::DType::Bool => { type $t = Truth; $body }
-            $crate::base::DType::U8 => { type $t = u8; $body }
-            $crate::base::DType::I8 => { type $t = i8; $body }
-            $crate::base::DType::I16 => { type $t = i16; $body }
-            $crate::base::DType::I32 => { type $t = i32; $body }
-            $crate::base::DType::I64 => { type $t = i64; $body }
-            $crate::base::DType::F16 => { type $t = half::f16; $body }
-            $crate::base::DType::BF16 => { type $t = half::bf16; $body }
-            $crate::base::DType::F32 => { type $t = f32; $body }
-            $crate::base::DType::F64 => { type $t = f64; $body }
+            $crate::base::DType::Bool => {
+                type $t = Truth;
+                $body
+            }
+            $crate::base::DType::U8 => {
+                type $t = u8;
+                $body
+            }
+            $crate::base::DType::I8 => {
+                type $t = i8;
+                $body
+            }
+            $crate::base::DType::I16 => {
+                type $t = i16;
+                $body
+            }
+            $crate::base::DType::I32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::base::DType::I64 => {
+                type $t = i64;
+                $body
+            }
+            $crate::base::DType::F16 => {
+                type $t = half::f16;
+                $body
+            }
+            $crate::base::DType::BF16 => {
+                type $t = half::bf16;
+                $body
+            }
+            $crate::base::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::base::DType::F64 => {
+                type $t = f64;
+                $body
+            }
         }
     }};
 }

@@ -52,12 +52,14 @@ impl Layout {
         if self.numel == 0 {
             return (self.offset as isize, self.offset as isize);
         }
-        let (mut low, mut high) = (self.offset as isize, self.offset as isize);
+        // Strides come from users too, so the reach is summed where it cannot overflow.
+        let (mut low, mut high) = (self.offset as i128, self.offset as i128);
         for (&n, &s) in self.shape.iter().zip(self.strides.iter()) {
-            let reach = (n as isize - 1) * s;
+            let reach = (n as i128 - 1) * s as i128;
             if reach < 0 { low += reach } else { high += reach }
         }
-        (low, high + 1)
+        let fit = |v: i128| v.clamp(isize::MIN as i128, isize::MAX as i128) as isize;
+        (fit(low), fit(high + 1))
     }
 
     /// Whether two indices may reach the same element (a broadcast axis, or an overlapping window).
@@ -65,27 +67,21 @@ impl Layout {
         if self.dense || self.numel <= 1 {
             return false;
         }
-        let mut axes: Vec<(usize, usize)> = (0..self.rank())
-            .filter(|&i| self.shape[i] > 1)
-            .map(|i| (self.strides[i].unsigned_abs(), self.shape[i]))
-            .collect();
+        let mut axes: Vec<(usize, usize)> =
+            (0..self.rank()).filter(|&i| self.shape[i] > 1).map(|i| (self.strides[i].unsigned_abs(), self.shape[i])).collect();
         axes.sort_unstable();
         let mut reach = 0usize;
         for (stride, n) in axes {
             if stride <= reach {
                 return true;
             }
-            reach += stride * (n - 1);
+            reach = reach.saturating_add(stride.saturating_mul(n - 1));
         }
         false
     }
 
     pub fn permute(&self, order: &[usize]) -> Layout {
-        Layout::new(
-            order.iter().map(|&i| self.shape[i]).collect(),
-            order.iter().map(|&i| self.strides[i]).collect(),
-            self.offset,
-        )
+        Layout::new(order.iter().map(|&i| self.shape[i]).collect(), order.iter().map(|&i| self.strides[i]).collect(), self.offset)
     }
 
     pub fn transpose(&self, a: usize, b: usize) -> Layout {
@@ -100,8 +96,7 @@ impl Layout {
     /// The same elements seen under a larger shape; new and repeated axes get stride 0.
     pub fn broadcast_to(&self, op: &str, shape: &[usize]) -> Result<Layout> {
         let lead = shape.len().wrapping_sub(self.rank());
-        let fits = shape.len() >= self.rank()
-            && self.shape.iter().enumerate().all(|(i, &n)| n == shape[lead + i] || n == 1);
+        let fits = shape.len() >= self.rank() && self.shape.iter().enumerate().all(|(i, &n)| n == shape[lead + i] || n == 1);
         if !fits {
             return Err(Error::shape(
                 op,
@@ -112,9 +107,8 @@ impl Layout {
                 ),
             ));
         }
-        let strides = (0..shape.len())
-            .map(|i| if i < lead || self.shape[i - lead] != shape[i] { 0 } else { self.strides[i - lead] })
-            .collect();
+        let strides =
+            (0..shape.len()).map(|i| if i < lead || self.shape[i - lead] != shape[i] { 0 } else { self.strides[i - lead] }).collect();
         Ok(Layout::new(Shape::from(shape), strides, self.offset))
     }
 
@@ -215,8 +209,7 @@ impl Walk {
                 continue;
             }
             let last = shape.len().wrapping_sub(1);
-            let joins = !shape.is_empty()
-                && layouts.iter().zip(&strides).all(|(l, s)| s[last] == l.strides[i] * n as isize);
+            let joins = !shape.is_empty() && layouts.iter().zip(&strides).all(|(l, s)| s[last] == l.strides[i] * n as isize);
             if joins {
                 shape[last] *= n;
                 for (l, s) in layouts.iter().zip(&mut strides) {

@@ -20,9 +20,7 @@ pub fn count(op: &str, shape: &[usize]) -> Result<usize> {
     shape
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d).filter(|&n| n <= isize::MAX as usize))
-        .ok_or_else(|| {
-            Error::shape(op, format!("the shape {} has more elements than can be counted; is a size wrong?", show(shape)))
-        })
+        .ok_or_else(|| Error::shape(op, format!("the shape {} has more elements than can be counted; is a size wrong?", show(shape))))
 }
 
 /// The common shape of two operands under NumPy's rule of broadcasting.
@@ -97,9 +95,9 @@ pub fn infer(op: &str, sizes: &[i64], numel: usize) -> Result<Shape> {
         } else if s < 0 {
             return Err(Error::runtime(op, format!("the size {s} at position {i} is negative; only -1 (to be worked out) is")));
         } else {
-            known = known.checked_mul(s as usize).ok_or_else(|| {
-                Error::shape(op, format!("the shape {sizes:?} has more elements than can be counted; is a size wrong?"))
-            })?;
+            known = known
+                .checked_mul(s as usize)
+                .ok_or_else(|| Error::shape(op, format!("the shape {sizes:?} has more elements than can be counted; is a size wrong?")))?;
         }
     }
     let refuse = || Error::shape(op, format!("the shape {sizes:?} does not hold {numel} elements"));

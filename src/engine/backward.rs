@@ -147,8 +147,8 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
                 }
             }
         }
-        let enter = wanted.as_ref().is_none_or(|w| w.contains(&address(&walk.slots[index].at)))
-            && plan.inside.is_none_or(|inside| inside(&node));
+        let enter =
+            wanted.as_ref().is_none_or(|w| w.contains(&address(&walk.slots[index].at))) && plan.inside.is_none_or(|inside| inside(&node));
         if !enter || grads.iter().all(Option::is_none) {
             continue;
         }
@@ -296,9 +296,10 @@ fn pull(node: &Arc<Node>, grads: &[Option<Tensor>], plan: &Plan, wanted: Option<
 }
 
 fn pull_hooks(node: &Node, before: bool) -> Vec<Arc<dyn crate::graph::node::PullHook>> {
-    node.extra.get().as_deref().map_or_else(Vec::new, |e| {
-        e.on_pull.iter().filter(|(_, h)| h.before() == before).map(|(_, h)| h.clone()).collect()
-    })
+    node.extra
+        .get()
+        .as_deref()
+        .map_or_else(Vec::new, |e| e.on_pull.iter().filter(|(_, h)| h.before() == before).map(|(_, h)| h.clone()).collect())
 }
 
 fn fit(node: &Node, i: usize, grad: Tensor, kept: &Kept) -> Result<Tensor> {
@@ -317,7 +318,12 @@ fn fit(node: &Node, i: usize, grad: Tensor, kept: &Kept) -> Result<Tensor> {
         if matches!(node.rule, Rule::Dynamic(_)) && !shape::broadcast("backward", &have, want).is_ok_and(|s| s == have) {
             return Err(Error::shape(
                 "backward",
-                format!("{} returned a gradient of shape {} for its operand {i} of shape {}", node.name(), shape::show(&have), shape::show(want)),
+                format!(
+                    "{} returned a gradient of shape {} for its operand {i} of shape {}",
+                    node.name(),
+                    shape::show(&have),
+                    shape::show(want)
+                ),
             ));
         }
         grad = ops::view::sum_to(&grad, want)?;
@@ -340,11 +346,11 @@ fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
             super::write::apply(&ops::arith::add::OP, &old, &[(&old).into(), (&grad).into()], &[])?;
         }
         None if create => {
-            let alone = if is_alone(&grad) { grad } else { ops::view::clone(&grad)? };
+            let alone = if is_alone(&grad) { grad } else { ops::view::clone_(&grad)? };
             leaf.set_grad(Some(alone));
         }
         None => {
-            let alone = if is_alone(&grad) { grad } else { ops::view::clone(&grad)? };
+            let alone = if is_alone(&grad) { grad } else { ops::view::clone_(&grad)? };
             let strict = leaf.has_flag(flag::STRICT);
             let alone = if alone.node().is_some() || alone.0.core.get().base.is_some() { alone.detach() } else { alone };
             if strict {
@@ -372,7 +378,8 @@ fn reaching(roots: &[(Edge, Tensor)], ends: &[Edge], inside: Option<&dyn Fn(&Nod
     // All nodes below the roots, oldest last; then marks are handed from operands to results, oldest first.
     let mut seen: HashSet<usize> = HashSet::new();
     let mut all: Vec<Arc<Node>> = Vec::new();
-    let mut todo: Vec<Arc<Node>> = roots.iter().filter_map(|(e, _)| if let Edge::Node(n, _) = e { Some(n.clone()) } else { None }).collect();
+    let mut todo: Vec<Arc<Node>> =
+        roots.iter().filter_map(|(e, _)| if let Edge::Node(n, _) = e { Some(n.clone()) } else { None }).collect();
     while let Some(node) = todo.pop() {
         if !seen.insert(Arc::as_ptr(&node) as usize) || node.serial < oldest {
             continue;
@@ -487,14 +494,20 @@ pub fn grad(roots: &[Tensor], inputs: &[Tensor], given: &[Option<Tensor>], retai
     for (root, g) in roots.iter().zip(given) {
         super::write::refresh(root);
         if !root.requires_grad() {
-            return Err(Error::grad("grad", format!("an output of shape {} does not require grad and does not have a grad_fn", shape::show(&root.shape()))));
+            return Err(Error::grad(
+                "grad",
+                format!("an output of shape {} does not require grad and does not have a grad_fn", shape::show(&root.shape())),
+            ));
         }
         starts.push((root.edge(), seed("grad", root, g.as_ref())?));
     }
     for t in inputs {
         super::write::refresh(t);
         if !t.requires_grad() {
-            return Err(Error::grad("grad", format!("an input of shape {} does not require grad; use x.requires_grad_()", shape::show(&t.shape()))));
+            return Err(Error::grad(
+                "grad",
+                format!("an input of shape {} does not require grad; use x.requires_grad_()", shape::show(&t.shape())),
+            ));
         }
     }
     let ends: Vec<Edge> = inputs.iter().map(Tensor::edge).collect();

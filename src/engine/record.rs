@@ -129,10 +129,8 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
             Outs::One(view_of(base, x, layout, mode))
         }
         Body::Kernel(meta, run) => {
-            let metas: Vec<Option<Meta>> = seen
-                .iter()
-                .map(|s| s.look().map(|l| Meta { shape: l.operand.layout.shape.clone(), dtype: l.operand.dtype }))
-                .collect();
+            let metas: Vec<Option<Meta>> =
+                seen.iter().map(|s| s.look().map(|l| Meta { shape: l.operand.layout.shape.clone(), dtype: l.operand.dtype })).collect();
             let made = meta(&metas, args)?;
             if mode.probe() {
                 note(&seen);
@@ -160,7 +158,12 @@ fn check_inside(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
     if low < 0 || high > room as isize && layout.numel() > 0 {
         return Err(Error::runtime(
             op,
-            format!("sizes {:?} with strides {:?} from {} reach past the storage of {room} elements", &layout.shape[..], &layout.strides[..], layout.offset),
+            format!(
+                "sizes {:?} with strides {:?} from {} reach past the storage of {room} elements",
+                &layout.shape[..],
+                &layout.strides[..],
+                layout.offset
+            ),
         ));
     }
     Ok(())
@@ -267,7 +270,15 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
     Ok(())
 }
 
-pub(crate) fn make(rule: Rule, args: &[Arg], edges: Pair<Option<Edge>>, kept: Keeps, outputs: usize, inputs_serial: u64, mode: Mode) -> Arc<Node> {
+pub(crate) fn make(
+    rule: Rule,
+    args: &[Arg],
+    edges: Pair<Option<Edge>>,
+    kept: Keeps,
+    outputs: usize,
+    inputs_serial: u64,
+    mode: Mode,
+) -> Arc<Node> {
     let place = if mode.tape() { LOCATOR.get().and_then(|f| f()) } else { None };
     let extra = place.map(|place| Box::new(Extra { place: Some(place), ..Extra::default() }));
     let node = Arc::new(Node {
@@ -290,7 +301,16 @@ pub(crate) fn make(rule: Rule, args: &[Arg], edges: Pair<Option<Edge>>, kept: Ke
 /// over stand-ins.
 fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], needs: u32) -> Result<u32> {
     let Some(vjp) = op.vjp else { return Ok(0) };
-    let (key, asked) = if op.is_list() { (7, u32::MAX) } else { (needs, needs) };
+    let mut plain = 0;
+    for (i, s) in seen.iter().enumerate().take(3) {
+        plain |= u32::from(s.look().is_none()) << i;
+    }
+    // Operators of more than three operands find no place in the table and are read each time.
+    let (key, asked) = match (op.is_list(), seen.len()) {
+        (true, _) => (0, u32::MAX),
+        (false, 0..=3) => (needs | plain << 3, needs),
+        _ => (u32::MAX, needs),
+    };
     if let Some(known) = op.saves.get(key) {
         return Ok(known);
     }
@@ -434,14 +454,21 @@ fn strictly(op: &Op, seen: &Pair<Seen>, number: Option<DType>) -> Result<()> {
     if let Some(pair) = dtypes.windows(2).find(|w| w[0] != w[1]) {
         return Err(Error::dtype(
             op.name,
-            format!("cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{})", pair[0], pair[1], pair[0]),
+            format!(
+                "cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{})",
+                pair[0], pair[1], pair[0]
+            ),
         ));
     }
     if let (Some(first), Some(DType::F32 | DType::F64)) = (dtypes.first(), number)
         && !first.is_float()
         && op.class != Class::Float
     {
-        return Err(Error::new(crate::base::ErrorKind::Type, op.name, format!("a float cannot become {first}; use tf.cast on the tensor first")));
+        return Err(Error::new(
+            crate::base::ErrorKind::Type,
+            op.name,
+            format!("a float cannot become {first}; use tf.cast on the tensor first"),
+        ));
     }
     Ok(())
 }
@@ -541,16 +568,19 @@ pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Resul
         ));
     }
     if !divides && any(|v| v < 0.0) {
-        return Err(Error::runtime(
-            op.name,
-            "integers to negative integer powers have no integer result; use x.float() first",
-        ));
+        return Err(Error::runtime(op.name, "integers to negative integer powers have no integer result; use x.float() first"));
     }
     Ok(())
 }
 
 /// Makes the node of a user's own rule and puts it under its results.
-pub fn attach_dynamic(rule: Arc<dyn Dynamic>, looks: &[Option<Look>], outs: &[Tensor], skip: &dyn Fn(&Tensor) -> bool, mode: Mode) -> Result<Arc<Node>> {
+pub fn attach_dynamic(
+    rule: Arc<dyn Dynamic>,
+    looks: &[Option<Look>],
+    outs: &[Tensor],
+    skip: &dyn Fn(&Tensor) -> bool,
+    mode: Mode,
+) -> Result<Arc<Node>> {
     let (mut edges, mut inputs, mut serial, mut requires) = (Pair::new(), Pair::new(), 0, false);
     for look in looks {
         match look {

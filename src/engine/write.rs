@@ -70,11 +70,8 @@ fn through(base: &Layout, view: &Layout, dtype: DType, edge: Edge, mode: Mode) -
     let args = window_args(base, view);
     let serial = if let Edge::Node(n, _) = &edge { n.serial } else { 0 };
     let meta = |shape: &Few<usize>| Kept::Meta(Meta { shape: shape.clone(), dtype });
-    let kept = Keeps {
-        inputs: [meta(&base.shape)].into_iter().collect(),
-        outputs: [meta(&view.shape)].into_iter().collect(),
-        freed: false,
-    };
+    let kept =
+        Keeps { inputs: [meta(&base.shape)].into_iter().collect(), outputs: [meta(&view.shape)].into_iter().collect(), freed: false };
     record::make(Rule::Op(&ops::view::window::OP), &args, [Some(edge)].into_iter().collect(), kept, 1, serial, mode)
 }
 
@@ -96,7 +93,10 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
         ));
     }
     if mode.grad() && of_leaf {
-        return Err(Error::grad(op, "a view of a leaf tensor that requires grad cannot be written in place; wrap the update in `with schuss.no_grad():`"));
+        return Err(Error::grad(
+            op,
+            "a view of a leaf tensor that requires grad cannot be written in place; wrap the update in `with schuss.no_grad():`",
+        ));
     }
     if recording && mode.grad() && core.has(flag::QUIET_VIEW) && core.base.is_some() {
         return Err(Error::grad(
@@ -128,7 +128,10 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
 fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
     let rank = |d: DType| if d.is_float() { 2 } else { u8::from(d.is_int()) };
     if rank(from) > rank(to) {
-        return Err(Error::dtype(op, format!("a result of type {from} cannot be written to a tensor of type {to} in place; use the form without the underscore")));
+        return Err(Error::dtype(
+            op,
+            format!("a result of type {from} cannot be written to a tensor of type {to} in place; use the form without the underscore"),
+        ));
     }
     Ok(())
 }
@@ -149,7 +152,11 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
         if shape != own.layout.shape {
             return Err(Error::shape(
                 &name,
-                format!("the result has shape {}, the tensor written to {}; in place, it cannot grow", shape::show(&shape), shape::show(&own.layout.shape)),
+                format!(
+                    "the result has shape {}, the tensor written to {}; in place, it cannot grow",
+                    shape::show(&shape),
+                    shape::show(&own.layout.shape)
+                ),
             ));
         }
         record::check_divisor(op, &seen, compute)?;
@@ -172,7 +179,11 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
         if value.layout.shape != own.layout.shape {
             return Err(Error::shape(
                 &name,
-                format!("the result has shape {}, the tensor written to {}; in place, it cannot change", shape::show(&value.layout.shape), shape::show(&own.layout.shape)),
+                format!(
+                    "the result has shape {}, the tensor written to {}; in place, it cannot change",
+                    shape::show(&value.layout.shape),
+                    shape::show(&own.layout.shape)
+                ),
             ));
         }
         check_cast(&name, value.dtype, own.dtype)?;
@@ -226,7 +237,14 @@ fn join(op: &'static Op, target: &Tensor, seen: &Pair<Seen>, args: &[Arg], mode:
 }
 
 /// Puts a written value's edge under a tensor, or into its base where it is a view.
-fn settle_edge(target: &Tensor, base: Option<Tensor>, operand: &Operand, edge: Option<(Arc<Node>, u32)>, requires: bool, mode: Mode) -> Result<()> {
+fn settle_edge(
+    target: &Tensor,
+    base: Option<Tensor>,
+    operand: &Operand,
+    edge: Option<(Arc<Node>, u32)>,
+    requires: bool,
+    mode: Mode,
+) -> Result<()> {
     let Some(base) = base else {
         let mut core = target.0.core.get();
         let old = std::mem::replace(&mut core.edge, edge);
@@ -345,7 +363,7 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
 fn identity(look: &record::Look, mode: Mode) -> Tensor {
     let meta = Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype });
     let kept = Keeps { inputs: [meta.clone()].into_iter().collect(), outputs: [meta].into_iter().collect(), freed: false };
-    let node = record::make(Rule::Op(&ops::view::clone::OP), &[], [look.edge.clone()].into_iter().collect(), kept, 1, look.serial, mode);
+    let node = record::make(Rule::Op(&ops::view::clone_::OP), &[], [look.edge.clone()].into_iter().collect(), kept, 1, look.serial, mode);
     let t = Tensor::from_operand(look.operand.clone());
     {
         let mut core = t.0.core.get();

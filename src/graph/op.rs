@@ -96,23 +96,24 @@ pub struct Face {
     pub in_place: bool,
 }
 
-/// Which inputs and outputs a derivative reads, worked out once for each set of inputs that need a gradient.
-pub struct Saves([AtomicU16; 8]);
+/// Which inputs and outputs a derivative reads, worked out once for each set of inputs that need a
+/// gradient and each set that are plain numbers.
+pub struct Saves([AtomicU16; 64]);
 
 const UNKNOWN: u16 = u16::MAX;
 
 impl Saves {
     #[allow(clippy::declare_interior_mutable_const)]
     pub const fn new() -> Saves {
-        Saves([const { AtomicU16::new(UNKNOWN) }; 8])
+        Saves([const { AtomicU16::new(UNKNOWN) }; 64])
     }
     #[inline]
-    pub fn get(&self, needs: u32) -> Option<u32> {
-        let known = self.0.get(needs as usize)?.load(Ordering::Relaxed);
+    pub fn get(&self, key: u32) -> Option<u32> {
+        let known = self.0.get(key as usize)?.load(Ordering::Relaxed);
         (known != UNKNOWN).then_some(u32::from(known))
     }
-    pub fn set(&self, needs: u32, reads: u32) {
-        if let (Some(slot), Ok(reads)) = (self.0.get(needs as usize), u16::try_from(reads)) {
+    pub fn set(&self, key: u32, reads: u32) {
+        if let (Some(slot), Ok(reads)) = (self.0.get(key as usize), u16::try_from(reads)) {
             slot.store(reads, Ordering::Relaxed);
         }
     }

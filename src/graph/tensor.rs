@@ -141,18 +141,7 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[super::Arg]) -> Result<Outs
 impl Core {
     #[inline]
     pub fn plain(operand: Operand) -> Core {
-        Core {
-            operand,
-            family: None,
-            requires_grad: false,
-            flags: 0,
-            tag: 0,
-            edge: None,
-            base: None,
-            seen: 0,
-            grad: None,
-            hooks: None,
-        }
+        Core { operand, family: None, requires_grad: false, flags: 0, tag: 0, edge: None, base: None, seen: 0, grad: None, hooks: None }
     }
     #[inline]
     pub fn version(&self) -> u32 {
@@ -290,7 +279,11 @@ impl Tensor {
         let hooks = core.hooks.get_or_insert_default();
         hooks.next += 1;
         let id = hooks.next;
-        if after { hooks.after.push((id, hook)) } else { hooks.list.push((id, hook)) }
+        if after {
+            hooks.after.push((id, hook))
+        } else {
+            hooks.list.push((id, hook))
+        }
         id
     }
     pub fn remove_hook(&self, id: u64) {
@@ -302,9 +295,9 @@ impl Tensor {
     }
     pub(crate) fn hooks(&self, after: bool) -> Vec<Arc<dyn Hook>> {
         let core = self.0.core.get();
-        core.hooks.as_ref().map_or_else(Vec::new, |h| {
-            (if after { &h.after } else { &h.list }).iter().map(|(_, hook)| hook.clone()).collect()
-        })
+        core.hooks
+            .as_ref()
+            .map_or_else(Vec::new, |h| (if after { &h.after } else { &h.list }).iter().map(|(_, hook)| hook.clone()).collect())
     }
 }
 

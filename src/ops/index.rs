@@ -70,12 +70,7 @@ impl Plan {
     /// The source's layout under the result's shape: its own strides where no index decides, 0 where one does.
     fn source(&self, x: &Operand) -> Operand {
         let rest: Vec<isize> = (0..x.layout.rank()).filter(|i| !self.axes.contains(i)).map(|i| x.layout.strides[i]).collect();
-        let strides = rest[..self.at]
-            .iter()
-            .copied()
-            .chain(self.index.iter().map(|_| 0))
-            .chain(rest[self.at..].iter().copied())
-            .collect();
+        let strides = rest[..self.at].iter().copied().chain(self.index.iter().map(|_| 0)).chain(rest[self.at..].iter().copied()).collect();
         x.view(Layout::new(self.out.clone(), strides, x.layout.offset))
     }
 
@@ -132,7 +127,12 @@ pub fn put_into(target: &Operand, values: &Operand, indices: &[&Operand], args: 
     let plan = plan("index_put", &target.layout.shape, &shapes, args)?;
     let picks = plan.picks(target, indices)?;
     let values = values.view(values.layout.broadcast_to("index_put", &plan.out)?);
-    of(&target.storage).launch(&Launch::Scatter { target: &plan.source(target), picks: &picks, values: &values, add: args[2] == Arg::Bool(true) })
+    of(&target.storage).launch(&Launch::Scatter {
+        target: &plan.source(target),
+        picks: &picks,
+        values: &values,
+        add: args[2] == Arg::Bool(true),
+    })
 }
 
 fn put_back(pull: &Pull) -> Grads {
@@ -160,8 +160,7 @@ fn check_along(op: &str, x: &Meta, index: &Meta, axis: usize, whole: bool) -> Re
     if !index.dtype.is_int() {
         return Err(Error::dtype(op, format!("the index must be an integer tensor, got {}; use index.long()", index.dtype)));
     }
-    let fits = index.shape.len() == x.shape.len()
-        && (whole || (0..x.shape.len()).all(|i| i == axis || index.shape[i] <= x.shape[i]));
+    let fits = index.shape.len() == x.shape.len() && (whole || (0..x.shape.len()).all(|i| i == axis || index.shape[i] <= x.shape[i]));
     if !fits {
         return Err(Error::shape(
             op,
@@ -227,7 +226,10 @@ fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             ));
         }
         if list[2].dtype != list[0].dtype {
-            return Err(Error::dtype("scatter", format!("the input is {} and the source {}; convert one with .to()", list[0].dtype, list[2].dtype)));
+            return Err(Error::dtype(
+                "scatter",
+                format!("the input is {} and the source {}; convert one with .to()", list[0].dtype, list[2].dtype),
+            ));
         }
     }
     Ok(vec![list[0].clone()])

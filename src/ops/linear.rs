@@ -58,10 +58,7 @@ fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
         ));
     }
     if a.dtype != b.dtype {
-        return Err(Error::dtype(
-            "matmul",
-            format!("{} @ {}: both must have one dtype; convert one with .to()", a.dtype, b.dtype),
-        ));
+        return Err(Error::dtype("matmul", format!("{} @ {}: both must have one dtype; convert one with .to()", a.dtype, b.dtype)));
     }
     if a.dtype == crate::base::DType::Bool {
         return Err(Error::dtype("matmul", "is not defined for bool; use x.int() or x.float() first"));
@@ -168,11 +165,7 @@ fn matmul_back(pull: &Pull) -> Grads {
         let right = if rb == 1 { b.unsqueeze(1) } else { b.clone() };
         let full = wide.matmul(&right.transpose(-1, -2));
         let shape = a.shape();
-        if ra == 1 {
-            full.sum_to(&[1, shape[0]][..]).reshape(&shape)
-        } else {
-            full.sum_to(&shape)
-        }
+        if ra == 1 { full.sum_to(&[1, shape[0]][..]).reshape(&shape) } else { full.sum_to(&shape) }
     }));
     grads.push(pull.needs.has(1).then(|| {
         let left = if ra == 1 { a.unsqueeze(0) } else { a.clone() };
@@ -186,11 +179,7 @@ fn matmul_back(pull: &Pull) -> Grads {
             return tall.transpose(0, 1).matmul(&rows).reshape(&shape);
         }
         let full = left.transpose(-1, -2).matmul(&wide);
-        if rb == 1 {
-            full.sum_to(&[shape[0], 1][..]).reshape(&shape)
-        } else {
-            full.sum_to(&shape)
-        }
+        if rb == 1 { full.sum_to(&[shape[0], 1][..]).reshape(&shape) } else { full.sum_to(&shape) }
     }));
     grads
 }
@@ -341,7 +330,10 @@ fn inverse_run(call: &Call) -> Result<()> {
         let right = &mut out[part.clone()];
         (0..n).for_each(|d| right[d * n + d] = 1.0);
         if eliminate(&mut values[part], right, n) == 0.0 {
-            return Err(Error::runtime("inverse", format!("matrix {i} of the batch is singular (its determinant is 0) and has no inverse")));
+            return Err(Error::runtime(
+                "inverse",
+                format!("matrix {i} of the batch is singular (its determinant is 0) and has no inverse"),
+            ));
         }
     }
     write(&call.outs[0], &out)

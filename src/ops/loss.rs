@@ -40,14 +40,16 @@ fn pair(ins: &[Option<Sym>]) -> Result<(&Sym, &Sym)> {
 /// A loss of every element, gathered as asked.
 pub fn reduced(op: &str, each: &Sym, reduction: &Arg) -> Result<Vec<Tensor>> {
     let how = if let Arg::Text(t) = reduction { &**t } else { "mean" };
-    Ok(vec![match how {
-        "mean" => each.mean((), false, ()),
-        "sum" => each.sum((), false, ()),
-        "none" => each.clone(),
-        other => return Err(Error::value(op, format!("reduction is \"mean\", \"sum\" or \"none\", not {other:?}"))),
-    }
-    .tensor()
-    .clone()])
+    Ok(vec![
+        match how {
+            "mean" => each.mean((), false, ()),
+            "sum" => each.sum((), false, ()),
+            "none" => each.clone(),
+            other => return Err(Error::value(op, format!("reduction is \"mean\", \"sum\" or \"none\", not {other:?}"))),
+        }
+        .tensor()
+        .clone(),
+    ])
 }
 
 fn mse(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
@@ -94,7 +96,10 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let weight = match pick(ins, 2) {
         Some(w) if !w.is_absent() => {
             if w.shape()[..] != [classes as usize] {
-                return Err(Error::shape("nll_loss", format!("weight {} must hold one number for each of {classes} classes", shape::show(&w.shape()))));
+                return Err(Error::shape(
+                    "nll_loss",
+                    format!("weight {} must hold one number for each of {classes} classes", shape::show(&w.shape())),
+                ));
             }
             let list = [w.tensor(), safe.tensor()];
             let each = Sym::Tensor(must(super::index::take_at(&list, [0], false)));
@@ -120,7 +125,11 @@ fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
     if x.shape() != y.shape() {
         return Err(Error::value(
             op,
-            format!("input {} and target {} must have one shape; use target.view_as(input) or unsqueeze", shape::show(&x.shape()), shape::show(&y.shape())),
+            format!(
+                "input {} and target {} must have one shape; use target.view_as(input) or unsqueeze",
+                shape::show(&x.shape()),
+                shape::show(&y.shape())
+            ),
         ));
     }
     Ok(())
@@ -138,7 +147,10 @@ fn bce(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     same_shape("binary_cross_entropy", x, y)?;
     let outside = x.ge(&Sym::from(0.0)).logical_and(&x.le(&Sym::from(1.0))).all((), false);
     if x.numel() > 0 && !crate::graph::mode::Mode::now().probe() && !truth(&outside)? {
-        return Err(Error::runtime("binary_cross_entropy", "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores"));
+        return Err(Error::runtime(
+            "binary_cross_entropy",
+            "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores",
+        ));
     }
     let floor = Sym::from(-100.0);
     let each = -(y * &x.log().maximum(&floor) + (1.0 - y) * &(1.0 - x).log().maximum(&floor));

@@ -137,8 +137,16 @@ pub const fn plain(name: &'static str) -> &'static str {
 
 /// Every record, in the order in which the reference lists them.
 pub static ALL: &[&[&Op]] = &[
-    arith::TABLE, math::TABLE, compare::TABLE, activation::TABLE, reduce::TABLE, view::TABLE, index::TABLE,
-    linear::TABLE, loss::TABLE, step::TABLE,
+    arith::TABLE,
+    math::TABLE,
+    compare::TABLE,
+    activation::TABLE,
+    reduce::TABLE,
+    view::TABLE,
+    index::TABLE,
+    linear::TABLE,
+    loss::TABLE,
+    step::TABLE,
 ];
 
 pub fn all() -> impl Iterator<Item = &'static Op> {

@@ -142,7 +142,15 @@ fn one(ins: &[Option<Meta>]) -> Meta {
 fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>, Few<usize>)> {
     let axes = shape::axes(op, &dim.ints(), x.len())?;
     let left = (0..x.len())
-        .filter_map(|i| if !axes.contains(&i) { Some(x[i]) } else if keepdim { Some(1) } else { None })
+        .filter_map(|i| {
+            if !axes.contains(&i) {
+                Some(x[i])
+            } else if keepdim {
+                Some(1)
+            } else {
+                None
+            }
+        })
         .collect();
     Ok((left, axes))
 }
@@ -247,7 +255,8 @@ fn prod_back(pull: &Pull) -> Grads {
     let last = flat.len() as i64 - 1;
     let mut edge = flat.clone();
     edge[last as usize] = n.min(1) as i64;
-    let ones = (super::view::zeros_like(&rows) + 1.0).slice(vec![0i64; flat.len()].as_slice(), &edge[..], vec![1i64; flat.len()].as_slice());
+    let ones =
+        (super::view::zeros_like(&rows) + 1.0).slice(vec![0i64; flat.len()].as_slice(), &edge[..], vec![1i64; flat.len()].as_slice());
     let shift = |t: &Sym| {
         let mut sizes = flat.clone();
         sizes[last as usize] = n.saturating_sub(1) as i64;
@@ -301,7 +310,10 @@ fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
 
 fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
     if axes.iter().any(|&i| x[i] == 0) {
-        let message = format!("the shape {} has no element along the axes {axes:?}, and nothing has no largest or smallest; check that the tensor is not empty", shape::show(x));
+        let message = format!(
+            "the shape {} has no element along the axes {axes:?}, and nothing has no largest or smallest; check that the tensor is not empty",
+            shape::show(x)
+        );
         return Err(if axes.len() == x.len() && x.len() <= 1 || axes.len() == x.len() {
             Error::runtime(op, message)
         } else {
@@ -339,7 +351,8 @@ fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     let keepdim = args[1] == Arg::Bool(true);
     let (shape, axes) = folded("argmax/argmin", &x.shape, &args[0], keepdim)?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
-        let message = format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
+        let message =
+            format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
         return Err(Error::index("argmax/argmin", message));
     }
     Ok(vec![Meta { shape, dtype: DType::I64 }])
@@ -492,7 +505,10 @@ fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     let x = one(ins);
     let (shape, axes) = folded("max/min", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
-        return Err(Error::index("max/min", format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0])));
+        return Err(Error::index(
+            "max/min",
+            format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0]),
+        ));
     }
     Ok(vec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
 }
@@ -517,11 +533,8 @@ fn pair_back(pull: &Pull) -> Grads {
     if x.rank() == 0 {
         return [Some(g.clone())].into_iter().collect();
     }
-    let (g, places) = if pull.args[1] == Arg::Bool(true) {
-        (g.clone(), places.clone())
-    } else {
-        (g.unsqueeze(axis), places.unsqueeze(axis))
-    };
+    let (g, places) =
+        if pull.args[1] == Arg::Bool(true) { (g.clone(), places.clone()) } else { (g.unsqueeze(axis), places.unsqueeze(axis)) };
     let zeros = super::view::zeros_like(x);
     [Some(zeros.scatter_add(&places, &g, axis))].into_iter().collect()
 }

@@ -123,7 +123,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0, 2.0]).clone()
     /// tensor([1., 2.])
-    clone(input) Any {
+    clone_(input) Any {
         kernel(same_meta, copy_run);
         vjp |g, [_x], _y| [g];
     }
@@ -216,7 +216,7 @@ fn reshape_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     if layout.reshape(&wanted).is_some() {
         return Ok(vec![view(x, &wanted)?]);
     }
-    Ok(vec![view(&clone(x)?, &wanted)?])
+    Ok(vec![view(&clone_(x)?, &wanted)?])
 }
 
 fn permute_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
@@ -270,10 +270,7 @@ fn sum_to_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
         return Ok(vec![x.tensor().clone()]);
     }
     let lead = have.len() - wanted.len();
-    let axes: Vec<i64> = (0..have.len())
-        .filter(|&i| i < lead || wanted[i - lead] == 1 && have[i] != 1)
-        .map(|i| i as i64)
-        .collect();
+    let axes: Vec<i64> = (0..have.len()).filter(|&i| i < lead || wanted[i - lead] == 1 && have[i] != 1).map(|i| i as i64).collect();
     let summed = if axes.is_empty() { x.clone() } else { x.sum(&axes[..], true, ()) };
     Ok(vec![if lead > 0 { summed.reshape(&wanted) } else { summed }.tensor().clone()])
 }
@@ -595,7 +592,7 @@ fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
         grown.extend([t, n]);
         closed.push(t.checked_mul(n).ok_or_else(|| Error::shape("repeat", "more elements than can be counted"))?);
     }
-    Ok(vec![reshape(&clone(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
+    Ok(vec![reshape(&clone_(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
 }
 
 fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {

@@ -129,7 +129,11 @@ pub fn ints(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Few<i64>> {
 
 /// A shape from one argument or several: `(2, 3)`, `[2, 3]`, `2, 3`.
 pub fn shape(op: &str, args: &[Bound<'_, PyAny>]) -> PyResult<Few<usize>> {
-    let list = if args.len() == 1 { ints(op, "size", &args[0])? } else { args.iter().map(|a| int(op, "size", a)).collect::<PyResult<Few<i64>>>()? };
+    let list = if args.len() == 1 {
+        ints(op, "size", &args[0])?
+    } else {
+        args.iter().map(|a| int(op, "size", a)).collect::<PyResult<Few<i64>>>()?
+    };
     sizes(op, &list)
 }
 
@@ -162,7 +166,9 @@ pub fn param(op: &str, name: &str, kind: ParamKind, x: &Bound<'_, PyAny>) -> PyR
         x.extract::<f64>().map(Number::Float).map_err(|_| wrong("a number"))
     };
     Ok(match kind {
-        ParamKind::MaybeInt | ParamKind::MaybeNumber | ParamKind::MaybeAxis | ParamKind::Axes | ParamKind::MaybeDType if x.is_none() => Arg::None,
+        ParamKind::MaybeInt | ParamKind::MaybeNumber | ParamKind::MaybeAxis | ParamKind::Axes | ParamKind::MaybeDType if x.is_none() => {
+            Arg::None
+        }
         ParamKind::Bool => match x.cast::<PyBool>() {
             Ok(b) => Arg::Bool(b.is_true()),
             Err(_) if x.is_instance_of::<PyInt>() => Arg::Bool(x.extract::<i64>()? != 0),

@@ -39,7 +39,14 @@ fn cotangents(op: &str, x: Option<&Bound<'_, PyAny>>, n: usize) -> PyResult<Vec<
 /// Adds the gradients of some tensors to the leaves they were made of.
 #[pyfunction]
 #[pyo3(signature = (tensors, grad_tensors=None, retain_graph=None, create_graph=false, inputs=None))]
-fn backward_all(py: Python<'_>, tensors: &Bound<'_, PyAny>, grad_tensors: Option<&Bound<'_, PyAny>>, retain_graph: Option<bool>, create_graph: bool, inputs: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+fn backward_all(
+    py: Python<'_>,
+    tensors: &Bound<'_, PyAny>,
+    grad_tensors: Option<&Bound<'_, PyAny>>,
+    retain_graph: Option<bool>,
+    create_graph: bool,
+    inputs: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
     let roots = several("backward", tensors)?;
     let given = cotangents("backward", grad_tensors, roots.len())?;
     let inputs = inputs.filter(|x| !x.is_none()).map(|x| several("backward", x)).transpose()?;
@@ -49,7 +56,14 @@ fn backward_all(py: Python<'_>, tensors: &Bound<'_, PyAny>, grad_tensors: Option
 
 /// Gradients of outputs at inputs; None where nothing connects them.
 #[pyfunction]
-fn grad_of(py: Python<'_>, outputs: &Bound<'_, PyAny>, inputs: &Bound<'_, PyAny>, grad_outputs: Option<&Bound<'_, PyAny>>, retain_graph: bool, create_graph: bool) -> PyResult<Py<PyAny>> {
+fn grad_of(
+    py: Python<'_>,
+    outputs: &Bound<'_, PyAny>,
+    inputs: &Bound<'_, PyAny>,
+    grad_outputs: Option<&Bound<'_, PyAny>>,
+    retain_graph: bool,
+    create_graph: bool,
+) -> PyResult<Py<PyAny>> {
     let roots = several("grad", outputs)?;
     let ends = several("grad", inputs)?;
     let given = cotangents("grad", grad_outputs, roots.len())?;
@@ -93,7 +107,18 @@ fn signed(grad: &Tensor, maximize: bool) -> Result<Tensor> {
 #[pyfunction]
 #[pyo3(signature = (params, grads, bufs, *, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=false, maximize=false))]
 #[allow(clippy::too_many_arguments)]
-fn sgd_step(py: Python<'_>, params: &Bound<'_, PyAny>, grads: &Bound<'_, PyAny>, bufs: &Bound<'_, PyAny>, lr: f64, momentum: f64, dampening: f64, weight_decay: f64, nesterov: bool, maximize: bool) -> PyResult<Py<PyAny>> {
+fn sgd_step(
+    py: Python<'_>,
+    params: &Bound<'_, PyAny>,
+    grads: &Bound<'_, PyAny>,
+    bufs: &Bound<'_, PyAny>,
+    lr: f64,
+    momentum: f64,
+    dampening: f64,
+    weight_decay: f64,
+    nesterov: bool,
+    maximize: bool,
+) -> PyResult<Py<PyAny>> {
     let (params, grads) = (args::tensors("sgd_step", params)?, args::tensors("sgd_step", grads)?);
     if params.len() != grads.len() {
         return Err(PyValueError::new_err(format!("sgd_step: {} parameters, but {} gradients", params.len(), grads.len())));
@@ -149,7 +174,8 @@ fn adam_step(
 ) -> PyResult<()> {
     let (params, grads) = (args::tensors("adam_step", params)?, args::tensors("adam_step", grads)?);
     let (first, second) = (args::tensors("adam_step", exp_avgs)?, args::tensors("adam_step", exp_avg_sqs)?);
-    let largest = if amsgrad { max_exp_avg_sqs.map(|x| args::tensors("adam_step", x)).transpose()?.unwrap_or_default() } else { Vec::new() };
+    let largest =
+        if amsgrad { max_exp_avg_sqs.map(|x| args::tensors("adam_step", x)).transpose()?.unwrap_or_default() } else { Vec::new() };
     let n = params.len();
     if grads.len() != n || first.len() != n || second.len() != n || amsgrad && largest.len() != n {
         return Err(PyValueError::new_err("adam_step: the lists of parameters, gradients and moments differ in length"));

@@ -29,15 +29,30 @@ enum Form {
     InPlace,
 }
 
-unsafe extern "C" fn method<const ID: usize>(slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn method<const ID: usize>(
+    slf: *mut ffi::PyObject,
+    a: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    k: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: called by the interpreter with its fastcall convention.
     unsafe { door(ID, Form::Method, slf, a, n, k) }
 }
-unsafe extern "C" fn function<const ID: usize>(slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn function<const ID: usize>(
+    slf: *mut ffi::PyObject,
+    a: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    k: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: as above.
     unsafe { door(ID, Form::Function, slf, a, n, k) }
 }
-unsafe extern "C" fn in_place<const ID: usize>(slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn in_place<const ID: usize>(
+    slf: *mut ffi::PyObject,
+    a: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    k: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: as above.
     unsafe { door(ID, Form::InPlace, slf, a, n, k) }
 }
@@ -56,7 +71,14 @@ static FUNCTIONS: [Entry; MOST] = sixteen!(function, 0 1 2 3 4 5 6 7 8 9 10 11 1
 static IN_PLACE: [Entry; MOST] = sixteen!(in_place, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 /// From the interpreter's convention to Rust's, no panic passing.
-unsafe fn door(id: usize, form: Form, slf: *mut ffi::PyObject, a: *const *mut ffi::PyObject, n: ffi::Py_ssize_t, k: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe fn door(
+    id: usize,
+    form: Form,
+    slf: *mut ffi::PyObject,
+    a: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    k: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     Python::attach(|py| {
         let work = || -> PyResult<Py<PyAny>> {
             let Some(op) = OPS.get().and_then(|list| list.get(id)) else { return Err(PyRuntimeError::new_err("no such record")) };
@@ -111,7 +133,14 @@ fn signature(op: &Op) -> String {
     format!("{}({})", op.name, inputs.chain(params).collect::<Vec<_>>().join(", "))
 }
 
-fn call(py: Python<'_>, op: &'static Op, form: Form, given: &[Bound<'_, PyAny>], names: Option<&Bound<'_, PyTuple>>, named: &[Bound<'_, PyAny>]) -> PyResult<Py<PyAny>> {
+fn call(
+    py: Python<'_>,
+    op: &'static Op,
+    form: Form,
+    given: &[Bound<'_, PyAny>],
+    names: Option<&Bound<'_, PyTuple>>,
+    named: &[Bound<'_, PyAny>],
+) -> PyResult<Py<PyAny>> {
     let (inputs, params) = (op.inputs.len(), op.params.len());
     let mut slots: Vec<Option<Bound<'_, PyAny>>> = vec![None; inputs + params];
     let mut out = None;
@@ -127,7 +156,13 @@ fn call(py: Python<'_>, op: &'static Op, form: Form, given: &[Bound<'_, PyAny>],
             }
         }
         if i >= slots.len() {
-            return Err(PyTypeError::new_err(format!("{}() takes at most {} arguments, got {}; its form is {}", op.name, slots.len(), given.len(), signature(op))));
+            return Err(PyTypeError::new_err(format!(
+                "{}() takes at most {} arguments, got {}; its form is {}",
+                op.name,
+                slots.len(),
+                given.len(),
+                signature(op)
+            )));
         }
         slots[i] = Some(x.clone());
     }
@@ -140,7 +175,9 @@ fn call(py: Python<'_>, op: &'static Op, form: Form, given: &[Bound<'_, PyAny>],
             }
             match place(op, &key) {
                 Some(i) if slots[i].is_none() => slots[i] = Some(x.clone()),
-                Some(_) => return Err(PyTypeError::new_err(format!("{}() got several values for {key}; its form is {}", op.name, signature(op)))),
+                Some(_) => {
+                    return Err(PyTypeError::new_err(format!("{}() got several values for {key}; its form is {}", op.name, signature(op))));
+                }
                 None => return Err(PyTypeError::new_err(format!("{}() has no argument {key}; its form is {}", op.name, signature(op)))),
             }
         }
@@ -153,7 +190,14 @@ fn call(py: Python<'_>, op: &'static Op, form: Form, given: &[Bound<'_, PyAny>],
             (Some(x), _) if i == 0 && form != Form::Function || !maps(op) => fed.push(Fed::Tensor(args::tensor(op.name, input.name, x)?)),
             (Some(x), _) => fed.push(args::must_feed(op.name, input.name, x)?),
             (None, InputKind::Maybe) => fed.push(Fed::Absent),
-            (None, _) => return Err(PyTypeError::new_err(format!("{}() misses its argument {}; its form is {}", op.name, input.name, signature(op)))),
+            (None, _) => {
+                return Err(PyTypeError::new_err(format!(
+                    "{}() misses its argument {}; its form is {}",
+                    op.name,
+                    input.name,
+                    signature(op)
+                )));
+            }
         }
     }
     if form == Form::Function && maps(op) && !fed.iter().any(|f| matches!(f, Fed::Tensor(_))) {
@@ -165,7 +209,9 @@ fn call(py: Python<'_>, op: &'static Op, form: Form, given: &[Bound<'_, PyAny>],
             (Some(_), _) if spread.is_some() && i + 1 == params => Arg::Ints(spread.take().unwrap_or_default()),
             (Some(x), _) => args::param(op.name, p.name, p.kind, x)?,
             (None, Some(default)) => default.clone(),
-            (None, None) => return Err(PyTypeError::new_err(format!("{}() misses its argument {}; its form is {}", op.name, p.name, signature(op)))),
+            (None, None) => {
+                return Err(PyTypeError::new_err(format!("{}() misses its argument {}; its form is {}", op.name, p.name, signature(op))));
+            }
         });
     }
     let feeds: Vec<Feed> = fed.iter().map(Fed::feed).collect();
@@ -201,7 +247,11 @@ fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResu
     let target = args::tensor(op, "out", out)?;
     let result = outs.one();
     if result.requires_grad() || target.requires_grad() && crate::graph::mode::grad_enabled() {
-        return Err(Error::runtime(op, "functions with out=... do not support automatic differentiation, but one of the arguments requires grad").into());
+        return Err(Error::runtime(
+            op,
+            "functions with out=... do not support automatic differentiation, but one of the arguments requires grad",
+        )
+        .into());
     }
     let (from, to) = (result.dtype(), target.dtype());
     if from.is_float() && !to.is_float() {
@@ -209,7 +259,15 @@ fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResu
     }
     if result.shape() != target.shape() {
         if target.numel() != 0 {
-            return Err(Error::shape(op, format!("out has shape {}, the result {}", crate::base::shape::show(&target.shape()), crate::base::shape::show(&result.shape()))).into());
+            return Err(Error::shape(
+                op,
+                format!(
+                    "out has shape {}, the result {}",
+                    crate::base::shape::show(&target.shape()),
+                    crate::base::shape::show(&result.shape())
+                ),
+            )
+            .into());
         }
         target.set_data(&result.to_dtype(to)?);
         return Ok(out.clone().unbind());
@@ -224,9 +282,7 @@ fn definition(name: &str, doc: &str, entry: Entry) -> PyResult<*mut ffi::PyMetho
     let doc = CString::new(doc.trim())?;
     Ok(Box::into_raw(Box::new(ffi::PyMethodDef {
         ml_name: name.into_raw(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunctionFastWithKeywords: entry,
-        },
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS as c_int,
         ml_doc: doc.into_raw(),
     })))
@@ -287,4 +343,3 @@ fn records(py: Python<'_>) -> PyResult<Py<PyAny>> {
     }
     Ok(rows.into_any().unbind())
 }
-

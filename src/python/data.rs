@@ -65,7 +65,19 @@ fn as_array<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 /// A tensor over an array's own memory.
 pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     crate::engine::start();
-    let buffer = PyUntypedBuffer::get(x).map_err(|_| PyTypeError::new_err(format!("from_numpy: expected a NumPy array, got {}", args::describe(x))))?;
+    let scalar = x.getattr("ndim").and_then(|n| n.extract::<usize>()).is_ok_and(|n| n == 0);
+    if scalar {
+        // A 0-d array gives no sizes through the protocol, so it is seen as one of a single element.
+        let one = share(&x.call_method1("reshape", (1,))?)?;
+        let operand = one.operand();
+        return Ok(Tensor::from_operand(operand.view(Layout::new(
+            crate::base::Few::new(),
+            crate::base::Few::new(),
+            operand.layout.offset,
+        ))));
+    }
+    let buffer = PyUntypedBuffer::get(x)
+        .map_err(|_| PyTypeError::new_err(format!("from_numpy: expected a NumPy array, got {}", args::describe(x))))?;
     let unknown = || {
         PyTypeError::new_err(format!(
             "from_numpy: an array of {} has no schuss dtype; use .astype() to one of bool, uint8, int8 to int64, float16, float32, float64",
@@ -102,7 +114,7 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
     crate::engine::start();
     if let Ok(t) = x.cast::<PyTensor>() {
         let t = t.get().tensor();
-        let copy = crate::ops::view::clone(&t.detach())?;
+        let copy = crate::ops::view::clone_(&t.detach())?;
         return Ok(match wanted {
             Some(d) => copy.to_dtype(d)?,
             None => copy,
@@ -121,7 +133,7 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
             _ => share(&as_array(x)?),
         }?;
         let dtype = wanted.unwrap_or_else(|| shared.dtype());
-        return Ok(if dtype == shared.dtype() { crate::ops::view::clone(&shared)? } else { crate::ops::view::cast(&shared, dtype)? });
+        return Ok(if dtype == shared.dtype() { crate::ops::view::clone_(&shared)? } else { crate::ops::view::cast(&shared, dtype)? });
     }
     if x.is_instance_of::<PyString>() {
         return Err(PyTypeError::new_err("tensor: a string is no data; give numbers, lists or arrays"));
@@ -140,9 +152,7 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
 /// NaN and infinity have no integer.
 fn checked(n: Number, dtype: DType) -> PyResult<Number> {
     match n {
-        Number::Float(f) if dtype.is_int() && !f.is_finite() => {
-            Err(PyValueError::new_err(format!("tensor: {f} has no {dtype} value")))
-        }
+        Number::Float(f) if dtype.is_int() && !f.is_finite() => Err(PyValueError::new_err(format!("tensor: {f} has no {dtype} value"))),
         Number::Float(f) if dtype.is_int() => Ok(Number::Int(f as i64)),
         Number::Int(i) if dtype.is_int() => {
             let fits = match dtype {
@@ -216,7 +226,9 @@ impl Reader {
 
     fn leaf(&mut self, n: Number, dtype: DType, depth: usize) -> PyResult<()> {
         if depth != self.shape.len() {
-            return Err(PyValueError::new_err(format!("tensor: the lists are uneven: a number stands at depth {depth} where a sequence is expected")));
+            return Err(PyValueError::new_err(format!(
+                "tensor: the lists are uneven: a number stands at depth {depth} where a sequence is expected"
+            )));
         }
         if self.widest != Some(dtype) {
             self.widest = Some(self.widest.map_or(dtype, |w| w.promote(dtype)));

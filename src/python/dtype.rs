@@ -1,7 +1,7 @@
 //! dtypes and devices as Python objects: one object for each dtype, compared by identity. Leans on base's dtype.
 
 use crate::base::{DType, Error, dtype};
-use pyo3::exceptions::{PyTypeError, PyRuntimeError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
@@ -15,8 +15,13 @@ static OBJECTS: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
 
 /// Other names of the dtypes.
 const ALIASES: [(&str, DType); 7] = [
-    ("double", DType::F64), ("float", DType::F32), ("half", DType::F16), ("long", DType::I64), ("int", DType::I32),
-    ("short", DType::I16), ("bfloat", DType::BF16),
+    ("double", DType::F64),
+    ("float", DType::F32),
+    ("half", DType::F16),
+    ("long", DType::I64),
+    ("int", DType::I32),
+    ("short", DType::I16),
+    ("bfloat", DType::BF16),
 ];
 
 #[pymethods]
@@ -83,9 +88,12 @@ pub fn parse(x: &Bound<'_, PyAny>) -> PyResult<DType> {
         named.and_then(|n| n.extract::<String>()).unwrap_or_default()
     };
     let short = name.rsplit('.').next().unwrap_or_default();
-    DType::from_name(short)
-        .or_else(|| ALIASES.iter().find(|(n, _)| *n == short).map(|(_, d)| *d))
-        .ok_or_else(|| PyTypeError::new_err(format!("dtype: {} is no dtype; use one such as schuss.float32", x.repr().map(|r| r.to_string()).unwrap_or_default())))
+    DType::from_name(short).or_else(|| ALIASES.iter().find(|(n, _)| *n == short).map(|(_, d)| *d)).ok_or_else(|| {
+        PyTypeError::new_err(format!(
+            "dtype: {} is no dtype; use one such as schuss.float32",
+            x.repr().map(|r| r.to_string()).unwrap_or_default()
+        ))
+    })
 }
 
 /// Where a tensor lives: `schuss.device("cpu")`.
@@ -153,7 +161,9 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
     let name = name.to_string();
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => {
-            let i = index.parse::<usize>().map_err(|_| PyRuntimeError::new_err(format!("device: {name:?} has no whole number after the colon")))?;
+            let i = index
+                .parse::<usize>()
+                .map_err(|_| PyRuntimeError::new_err(format!("device: {name:?} has no whole number after the colon")))?;
             (kind.to_string(), Some(i))
         }
         None => (name.clone(), None),
@@ -166,7 +176,12 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
 }
 
 fn absent(name: &str) -> PyErr {
-    Error::new(crate::base::ErrorKind::Device, "device", format!("{name:?} is not there: this build computes on the processor; use \"cpu\", or ask schuss.cuda.is_available() first")).into()
+    Error::new(
+        crate::base::ErrorKind::Device,
+        "device",
+        format!("{name:?} is not there: this build computes on the processor; use \"cpu\", or ask schuss.cuda.is_available() first"),
+    )
+    .into()
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,7 +1,9 @@
 //! Each kind of error to its Python exception. Leans on base's error.
 
 use crate::base::{Error, ErrorKind};
-use pyo3::exceptions::{PyIndexError, PyKeyboardInterrupt, PyLookupError, PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyIndexError, PyKeyboardInterrupt, PyLookupError, PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};

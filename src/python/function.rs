@@ -208,7 +208,9 @@ fn apply_function(class: &Bound<'_, PyAny>, ctx: &Bound<'_, Ctx>, setup: bool, i
     for (x, id) in tensors.iter().flatten().map(|t| (t, t.id())).filter(|(_, id)| dirty.contains(id)) {
         let _ = id;
         if x.requires_grad() && x.is_leaf() && mode.grad() {
-            return Err(PyRuntimeError::new_err(format!("{name}: a leaf tensor that requires grad was marked dirty; it cannot be written in place")));
+            return Err(PyRuntimeError::new_err(format!(
+                "{name}: a leaf tensor that requires grad was marked dirty; it cannot be written in place"
+            )));
         }
     }
     if tracked {
@@ -256,7 +258,12 @@ impl Dynamic for Override {
             let work = || -> PyResult<Vec<Option<Tensor>>> {
                 let op = py.import("types")?.getattr("SimpleNamespace")?.call0()?;
                 let list = |is_input: bool| -> PyResult<Bound<'_, PyList>> {
-                    let all = node.saved()?.into_iter().filter(|(i, ..)| *i == is_input).map(|(_, _, t)| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
+                    let all = node
+                        .saved()?
+                        .into_iter()
+                        .filter(|(i, ..)| *i == is_input)
+                        .map(|(_, _, t)| wrap(py, t))
+                        .collect::<PyResult<Vec<_>>>()?;
                     PyList::new(py, all)
                 };
                 op.setattr("inputs", list(true)?)?;
@@ -320,4 +327,3 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(apply_function, m)?)?;
     m.add_function(wrap_pyfunction!(set_overrides, m)?)
 }
-

@@ -36,7 +36,14 @@ fn stream(generator: Option<&Bound<'_, PyAny>>) -> PyResult<Stream> {
 /// tensor([3., 2.])
 #[pyfunction]
 #[pyo3(signature = (*data, dtype=None, device=None, requires_grad=false, pin_memory=false))]
-fn tensor(py: Python<'_>, data: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, pin_memory: bool) -> PyResult<Py<PyAny>> {
+fn tensor(
+    py: Python<'_>,
+    data: &Bound<'_, PyTuple>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    pin_memory: bool,
+) -> PyResult<Py<PyAny>> {
     let _ = pin_memory;
     let wanted = self::data::options(dtype, device)?;
     let made = match data.len() {
@@ -45,7 +52,10 @@ fn tensor(py: Python<'_>, data: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, Py
         _ => {
             for x in data.iter() {
                 if args::number(&x)?.is_none() && x.cast::<PyTensor>().is_err() {
-                    return Err(PyTypeError::new_err(format!("tensor: several arguments must all be numbers, got {}; put data into one list", args::describe(&x))));
+                    return Err(PyTypeError::new_err(format!(
+                        "tensor: several arguments must all be numbers, got {}; put data into one list",
+                        args::describe(&x)
+                    )));
                 }
             }
             self::data::to_tensor(data.as_any(), wanted)?
@@ -60,7 +70,12 @@ fn tensor(py: Python<'_>, data: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, Py
 /// tensor(16.)
 #[pyfunction]
 #[pyo3(signature = (data, dtype=None, device=None))]
-fn as_tensor(py: Python<'_>, data: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+fn as_tensor(
+    py: Python<'_>,
+    data: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<PyAny>> {
     let wanted = self::data::options(dtype, device)?;
     if let Ok(t) = data.cast::<PyTensor>() {
         let t = t.get().get_ref();
@@ -106,7 +121,14 @@ fn sizes_of(op: &str, size: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyAny>
 ///         [0., 0., 0.]])
 #[pyfunction]
 #[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-fn zeros(py: Python<'_>, size: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn zeros(
+    py: Python<'_>,
+    size: &Bound<'_, PyTuple>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     constant(py, "zeros", size, Some(Number::Int(0)), dtype, device, requires_grad, more)
 }
 
@@ -116,7 +138,14 @@ fn zeros(py: Python<'_>, size: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyA
 /// tensor([1., 1.])
 #[pyfunction]
 #[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-fn ones(py: Python<'_>, size: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn ones(
+    py: Python<'_>,
+    size: &Bound<'_, PyTuple>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     constant(py, "ones", size, Some(Number::Int(1)), dtype, device, requires_grad, more)
 }
 
@@ -126,14 +155,24 @@ fn ones(py: Python<'_>, size: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyAn
 /// schuss.Size([2, 3])
 #[pyfunction]
 #[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-fn empty(py: Python<'_>, size: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn empty(
+    py: Python<'_>,
+    size: &Bound<'_, PyTuple>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     constant(py, "empty", size, None, dtype, device, requires_grad, more)
 }
 
 /// Keywords that PyTorch's makers take and that change nothing here; `size=` and `out=` do.
 const IDLE: [&str; 5] = ["layout", "pin_memory", "memory_format", "names", "non_blocking"];
 
-fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyResult<(Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
+fn extras<'py>(
+    op: &str,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
+) -> PyResult<(Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
     let (mut size, mut out) = (None, None);
     if let Some(more) = more {
         for (k, v) in more.iter() {
@@ -150,7 +189,16 @@ fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyRe
 }
 
 #[allow(clippy::too_many_arguments)]
-fn constant(py: Python<'_>, op: &str, size: &Bound<'_, PyTuple>, value: Option<Number>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn constant(
+    py: Python<'_>,
+    op: &str,
+    size: &Bound<'_, PyTuple>,
+    value: Option<Number>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     let (named, out) = extras(op, more)?;
     let shape = sizes_of(op, size, named.as_ref())?;
     let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
@@ -173,7 +221,15 @@ fn constant(py: Python<'_>, op: &str, size: &Bound<'_, PyTuple>, value: Option<N
 /// tensor([7., 7.])
 #[pyfunction]
 #[pyo3(signature = (size, fill_value, dtype=None, device=None, requires_grad=false, **more))]
-fn full(py: Python<'_>, size: &Bound<'_, PyAny>, fill_value: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn full(
+    py: Python<'_>,
+    size: &Bound<'_, PyAny>,
+    fill_value: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     extras("full", more)?;
     let shape = args::shape("full", std::slice::from_ref(size))?;
     let value = match args::number(fill_value)? {
@@ -192,16 +248,28 @@ fn full(py: Python<'_>, size: &Bound<'_, PyAny>, fill_value: &Bound<'_, PyAny>, 
 #[pyfunction]
 #[pyo3(signature = (*bounds, start=None, end=None, step=None, dtype=None, device=None, requires_grad=false, **more))]
 #[allow(clippy::too_many_arguments)]
-fn arange(py: Python<'_>, bounds: &Bound<'_, PyTuple>, start: Option<&Bound<'_, PyAny>>, end: Option<&Bound<'_, PyAny>>, step: Option<&Bound<'_, PyAny>>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn arange(
+    py: Python<'_>,
+    bounds: &Bound<'_, PyTuple>,
+    start: Option<&Bound<'_, PyAny>>,
+    end: Option<&Bound<'_, PyAny>>,
+    step: Option<&Bound<'_, PyAny>>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     extras("arange", more)?;
     let read = |x: &Bound<'_, PyAny>| -> PyResult<Number> {
         match args::number(x)? {
             Some(n) => Ok(n),
             None => match x.cast::<PyTensor>() {
                 Ok(t) => Ok(t.get().get_ref().item()?),
-                Err(_) => x.extract::<i64>().map(Number::Int).or_else(|_| x.extract::<f64>().map(Number::Float)).map_err(|_| {
-                    PyTypeError::new_err(format!("arange: bounds must be numbers, got {}", args::describe(x)))
-                }),
+                Err(_) => x
+                    .extract::<i64>()
+                    .map(Number::Int)
+                    .or_else(|_| x.extract::<f64>().map(Number::Float))
+                    .map_err(|_| PyTypeError::new_err(format!("arange: bounds must be numbers, got {}", args::describe(x)))),
             },
         }
     };
@@ -230,7 +298,16 @@ fn arange(py: Python<'_>, bounds: &Bound<'_, PyTuple>, start: Option<&Bound<'_, 
 #[pyfunction]
 #[pyo3(signature = (start, end, steps, dtype=None, device=None, requires_grad=false, **more))]
 #[allow(clippy::too_many_arguments)]
-fn linspace(py: Python<'_>, start: f64, end: f64, steps: i64, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn linspace(
+    py: Python<'_>,
+    start: f64,
+    end: f64,
+    steps: i64,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     extras("linspace", more)?;
     if steps < 0 {
         return Err(PyRuntimeError::new_err(format!("linspace: the number of steps must be at least 0, got {steps}")));
@@ -246,7 +323,15 @@ fn linspace(py: Python<'_>, start: f64, end: f64, steps: i64, dtype: Option<&Bou
 ///         [0., 1.]])
 #[pyfunction]
 #[pyo3(signature = (n, m=None, dtype=None, device=None, requires_grad=false, **more))]
-fn eye(py: Python<'_>, n: i64, m: Option<i64>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool, more: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Py<PyAny>> {
+fn eye(
+    py: Python<'_>,
+    n: i64,
+    m: Option<i64>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<Py<PyAny>> {
     extras("eye", more)?;
     let m = m.unwrap_or(n);
     if n < 0 || m < 0 {
@@ -260,7 +345,17 @@ fn eye(py: Python<'_>, n: i64, m: Option<i64>, dtype: Option<&Bound<'_, PyAny>>,
 #[pyfunction]
 #[pyo3(signature = (op, size, kind, a, b, dtype, generator, requires_grad=false))]
 #[allow(clippy::too_many_arguments)]
-fn _draw(py: Python<'_>, op: &str, size: &Bound<'_, PyAny>, kind: &str, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>, generator: Option<&Bound<'_, PyAny>>, requires_grad: bool) -> PyResult<Py<PyAny>> {
+fn _draw(
+    py: Python<'_>,
+    op: &str,
+    size: &Bound<'_, PyAny>,
+    kind: &str,
+    a: &Bound<'_, PyAny>,
+    b: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    generator: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+) -> PyResult<Py<PyAny>> {
     let shape = args::shape(op, std::slice::from_ref(size))?;
     let what = draw(op, kind, a, b)?;
     let integers = matches!(what, Draw::Integers(..) | Draw::Permutation);
@@ -272,7 +367,15 @@ fn _draw(py: Python<'_>, op: &str, size: &Bound<'_, PyAny>, kind: &str, a: &Boun
 
 /// Draws over a tensor's elements, in place.
 #[pyfunction]
-fn _draw_(py: Python<'_>, op: &str, target: &Bound<'_, PyTensor>, kind: &str, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>, generator: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+fn _draw_(
+    py: Python<'_>,
+    op: &str,
+    target: &Bound<'_, PyTensor>,
+    kind: &str,
+    a: &Bound<'_, PyAny>,
+    b: &Bound<'_, PyAny>,
+    generator: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<PyAny>> {
     let what = draw(op, kind, a, b)?;
     let stream = stream(generator)?;
     let t = target.get().get_ref();
@@ -284,7 +387,9 @@ fn _draw_(py: Python<'_>, op: &str, target: &Bound<'_, PyTensor>, kind: &str, a:
 }
 
 fn draw(op: &str, kind: &str, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<Draw> {
-    let float = |x: &Bound<'_, PyAny>| x.extract::<f64>().map_err(|_| PyTypeError::new_err(format!("{op}: expected a number, got {}", args::describe(x))));
+    let float = |x: &Bound<'_, PyAny>| {
+        x.extract::<f64>().map_err(|_| PyTypeError::new_err(format!("{op}: expected a number, got {}", args::describe(x))))
+    };
     Ok(match kind {
         "uniform" => Draw::Uniform(float(a)?, float(b)?),
         "normal" => Draw::Normal(float(a)?, float(b)?),
@@ -333,7 +438,9 @@ impl PyGenerator {
         if let Some(device) = device {
             super::dtype::device_of(device)?;
         }
-        Ok(PyGenerator { stream: std::sync::Arc::new(crate::base::Lock::new(crate::backend::cpu::random::Generator::new(random::FIRST_SEED))) })
+        Ok(PyGenerator {
+            stream: std::sync::Arc::new(crate::base::Lock::new(crate::backend::cpu::random::Generator::new(random::FIRST_SEED))),
+        })
     }
     fn manual_seed(slf: Bound<'_, Self>, seed: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         slf.get().stream.get().manual_seed(seed_of(seed)?);

@@ -27,11 +27,7 @@ pub fn name(node: &Node) -> String {
     if node.op().is_none() {
         return plain;
     }
-    let camel: String = plain
-        .split('_')
-        .filter(|p| !p.is_empty())
-        .map(|p| p[..1].to_uppercase() + &p[1..])
-        .collect();
+    let camel: String = plain.split('_').filter(|p| !p.is_empty()).map(|p| p[..1].to_uppercase() + &p[1..]).collect();
     format!("{camel}Backward0")
 }
 
@@ -179,11 +175,8 @@ impl PullHook for NodeHook {
         Python::attach(|py| {
             let work = || -> PyResult<Option<Vec<Option<Tensor>>>> {
                 let outs = tuple(py, grad_outputs)?;
-                let result = if self.before {
-                    self.call.call1(py, (outs,))?
-                } else {
-                    self.call.call1(py, (tuple(py, grad_inputs)?, outs))?
-                };
+                let result =
+                    if self.before { self.call.call1(py, (outs,))? } else { self.call.call1(py, (tuple(py, grad_inputs)?, outs))? };
                 let result = result.bind(py);
                 if result.is_none() {
                     return Ok(None);
@@ -280,7 +273,9 @@ pub fn hook_tensor(slf: &Bound<'_, PyTensor>, hook: Py<PyAny>, after: bool) -> P
     }
     let hook: Arc<dyn Hook> = Arc::new(TensorHook(hook));
     let handle = match t.node() {
-        Some(_) if after => return Err(PyRuntimeError::new_err("register_post_accumulate_grad_hook: only leaf tensors accumulate gradients")),
+        Some(_) if after => {
+            return Err(PyRuntimeError::new_err("register_post_accumulate_grad_hook: only leaf tensors accumulate gradients"));
+        }
         Some((node, k)) => {
             let mut extra = node.extra.get();
             let extra = extra.get_or_insert_default();

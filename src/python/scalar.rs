@@ -73,10 +73,7 @@ fn number(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
 fn required(x: &Bound<'_, PyAny>, role: &str) -> PyResult<Number> {
     match number(x)? {
         Some(number) => Ok(number),
-        None => Err(PyTypeError::new_err(format!(
-            "Scalar: {role} must be an int or a float, got {}",
-            x.get_type().name()?
-        ))),
+        None => Err(PyTypeError::new_err(format!("Scalar: {role} must be an int or a float, got {}", x.get_type().name()?))),
     }
 }
 
@@ -90,13 +87,8 @@ fn operand(x: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
 /// The edges of `prevs`, an iterable of (Scalar, number) pairs.
 fn edges(prevs: &Bound<'_, PyAny>) -> PyResult<Vec<Edge>> {
     let wrong = |got: &Bound<'_, PyAny>| {
-        let got = got
-            .get_type()
-            .name()
-            .map_or_else(|_| "?".into(), |name| name.to_string());
-        PyTypeError::new_err(format!(
-            "Scalar: prevs must be a list of Edge(prev, local_grad), got {got} in it"
-        ))
+        let got = got.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+        PyTypeError::new_err(format!("Scalar: prevs must be a list of Edge(prev, local_grad), got {got} in it"))
     };
     let mut edges = Vec::new();
     for item in prevs.try_iter()? {
@@ -105,10 +97,7 @@ fn edges(prevs: &Bound<'_, PyAny>) -> PyResult<Vec<Edge>> {
             return Err(wrong(&item));
         };
         let prev = node(prev.cast::<PyScalar>().map_err(|_| wrong(&prev))?);
-        edges.push(Edge {
-            prev,
-            local_grad: required(&slope, "local_grad")?,
-        });
+        edges.push(Edge { prev, local_grad: required(&slope, "local_grad")? });
     }
     Ok(edges)
 }
@@ -192,16 +181,10 @@ fn binary(
 }
 
 fn listed<'py>(py: Python<'py>, node: &Scalar) -> PyResult<Bound<'py, PyList>> {
-    let class = EDGE
-        .get(py)
-        .ok_or_else(|| PyTypeError::new_err("Edge is not registered"))?;
+    let class = EDGE.get(py).ok_or_else(|| PyTypeError::new_err("Edge is not registered"))?;
     let list = PyList::empty(py);
     for edge in node.edges() {
-        list.append(
-            class
-                .bind(py)
-                .call1((wrap(py, edge.prev.clone())?, edge.local_grad))?,
-        )?;
+        list.append(class.bind(py).call1((wrap(py, edge.prev.clone())?, edge.local_grad))?)?;
     }
     Ok(list)
 }
@@ -222,9 +205,7 @@ impl PyScalar {
             && class.is(class.py().get_type::<PyScalar>())
         {
             let name = extra.keys().get_item(0)?;
-            return Err(PyTypeError::new_err(format!(
-                "Scalar: unexpected keyword {name}"
-            )));
+            return Err(PyTypeError::new_err(format!("Scalar: unexpected keyword {name}")));
         }
         let value = required(value, "value")?;
         let edges = prevs.map_or(Ok(Vec::new()), edges)?;
@@ -322,22 +303,14 @@ impl PyScalar {
         binary(slf, other, |a, b| b.try_div(a))
     }
 
-    fn __pow__(
-        slf: &Bound<'_, Self>,
-        other: &Bound<'_, PyAny>,
-        modulo: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
+    fn __pow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         match modulo {
             None => binary(slf, other, |a, b| a.try_pow(b)),
             Some(_) => Ok(slf.py().NotImplemented()),
         }
     }
 
-    fn __rpow__(
-        slf: &Bound<'_, Self>,
-        other: &Bound<'_, PyAny>,
-        modulo: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
+    fn __rpow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         match modulo {
             None => binary(slf, other, |a, b| b.try_pow(a)),
             Some(_) => Ok(slf.py().NotImplemented()),
@@ -397,10 +370,7 @@ impl PyScalar {
         Ok(format!("Scalar({})", value.to_str()?))
     }
 
-    fn __format__<'py>(
-        slf: &Bound<'py, Self>,
-        spec: &Bound<'py, PyString>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn __format__<'py>(slf: &Bound<'py, Self>, spec: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         if spec.is_empty()? {
             return Ok(slf.repr()?.into_any());
         }
@@ -413,9 +383,7 @@ impl PyScalar {
         let slots = PyDict::new(py);
         slots.set_item("backwards_grad", slf.get().0.grad())?;
         let state = (slf.getattr("__dict__")?, slots);
-        Ok((slf.get_type(), (slf.get().0.value(),), state)
-            .into_pyobject(py)?
-            .into_any())
+        Ok((slf.get_type(), (slf.get().0.value(),), state).into_pyobject(py)?.into_any())
     }
 }
 
@@ -425,11 +393,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let options = PyDict::new(py);
     options.set_item("module", "schuss")?;
     let collections = py.import("collections")?;
-    let edge = collections.call_method(
-        "namedtuple",
-        ("Edge", ["prev", "local_grad"]),
-        Some(&options),
-    )?;
+    let edge = collections.call_method("namedtuple", ("Edge", ["prev", "local_grad"]), Some(&options))?;
     edge.setattr("__doc__", EDGE_DOC)?;
     let edge = edge.cast_into::<PyType>()?.unbind();
     m.add("Edge", EDGE.get_or_init(py, || edge))?;

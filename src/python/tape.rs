@@ -41,7 +41,13 @@ impl PyTape {
         let list = self.tape.watched().into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
         Ok(PyList::new(py, list)?.into_any().unbind())
     }
-    fn gradient(&self, py: Python<'_>, targets: &Bound<'_, PyAny>, sources: &Bound<'_, PyAny>, seeds: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    fn gradient(
+        &self,
+        py: Python<'_>,
+        targets: &Bound<'_, PyAny>,
+        sources: &Bound<'_, PyAny>,
+        seeds: &Bound<'_, PyAny>,
+    ) -> PyResult<Py<PyAny>> {
         let (targets, sources) = (args::tensors("gradient", targets)?, args::tensors("gradient", sources)?);
         let mut given = Vec::new();
         for seed in seeds.try_iter()? {

@@ -87,7 +87,9 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
     let x = &slf.get().inner;
     let y = match args::feed(other)? {
         Some(y) => y,
-        None if other.is_instance_of::<PyComplex>() => return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name))),
+        None if other.is_instance_of::<PyComplex>() => {
+            return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name)));
+        }
         None => return Ok(py.NotImplemented()),
     };
     let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
@@ -124,7 +126,12 @@ fn single(slf: &PyTensor, what: &str) -> PyResult<Number> {
 impl PyTensor {
     #[new]
     #[pyo3(signature = (*data, dtype=None, device=None, requires_grad=false))]
-    fn new(data: &Bound<'_, PyTuple>, dtype: Option<&Bound<'_, PyAny>>, device: Option<&Bound<'_, PyAny>>, requires_grad: bool) -> PyResult<PyTensor> {
+    fn new(
+        data: &Bound<'_, PyTuple>,
+        dtype: Option<&Bound<'_, PyAny>>,
+        device: Option<&Bound<'_, PyAny>>,
+        requires_grad: bool,
+    ) -> PyResult<PyTensor> {
         if data.len() == 1
             && let Ok(adopt) = data.get_item(0)?.cast::<Adopt>()
         {
@@ -318,7 +325,9 @@ impl PyTensor {
         let x = &slf.get().inner;
         if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>() {
             if x.rank() == 0 {
-                return Err(pyo3::exceptions::PyIndexError::new_err("index: a 0-d tensor has no axis to index; use .item() for its number"));
+                return Err(pyo3::exceptions::PyIndexError::new_err(
+                    "index: a 0-d tensor has no axis to index; use .item() for its number",
+                ));
             }
             let i = i.extract::<i64>().map_err(|_| pyo3::exceptions::PyIndexError::new_err("index: out of range for every axis"))?;
             return wrap(slf.py(), crate::tensor::shapes::select(x, 0, i)?);
@@ -388,7 +397,10 @@ impl PyTensor {
         if spec.is_empty() {
             return Ok(slf.str()?.to_string());
         }
-        Err(PyTypeError::new_err(format!("format: {spec:?} can be applied to a 0-d tensor alone, this one has shape {}", shape::show(&slf.get().inner.shape()))))
+        Err(PyTypeError::new_err(format!(
+            "format: {spec:?} can be applied to a 0-d tensor alone, this one has shape {}",
+            shape::show(&slf.get().inner.shape())
+        )))
     }
 
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
@@ -442,7 +454,11 @@ impl PyTensor {
         let s = self.inner.shape();
         match dim {
             None => size(py, &s),
-            Some(d) => Ok(s[shape::axis("size", d, s.len()).and_then(|a| if s.is_empty() { Err(Error::index("size", "a 0-d tensor has no axes")) } else { Ok(a) })?].into_pyobject(py)?.into_any().unbind()),
+            Some(d) => Ok(s[shape::axis("size", d, s.len())
+                .and_then(|a| if s.is_empty() { Err(Error::index("size", "a 0-d tensor has no axes")) } else { Ok(a) })?]
+            .into_pyobject(py)?
+            .into_any()
+            .unbind()),
         }
     }
     #[getter]
@@ -463,6 +479,7 @@ impl PyTensor {
     fn numel(&self) -> usize {
         self.inner.numel()
     }
+    #[pyo3(signature = (dim=None))]
     fn stride(&self, py: Python<'_>, dim: Option<i64>) -> PyResult<Py<PyAny>> {
         let layout = self.inner.layout();
         match dim {
@@ -504,7 +521,7 @@ impl PyTensor {
     fn to_dtype(slf: &Bound<'_, Self>, dtype: &Bound<'_, PyAny>, copy: bool) -> PyResult<Py<PyAny>> {
         let (x, d) = (&slf.get().inner, dtype::parse(dtype)?);
         if copy && x.dtype() == d {
-            return wrap(slf.py(), enter(slf.py(), x.numel(), || view::clone(x))?);
+            return wrap(slf.py(), enter(slf.py(), x.numel(), || view::clone_(x))?);
         }
         wrap(slf.py(), enter(slf.py(), x.numel(), || x.to_dtype(d))?)
     }
@@ -516,7 +533,11 @@ impl PyTensor {
         if list.len() == 1 && list[0].cast::<PyDType>().is_ok() {
             return reinterpret(slf.py(), x, dtype::parse(&list[0])?);
         }
-        let ints = if list.len() == 1 { args::ints("view", "size", &list[0])? } else { list.iter().map(|i| args::int("view", "size", i)).collect::<PyResult<_>>()? };
+        let ints = if list.len() == 1 {
+            args::ints("view", "size", &list[0])?
+        } else {
+            list.iter().map(|i| args::int("view", "size", i)).collect::<PyResult<_>>()?
+        };
         wrap(slf.py(), view::view(x, ints)?)
     }
 
@@ -558,7 +579,11 @@ impl PyTensor {
             return Err(PyRuntimeError::new_err("grad: a tensor cannot be its own gradient"));
         }
         if g.shape() != self.inner.shape() {
-            return Err(Error::shape("grad", format!("the gradient has shape {}, the tensor {}", shape::show(&g.shape()), shape::show(&self.inner.shape()))).into());
+            return Err(Error::shape(
+                "grad",
+                format!("the gradient has shape {}, the tensor {}", shape::show(&g.shape()), shape::show(&self.inner.shape())),
+            )
+            .into());
         }
         if g.dtype() != self.inner.dtype() {
             return Err(Error::dtype("grad", format!("the gradient is {}, the tensor {}", g.dtype(), self.inner.dtype())).into());
@@ -623,7 +648,13 @@ impl PyTensor {
     }
     /// Walks back from this tensor and adds gradients to the leaves it was made of.
     #[pyo3(signature = (gradient=None, retain_graph=None, create_graph=false, inputs=None))]
-    fn backward(slf: &Bound<'_, Self>, gradient: Option<&Bound<'_, PyAny>>, retain_graph: Option<bool>, create_graph: bool, inputs: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn backward(
+        slf: &Bound<'_, Self>,
+        gradient: Option<&Bound<'_, PyAny>>,
+        retain_graph: Option<bool>,
+        create_graph: bool,
+        inputs: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let given = match gradient {
             Some(g) if !g.is_none() => Some(args::tensor("backward", "gradient", g)?),
             _ => None,
@@ -636,11 +667,11 @@ impl PyTensor {
         };
         let root = slf.get().tensor();
         let retain = retain_graph.unwrap_or(create_graph);
-        slf.py()
-            .detach(|| backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref()))
-            .map_err(PyErr::from)
+        slf.py().detach(|| backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref())).map_err(PyErr::from)
     }
-    fn copy_(slf: Bound<'_, Self>, src: &Bound<'_, PyAny>, _non_blocking: Option<bool>) -> PyResult<Py<Self>> {
+    #[pyo3(signature = (src, non_blocking=false))]
+    fn copy_(slf: Bound<'_, Self>, src: &Bound<'_, PyAny>, non_blocking: bool) -> PyResult<Py<Self>> {
+        let _ = non_blocking;
         let src = args::must_feed("copy_", "src", src)?;
         let (x, feed) = (&slf.get().inner, src.feed());
         enter(slf.py(), x.numel(), || write::copy_(x, feed))?;
@@ -656,7 +687,10 @@ impl PyTensor {
         if let Fed::Tensor(t) = &value
             && t.rank() != 0
         {
-            return Err(PyRuntimeError::new_err(format!("fill_: the value must be a number or a 0-d tensor, got shape {}", shape::show(&t.shape()))));
+            return Err(PyRuntimeError::new_err(format!(
+                "fill_: the value must be a number or a 0-d tensor, got shape {}",
+                shape::show(&t.shape())
+            )));
         }
         let (x, feed) = (&slf.get().inner, value.feed());
         enter(slf.py(), x.numel(), || write::copy_(x, feed))?;
@@ -748,7 +782,14 @@ fn reinterpret(py: Python<'_>, x: &Tensor, dtype: DType) -> PyResult<Py<PyAny>> 
 /// Sets how tensors are printed.
 #[pyfunction]
 #[pyo3(signature = (precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None))]
-pub fn set_printoptions(precision: Option<usize>, threshold: Option<f64>, edgeitems: Option<usize>, linewidth: Option<usize>, profile: Option<&str>, sci_mode: Option<bool>) -> PyResult<()> {
+pub fn set_printoptions(
+    precision: Option<usize>,
+    threshold: Option<f64>,
+    edgeitems: Option<usize>,
+    linewidth: Option<usize>,
+    profile: Option<&str>,
+    sci_mode: Option<bool>,
+) -> PyResult<()> {
     let mut slot = OPTIONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut options = slot.clone().unwrap_or_default();
     match profile {
@@ -756,7 +797,9 @@ pub fn set_printoptions(precision: Option<usize>, threshold: Option<f64>, edgeit
         Some("default") => options = print::Options::default(),
         Some("short") => options = print::Options { precision: 2, edgeitems: 2, ..print::Options::default() },
         Some("full") => options = print::Options { threshold: usize::MAX, ..print::Options::default() },
-        Some(other) => return Err(PyValueError::new_err(format!("set_printoptions: profile is \"default\", \"short\" or \"full\", not {other:?}"))),
+        Some(other) => {
+            return Err(PyValueError::new_err(format!("set_printoptions: profile is \"default\", \"short\" or \"full\", not {other:?}")));
+        }
     }
     options.precision = precision.unwrap_or(options.precision);
     options.threshold = threshold.map_or(options.threshold, |t| if t.is_finite() { t as usize } else { usize::MAX });

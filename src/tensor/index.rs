@@ -67,7 +67,10 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
         return Err(Error::index("index", "an index can have only a single ellipsis ('...')"));
     }
     if used > rank {
-        return Err(Error::index("index", format!("too many indices for a tensor of shape {}: {used} for {rank} axes", shape::show(&sizes))));
+        return Err(Error::index(
+            "index",
+            format!("too many indices for a tensor of shape {}: {used} for {rank} axes", shape::show(&sizes)),
+        ));
     }
     let (mut starts, mut counts, mut steps) =
         (Few::filled(0i64, rank), sizes.iter().map(|&s| s as i64).collect::<Few<i64>>(), Few::filled(1i64, rank));
@@ -81,7 +84,10 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
             Item::Int(i) => {
                 let size = sizes[axis] as i64;
                 if *i < -size || *i >= size {
-                    return Err(Error::index("index", format!("index {i} is out of range for axis {axis} of size {size} (allowed: {} to {})", -size, size - 1)));
+                    return Err(Error::index(
+                        "index",
+                        format!("index {i} is out of range for axis {axis} of size {size} (allowed: {} to {})", -size, size - 1),
+                    ));
                 }
                 starts[axis] = if *i < 0 { i + size } else { *i };
                 counts[axis] = 1;
@@ -120,7 +126,11 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
                         "index",
                         format!(
                             "the mask of shape {} does not fit the tensor of shape {} at axis {}: sizes {} and {} differ",
-                            shape::show(&own), shape::show(&sizes), axis + k, own[k], against[k]
+                            shape::show(&own),
+                            shape::show(&sizes),
+                            axis + k,
+                            own[k],
+                            against[k]
                         ),
                     ));
                 }

@@ -33,7 +33,11 @@ impl Tensor {
         if operand.numel() != 1 {
             return Err(Error::runtime(
                 "item",
-                format!("a tensor of shape {} has {} elements and is no single number; index it first, or use tolist()", shape::show(&operand.layout.shape), operand.numel()),
+                format!(
+                    "a tensor of shape {} has {} elements and is no single number; index it first, or use tolist()",
+                    shape::show(&operand.layout.shape),
+                    operand.numel()
+                ),
             ));
         }
         Ok(convert::element(&operand, 0))
@@ -47,11 +51,17 @@ impl Tensor {
     /// Asks that gradients with respect to this tensor be recorded.
     pub fn require_grad(&self, on: bool) -> Result<&Tensor> {
         if on && !self.dtype().is_float() {
-            return Err(Error::runtime("requires_grad_", format!("only float tensors can require gradients, this one is {}", self.dtype())));
+            return Err(Error::runtime(
+                "requires_grad_",
+                format!("only float tensors can require gradients, this one is {}", self.dtype()),
+            ));
         }
         let mut core = self.0.core.get();
         if !on && core.edge.is_some() && core.requires_grad {
-            return Err(Error::runtime("requires_grad_", "only leaf tensors can be told not to require grad; use x.detach() for a tensor outside the graph"));
+            return Err(Error::runtime(
+                "requires_grad_",
+                "only leaf tensors can be told not to require grad; use x.detach() for a tensor outside the graph",
+            ));
         }
         core.requires_grad = on;
         drop(core);
@@ -65,7 +75,7 @@ impl Tensor {
 
     /// Row-major elements: itself where they already are.
     pub fn contiguous(&self) -> Result<Tensor> {
-        if self.is_contiguous() { Ok(self.clone()) } else { crate::ops::view::clone(self) }
+        if self.is_contiguous() { Ok(self.clone()) } else { crate::ops::view::clone_(self) }
     }
 }
 

@@ -52,9 +52,7 @@ impl Number {
     pub fn try_div(self, other: Number) -> Result<Number, Fault> {
         let (a, b) = (self.float(), other.float());
         if b == 0.0 {
-            return Err(Fault::ZeroDivision(format!(
-                "div: {self} / {other}: division by zero; keep the divisor away from 0"
-            )));
+            return Err(Fault::ZeroDivision(format!("div: {self} / {other}: division by zero; keep the divisor away from 0")));
         }
         Ok(Float(a / b))
     }
@@ -68,9 +66,7 @@ impl Number {
         }
         let (b, e) = (self.float(), exponent.float());
         if b == 0.0 && e < 0.0 {
-            return Err(Fault::ZeroDivision(format!(
-                "pow: {self} ** {exponent}: zero has no negative power; keep the base away from 0"
-            )));
+            return Err(Fault::ZeroDivision(format!("pow: {self} ** {exponent}: zero has no negative power; keep the base away from 0")));
         }
         let power = b.powf(e);
         if power.is_nan() && !b.is_nan() && !e.is_nan() {

@@ -29,13 +29,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            precision: 4,
-            threshold: 1000,
-            edgeitems: 3,
-            linewidth: 80,
-            sci_mode: None,
-        }
+        Options { precision: 4, threshold: 1000, edgeitems: 3, linewidth: 80, sci_mode: None }
     }
 }
 
@@ -51,15 +45,8 @@ pub fn body(source: &Source, options: &Options, indent: usize) -> String {
     if source.shape.contains(&0) {
         return "[]".to_owned();
     }
-    let elements = source
-        .shape
-        .iter()
-        .fold(1usize, |n, &size| n.saturating_mul(size));
-    let page = Page {
-        source,
-        options,
-        summarised: elements > options.threshold,
-    };
+    let elements = source.shape.iter().fold(1usize, |n, &size| n.saturating_mul(size));
+    let page = Page { source, options, summarised: elements > options.threshold };
     let mut numbers = Vec::new();
     page.gather(0, &mut vec![0; source.shape.len()], &mut numbers);
     let style = Style::choose(source.kind, &numbers, options);
@@ -112,15 +99,8 @@ impl Page<'_> {
         let size = self.source.shape[axis];
         let edge = self.options.edgeitems;
         let cut = self.summarised && size > edge.saturating_mul(2);
-        let (head, tail) = if cut {
-            (edge, size - edge)
-        } else {
-            (size, size)
-        };
-        (0..head)
-            .map(Some)
-            .chain(cut.then_some(None))
-            .chain((tail..size).map(Some))
+        let (head, tail) = if cut { (edge, size - edge) } else { (size, size) };
+        (0..head).map(Some).chain(cut.then_some(None)).chain((tail..size).map(Some))
     }
 
     /// Reads the shown elements in the order in which they are written.
@@ -135,14 +115,7 @@ impl Page<'_> {
         }
     }
 
-    fn write(
-        &self,
-        axis: usize,
-        indent: usize,
-        style: &Style,
-        numbers: &mut dyn Iterator<Item = Number>,
-        text: &mut String,
-    ) {
+    fn write(&self, axis: usize, indent: usize, style: &Style, numbers: &mut dyn Iterator<Item = Number>, text: &mut String) {
         let below = match self.source.shape.len() - axis {
             0 => return text.extend(numbers.next().map(|number| style.cell(number))),
             left => left - 1,
@@ -192,11 +165,7 @@ enum Form {
 impl Style {
     /// Zeros, infinities and NaN have no say in the form, nor in the width.
     fn choose(kind: Kind, numbers: &[Number], options: &Options) -> Style {
-        let mut style = Style {
-            form: Form::Plain,
-            precision: options.precision,
-            width: 1,
-        };
+        let mut style = Style { form: Form::Plain, precision: options.precision, width: 1 };
         let counts = |number: &&Number| match kind {
             Kind::Float => number.float().is_finite() && number.float() != 0.0,
             Kind::Integer | Kind::Bool => true,

@@ -16,10 +16,7 @@ struct Slot {
 
 impl Slot {
     fn new(number: Number) -> Slot {
-        let slot = Slot {
-            bits: AtomicU64::new(0),
-            whole: AtomicBool::new(true),
-        };
+        let slot = Slot { bits: AtomicU64::new(0), whole: AtomicBool::new(true) };
         slot.set(number);
         slot
     }
@@ -27,11 +24,7 @@ impl Slot {
     #[inline]
     fn get(&self) -> Number {
         let bits = self.bits.load(Relaxed);
-        if self.whole.load(Relaxed) {
-            Int(bits as i64)
-        } else {
-            Float(f64::from_bits(bits))
-        }
+        if self.whole.load(Relaxed) { Int(bits as i64) } else { Float(f64::from_bits(bits)) }
     }
 
     #[inline]
@@ -151,23 +144,13 @@ impl Scalar {
     }
 
     pub fn with_edges(value: Number, edges: Vec<Edge>) -> Scalar {
-        let edges = if edges.is_empty() {
-            Edges::None
-        } else {
-            Edges::Many(edges)
-        };
+        let edges = if edges.is_empty() { Edges::None } else { Edges::Many(edges) };
         Scalar::node(value, edges)
     }
 
     #[inline]
     fn unary(self, value: Number, local_grad: Number) -> Scalar {
-        Scalar::node(
-            value,
-            Edges::One([Edge {
-                prev: self,
-                local_grad,
-            }]),
-        )
+        Scalar::node(value, Edges::One([Edge { prev: self, local_grad }]))
     }
 
     #[inline]
@@ -253,16 +236,8 @@ impl Scalar {
         let (x, y) = (a.float(), b.float());
         // y * y leaves the range of floats long before the quotient does.
         let square = y * y;
-        let slope = if square == 0.0 || square.is_infinite() {
-            -(x / y) / y
-        } else {
-            -x / square
-        };
-        Ok(Scalar::binary(
-            value,
-            (self, Float(1.0 / y)),
-            (other, Float(slope)),
-        ))
+        let slope = if square == 0.0 || square.is_infinite() { -(x / y) / y } else { -x / square };
+        Ok(Scalar::binary(value, (self, Float(1.0 / y)), (other, Float(slope))))
     }
 
     pub fn try_pow(self, exponent: Scalar) -> Result<Scalar, Fault> {
@@ -270,16 +245,8 @@ impl Scalar {
         let value = b.try_pow(e)?;
         let by_base = power_by_base(b, e);
         // 0 ** e is 0 for every e > 0, so the limit is 0 although the logarithm has none.
-        let by_exponent = if value.float() == 0.0 || b.float() == 0.0 {
-            0.0
-        } else {
-            b.float().abs().ln() * value.float()
-        };
-        Ok(Scalar::binary(
-            value,
-            (self, by_base),
-            (exponent, Float(by_exponent)),
-        ))
+        let by_exponent = if value.float() == 0.0 || b.float() == 0.0 { 0.0 } else { b.float().abs().ln() * value.float() };
+        Ok(Scalar::binary(value, (self, by_base), (exponent, Float(by_exponent))))
     }
 
     pub fn exp(self) -> Scalar {
@@ -290,9 +257,7 @@ impl Scalar {
     pub fn log(self) -> Result<Scalar, Fault> {
         let x = self.value();
         if x.float() <= 0.0 {
-            return Err(Fault::Domain(format!(
-                "log: {x} is not positive; keep the argument above 0, for example by adding 1e-12"
-            )));
+            return Err(Fault::Domain(format!("log: {x} is not positive; keep the argument above 0, for example by adding 1e-12")));
         }
         Ok(self.unary(Float(x.float().ln()), Float(1.0 / x.float())))
     }
@@ -306,11 +271,7 @@ impl Scalar {
         let x = self.value().float();
         // exp of a negative number cannot overflow, so each sign has its own form.
         let small = (-x.abs()).exp();
-        let y = if x >= 0.0 {
-            1.0 / (1.0 + small)
-        } else {
-            small / (1.0 + small)
-        };
+        let y = if x >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) };
         self.unary(Float(y), Float(y * (1.0 - y)))
     }
 
@@ -432,13 +393,8 @@ mod tests {
             y.backward();
             assert_eq!(x.grad(), Int(1_000_001));
         };
-        let thread = std::thread::Builder::new()
-            .stack_size(64 * 1024)
-            .spawn(walk);
-        thread
-            .expect("a thread starts")
-            .join()
-            .expect("the chain fits the stack");
+        let thread = std::thread::Builder::new().stack_size(64 * 1024).spawn(walk);
+        thread.expect("a thread starts").join().expect("the chain fits the stack");
     }
 
     #[test]

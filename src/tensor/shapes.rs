@@ -118,7 +118,10 @@ pub fn stack(list: &[&Tensor], axis: i64) -> Result<Tensor> {
     let mut wide = Vec::with_capacity(list.len());
     for t in list {
         if t.shape() != own {
-            return Err(Error::shape("stack", format!("the shapes {} and {} differ; all must be equal", shape::show(&own), shape::show(&t.shape()))));
+            return Err(Error::shape(
+                "stack",
+                format!("the shapes {} and {} differ; all must be equal", shape::show(&own), shape::show(&t.shape())),
+            ));
         }
         wide.push(view::unsqueeze(*t, at)?);
     }
@@ -138,7 +141,11 @@ pub fn move_axes(x: &Tensor, from: &[i64], to: &[i64]) -> Result<Tensor> {
         return Err(Error::runtime("movedim", "an axis appears more than once"));
     }
     let mut order: Vec<Option<usize>> = vec![None; rank];
-    from.iter().zip(&to).for_each(|(&f, &t)| if rank > 0 { order[t] = Some(f) });
+    from.iter().zip(&to).for_each(|(&f, &t)| {
+        if rank > 0 {
+            order[t] = Some(f)
+        }
+    });
     let mut rest = (0..rank).filter(|a| !from.contains(a));
     let order: Vec<i64> = order.into_iter().map(|o| o.or_else(|| rest.next()).unwrap_or(0) as i64).collect();
     view::permute(x, &order[..])

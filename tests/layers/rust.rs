@@ -4,10 +4,7 @@
 /// The text with comments, strings, character literals and `#![...]` blanked out, newlines kept.
 pub fn code_of(text: &str) -> Vec<char> {
     let chars: Vec<char> = text.chars().collect();
-    let mut out: Vec<char> = chars
-        .iter()
-        .map(|&c| if c == '\n' { c } else { ' ' })
-        .collect();
+    let mut out: Vec<char> = chars.iter().map(|&c| if c == '\n' { c } else { ' ' }).collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let mut i = 0;
@@ -72,11 +69,7 @@ fn raw_string(chars: &[char]) -> Option<usize> {
     }
     i += 1;
     while i < chars.len() {
-        let closing = chars[i + 1..]
-            .iter()
-            .take(hashes)
-            .filter(|&&c| c == '#')
-            .count();
+        let closing = chars[i + 1..].iter().take(hashes).filter(|&&c| c == '#').count();
         if chars[i] == '"' && closing == hashes {
             return Some(i + 1 + hashes);
         }
@@ -173,11 +166,7 @@ fn read_path(code: &[char], start: usize, prefix: &[String], found: &mut Vec<Wri
             _ => break,
         }
     }
-    found.push(Written {
-        start,
-        names,
-        depth: 0,
-    });
+    found.push(Written { start, names, depth: 0 });
     i
 }
 
@@ -185,10 +174,7 @@ fn read_path(code: &[char], start: usize, prefix: &[String], found: &mut Vec<Wri
 pub fn modules_of(path: &str) -> Vec<String> {
     let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
     let mut names: Vec<String> = inner.split('/').map(str::to_owned).collect();
-    if names
-        .last()
-        .is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main"))
-    {
+    if names.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
         names.pop();
     }
     names

@@ -6,11 +6,7 @@ use schuss::backend::cpu::math::{all_near, double as d, single as s};
 
 fn python_remainder(a: f64, b: f64) -> f64 {
     let r = a % b;
-    if r != 0.0 && (r < 0.0) != (b < 0.0) {
-        r + b
-    } else {
-        r
-    }
+    if r != 0.0 && (r < 0.0) != (b < 0.0) { r + b } else { r }
 }
 
 #[test]
@@ -18,32 +14,19 @@ fn remainders_are_exact() {
     let mut draw = Draw(99);
     for i in 0..200_000 {
         let (a, b) = if i % 2 == 0 {
-            (
-                f32::from_bits(draw.bits() as u32),
-                f32::from_bits(draw.bits() as u32),
-            )
+            (f32::from_bits(draw.bits() as u32), f32::from_bits(draw.bits() as u32))
         } else {
-            (
-                (draw.unit() * 20.0 - 10.0) as f32,
-                (draw.unit() * 4.0 - 2.0) as f32,
-            )
+            ((draw.unit() * 20.0 - 10.0) as f32, (draw.unit() * 4.0 - 2.0) as f32)
         };
         let r = a % b;
-        let wrapped = if r != 0.0 && (r < 0.0) != (b < 0.0) {
-            r + b
-        } else {
-            r
-        };
+        let wrapped = if r != 0.0 && (r < 0.0) != (b < 0.0) { r + b } else { r };
         for (got, truth) in [
             (s::fmod::<true>(a, b), r),
             (s::fmod::<false>(a, b), r),
             (s::remainder::<true>(a, b), wrapped),
             (s::remainder::<false>(a, b), wrapped),
         ] {
-            assert!(
-                alike(got.into(), truth.into()),
-                "{a:e} by {b:e}: {got:e}, not {truth:e}"
-            );
+            assert!(alike(got.into(), truth.into()), "{a:e} by {b:e}: {got:e}, not {truth:e}");
         }
         let (a, b) = (f64::from(a) * 1.1, f64::from(b) / 3.0);
         assert!(alike(d::fmod::<true>(a, b), a % b));
@@ -58,16 +41,8 @@ fn rounding_is_exact() {
             (s::floor::<true>(x), s::floor::<false>(x), x.floor()),
             (s::ceil::<true>(x), s::ceil::<false>(x), x.ceil()),
             (s::trunc::<true>(x), s::trunc::<false>(x), x.trunc()),
-            (
-                s::round::<true>(x),
-                s::round::<false>(x),
-                x.round_ties_even(),
-            ),
-            (
-                s::sign::<true>(x),
-                s::sign::<false>(x),
-                if x == 0.0 { x } else { x.signum() },
-            ),
+            (s::round::<true>(x), s::round::<false>(x), x.round_ties_even()),
+            (s::sign::<true>(x), s::sign::<false>(x), if x == 0.0 { x } else { x.signum() }),
         ];
         pairs.map(|(a, b, t)| {
             let ok = alike(a.into(), t.into()) && alike(b.into(), t.into());
@@ -80,11 +55,7 @@ fn rounding_is_exact() {
     let mut draw = Draw(5);
     for i in 0..200_000 {
         let half = (draw.unit() * 64.0 - 32.0).round() * 0.5;
-        let x = if i % 2 == 0 {
-            f64::from_bits(draw.bits())
-        } else {
-            half
-        };
+        let x = if i % 2 == 0 { f64::from_bits(draw.bits()) } else { half };
         assert!(alike(d::floor::<false>(x), x.floor()), "{x:e}");
         assert!(alike(d::ceil::<false>(x), x.ceil()), "{x:e}");
         assert!(alike(d::trunc::<false>(x), x.trunc()), "{x:e}");
@@ -147,15 +118,7 @@ fn the_same_bits_in_vectors() {
         return;
     }
     let mut draw = Draw(31);
-    let x: Vec<f64> = (0..4_096)
-        .map(|i| {
-            if i % 2 == 0 {
-                f64::from_bits(draw.bits())
-            } else {
-                draw.unit() * 8.0 - 4.0
-            }
-        })
-        .collect();
+    let x: Vec<f64> = (0..4_096).map(|i| if i % 2 == 0 { f64::from_bits(draw.bits()) } else { draw.unit() * 8.0 - 4.0 }).collect();
     let mut rows = vec![vec![0.0; x.len()]; ONE_BY_ONE.len()];
     // SAFETY: the processor was just seen to have both features.
     unsafe { avx2(&x, &mut rows) };
@@ -170,14 +133,8 @@ fn the_same_bits_in_vectors() {
     for ((name, f), (row, wider)) in ONE_BY_ONE.iter().zip(rows.iter().zip(&wider)) {
         for (&x, (&got, &wide)) in x.iter().zip(row.iter().zip(wider)) {
             let alone = f(x);
-            assert!(
-                alike(got, alone),
-                "{name}({x:e}): {got:e} in avx2, {alone:e} alone"
-            );
-            assert!(
-                alike(wide, alone),
-                "{name}({x:e}): {wide:e} in avx512, {alone:e} alone"
-            );
+            assert!(alike(got, alone), "{name}({x:e}): {got:e} in avx2, {alone:e} alone");
+            assert!(alike(wide, alone), "{name}({x:e}): {wide:e} in avx512, {alone:e} alone");
         }
     }
 }

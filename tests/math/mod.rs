@@ -7,11 +7,7 @@ mod exact;
 use schuss::backend::cpu::math::{double as d, single as s};
 
 /// Every 4,099th bit pattern is looked at; every 40,993rd where the compiler did not optimise.
-pub const STRIDE: usize = if cfg!(debug_assertions) {
-    40_993
-} else {
-    4_099
-};
+pub const STRIDE: usize = if cfg!(debug_assertions) { 40_993 } else { 4_099 };
 
 /// One function of one argument.
 pub struct Unary {
@@ -77,11 +73,7 @@ pub fn functions() -> Vec<Unary> {
 /// The library's own loses digits close to 1.
 fn true_acosh(x: f64) -> f64 {
     let t = x - 1.0;
-    if t < 0.0 {
-        f64::NAN
-    } else {
-        (t + (t * (t + 2.0)).sqrt()).ln_1p()
-    }
+    if t < 0.0 { f64::NAN } else { (t + (t * (t + 2.0)).sqrt()).ln_1p() }
 }
 
 /// A xorshift generator: the same numbers in every run.

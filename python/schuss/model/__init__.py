@@ -6,8 +6,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
-from schuss._core import Tensor, no_grad
+import schuss
+from schuss import Tensor, no_grad
 from schuss.model.parameter import Buffer, Parameter
 from schuss.model.placement import Placed
 from schuss.model.registry import Registry
@@ -247,7 +247,7 @@ class Model(Stateful, Placed):
             self._check_trainable(name, value)
             old = current[name]
             if isinstance(old, Tensor) and isinstance(value, Tensor) and old.shape != value.shape:
-                raise core.ShapeError(
+                raise schuss.ShapeError(
                     f"load_parameters: {name} is {tuple(old.shape)}, got {tuple(value.shape)}"
                 )
         with no_grad():

@@ -7,7 +7,7 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
-from schuss._core import Tensor, is_grad_enabled
+from schuss import Tensor, is_grad_enabled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss._core import Tensor, empty
+from schuss import Tensor, empty
 
 if TYPE_CHECKING:
     from typing import Any

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
-from schuss._core import Tensor
+import schuss
+from schuss import Tensor
 from schuss.model.walks import BUFFERS, Walks
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Placed(Walks):
         for arg in args:
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
-            elif isinstance(arg, core.dtype):
+            elif isinstance(arg, schuss.dtype):
                 dtype = arg
             elif arg is not None and not isinstance(arg, bool):
                 device = arg
@@ -93,7 +93,7 @@ class Placed(Walks):
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """Move to a device without the values: every tensor is then unset memory."""
-        return self._apply(lambda t: core.empty_like(t, device=device), recurse)
+        return self._apply(lambda t: schuss.empty_like(t, device=device), recurse)
 
     def share_memory(self) -> Self:
         """Nothing to do: threads share memory already."""

@@ -7,7 +7,7 @@ from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from schuss._core import Tensor, as_tensor, no_grad
+from schuss import Tensor, as_tensor, no_grad
 from schuss.model.hooks import Hooked
 from schuss.model.parameter import Parameter
 from schuss.model.walks import Walks

@@ -6,7 +6,7 @@ from __future__ import annotations
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from schuss._core import Tensor
+from schuss import Tensor
 from schuss.model.parameter import Parameter
 
 if TYPE_CHECKING:

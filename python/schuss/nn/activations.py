@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
+import schuss
 from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
@@ -13,7 +13,7 @@ from schuss.nn import init
 if TYPE_CHECKING:
     from typing import Any
 
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 class _InPlace(Model):
@@ -234,7 +234,7 @@ class PReLU(Model):
     ) -> None:
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(core.empty(num_parameters, device=device, dtype=dtype))
+        self.weight = Parameter(schuss.empty(num_parameters, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

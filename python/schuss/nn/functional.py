@@ -1,37 +1,20 @@
 """Layers and losses as functions: the core's fused ones by name, then those made of operations.
-Leans on the core; a name of the first block that the core lacks fails at import."""
+Leans on fused and on the tensor operations."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
-from schuss._core import Tensor, no_grad
+import schuss
+from schuss import Tensor, no_grad
+from schuss.nn.fused import (
+    softmax,
+    softplus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-relu = core.relu
-sigmoid = core.sigmoid
-tanh = core.tanh
-softmax = core.softmax
-log_softmax = core.log_softmax
-gelu = core.gelu
-silu = core.silu
-leaky_relu = core.leaky_relu
-elu = core.elu
-softplus = core.softplus
-linear = core.linear
-mse_loss = core.mse_loss
-l1_loss = core.l1_loss
-binary_cross_entropy = core.binary_cross_entropy
-binary_cross_entropy_with_logits = core.binary_cross_entropy_with_logits
-nll_loss = core.nll_loss
-cross_entropy = core.cross_entropy
-dropout = core.dropout
-embedding = core.embedding
-layer_norm = core.layer_norm
 
 # Activations made of operations.
 
@@ -60,14 +43,14 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0")
     low = alpha * ((input / alpha).clamp(max=0.0).exp() - 1)
-    return _perhaps_inplace(input, core.where(input > 0, input, low), inplace)
+    return _perhaps_inplace(input, schuss.where(input > 0, input, low), inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """The ELU with the scale that normalises itself (Klambauer et al., 2017)."""
     scale, alpha = 1.0507009873554805, 1.6732632423543772
     low = alpha * (input.clamp(max=0.0).exp() - 1)
-    return _perhaps_inplace(input, scale * core.where(input > 0, input, low), inplace)
+    return _perhaps_inplace(input, scale * schuss.where(input > 0, input, low), inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -79,12 +62,12 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky ReLU whose slope is a tensor of one number, or of one for each channel (axis 1)."""
     channels = input.shape[1] if input.ndim > 1 else 1
     if weight.numel() not in (1, channels):
-        raise core.ShapeError(
+        raise schuss.ShapeError(
             f"prelu: {weight.numel()} slopes for {channels} channels of {tuple(input.shape)}"
         )
     if weight.numel() > 1:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2))
-    return core.where(input > 0, input, weight * input)
+    return schuss.where(input > 0, input, weight * input)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
@@ -161,7 +144,7 @@ def huber_loss(
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     _warn_if_broadcast(input, target, "huber_loss")
     gap = (input - target).abs()
-    loss = core.where(gap <= delta, 0.5 * gap * gap, delta * (gap - 0.5 * delta))
+    loss = schuss.where(gap <= delta, 0.5 * gap * gap, delta * (gap - 0.5 * delta))
     return _weighted(loss, weight, reduction, "huber_loss")
 
 
@@ -186,7 +169,7 @@ def smooth_l1_loss(
     gap = (input - target).abs()
     if beta == 0:
         return _reduced(gap, reduction, "smooth_l1_loss")
-    loss = core.where(gap < beta, 0.5 / beta * gap * gap, gap - 0.5 * beta)
+    loss = schuss.where(gap < beta, 0.5 / beta * gap * gap, gap - 0.5 * beta)
     return _reduced(loss, reduction, "smooth_l1_loss")
 
 
@@ -223,7 +206,7 @@ def kl_div(
         loss = target.exp() * (target - input)
     else:
         # p log p is 0 at p = 0, where the logarithm alone is not finite.
-        some = core.where(target == 0, core.ones_like(target), target)
+        some = schuss.where(target == 0, schuss.ones_like(target), target)
         loss = target * some.log() - target * input
     if reduction == "batchmean":
         return loss.sum() / input.shape[0] if input.ndim else loss
@@ -286,8 +269,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     tensor([[1, 0, 0],
             [0, 0, 1]])
     """
-    if tensor.is_floating_point() or tensor.dtype == core.bool:
-        raise core.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype}")
+    if tensor.is_floating_point() or tensor.dtype == schuss.bool:
+        raise schuss.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype}")
     low, high = (int(tensor.min()), int(tensor.max())) if tensor.numel() else (0, -1)
     if low < 0:
         raise RuntimeError(f"one_hot: class {low} is negative")
@@ -297,7 +280,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = high + 1
     if num_classes < 1 or high >= num_classes:
         raise RuntimeError(f"one_hot: class {high} does not fit num_classes {num_classes}")
-    return (tensor.unsqueeze(-1) == core.arange(num_classes, device=tensor.device)).to(core.int64)
+    return (tensor.unsqueeze(-1) == schuss.arange(num_classes, device=tensor.device)).to(
+        schuss.int64
+    )
 
 
 def pad(
@@ -344,7 +329,7 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: flo
         if max(left, right) > limit:
             raise RuntimeError(f"pad: ({left}, {right}) too wide for {mode} of {n} elements")
         place = _PADDED[mode]
-        index = core.tensor([place(i, n) for i in range(-left, n + right)], dtype=core.int64)
+        index = schuss.tensor([place(i, n) for i in range(-left, n + right)], dtype=schuss.int64)
         return x[(slice(None),) * axis + (index,)]
     if left < 0 or right < 0:
         kept = slice(max(-left, 0), n - max(-right, 0))
@@ -352,9 +337,9 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: flo
 
     def block(width: int) -> list[Tensor]:
         shape = [*x.shape[:axis], width, *x.shape[axis + 1 :]]
-        return [core.full(shape, value, dtype=x.dtype, device=x.device)] if width > 0 else []
+        return [schuss.full(shape, value, dtype=x.dtype, device=x.device)] if width > 0 else []
 
-    return core.cat([*block(left), x, *block(right)], dim=axis)
+    return schuss.cat([*block(left), x, *block(right)], dim=axis)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -365,11 +350,11 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     tensor([[6., 6., 6., 6.]])
     """
     if input1.shape[:-1] != input2.shape[:-1]:
-        raise core.ShapeError(
+        raise schuss.ShapeError(
             f"bilinear: {tuple(input1.shape)} and {tuple(input2.shape)} differ before the last axis"
         )
     if (input1.shape[-1], input2.shape[-1]) != tuple(weight.shape[1:]):
-        raise core.ShapeError(
+        raise schuss.ShapeError(
             f"bilinear: {tuple(input1.shape)}, {tuple(input2.shape)} @ {tuple(weight.shape)}: "
             "their last axes must be the last two of the weight"
         )

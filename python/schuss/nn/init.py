@@ -7,11 +7,11 @@ import math
 import warnings
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
-from schuss._core import no_grad
+import schuss
+from schuss import no_grad
 
 if TYPE_CHECKING:
-    from schuss._core import Generator, Tensor
+    from schuss import Generator, Tensor
 
 _GAINS = {
     "linear": 1.0,
@@ -98,13 +98,13 @@ def trunc_normal_(
     with no_grad():
         while count < n:
             k = 2 * (n - count) + 16
-            u, v = core.rand(2, k, dtype=core.float64, generator=generator).unbind()
+            u, v = schuss.rand(2, k, dtype=schuss.float64, generator=generator).unbind()
             x = low + (high - low) * u
             x = x[v < ((peak - x) * (peak + x) / 2).exp()]
             kept.append(x)
             count += len(x)
         if n:
-            draws = mean + std * core.cat(kept)[:n]
+            draws = mean + std * schuss.cat(kept)[:n]
             tensor.copy_(draws.clamp(a, b).reshape(tensor.shape))
     return tensor
 
@@ -136,7 +136,7 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor.ndim != 2:
         raise ValueError(f"eye_: needs 2 dimensions, got shape {tuple(tensor.shape)}")
     with no_grad():
-        return tensor.copy_(core.eye(*tensor.shape, dtype=tensor.dtype))
+        return tensor.copy_(schuss.eye(*tensor.shape, dtype=tensor.dtype))
 
 
 def _fans(tensor: Tensor, name: str) -> tuple[int, int]:
@@ -233,10 +233,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     long, short = max(rows, columns), min(rows, columns)
-    draws = core.empty(long, short, dtype=core.float64).normal_(generator=generator)
+    draws = schuss.empty(long, short, dtype=schuss.float64).normal_(generator=generator)
     q, r = np.linalg.qr(draws.numpy())
     # Householder's signs are not random; with these the matrix is uniform over all of its kind.
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     q = np.ascontiguousarray(q.T if rows < columns else q) * gain
     with no_grad():
-        return tensor.copy_(core.from_numpy(q).reshape(tensor.shape))
+        return tensor.copy_(schuss.from_numpy(q).reshape(tensor.shape))

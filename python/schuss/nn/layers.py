@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
+import schuss
 from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 class Identity(Model):
@@ -55,8 +55,8 @@ class Linear(Model):
         self.in_features = in_features
         self.out_features = out_features
         options = {"device": device, "dtype": dtype}
-        self.weight = Parameter(core.empty((out_features, in_features), **options))
-        bias_or_none = Parameter(core.empty(out_features, **options)) if bias else None
+        self.weight = Parameter(schuss.empty((out_features, in_features), **options))
+        bias_or_none = Parameter(schuss.empty(out_features, **options)) if bias else None
         self.register_parameter("bias", bias_or_none)
         self.reset_parameters()
 
@@ -101,8 +101,8 @@ class Bilinear(Model):
         self.out_features = out_features
         options = {"device": device, "dtype": dtype}
         shape = (out_features, in1_features, in2_features)
-        self.weight = Parameter(core.empty(shape, **options))
-        bias_or_none = Parameter(core.empty(out_features, **options)) if bias else None
+        self.weight = Parameter(schuss.empty(shape, **options))
+        bias_or_none = Parameter(schuss.empty(out_features, **options)) if bias else None
         self.register_parameter("bias", bias_or_none)
         self.reset_parameters()
 
@@ -187,7 +187,9 @@ class Unflatten(Model):
         known = math.prod(size for size in sizes if size != -1)
         fits = shape[axis] == known if -1 not in sizes else known and shape[axis] % known == 0
         if not fits:
-            raise core.ShapeError(f"Unflatten: axis {axis} of {shape} does not split into {sizes}")
+            raise schuss.ShapeError(
+                f"Unflatten: axis {axis} of {shape} does not split into {sizes}"
+            )
         return input.reshape(*shape[:axis], *sizes, *shape[axis + 1 :])
 
     def extra_repr(self) -> str:
@@ -229,11 +231,11 @@ class Embedding(Model):
         self.sparse = sparse
         shape = (num_embeddings, embedding_dim)
         if _weight is None:
-            table = core.empty(shape, device=device, dtype=dtype)
+            table = schuss.empty(shape, device=device, dtype=dtype)
             self.weight = Parameter(table, requires_grad=not _freeze)
             self.reset_parameters()
         elif tuple(_weight.shape) != shape:
-            raise core.ShapeError(f"Embedding: weight {tuple(_weight.shape)}, needs {shape}")
+            raise schuss.ShapeError(f"Embedding: weight {tuple(_weight.shape)}, needs {shape}")
         else:
             self.weight = Parameter(_weight, requires_grad=not _freeze)
 
@@ -243,7 +245,7 @@ class Embedding(Model):
     ) -> Embedding:
         """An embedding over the given table, which is not trained unless `freeze=False`."""
         if embeddings.ndim != 2:
-            raise core.ShapeError(
+            raise schuss.ShapeError(
                 f"Embedding.from_pretrained: needs 2 axes, got {tuple(embeddings.shape)}"
             )
         return cls(*embeddings.shape, padding_idx, _weight=embeddings, _freeze=freeze, **options)
@@ -252,7 +254,7 @@ class Embedding(Model):
         """Draw the table from the standard normal distribution; the padding row is zero."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            with core.no_grad():
+            with schuss.no_grad():
                 self.weight[self.padding_idx].fill_(0)
 
     def forward(self, input: Tensor) -> Tensor:

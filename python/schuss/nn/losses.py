@@ -9,7 +9,7 @@ from schuss.model import Model
 from schuss.nn import functional as F
 
 if TYPE_CHECKING:
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 class _Loss(Model):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
+import schuss
 from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from schuss._core import Tensor
+    from schuss import Tensor
 
 
 class LayerNorm(Model):
@@ -43,7 +43,7 @@ class LayerNorm(Model):
         for name, wanted in (("weight", True), ("bias", bias)):
             made = None
             if elementwise_affine and wanted:
-                made = Parameter(core.empty(self.normalized_shape, **options))
+                made = Parameter(schuss.empty(self.normalized_shape, **options))
             self.register_parameter(name, made)
         self.reset_parameters()
 
@@ -89,12 +89,14 @@ class _BatchNorm(Model):
         self.track_running_stats = track_running_stats
         options = {"device": device, "dtype": dtype}
         for name, wanted in (("weight", True), ("bias", bias)):
-            made = Parameter(core.empty(num_features, **options)) if affine and wanted else None
+            made = Parameter(schuss.empty(num_features, **options)) if affine and wanted else None
             self.register_parameter(name, made)
         track = track_running_stats
-        self.register_buffer("running_mean", core.zeros(num_features, **options) if track else None)
-        self.register_buffer("running_var", core.ones(num_features, **options) if track else None)
-        count = core.tensor(0, dtype=core.int64) if track else None
+        self.register_buffer(
+            "running_mean", schuss.zeros(num_features, **options) if track else None
+        )
+        self.register_buffer("running_var", schuss.ones(num_features, **options) if track else None)
+        count = schuss.tensor(0, dtype=schuss.int64) if track else None
         self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
 
@@ -120,7 +122,7 @@ class _BatchNorm(Model):
                 f"{type(self).__name__}: needs {wanted} axes, got shape {tuple(input.shape)}"
             )
         if input.shape[1] != self.num_features:
-            raise core.ShapeError(
+            raise schuss.ShapeError(
                 f"{type(self).__name__}: {tuple(input.shape)} has {input.shape[1]} channels, "
                 f"the layer {self.num_features}"
             )

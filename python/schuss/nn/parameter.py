@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss._core import Tensor
+from schuss import Tensor
 from schuss.model import Buffer, Model, Parameter
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 import schuss
 from schuss import ShapeError, Tensor
 from schuss.tf.conversion import convert_to_tensor, integers, operand, sizes, strict

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 import schuss
 from schuss import Tensor
 from schuss.tf.dtypes import DType, as_dtype, float32, int32, int64, name_of

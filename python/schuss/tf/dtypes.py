@@ -7,6 +7,7 @@ import builtins
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 import schuss
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 import schuss
 from schuss import ShapeError, Tensor
 from schuss.tf.arrangement import place

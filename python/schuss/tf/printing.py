@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from schuss import Tensor
 
 if TYPE_CHECKING:

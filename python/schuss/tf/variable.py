@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from schuss import ShapeError, Tensor, no_grad
 from schuss.tf.conversion import convert_to_tensor, sizes
 from schuss.tf.dtypes import name_of

@@ -2,8 +2,8 @@
 
 use super::convert::{self, Cursor};
 use super::{isa, threads};
-use crate::backend::launch::Operand;
 use crate::backend::Storage;
+use crate::backend::launch::Operand;
 use crate::base::{DType, Layout, Result};
 use std::sync::Arc;
 
@@ -35,11 +35,8 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
             let wide = if other.is_float() { DType::F32 } else { DType::I64 };
             let widened = |op: &Operand, fill: bool| -> Result<Operand> {
                 let bytes = op.numel() * wide.size();
-                let wider = Operand {
-                    storage: Arc::new(Storage::new(bytes)?),
-                    layout: Layout::contiguous(op.layout.shape.clone()),
-                    dtype: wide,
-                };
+                let wider =
+                    Operand { storage: Arc::new(Storage::new(bytes)?), layout: Layout::contiguous(op.layout.shape.clone()), dtype: wide };
                 if fill {
                     convert::copy(op, &wider)?;
                 }
@@ -58,7 +55,18 @@ trait Lane: Copy + Send + Sync + 'static {
     /// # Safety
     /// The pointers and steps must describe matrices of the sizes given.
     #[allow(clippy::too_many_arguments)]
-    unsafe fn blocked(m: usize, n: usize, k: usize, a: *const Self, sa: Steps, b: *const Self, sb: Steps, o: *mut Self, so: Steps, wide: bool);
+    unsafe fn blocked(
+        m: usize,
+        n: usize,
+        k: usize,
+        a: *const Self,
+        sa: Steps,
+        b: *const Self,
+        sb: Steps,
+        o: *mut Self,
+        so: Steps,
+        wide: bool,
+    );
 }
 
 macro_rules! lane {

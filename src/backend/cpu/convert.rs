@@ -14,7 +14,11 @@ pub fn cast<S: Element, D: Element>(s: S) -> D {
     match (S::DTYPE.is_float(), D::DTYPE) {
         (_, DType::F64) => D::from_f64(s.to_f64()),
         (_, DType::F32 | DType::F16 | DType::BF16) => {
-            if matches!(S::DTYPE, DType::F64) { D::from_f64(s.to_f64()) } else { D::from_f32(s.to_f32()) }
+            if matches!(S::DTYPE, DType::F64) {
+                D::from_f64(s.to_f64())
+            } else {
+                D::from_f32(s.to_f32())
+            }
         }
         (true, _) => D::from_f64(s.to_f64()),
         (false, _) => D::from_i64(s.to_i64()),

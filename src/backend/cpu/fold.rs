@@ -268,11 +268,7 @@ fn columns<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish
     let kept = input.layout.rank() - folded;
     let width = input.layout.shape[kept - 1];
     let outer: usize = input.layout.shape[..kept - 1].iter().product();
-    let down = Layout::new(
-        input.layout.shape[kept..].into(),
-        input.layout.strides[kept..].into(),
-        0,
-    );
+    let down = Layout::new(input.layout.shape[kept..].into(), input.layout.strides[kept..].into(), 0);
     let (down, height) = (Cursor::new(&down), down.numel());
     let lead = Layout::new(input.layout.shape[..kept - 1].into(), input.layout.strides[..kept - 1].into(), 0);
     let lead = Cursor::new(&lead);
@@ -320,7 +316,10 @@ fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish:
         (0..outer).for_each(|row| finish(row, fold.start()));
         return;
     }
-    let by_columns = kept > 0 && folded > 0 && input.layout.strides[kept - 1] == 1 && input.layout.shape[kept - 1] >= 4
+    let by_columns = kept > 0
+        && folded > 0
+        && input.layout.strides[kept - 1] == 1
+        && input.layout.shape[kept - 1] >= 4
         && (kept..rank).all(|i| input.layout.strides[i] != 1 || input.layout.shape[i] == 1);
     if by_columns {
         columns(fold, input, folded, finish);

@@ -33,7 +33,11 @@ fn offsets(op: &str, picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
             if i < -size || i >= size {
                 return Err(Error::index(
                     op,
-                    format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; allowed: {} to {})", -size, size - 1),
+                    format!(
+                        "index {i} is out of range for an axis of size {size} (index tensor {axis}; allowed: {} to {})",
+                        -size,
+                        size - 1
+                    ),
                 ));
             }
             *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;

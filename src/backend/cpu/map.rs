@@ -29,8 +29,7 @@ unsafe impl Sync for Way {}
 
 pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let n = outs[0].numel();
-    let native = (body.native)(compute)
-        .ok_or_else(|| Error::bug("map", format!("no loop for {compute} of {}", (body.formula)())))?;
+    let native = (body.native)(compute).ok_or_else(|| Error::bug("map", format!("no loop for {compute} of {}", (body.formula)())))?;
     if n == 0 {
         return Ok(());
     }

@@ -37,10 +37,9 @@ impl Backend for Cpu {
             Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(kind, input, out),
             Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
-            Launch::Segments { body, compute, params, ins, outs } => ins
-                .iter()
-                .zip(outs)
-                .try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs)),
+            Launch::Segments { body, compute, params, ins, outs } => {
+                ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
+            }
         }
     }
 }

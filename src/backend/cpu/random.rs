@@ -57,23 +57,14 @@ type Words = [u32; 4 * LANES];
 
 #[inline(always)]
 fn block(seed: u64, counter: u64, attempt: u32) -> [u32; 4] {
-    philox(
-        [counter as u32, (counter >> 32) as u32, attempt, 0],
-        [seed as u32, (seed >> 32) as u32],
-    )
+    philox([counter as u32, (counter >> 32) as u32, attempt, 0], [seed as u32, (seed >> 32) as u32])
 }
 
 /// Fills `out` with elements `first..` of a draw, a tile of `N` of them at a time.
 ///
 /// `make` turns the words of 16 blocks, the first of which it is told, into their elements.
 #[inline(always)]
-fn fill<T: Copy, const N: usize>(
-    seed: u64,
-    offset: u64,
-    first: u64,
-    mut out: &mut [T],
-    make: impl Fn(u64, &Words) -> [T; N],
-) {
+fn fill<T: Copy, const N: usize>(seed: u64, offset: u64, first: u64, mut out: &mut [T], make: impl Fn(u64, &Words) -> [T; N]) {
     let per_block = (N / LANES) as u64;
     let mut counter = offset.wrapping_add(first / per_block);
     let mut skip = (first % per_block) as usize;
@@ -180,38 +171,28 @@ pub fn normal_f64(seed: u64, offset: u64, first: u64, out: &mut [f64], mean: f64
 pub fn exponential_f32(seed: u64, offset: u64, first: u64, out: &mut [f32], lambda: f32) {
     fill(seed, offset, first, out, |_, words| {
         // Where u rounds to 1 its logarithm is about 2^-26, not 0.
-        each32(words, |word| {
-            (-curve::log32(above_zero32(word))).max(2f32.powi(-26)) / lambda
-        })
+        each32(words, |word| (-curve::log32(above_zero32(word))).max(2f32.powi(-26)) / lambda)
     });
 }
 
 /// Exponential with rate `lambda`, by inversion; never zero.
 #[inline(always)]
 pub fn exponential_f64(seed: u64, offset: u64, first: u64, out: &mut [f64], lambda: f64) {
-    fill(seed, offset, first, out, |_, words| {
-        each64(words, |bits| {
-            (-curve::log64(above_zero64(bits))).max(2f64.powi(-55)) / lambda
-        })
-    });
+    fill(seed, offset, first, out, |_, words| each64(words, |bits| (-curve::log64(above_zero64(bits))).max(2f64.powi(-55)) / lambda));
 }
 
 /// True with probability `p`: exactly where [`uniform_f32`] on [0, 1) is below `p`.
 #[inline(always)]
 pub fn bernoulli(seed: u64, offset: u64, first: u64, out: &mut [bool], p: f64) {
     let bar = bar(p);
-    fill(seed, offset, first, out, |_, words| {
-        each32(words, |word| word >> 8 < bar)
-    });
+    fill(seed, offset, first, out, |_, words| each32(words, |word| word >> 8 < bar));
 }
 
 /// The same as numbers: `hit` where [`bernoulli`] is true, 0 elsewhere.
 #[inline(always)]
 pub fn bernoulli_f32(seed: u64, offset: u64, first: u64, out: &mut [f32], p: f64, hit: f32) {
     let bar = bar(p);
-    fill(seed, offset, first, out, |_, words| {
-        each32(words, |word| if word >> 8 < bar { hit } else { 0.0 })
-    });
+    fill(seed, offset, first, out, |_, words| each32(words, |word| if word >> 8 < bar { hit } else { 0.0 }));
 }
 
 /// Integers in [lo, hi), all equally likely; the caller has seen that `lo < hi`.
@@ -261,9 +242,7 @@ pub fn permutation(seed: u64, offset: u64, n: usize) -> Result<Vec<i64>, TryRese
     let mut keyed = Vec::new();
     keyed.try_reserve_exact(n)?;
     keyed.resize(n, 0u128);
-    fill(seed, offset, 0, &mut keyed, |_, words| {
-        each64(words, |key| u128::from(key) << 64)
-    });
+    fill(seed, offset, 0, &mut keyed, |_, words| each64(words, |key| u128::from(key) << 64));
     for (number, key) in keyed.iter_mut().enumerate() {
         *key |= number as u128;
     }
@@ -302,11 +281,7 @@ fn direction32(word: u32) -> (f32, f32) {
     let angle = (word << 2) as i32 as f32 * (std::f32::consts::FRAC_PI_2 * 2f32.powi(-32));
     let (sin, cos) = (curve::sin32(angle), curve::cos32(angle));
     let quarter = word >> 30;
-    let (x, y) = if quarter & 1 == 0 {
-        (cos, sin)
-    } else {
-        (sin, cos)
-    };
+    let (x, y) = if quarter & 1 == 0 { (cos, sin) } else { (sin, cos) };
     let left = (quarter ^ quarter >> 1) & 1 != 0;
     (if left { -x } else { x }, if quarter > 1 { -y } else { y })
 }
@@ -316,11 +291,7 @@ fn direction64(bits: u64) -> (f64, f64) {
     let angle = (bits << 2) as i64 as f64 * (std::f64::consts::FRAC_PI_2 * 2f64.powi(-64));
     let (sin, cos) = (curve::sin64(angle), curve::cos64(angle));
     let quarter = bits >> 62;
-    let (x, y) = if quarter & 1 == 0 {
-        (cos, sin)
-    } else {
-        (sin, cos)
-    };
+    let (x, y) = if quarter & 1 == 0 { (cos, sin) } else { (sin, cos) };
     let left = (quarter ^ quarter >> 1) & 1 != 0;
     (if left { -x } else { x }, if quarter > 1 { -y } else { y })
 }

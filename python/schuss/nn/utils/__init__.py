@@ -6,8 +6,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
-from schuss._core import Tensor, no_grad
+import schuss
+from schuss import Tensor, no_grad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,9 +43,9 @@ def get_total_norm(
     found = _tensors(tensors, "get_total_norm")
     p = float(norm_type)
     if not found:
-        return core.tensor(0.0)
+        return schuss.tensor(0.0)
     norms = [t.norm(p) for t in found]
-    total = norms[0] if len(norms) == 1 else core.stack(norms).norm(p)
+    total = norms[0] if len(norms) == 1 else schuss.stack(norms).norm(p)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of order {p} is {total.item()}, so it cannot be clipped; "
@@ -116,7 +116,7 @@ def parameters_to_vector(parameters: Tensors) -> Tensor:
     found = _tensors(parameters, "parameters_to_vector")
     if not found:
         raise ValueError("parameters_to_vector: there are no parameters")
-    return core.cat([p.reshape(-1) for p in found])
+    return schuss.cat([p.reshape(-1) for p in found])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Tensors) -> None:
@@ -129,7 +129,7 @@ def vector_to_parameters(vec: Tensor, parameters: Tensors) -> None:
     found = _tensors(parameters, "vector_to_parameters")
     total = sum(p.numel() for p in found)
     if vec.numel() != total:
-        raise core.ShapeError(
+        raise schuss.ShapeError(
             f"vector_to_parameters: {vec.numel()} numbers for parameters of {total}"
         )
     start = 0

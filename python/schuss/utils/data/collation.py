@@ -8,8 +8,9 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core as core
-from schuss._core import Tensor
+
+import schuss
+from schuss import Tensor
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +29,7 @@ def default_convert(data: Any) -> Any:
     {'x': tensor([1, 2])}
     """
     if isinstance(data, (np.ndarray, np.generic)):
-        return data if _is_textual(data) else core.as_tensor(data)
+        return data if _is_textual(data) else schuss.as_tensor(data)
     if isinstance(data, Mapping):
         return _like_mapping(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple) and hasattr(data, "_fields"):
@@ -52,17 +53,17 @@ def default_collate(batch: Any) -> Any:
     """
     first = batch[0]
     if isinstance(first, Tensor):
-        return core.stack(list(batch), 0)
+        return schuss.stack(list(batch), 0)
     if isinstance(first, np.ndarray):
         if _is_textual(first):
             raise TypeError(f"default_collate: cannot make a tensor of dtype {first.dtype}")
-        return core.stack([core.as_tensor(item) for item in batch], 0)
+        return schuss.stack([schuss.as_tensor(item) for item in batch], 0)
     if isinstance(first, np.generic) and not isinstance(first, (float, str, bytes)):
-        return core.as_tensor(np.array(batch))
+        return schuss.as_tensor(np.array(batch))
     if isinstance(first, float):
-        return core.tensor(batch, dtype=core.float64)
+        return schuss.tensor(batch, dtype=schuss.float64)
     if isinstance(first, int):
-        return core.tensor(batch)
+        return schuss.tensor(batch)
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):

@@ -10,8 +10,8 @@ from itertools import accumulate
 from types import GenericAlias
 from typing import TYPE_CHECKING
 
-from schuss import _core as core
-from schuss._core import Tensor
+import schuss
+from schuss import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -80,10 +80,10 @@ class TensorDataset(Dataset):
                     "use schuss.as_tensor(...)"
                 )
             if t.ndim == 0:
-                raise core.ShapeError("TensorDataset: a tensor of no axes has no rows")
+                raise schuss.ShapeError("TensorDataset: a tensor of no axes has no rows")
         if len({t.shape[0] for t in tensors}) > 1:
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
-            raise core.ShapeError(f"TensorDataset: first sizes differ in {shapes}")
+            raise schuss.ShapeError(f"TensorDataset: first sizes differ in {shapes}")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -242,6 +242,6 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         sizes = [int(n) for n in lengths]
     if sum(sizes) != total or any(n < 0 for n in sizes):
         raise ValueError(f"random_split: sizes {sizes} do not add up to the {total} samples")
-    order = core.randperm(total, generator=generator).tolist()
+    order = schuss.randperm(total, generator=generator).tolist()
     ends = list(accumulate(sizes))
     return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]

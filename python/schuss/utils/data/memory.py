@@ -7,8 +7,9 @@ from operator import index as as_index
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core as core
-from schuss._core import Tensor
+
+import schuss
+from schuss import Tensor
 from schuss.utils.data.datasets import Subset, TensorDataset
 from schuss.utils.data.samplers import BatchSampler, RandomSampler, SequentialSampler
 
@@ -34,7 +35,7 @@ def columns_of(dataset: Any) -> tuple[list[Tensor], Tensor | None, bool] | None:
         tensors, single = [dataset], True
     else:
         return None
-    return tensors, None if rows is None else core.from_numpy(rows), single
+    return tensors, None if rows is None else schuss.from_numpy(rows), single
 
 
 def sliced(tensors: list[Tensor], n: int, size: int, drop_last: bool) -> Iterator[list[Tensor]]:
@@ -52,7 +53,7 @@ def gathered(tensors: list[Tensor], order: Tensor, size: int, drop_last: bool) -
 
 
 def _numbers(batch: Any) -> Tensor:
-    return core.tensor([as_index(i) for i in batch], dtype=core.int64)
+    return schuss.tensor([as_index(i) for i in batch], dtype=schuss.int64)
 
 
 def from_sampler(dataset: Any, sampler: Any, finish: Callable[[Any], Any]) -> Iterator[Any] | None:
@@ -144,5 +145,5 @@ def batches(
         *data, batch_size = data
     if batch_size is None:
         raise TypeError("batches: needs a batch size, batches(X, y, 64) or batch_size=64")
-    tensors = [d if isinstance(d, Tensor) else core.as_tensor(d) for d in data]
+    tensors = [d if isinstance(d, Tensor) else schuss.as_tensor(d) for d in data]
     return Batches(tensors, batch_size, shuffle, drop_last, generator)

@@ -7,7 +7,8 @@ from types import GenericAlias
 from typing import TYPE_CHECKING
 
 import numpy as np
-from schuss import _core as core
+
+import schuss
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def drawn_seed(generator: Any = None) -> int:
     """A seed from the generator, or from the global one."""
-    return int(core.randint(0, 2**62, (1,), generator=generator).item())
+    return int(schuss.randint(0, 2**62, (1,), generator=generator).item())
 
 
 def _positive(value: Any, what: str) -> int:
@@ -88,15 +89,15 @@ class RandomSampler(Sampler):
         n, count = len(self.data_source), self.num_samples
         generator = self.generator
         if generator is None:
-            generator = core.Generator()
+            generator = schuss.Generator()
             generator.manual_seed(drawn_seed())
         if n == 0:
             raise ValueError("RandomSampler: the data set is empty")
         if self.replacement:
-            return core.randint(0, n, (count,), generator=generator)
+            return schuss.randint(0, n, (count,), generator=generator)
         turns = -(-count // n)
-        passes = [core.randperm(n, generator=generator) for _ in range(turns)]
-        return passes[0][:count] if turns == 1 else core.cat(passes)[:count]
+        passes = [schuss.randperm(n, generator=generator) for _ in range(turns)]
+        return passes[0][:count] if turns == 1 else schuss.cat(passes)[:count]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.order().tolist())
@@ -113,7 +114,7 @@ class SubsetRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        order = core.randperm(len(self.indices), generator=self.generator).tolist()
+        order = schuss.randperm(len(self.indices), generator=self.generator).tolist()
         return (self.indices[i] for i in order)
 
     def __len__(self) -> int:
@@ -158,7 +159,7 @@ class WeightedRandomSampler(Sampler):
                 f"WeightedRandomSampler: {num_samples} samples of {positive} positive weights "
                 "without replacement"
             )
-        self.weights = core.as_tensor(values)
+        self.weights = schuss.as_tensor(values)
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator
@@ -166,7 +167,7 @@ class WeightedRandomSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         weights = self.weights.numpy()
         count = self.num_samples if self.replacement else len(weights)
-        u = core.rand(count, dtype=core.float64, generator=self.generator).numpy()
+        u = schuss.rand(count, dtype=schuss.float64, generator=self.generator).numpy()
         if self.replacement:
             sums = np.cumsum(weights)
             last = np.flatnonzero(weights)[-1]

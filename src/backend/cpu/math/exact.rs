@@ -124,11 +124,7 @@ pub fn fmod_single<const FMA: bool>(a: f32, b: f32) -> f32 {
     let r = if r < 0.0 { r + divisor } else { r };
     let r = (r as f32).copysign(a);
     let r = pick(b.abs() == f32::INFINITY, a, r);
-    pick(
-        (a.abs() < f32::INFINITY) & (b != 0.0) & !b.is_nan(),
-        r,
-        f32::NAN,
-    )
+    pick((a.abs() < f32::INFINITY) & (b != 0.0) & !b.is_nan(), r, f32::NAN)
 }
 
 /// Remainder with the sign of the dividend, as C's `fmod`. A library call: its quotient may have

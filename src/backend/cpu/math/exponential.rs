@@ -28,12 +28,7 @@ fn expm1_reduced<T: Fitted, const FMA: bool>(r: T) -> T {
 fn scale<T: Fitted>(y: T, t: T, low: bool) -> T {
     // Neither power alone need be a normal number; of the two products only the last rounds.
     let s = t.pow2_of_magic_or(low, 64, -1);
-    y * s
-        * pick(
-            low,
-            T::lit(1.0 / (1u64 << 32) as f64 / (1u64 << 32) as f64),
-            T::lit(2.0),
-        )
+    y * s * pick(low, T::lit(1.0 / (1u64 << 32) as f64 / (1u64 << 32) as f64), T::lit(2.0))
 }
 
 /// `e^x`; overflows to infinity, underflows gradually.

@@ -57,11 +57,7 @@ pub fn acosh<T: Fitted, const FMA: bool>(x: T) -> T {
     let huge = x > T::lit(1e18);
     let near = t + fma::<T, FMA>(t, t, t + t).sqrt();
     let y = log1p::<T, FMA>(pick(huge, x, near));
-    pick(
-        x < T::lit(1.0),
-        T::NAN,
-        y + pick(huge, T::LN_2, T::lit(0.0)),
-    )
+    pick(x < T::lit(1.0), T::NAN, y + pick(huge, T::LN_2, T::lit(0.0)))
 }
 
 /// Inverse hyperbolic tangent; infinite at 1 and -1, NaN beyond.

@@ -40,10 +40,7 @@ pub fn log2<T: Fitted, const FMA: bool>(x: T) -> T {
     let (k, m) = split(x);
     let f = m - T::lit(1.0);
     let l = f - T::log_tail::<FMA>(f);
-    guard(
-        x,
-        fma::<T, FMA>(l, T::LOG2_E, fma::<T, FMA>(l, T::LOG2_E_LOW, k)),
-    )
+    guard(x, fma::<T, FMA>(l, T::LOG2_E, fma::<T, FMA>(l, T::LOG2_E_LOW, k)))
 }
 
 /// Decimal logarithm.

@@ -5,14 +5,7 @@ use core::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A binary floating-point type (`f32` or `f64`) as the bodies see it.
 pub trait Real:
-    Copy
-    + 'static
-    + PartialOrd
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
+    Copy + 'static + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// Positive infinity.
     const INFINITY: Self;
@@ -118,16 +111,11 @@ macro_rules! real {
             #[inline(always)]
             fn pow2_of_magic(self, lift: i32) -> $f {
                 // The shift drops all of MAGIC's own bits: its exponent and leading bit lie above.
-                $f::from_bits(
-                    (self.to_bits() << $mantissa).wrapping_add((($bias + lift) as $u) << $mantissa),
-                )
+                $f::from_bits((self.to_bits() << $mantissa).wrapping_add((($bias + lift) as $u) << $mantissa))
             }
             #[inline(always)]
             fn pow2_of_magic_or(self, c: bool, a: i32, b: i32) -> $f {
-                let (a, b) = (
-                    (($bias + a) as $u) << $mantissa,
-                    (($bias + b) as $u) << $mantissa,
-                );
+                let (a, b) = ((($bias + a) as $u) << $mantissa, (($bias + b) as $u) << $mantissa);
                 $f::from_bits((self.to_bits() << $mantissa).wrapping_add(if c { a } else { b }))
             }
             #[inline(always)]

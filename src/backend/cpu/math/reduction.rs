@@ -54,11 +54,7 @@ impl Angle for f32 {
         // The quarter is taken from the parts, not from their rounded sum: every partial sum that
         // a later part can cancel is exact.
         let rest = part.into_iter().fold(quarters * -0.25, |a, b| a + b);
-        Turn {
-            count: quarters as f32 + f32::MAGIC,
-            high: (rest * core::f64::consts::TAU) as f32,
-            low: 0.0,
-        }
+        Turn { count: quarters as f32 + f32::MAGIC, high: (rest * core::f64::consts::TAU) as f32, low: 0.0 }
     }
 
     #[inline(always)]
@@ -69,11 +65,7 @@ impl Angle for f32 {
         let x = f64::from(x);
         let n = fma::<f64, FMA>(x, core::f64::consts::FRAC_2_PI, f64::MAGIC) - f64::MAGIC;
         let rest = fma::<f64, FMA>(n, -LOW, fma::<f64, FMA>(n, -HIGH, x));
-        Turn {
-            count: n as f32 + f32::MAGIC,
-            high: rest as f32,
-            low: 0.0,
-        }
+        Turn { count: n as f32 + f32::MAGIC, high: rest as f32, low: 0.0 }
     }
 }
 
@@ -95,21 +87,12 @@ impl Angle for f64 {
     #[inline(always)]
     fn turn_near<const FMA: bool>(x: f64) -> Turn<f64> {
         // pi/2 in pieces of 26 bits and a rounded rest: n times each piece is exact up to 2^26.
-        const PIECES: [f64; 4] = [
-            1.5707963109016418,
-            1.5893254712295857e-8,
-            6.123233601181349e-17,
-            3.9455541665632055e-24,
-        ];
+        const PIECES: [f64; 4] = [1.5707963109016418, 1.5893254712295857e-8, 6.123233601181349e-17, 3.9455541665632055e-24];
         let count = fma::<f64, FMA>(x, core::f64::consts::FRAC_2_PI, f64::MAGIC);
         let n = count - f64::MAGIC;
         let exact = (x - n * PIECES[0]) - n * PIECES[1];
         let (high, low) = two_sum(exact, n * -PIECES[2]);
-        Turn {
-            count,
-            high,
-            low: low - n * PIECES[3],
-        }
+        Turn { count, high, low: low - n * PIECES[3] }
     }
 }
 
@@ -139,11 +122,7 @@ const BITS: [u64; 19] = [
 /// `words[i + by]` where bit `log2(by)` of `place` is set, `words[i]` where not: one stage of a
 /// shift by words that needs no table look-up.
 #[inline(always)]
-fn shift<const FROM: usize, const TO: usize>(
-    words: [u64; FROM],
-    by: usize,
-    place: u64,
-) -> [u64; TO] {
+fn shift<const FROM: usize, const TO: usize>(words: [u64; FROM], by: usize, place: u64) -> [u64; TO] {
     // By masks, since a choice between two elements would be compiled to a load from a chosen
     // address, which no loop can be vectorised around.
     let mask = 0u64.wrapping_sub((place >> by.trailing_zeros()) & 1);
@@ -175,14 +154,7 @@ fn turn_far<const FMA: bool>(x: f64) -> Turn<f64> {
     let s = place & 63;
     let join = |a: u64, b: u64| (a << s) | ((b >> 1) >> (63 - s));
     let f = [join(w[2], w[3]), join(w[1], w[2]), join(w[0], w[1])];
-    let f = [
-        f[0] & LOW,
-        f[0] >> 32,
-        f[1] & LOW,
-        f[1] >> 32,
-        f[2] & LOW,
-        f[2] >> 32,
-    ];
+    let f = [f[0] & LOW, f[0] >> 32, f[1] & LOW, f[1] >> 32, f[2] & LOW, f[2] >> 32];
     let (ml, mh) = (m & LOW, m >> 32);
     let mut carry = 0;
     let mut r = [0; 6];
@@ -198,8 +170,7 @@ fn turn_far<const FMA: bool>(x: f64) -> Turn<f64> {
     let quarter = (r[5] + (1 << 29)) >> 30;
     let first = r[5].wrapping_sub(quarter << 30);
     let first = f64::from_bits(f64::MAGIC.to_bits().wrapping_add(first)) - f64::MAGIC;
-    let [second, third, fourth] =
-        [r[4], r[3], r[2]].map(|v| f64::from_bits(v | f64::WHOLE.to_bits()) - f64::WHOLE);
+    let [second, third, fourth] = [r[4], r[3], r[2]].map(|v| f64::from_bits(v | f64::WHOLE.to_bits()) - f64::WHOLE);
     const UNIT: f64 = 1.0 / (1u64 << 32) as f64;
     let scale = 4.0 * UNIT;
     let (a, a_low) = fast_two_sum(first * scale, second * (scale * UNIT));
@@ -207,22 +178,10 @@ fn turn_far<const FMA: bool>(x: f64) -> Turn<f64> {
     let (a, b) = fast_two_sum(a, b);
     let b = b + a_low;
     let (p, p_low) = two_prod::<f64, FMA>(a, f64::FRAC_PI_2);
-    let low = fma::<f64, FMA>(
-        a,
-        f64::FRAC_PI_2_LOW,
-        fma::<f64, FMA>(b, f64::FRAC_PI_2, p_low),
-    );
+    let low = fma::<f64, FMA>(a, f64::FRAC_PI_2_LOW, fma::<f64, FMA>(b, f64::FRAC_PI_2, p_low));
     // An odd function of the angle: for a negative one everything changes sign.
     let negative = x < 0.0;
     let magic = f64::MAGIC.to_bits();
-    let count = if negative {
-        magic - quarter
-    } else {
-        magic + quarter
-    };
-    Turn {
-        count: f64::from_bits(count),
-        high: pick(negative, -p, p),
-        low: pick(negative, -low, low),
-    }
+    let count = if negative { magic - quarter } else { magic + quarter };
+    Turn { count: f64::from_bits(count), high: pick(negative, -p, p), low: pick(negative, -low, low) }
 }

@@ -1,0 +1,413 @@
+"""Where elements stand: parts, joins, other orders, and places named by index tensors.
+Leans on the core's views and its gather family."""
+
+from __future__ import annotations
+
+from schuss import _core
+from schuss._core import Tensor
+from schuss.mathematics import _named, broadcast_shapes
+
+
+def split(tensor, split_size_or_sections, dim=0, *, split_size=None):
+    """Parts of one size, or of the sizes given, along an axis, as views.
+
+    >>> [part.tolist() for part in schuss.arange(5).split(2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    return _core._split(tensor, split_size_or_sections, dim)
+
+
+def chunk(input, chunks, dim=0):
+    """At most `chunks` parts of equal size along an axis, as views."""
+    return _core._chunk(input, chunks, dim)
+
+
+def unbind(input, dim=0):
+    """Every position of an axis as a tensor of its own, as views."""
+    return _core._unbind(input, dim)
+
+
+def stack(tensors, dim=0, *, out=None):
+    """Tensors of one shape joined along a new axis.
+
+    >>> schuss.stack([schuss.tensor([1, 2]), schuss.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    found = _core._stack(tensors, dim)
+    return found if out is None else out.copy_(found)
+
+
+def concatenate(tensors, dim=0, *, axis=None, out=None):
+    """Tensors joined along an axis that they have; `cat` by another name."""
+    return _core.cat(tensors, dim if axis is None else axis, out=out)
+
+
+def hstack(tensors, *, out=None):
+    """Tensors joined side by side."""
+    tensors = [t.reshape(1) if t.ndim == 0 else t for t in tensors]
+    return _core.cat(tensors, 0 if tensors[0].ndim == 1 else 1, out=out)
+
+
+def vstack(tensors, *, out=None):
+    """Tensors joined one below the other."""
+    return _core.cat([t.reshape(1, -1) if t.ndim < 2 else t for t in tensors], 0, out=out)
+
+
+def narrow(input, dim, start, length):
+    """Elements `start` to `start + length` of one axis, as a view."""
+    start = int(start.item()) if isinstance(start, Tensor) else start
+    return _core._narrow(input, dim, start, length)
+
+
+def select(input, dim, index):
+    """One position of an axis, which goes away, as a view."""
+    return _core._select(input, dim, index)
+
+
+def movedim(input, source, destination):
+    """Axes moved to other places, as a view."""
+    return _core._movedim(input, source, destination)
+
+
+def swapaxes(input, axis0, axis1):
+    """Two axes exchanged, as a view."""
+    return input.transpose(axis0, axis1)
+
+
+def t(input):
+    """A matrix transposed, as a view."""
+    if input.ndim > 2:
+        raise RuntimeError(f"t: needs at most two axes, got shape {tuple(input.shape)}; use .mT")
+    return input.transpose(0, 1) if input.ndim == 2 else input.view(input.shape)
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """Several neighbouring axes as one.
+
+    >>> schuss.zeros(2, 3, 5).flatten(1).shape
+    schuss.Size([2, 15])
+    """
+    rank = input.ndim
+    if rank == 0:
+        return input.reshape(1)
+    first, last = _axis("flatten", start_dim, rank), _axis("flatten", end_dim, rank)
+    if first > last:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    if first == last:
+        return input
+    shape = tuple(input.shape)
+    count = 1
+    for size in shape[first : last + 1]:
+        count *= size
+    return input.reshape((*shape[:first], count, *shape[last + 1 :]))
+
+
+def _axis(op: str, dim: int, rank: int) -> int:
+    span = rank or 1
+    if not -span <= dim < span:
+        raise IndexError(
+            f"{op}: axis {dim} is out of range for a tensor of {rank} axes"
+            f" (expected {-span} to {span - 1})"
+        )
+    return dim % span
+
+
+def unflatten(input, dim, sizes):
+    """One axis as several; one size may be -1."""
+    axis = _axis("unflatten", dim, input.ndim)
+    shape = tuple(input.shape)
+    sizes = list(sizes)
+    if -1 in sizes:
+        known = 1
+        for size in sizes:
+            known *= size if size != -1 else 1
+        sizes[sizes.index(-1)] = shape[axis] // known if known else 0
+    count = 1
+    for size in sizes:
+        count *= size
+    if count != shape[axis]:
+        raise RuntimeError(f"unflatten: {tuple(sizes)} does not hold axis {axis} of {shape}")
+    return input.view((*shape[:axis], *sizes, *shape[axis + 1 :]))
+
+
+def ravel(input):
+    """All elements in one axis."""
+    return input.reshape(-1)
+
+
+def expand_as(input, other):
+    """Expanded to another tensor's shape, as a view."""
+    return input.expand(other.shape)
+
+
+def view_as(input, other):
+    """Seen under another tensor's shape."""
+    return input.view(other.shape)
+
+
+def reshape_as(input, other):
+    """Reshaped to another tensor's shape."""
+    return input.reshape(other.shape)
+
+
+def broadcast_to(input, size):
+    """Expanded to a shape, as a view."""
+    return input.expand(size)
+
+
+def broadcast_tensors(*tensors):
+    """Tensors expanded to the shape that they broadcast to, as views."""
+    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+        tensors = tuple(tensors[0])
+    shape = broadcast_shapes(*(t.shape for t in tensors))
+    return tuple(t.expand(shape) for t in tensors)
+
+
+def tile(input, *dims):
+    """Repeated along each axis, axes counted from the end."""
+    counts = list(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else list(dims)
+    counts = [1] * (input.ndim - len(counts)) + counts
+    return input.repeat(*counts)
+
+
+def repeat_interleave(input, repeats, dim=None, *, output_size=None):
+    """Each element repeated where it stands.
+
+    >>> schuss.tensor([1, 2]).repeat_interleave(2)
+    tensor([1, 1, 2, 2])
+    """
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    axis = _axis("repeat_interleave", dim, input.ndim)
+    size = input.shape[axis]
+    counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
+    if isinstance(counts, int):
+        counts = [counts] * size
+    if len(counts) == 1:
+        counts = counts * size
+    if len(counts) != size or any(c < 0 for c in counts):
+        raise RuntimeError(
+            f"repeat_interleave: needs one count of at least 0 for each of {size} positions"
+        )
+    places = [i for i, c in enumerate(counts) for _ in range(c)]
+    return index_select(input, axis, _core.tensor(places, dtype=_core.int64))
+
+
+def roll(input, shifts, dims=None):
+    """Elements moved along an axis, those that fall off coming back at the other end."""
+    if dims is None:
+        return roll(input.reshape(-1), shifts, 0).reshape(input.shape)
+    if isinstance(dims, int):
+        shifts, dims = (shifts,), (dims,)
+    for shift, dim in zip(shifts, dims, strict=True):
+        size = input.shape[_axis("roll", dim, input.ndim)]
+        if size and shift % size:
+            cut = size - shift % size
+            parts = (narrow(input, dim, cut, size - cut), narrow(input, dim, 0, cut))
+            input = _core.cat(parts, dim)
+    return input.clone()
+
+
+def diag(input, diagonal=0):
+    """A vector as the diagonal of a matrix, or a matrix's diagonal as a vector."""
+    if input.ndim == 2:
+        return input.diagonal(diagonal).clone()
+    if input.ndim != 1:
+        raise RuntimeError(f"diag: needs one or two axes, got shape {tuple(input.shape)}")
+    size = input.numel() + abs(diagonal)
+    rows = _core.arange(input.numel()) + (0 if diagonal >= 0 else -diagonal)
+    made = _core.zeros(size, size, dtype=input.dtype)
+    return _core._put_at([made, input, rows, rows + diagonal], [0, 1], False, False)
+
+
+def diag_embed(input, offset=0, dim1=-2, dim2=-1):
+    """Vectors along the last axis as the diagonals of matrices."""
+    n = input.shape[-1] + abs(offset)
+    rows = _core.arange(input.shape[-1]) + (0 if offset >= 0 else -offset)
+    made = _core.zeros(*input.shape[:-1], n, n, dtype=input.dtype)
+    axes = [made.ndim - 2, made.ndim - 1]
+    made = _core._put_at([made, input, rows, rows + offset], axes, False, False)
+    return movedim(made, (-2, -1), (dim1, dim2))
+
+
+def gather(input, dim, index, *, sparse_grad=False, out=None):
+    """Along an axis, the element that each place of the index names.
+
+    >>> schuss.tensor([[1, 2], [3, 4]]).gather(1, schuss.tensor([[0], [1]]))
+    tensor([[1],
+            [4]])
+    """
+    found = _core._gather(input, index, dim)
+    return found if out is None else out.copy_(found)
+
+
+def take_along_dim(input, indices, dim=None):
+    """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    axis = _axis("take_along_dim", dim, input.ndim)
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            f"take_along_dim: {tuple(input.shape)} and {tuple(indices.shape)} differ in axes"
+        )
+    sizes = list(
+        broadcast_shapes(
+            [1 if i == axis else s for i, s in enumerate(input.shape)],
+            [1 if i == axis else s for i, s in enumerate(indices.shape)],
+        )
+    )
+    wide, places = list(sizes), list(sizes)
+    wide[axis], places[axis] = input.shape[axis], indices.shape[axis]
+    return gather(input.expand(wide), axis, indices.expand(places))
+
+
+def _source(input, index, src):
+    if isinstance(src, Tensor):
+        return src
+    return _core.full(tuple(index.shape), src, dtype=input.dtype)
+
+
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+    """A copy with the source written at the places that the index names along an axis."""
+    src = _source(input, index, value if src is None else src)
+    if reduce == "add":
+        return _core._scatter_add(input, index, src, dim)
+    if reduce is not None:
+        raise RuntimeError(f"scatter: reduce is None or 'add', not {reduce!r}")
+    return _core._scatter(input, index, src, dim)
+
+
+def scatter_add(input, dim, index, src):
+    """A copy with the source added at the places that the index names along an axis."""
+    return _core._scatter_add(input, index, src, dim)
+
+
+def index_select(input, dim, index, *, out=None):
+    """The positions of an axis that the index lists.
+
+    >>> schuss.tensor([10, 20, 30]).index_select(0, schuss.tensor([2, 0]))
+    tensor([30, 10])
+    """
+    axis = _axis("index_select", dim, input.ndim)
+    if index.ndim > 1:
+        raise IndexError(f"index_select: the index must be a vector, got {tuple(index.shape)}")
+    if index.is_floating_point() or index.dtype == _core.bool:
+        raise RuntimeError(f"index_select: the index must be an integer tensor, got {index.dtype}")
+    source = input.reshape(1) if input.ndim == 0 else input
+    size = source.shape[axis]
+    if index.numel() and not bool(((index >= 0) & (index < size)).all()):
+        raise IndexError(
+            f"index_select: an index is out of range for axis {axis} of size {size}"
+            f" (allowed: 0 to {size - 1})"
+        )
+    found = _core._take_at([source, index.reshape(-1)], [axis], False)
+    if input.ndim == 0:
+        found = found.reshape(())
+    return found if out is None else out.copy_(found)
+
+
+def _axis_index(op, input, dim, index, source):
+    axis = _axis(op, dim, input.ndim)
+    wanted = list(input.shape)
+    wanted[axis] = index.numel()
+    if isinstance(source, Tensor) and source.ndim and list(source.shape) != wanted:
+        raise RuntimeError(
+            f"{op}: the source has shape {tuple(source.shape)}, the places {tuple(wanted)}"
+        )
+    # Values are laid out as the places are: the index's axis first where it stands.
+    return axis
+
+
+def index_add(input, dim, index, source, *, alpha=1):
+    """A copy with the source added at the positions of an axis that the index lists."""
+    axis = _axis_index("index_add", input, dim, index, source)
+    source = source if alpha == 1 else source * alpha
+    return _core._put_at([input, source, index], [axis], False, True)
+
+
+def index_copy(input, dim, index, source):
+    """A copy with the source written at the positions of an axis that the index lists."""
+    axis = _axis_index("index_copy", input, dim, index, source)
+    return _core._put_at([input, source, index], [axis], False, False)
+
+
+def index_fill(input, dim, index, value):
+    """A copy with a number written at the positions of an axis that the index lists."""
+    axis = _axis("index_fill", dim, input.ndim)
+    value = value if isinstance(value, Tensor) else _core.tensor(value, dtype=input.dtype)
+    return _core._put_at([input, value.to(input.dtype), index], [axis], False, False)
+
+
+def index_put(input, indices, values, accumulate=False):
+    """A copy with values written, or added, at places."""
+    return input.clone().index_put_(indices, values, accumulate)
+
+
+def take(input, index):
+    """Elements of the flattened tensor."""
+    return input.reshape(-1)[index]
+
+
+def masked_select(input, mask, *, out=None):
+    """The elements where the mask holds, in one axis."""
+    if mask.dtype != _core.bool:
+        raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype}")
+    wide, mask = broadcast_tensors(input, mask)
+    return wide[mask]
+
+
+def nonzero(input, *, out=None, as_tuple=False):
+    """The places of the elements that are not zero, one row for each."""
+    found = _core._nonzero(input)
+    if as_tuple:
+        return found.unbind(1) if input.ndim else (found.reshape(-1),)
+    return found
+
+
+def argwhere(input):
+    """The places of the elements that are not zero, one row for each."""
+    return _core._nonzero(input)
+
+
+def sort(input, dim=-1, descending=False, stable=False, *, out=None):
+    """The elements along an axis in order, and where they stood; equal ones keep their order.
+
+    >>> schuss.tensor([3, 1, 2]).sort().indices
+    tensor([1, 2, 0])
+    """
+    places = argsort(input, dim, descending)
+    if input.ndim == 0:
+        return _named("sort", (input.clone(), places), out)
+    return _named("sort", (gather(input, dim, places), places), out)
+
+
+def argsort(input, dim=-1, descending=False, stable=False):
+    """Where the elements along an axis stand in order; equal ones keep their order."""
+    import numpy as np
+
+    axis = _axis("argsort", dim, input.ndim)
+    if input.ndim == 0:
+        return _core.zeros((), dtype=_core.int64)
+    x = input.detach()
+    plain = (x.float() if x.dtype == _core.bfloat16 else x).numpy()
+    if descending:
+        # The reverse of a stable order of the reverse is stable again, and keeps NaN first.
+        turned = np.flip(plain, axis)
+        order = np.flip(np.argsort(turned, axis=axis, kind="stable"), axis)
+        order = plain.shape[axis] - 1 - order
+    else:
+        order = np.argsort(plain, axis=axis, kind="stable")
+    return _core.tensor(np.ascontiguousarray(order), dtype=_core.int64)
+
+
+def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
+    """The k largest (or smallest) elements along an axis, and where they stand."""
+    axis = _axis("topk", dim, input.ndim)
+    size = input.shape[axis] if input.ndim else 1
+    if not 0 <= k <= size:
+        raise RuntimeError(f"topk: k is {k}, but axis {axis} has {size} elements")
+    found = sort(input, axis, descending=largest)
+    if input.ndim == 0:
+        return _named("topk", tuple(found), out)
+    return _named("topk", tuple(narrow(part, axis, 0, k).clone() for part in found), out)

@@ -1,0 +1,110 @@
+"""Derivatives asked for by name: `grad`, `backward`, users' own functions, and the modes.
+Leans on the core's reverse walk."""
+
+from __future__ import annotations
+
+from schuss import _core
+from schuss._core import Node, Tensor
+from schuss.autograd.function import Function, once_differentiable
+from schuss.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+
+
+def backward(
+    tensors,
+    grad_tensors=None,
+    retain_graph=None,
+    create_graph=False,
+    grad_variables=None,
+    inputs=None,
+) -> None:
+    """Adds the gradients of some tensors' sum to the leaves that they were made of.
+
+    Raises RuntimeError where a tensor is no scalar and no gradient is given, or the graph was
+    freed by an earlier walk.
+
+    >>> x = schuss.tensor(3.0, requires_grad=True)
+    >>> schuss.autograd.backward([x * x])
+    >>> x.grad
+    tensor(6.)
+    """
+    given = grad_tensors if grad_tensors is not None else grad_variables
+    _core.backward_all(tensors, given, retain_graph, create_graph, inputs)
+
+
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
+    """The gradients of the outputs' sum at the inputs, as a tuple; no `.grad` is touched.
+
+    >>> x = schuss.tensor(3.0, requires_grad=True)
+    >>> schuss.autograd.grad(x * x, x)
+    (tensor(6.),)
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("grad: materialize_grads=True needs allow_unused to be True or None")
+    allow = materialize_grads if allow_unused is None else allow_unused
+    retain = create_graph if retain_graph is None else retain_graph
+    sources = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if is_grads_batched:
+        batch = grad_outputs if isinstance(grad_outputs, Tensor) else grad_outputs[0]
+        rows = [grad(outputs, sources, g, True, create_graph, allow_unused=allow) for g in batch]
+        return tuple(_core._stack([row[i] for row in rows], 0) for i in range(len(sources)))
+    found = _core.grad_of(outputs, sources, grad_outputs, retain, create_graph)
+    if all(g is not None for g in found):
+        return found
+    if materialize_grads:
+        zeros = [_core.zeros(tuple(s.shape), dtype=s.dtype) for s in sources]
+        for z in zeros:
+            z.requires_grad_(create_graph)
+        return tuple(z if g is None else g for g, z in zip(found, zeros, strict=True))
+    if not allow:
+        missing = next(i for i, g in enumerate(found) if g is None)
+        raise RuntimeError(
+            f"grad: input {missing} of shape {tuple(sources[missing].shape)} was not used to"
+            " compute the outputs; pass allow_unused=True to get None for it"
+        )
+    return found
+
+
+def Variable(data, requires_grad=False, volatile=None):
+    """The tensor itself, told whether it requires a gradient: PyTorch's oldest spelling."""
+    made = data if isinstance(data, Tensor) else _core.as_tensor(data)
+    if requires_grad and not made.requires_grad:
+        made = made.detach().requires_grad_() if made.grad_fn is not None else made
+        made.requires_grad_(True)
+    return made
+
+
+def __getattr__(name: str):
+    # Loaded on first use: most programs never ask for them.
+    if name in ("gradcheck", "gradgradcheck"):
+        from schuss import testing
+
+        return getattr(testing, name)
+    if name in ("functional", "graph"):
+        from importlib import import_module
+
+        return import_module(f"schuss.autograd.{name}")
+    raise AttributeError(f"module 'schuss.autograd' has no attribute {name!r}")
+
+
+__all__ = [
+    "Function",
+    "Node",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "no_grad",
+    "once_differentiable",
+    "set_grad_enabled",
+]

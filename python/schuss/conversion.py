@@ -1,0 +1,240 @@
+"""Conversions of a tensor: dtypes, devices, pickling and copying.
+Leans on the core's casts and on NumPy's arrays for bytes."""
+
+from __future__ import annotations
+
+from schuss import _core
+from schuss._core import Tensor, device, dtype
+
+
+def to(
+    self,
+    *args,
+    dtype=None,
+    device=None,
+    non_blocking=False,
+    copy=False,
+    memory_format=None,
+    other=None,
+):
+    """This tensor in another dtype or on another device; itself where nothing changes.
+
+    >>> schuss.tensor([1, 2]).to(schuss.float32)
+    tensor([1., 2.])
+    """
+    for arg in args:
+        if isinstance(arg, Tensor):
+            other = arg
+        elif isinstance(arg, _core.dtype):
+            dtype = arg
+        elif isinstance(arg, (str, _core.device)):
+            device = arg
+        elif arg in (float, int, bool) and isinstance(arg, type):
+            dtype = arg
+        elif isinstance(arg, bool) or arg is None:
+            continue
+        elif isinstance(arg, int):
+            device = arg
+        else:
+            raise TypeError(f"to: expected a dtype, a device or a Tensor, got {arg!r}")
+    if other is not None:
+        dtype = other.dtype if dtype is None else dtype
+    if device is not None:
+        _core.device(device)
+    if dtype is None:
+        return self._to(self.dtype, True) if copy else self
+    return self._to(dtype, copy)
+
+
+def _caster(name: str, kind):
+    def cast(self, memory_format=None):
+        return self._to(kind)
+
+    cast.__name__ = cast.__qualname__ = name
+    cast.__doc__ = f"This tensor as {kind}; itself where it already is."
+    return cast
+
+
+def type_as(self, other):
+    """This tensor in another tensor's dtype."""
+    return self._to(other.dtype)
+
+
+_OLD = {
+    "FloatTensor": "float32",
+    "DoubleTensor": "float64",
+    "HalfTensor": "float16",
+    "BFloat16Tensor": "bfloat16",
+    "LongTensor": "int64",
+    "IntTensor": "int32",
+    "ShortTensor": "int16",
+    "CharTensor": "int8",
+    "ByteTensor": "uint8",
+    "BoolTensor": "bool",
+}
+
+
+def type_(self, dtype=None, non_blocking=False):
+    """The dtype's old name, or this tensor converted to a dtype given by any name."""
+    if dtype is None:
+        names = {v: k for k, v in _OLD.items()}
+        return "schuss." + names[repr(self.dtype).split(".")[-1]]
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "")
+    old = _OLD.get(name.split(".")[-1])
+    return self._to(getattr(_core, old) if old else dtype)
+
+
+def cpu(self, memory_format=None):
+    """This tensor on the processor: itself."""
+    return self
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """This tensor on a GPU; raises DeviceError where there is none."""
+    _core.device("cuda" if device is None else device)
+    return self
+
+
+def _same(self, *args, **kwargs):
+    return self
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor from data, in this one's dtype."""
+    kind = self.dtype if dtype is None else dtype
+    return _core.tensor(data, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def _new(name: str):
+    maker = getattr(_core, name)
+
+    def new(self, *size, dtype=None, device=None, requires_grad=False, **more):
+        kind = self.dtype if dtype is None else dtype
+        return maker(*size, dtype=kind, device=device, requires_grad=requires_grad, **more)
+
+    new.__name__ = new.__qualname__ = f"new_{name}"
+    new.__doc__ = f"`{name}` in this tensor's dtype."
+    return new
+
+
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """One number in a shape, in this tensor's dtype."""
+    kind = self.dtype if dtype is None else dtype
+    return _core.full(size, fill_value, dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def _rebuild(cls, data, kind, requires_grad, state):
+    """A tensor from its bytes: what unpickling calls."""
+    made = _core.tensor(data)
+    if made.dtype != kind:
+        made = made.view(kind) if kind == _core.bfloat16 else made.to(kind)
+    if cls is Tensor:
+        made.requires_grad_(requires_grad)
+    else:
+        made = Tensor._make_subclass(cls, made, requires_grad)
+    if state:
+        made.__dict__.update(state)
+    return made
+
+
+def _reduce(self, protocol):
+    if self.grad_fn is not None:
+        # What was computed is not what made it: a pickled result would look like a leaf.
+        raise RuntimeError("pickle: only leaf tensors can be pickled; use x.detach() first")
+    plain = self.detach()
+    bits = plain.view(_core.int16) if self.dtype == _core.bfloat16 else plain
+    array = bits.numpy().copy()
+    state = dict(self.__dict__) if self.__dict__ else None
+    return _rebuild, (type(self), array, self.dtype, self.requires_grad, state)
+
+
+def _deepcopy(self, memo):
+    if id(self) in memo:
+        return memo[id(self)]
+    if self.grad_fn is not None:
+        raise RuntimeError("deepcopy: only leaf tensors can be copied; use x.detach() first")
+    made = self.detach().clone()
+    if type(self) is Tensor:
+        made.requires_grad_(self.requires_grad)
+    else:
+        made = Tensor._make_subclass(type(self), made, self.requires_grad)
+    memo[id(self)] = made
+    if self.grad is not None:
+        made.grad = _deepcopy(self.grad, memo)
+    if self.__dict__:
+        from copy import deepcopy
+
+        made.__dict__.update(deepcopy(self.__dict__, memo))
+    return made
+
+
+def _copy(self):
+    if type(self) is Tensor:
+        made = self.detach() if self.grad_fn is None else self.view(self.shape)
+        if self.grad_fn is None:
+            made.requires_grad_(self.requires_grad)
+    else:
+        made = Tensor._make_subclass(type(self), self.detach(), self.requires_grad)
+    if self.__dict__:
+        made.__dict__.update(self.__dict__)
+    return made
+
+
+def _array_wrap(self, array, context=None, return_scalar=False):
+    return _core.from_numpy(array) if getattr(array, "shape", None) is not None else array
+
+
+def attach() -> None:
+    """Gives the class its conversions; called once, when the package is loaded."""
+    kinds = {
+        "float": "float32",
+        "double": "float64",
+        "half": "float16",
+        "bfloat16": "bfloat16",
+        "long": "int64",
+        "int": "int32",
+        "short": "int16",
+        "char": "int8",
+        "byte": "uint8",
+        "bool": "bool",
+    }
+    for name, kind in kinds.items():
+        setattr(Tensor, name, _caster(name, getattr(_core, kind)))
+    for name in ("zeros", "ones", "empty"):
+        setattr(Tensor, f"new_{name}", _new(name))
+    own = {
+        "to": to,
+        "type": type_,
+        "type_as": type_as,
+        "cpu": cpu,
+        "cuda": cuda,
+        "pin_memory": _same,
+        "share_memory_": _same,
+        "new_tensor": new_tensor,
+        "new_full": new_full,
+        "__reduce_ex__": _reduce,
+        "__deepcopy__": _deepcopy,
+        "__copy__": _copy,
+        "__array_wrap__": _array_wrap,
+        "__array_priority__": 1000,
+        "is_cuda": False,
+        "is_sparse": False,
+        "is_quantized": False,
+        "is_meta": False,
+        "is_mps": False,
+        "is_complex": lambda self: False,
+        "is_signed": lambda self: self.dtype.is_signed,
+        "is_shared": lambda self: False,
+        "is_pinned": lambda self: False,
+        "is_inference": lambda self: False,
+        "get_device": lambda self: -1,
+        "resolve_conj": _same,
+        "resolve_neg": _same,
+        "conj": _same,
+        "layout": "schuss.strided",
+    }
+    for name, value in own.items():
+        setattr(Tensor, name, value)
+
+
+__all__ = ["attach", "device", "dtype"]

@@ -1,0 +1,431 @@
+"""Makers with many spellings: random tensors, `*_like`, grids, and the state of the generator.
+Leans on the core's makers and draws."""
+
+from __future__ import annotations
+
+from schuss import _core
+from schuss._core import Generator, Tensor, empty, full, ones, zeros
+
+
+def _sizes(op: str, size: tuple, named):
+    """The shape that several arguments, one sequence, or `size=` ask for."""
+    if named is not None:
+        return tuple(named) if not isinstance(named, int) else (named,)
+    if len(size) == 1 and not isinstance(size[0], int):
+        return tuple(size[0]) if hasattr(size[0], "__iter__") else (size[0].__index__(),)
+    if not size:
+        raise TypeError(f"{op}: needs a size, such as {op}(2, 3)")
+    return size
+
+
+def _place(device) -> None:
+    if device is not None:
+        _core.device(device)
+
+
+def _drawn(op, shape, kind, a, b, dtype, device, generator, requires_grad=False, out=None):
+    _place(device)
+    made = _core._draw(op, shape, kind, a, b, dtype, generator, requires_grad)
+    if out is None:
+        return made
+    out.data = made.to(out.dtype)
+    return out
+
+
+def rand(
+    *size,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    **named,
+):
+    """Uniform numbers from [0, 1).
+
+    >>> schuss.rand(2, 3).shape
+    schuss.Size([2, 3])
+    """
+    shape = _sizes("rand", size, _named("rand", named))
+    return _drawn("rand", shape, "uniform", 0.0, 1.0, dtype, device, generator, requires_grad, out)
+
+
+def randn(
+    *size,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    **named,
+):
+    """Numbers from the normal distribution of mean 0 and variance 1 (Box and Muller 1958).
+
+    >>> schuss.randn(2, 3).shape
+    schuss.Size([2, 3])
+    """
+    shape = _sizes("randn", size, _named("randn", named))
+    return _drawn("randn", shape, "normal", 0.0, 1.0, dtype, device, generator, requires_grad, out)
+
+
+def _named(op: str, named: dict):
+    size = named.pop("size", None)
+    named.pop("names", None)
+    named.pop("memory_format", None)
+    if named:
+        raise TypeError(f"{op}() has no argument {next(iter(named))}")
+    return size
+
+
+def randint(
+    low,
+    high=None,
+    size=None,
+    *,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
+    """Integers from [low, high), low being 0 where one bound is given.
+
+    >>> schuss.randint(5, (3,)).shape
+    schuss.Size([3])
+    """
+    if size is None:
+        if high is None or isinstance(high, int):
+            raise TypeError("randint: needs a size, such as randint(0, 10, (2, 3))")
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    wanted = _core.int64 if dtype is None else dtype
+    return _drawn(
+        "randint", tuple(size), "integers", low, high, wanted, device, generator, requires_grad, out
+    )
+
+
+def randperm(
+    n,
+    *,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
+    """The integers from 0 to n - 1 in random order.
+
+    >>> schuss.randperm(4).sort().values
+    tensor([0, 1, 2, 3])
+    """
+    if n < 0:
+        raise RuntimeError(f"randperm: n must be at least 0, got {n}")
+    wanted = _core.int64 if dtype is None else dtype
+    return _drawn(
+        "randperm", (n,), "permutation", 0, 0, wanted, device, generator, requires_grad, out
+    )
+
+
+def normal(
+    mean=0.0,
+    std=1.0,
+    size=None,
+    *,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
+    """Normal numbers; mean and standard deviation may be tensors, element by element.
+
+    >>> schuss.normal(0.0, 1.0, size=(2,)).shape
+    schuss.Size([2])
+    """
+    if size is not None:
+        if isinstance(mean, Tensor) or isinstance(std, Tensor):
+            raise TypeError("normal: with size=, mean and std must be numbers")
+        shape = _sizes("normal", (), size)
+        return _drawn(
+            "normal", shape, "normal", mean, std, dtype, device, generator, requires_grad, out
+        )
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        raise TypeError("normal: needs size= where mean and std are numbers")
+    if isinstance(std, Tensor) and bool((std < 0).any()):
+        raise RuntimeError("normal: every standard deviation must be at least 0")
+    if not isinstance(std, Tensor) and std < 0:
+        raise RuntimeError(f"normal: the standard deviation must be at least 0, got {std}")
+    kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
+    shape = (mean + std).shape
+    with_noise = _drawn("normal", shape, "normal", 0.0, 1.0, kind, device, generator)
+    made = (with_noise * std + mean).detach()
+    if out is not None:
+        out.data = made
+        return out
+    return made
+
+
+def bernoulli(input, p=None, *, generator=None, out=None):
+    """Ones with the probability that each element says (or `p`), zeros otherwise.
+
+    >>> schuss.bernoulli(schuss.ones(3))
+    tensor([1., 1., 1.])
+    """
+    if p is not None:
+        return _drawn("bernoulli", input.shape, "bernoulli", p, 0.0, input.dtype, None, generator)
+    if not input.is_floating_point():
+        raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype}")
+    if input.numel() and not bool(((input >= 0) & (input <= 1)).all()):
+        raise RuntimeError("bernoulli: every probability must be from 0 to 1")
+    wide = _core.float64 if input.dtype == _core.float64 else _core.float32
+    draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, None, generator)
+    made = (draws < input.detach()).to(input.dtype)
+    return made if out is None else out.copy_(made)
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
+    """Indices drawn with weights: by inversion with replacement, else by exponential keys
+    (Efraimidis and Spirakis 2006).
+
+    >>> schuss.multinomial(schuss.tensor([0.0, 1.0]), 1)
+    tensor([1])
+    """
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"multinomial: needs one or two axes, got shape {tuple(input.shape)}")
+    if num_samples <= 0:
+        raise RuntimeError(f"multinomial: num_samples must be positive, got {num_samples}")
+    weights = input.detach().double()
+    if not bool(weights.isfinite().all()) or bool((weights < 0).any()):
+        raise RuntimeError("multinomial: weights must be finite and not negative")
+    if bool((weights.sum(-1) <= 0).any()):
+        raise RuntimeError("multinomial: the weights of a row add up to 0")
+    if replacement:
+        edges = weights.cumsum(-1)
+        shape = (*weights.shape[:-1], num_samples)
+        draws = _drawn("multinomial", shape, "uniform", 0.0, 1.0, _core.float64, None, generator)
+        below = draws.unsqueeze(-1) * edges[..., -1:].unsqueeze(-2) >= edges.unsqueeze(-2)
+        return below.sum(-1).clamp(max=weights.shape[-1] - 1)
+    if num_samples > weights.shape[-1] or bool(((weights > 0).sum(-1) < num_samples).any()):
+        raise RuntimeError(
+            f"multinomial: {num_samples} samples without replacement need as many weights above 0"
+        )
+    keys = _drawn(
+        "multinomial", weights.shape, "exponential", 1.0, 0.0, _core.float64, None, generator
+    )
+    return (keys / weights).argsort(-1)[..., :num_samples]
+
+
+def _like(op, input):
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{op}: input must be a Tensor, got {type(input).__name__}")
+    return input
+
+
+def zeros_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+):
+    """Zeros of a tensor's shape and dtype.
+
+    >>> schuss.zeros_like(schuss.tensor([1.0, 2.0]))
+    tensor([0., 0.])
+    """
+    kind = _like("zeros_like", input).dtype if dtype is None else dtype
+    return zeros(tuple(input.shape), dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def ones_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+):
+    """Ones of a tensor's shape and dtype."""
+    kind = _like("ones_like", input).dtype if dtype is None else dtype
+    return ones(tuple(input.shape), dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def empty_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+):
+    """A tensor of another's shape and dtype whose elements nobody has written yet."""
+    kind = _like("empty_like", input).dtype if dtype is None else dtype
+    return empty(tuple(input.shape), dtype=kind, device=device, requires_grad=requires_grad)
+
+
+def full_like(
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+):
+    """One number in a tensor's shape and dtype."""
+    kind = _like("full_like", input).dtype if dtype is None else dtype
+    return full(
+        tuple(input.shape), fill_value, dtype=kind, device=device, requires_grad=requires_grad
+    )
+
+
+def rand_like(
+    input,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    generator=None,
+):
+    """Uniform numbers from [0, 1) in a tensor's shape and dtype."""
+    kind = _like("rand_like", input).dtype if dtype is None else dtype
+    return rand(
+        tuple(input.shape),
+        dtype=kind,
+        device=device,
+        requires_grad=requires_grad,
+        generator=generator,
+    )
+
+
+def randn_like(
+    input,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    generator=None,
+):
+    """Normal numbers in a tensor's shape and dtype."""
+    kind = _like("randn_like", input).dtype if dtype is None else dtype
+    return randn(
+        tuple(input.shape),
+        dtype=kind,
+        device=device,
+        requires_grad=requires_grad,
+        generator=generator,
+    )
+
+
+def randint_like(
+    input,
+    low,
+    high=None,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    generator=None,
+):
+    """Integers from [low, high) in a tensor's shape and dtype."""
+    kind = _like("randint_like", input).dtype if dtype is None else dtype
+    if high is None:
+        low, high = 0, low
+    return randint(
+        low,
+        high,
+        tuple(input.shape),
+        dtype=kind,
+        device=device,
+        requires_grad=requires_grad,
+        generator=generator,
+    )
+
+
+def meshgrid(*tensors, indexing=None):
+    """The coordinates of a grid, one tensor for each axis.
+
+    >>> [g.shape for g in schuss.meshgrid(schuss.arange(2), schuss.arange(3), indexing="ij")]
+    [schuss.Size([2, 3]), schuss.Size([2, 3])]
+    """
+    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+        tensors = tuple(tensors[0])
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(f"meshgrid: indexing is 'ij' or 'xy', not {indexing!r}")
+    if any(t.ndim > 1 for t in tensors):
+        raise RuntimeError("meshgrid: every tensor must have at most one axis")
+    swap = indexing == "xy" and len(tensors) > 1
+    order = list(tensors)
+    if swap:
+        order[0], order[1] = order[1], order[0]
+    sizes = [t.numel() for t in order]
+    grids = []
+    for axis, t in enumerate(order):
+        shape = [1] * len(order)
+        shape[axis] = sizes[axis]
+        grids.append(t.reshape(shape).expand(sizes))
+    if swap:
+        grids = [g.transpose(0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+    """`base` to evenly spaced powers from start to end.
+
+    >>> schuss.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    kind = _core.get_default_dtype() if dtype is None else dtype
+    powers = _core.linspace(start, end, steps, dtype=_core.float64, device=device)
+    made = (base**powers).to(kind)
+    return made.requires_grad_() if requires_grad else made
+
+
+def seed() -> int:
+    """Seeds the default generator from the system's entropy; returns the seed."""
+    return _core._default_generator().seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default generator was started from."""
+    return _core._default_generator().initial_seed()
+
+
+def get_rng_state():
+    """The default generator's state, a uint8 tensor of 16 bytes."""
+    return _core._default_generator().get_state()
+
+
+def set_rng_state(new_state) -> None:
+    """Puts the default generator back to a state."""
+    _core._default_generator().set_state(new_state)
+
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "empty_like",
+    "full_like",
+    "get_rng_state",
+    "initial_seed",
+    "logspace",
+    "meshgrid",
+    "multinomial",
+    "normal",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "seed",
+    "set_rng_state",
+    "zeros_like",
+]

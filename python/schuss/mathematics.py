@@ -1,0 +1,520 @@
+"""Mathematics with more than one form: extremes, norms, moments, bounds, products, comparisons.
+Leans on the core's records."""
+
+from __future__ import annotations
+
+from schuss import _core
+from schuss._core import Tensor
+
+
+class _Pair(tuple):
+    """Values and indices, by name and by position."""
+
+    __slots__ = ()
+    kind = "max"
+
+    @property
+    def values(self):
+        return self[0]
+
+    @property
+    def indices(self):
+        return self[1]
+
+    def __repr__(self) -> str:
+        return f"schuss.return_types.{self.kind}(\nvalues={self[0]!r},\nindices={self[1]!r})"
+
+
+_KINDS = {}
+
+
+def _named(kind: str, found, out=None):
+    if out is not None:
+        out[0].data, out[1].data = found[0], found[1]
+        found = out
+    if kind not in _KINDS:
+        _KINDS[kind] = type(kind, (_Pair,), {"__slots__": (), "kind": kind})
+    return _KINDS[kind](found)
+
+
+def _extreme(kind, whole, along, between, input, dim, keepdim, out):
+    if isinstance(dim, Tensor):
+        return between(input, dim, out=out)
+    if dim is None:
+        if keepdim:
+            raise TypeError(f"{kind}: keepdim needs a dim")
+        return whole(input) if out is None else out.copy_(whole(input))
+    return _named(kind, along(input, dim, keepdim), out)
+
+
+def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
+    """The largest element; along `dim` (values, indices); against another tensor element by element.
+
+    >>> schuss.tensor([[1.0, 5.0], [7.0, 2.0]]).max(1).indices
+    tensor([1, 0])
+    """
+    dim = other if other is not None else axis if dim is None else dim
+    return _extreme("max", _core.amax, _core._max_along, _core.maximum, input, dim, keepdim, out)
+
+
+def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
+    """The smallest element; along `dim` (values, indices); against another tensor.
+
+    >>> schuss.tensor([[1.0, 5.0], [7.0, 2.0]]).min()
+    tensor(1.)
+    """
+    dim = other if other is not None else axis if dim is None else dim
+    return _extreme("min", _core.amin, _core._min_along, _core.minimum, input, dim, keepdim, out)
+
+
+def aminmax(input, *, dim=None, keepdim=False):
+    """The smallest and the largest element."""
+    axes = () if dim is None else (dim,)
+    return _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
+
+
+def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None):
+    """The product of all elements, or along one axis.
+
+    >>> schuss.tensor([1.0, 2.0, 6.0]).prod()
+    tensor(12.)
+    """
+    dim = axis if dim is None else dim
+    axes = () if dim is None else (dim,)
+    if isinstance(dim, (tuple, list)):
+        raise TypeError("prod: dim must be one axis")
+    return _core._prod_over(input, axes, keepdim, dtype)
+
+
+def _correction(unbiased, correction):
+    if correction is not None:
+        return correction
+    return 1 if unbiased is None else int(unbiased)
+
+
+def _moment(input, dim, unbiased, keepdim, correction, axis):
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    dim = axis if dim is None else dim
+    return _core._variance(input, dim, _correction(unbiased, correction), keepdim)
+
+
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, out=None):
+    """The variance: squared distances from the mean divided by (count - correction).
+
+    >>> schuss.tensor([1.0, 2.0, 3.0]).var()
+    tensor(1.)
+    """
+    return _moment(input, dim, unbiased, keepdim, correction, axis)
+
+
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, out=None):
+    """The standard deviation, the square root of the variance.
+
+    >>> schuss.tensor([1.0, 2.0, 3.0]).std()
+    tensor(1.)
+    """
+    return _moment(input, dim, unbiased, keepdim, correction, axis).sqrt()
+
+
+def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """The variance and the mean."""
+    axes = () if dim is None or isinstance(dim, bool) else dim
+    return var(input, dim, unbiased, keepdim, correction=correction), input.mean(axes, keepdim)
+
+
+def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """The standard deviation and the mean."""
+    axes = () if dim is None or isinstance(dim, bool) else dim
+    return std(input, dim, unbiased, keepdim, correction=correction), input.mean(axes, keepdim)
+
+
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
+    """The p-norm over some axes, or of all elements; "fro" is p = 2.
+
+    >>> schuss.tensor([3.0, 4.0]).norm()
+    tensor(5.)
+    """
+    if dtype is not None:
+        input = input.to(dtype)
+    if not input.is_floating_point():
+        raise RuntimeError(f"norm: needs a float tensor, got {input.dtype}; use x.float() first")
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm: p is a number or 'fro', not {p!r}")
+    p = 2.0 if p is None or p == "fro" else float(p)
+    axes = () if dim is None else dim
+    if p == 2:
+        return _core._euclid(input, axes, keepdim)
+    size = input.abs()
+    if p == 0:
+        return (size != 0).to(input.dtype).sum(axes, keepdim)
+    if p == 1:
+        return size.sum(axes, keepdim)
+    if p == float("inf"):
+        return _core.amax(size, axes, keepdim) if size.numel() else size.sum(axes, keepdim)
+    if p == -float("inf"):
+        return _core.amin(size, axes, keepdim)
+    return size.pow(p).sum(axes, keepdim).pow(1.0 / p)
+
+
+def dist(input, other, p=2):
+    """The p-norm of the difference."""
+    return norm(input - other, p)
+
+
+def clamp(input, min=None, max=None, *, out=None):
+    """Elements kept within bounds, of which either may be absent; NaN stays NaN.
+
+    >>> schuss.tensor([-2.0, 0.5, 2.0]).clamp(-1.0, 1.0)
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
+    if min is None and max is None:
+        raise RuntimeError("clamp: needs min, max, or both")
+    low = -float("inf") if min is None else min
+    high = float("inf") if max is None else max
+    if not input.is_floating_point() and not _is_float(min) and not _is_float(max):
+        # Infinity would make floats of integers, so one-sided bounds of integers are extremes.
+        if min is None:
+            found = _core.minimum(input, _as(max, input))
+        elif max is None:
+            found = _core.maximum(input, _as(min, input))
+        else:
+            found = _core._clamp_between(input, low, high)
+    else:
+        found = _core._clamp_between(input, low, high)
+    return found if out is None else out.copy_(found)
+
+
+def _is_float(x) -> bool:
+    return isinstance(x, float) or (isinstance(x, Tensor) and x.is_floating_point())
+
+
+def _as(x, like):
+    return x if isinstance(x, Tensor) else _core.tensor(x, dtype=like.dtype)
+
+
+def clamp_min(input, min, *, out=None):
+    """Elements kept at or above a bound."""
+    return clamp(input, min=min, out=out)
+
+
+def clamp_max(input, max, *, out=None):
+    """Elements kept at or below a bound."""
+    return clamp(input, max=max, out=out)
+
+
+def where(condition, input=None, other=None, *, out=None):
+    """The element where the condition holds, else the other's; alone, the places that hold.
+
+    >>> schuss.where(schuss.tensor([True, False]), 1.0, 0.0)
+    tensor([1., 0.])
+    """
+    if input is None and other is None:
+        return _core._nonzero(condition).unbind(1)
+    if not isinstance(condition, Tensor):
+        raise TypeError(f"where: condition must be a Tensor, got {type(condition).__name__}")
+    if condition.dtype not in (_core.bool, _core.uint8):
+        raise RuntimeError(f"where: condition must be a bool tensor, got {condition.dtype}")
+    found = _core._where(condition, input, other)
+    return found if out is None else out.copy_(found)
+
+
+def add(input, other, *, alpha=1, out=None):
+    """`input + alpha * other`, element by element, with broadcasting.
+
+    >>> schuss.add(schuss.tensor([1.0]), schuss.tensor([2.0]), alpha=10)
+    tensor([21.])
+    """
+    return _core.add(input, _scaled("add", input, other, alpha), out=out)
+
+
+def sub(input, other, *, alpha=1, out=None):
+    """`input - alpha * other`, element by element, with broadcasting."""
+    return _core.sub(input, _scaled("sub", input, other, alpha), out=out)
+
+
+def _scaled(op, input, other, alpha):
+    if isinstance(alpha, int) and alpha == 1 and not isinstance(alpha, bool):
+        return other
+    whole = isinstance(input, Tensor) and not input.is_floating_point()
+    if isinstance(alpha, float) and whole and not _is_float(other):
+        raise RuntimeError(f"{op}: for integer tensors alpha must be an integer, got {alpha}")
+    return other * alpha
+
+
+def rsub(input, other, *, alpha=1):
+    """`other - alpha * input`."""
+    return sub(other if isinstance(other, Tensor) else _as(other, input), input, alpha=alpha)
+
+
+def div(input, other, *, rounding_mode=None, out=None):
+    """The quotient; rounding_mode "floor" rounds down, "trunc" towards 0.
+
+    >>> schuss.div(schuss.tensor([7.0]), 2, rounding_mode="floor")
+    tensor([3.])
+    """
+    if rounding_mode is None:
+        return _core.div(input, other, out=out)
+    if rounding_mode == "floor":
+        return _core.floor_divide(input, other, out=out)
+    if rounding_mode == "trunc":
+        whole = _core.div(input, other)
+        exact = not _is_float(input) and not _is_float(other)
+        if exact:
+            rest = _core.fmod(input, other)
+            found = _core.floor_divide(input - rest, other)
+        else:
+            found = whole.trunc()
+        return found if out is None else out.copy_(found)
+    raise RuntimeError(f"div: rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
+
+
+def rounded(input, *, decimals=0, out=None):
+    """The nearest integer, halves to the even one; or the nearest multiple of 10^-decimals.
+
+    >>> schuss.tensor([1.2345]).round(decimals=2)
+    tensor([1.2300])
+    """
+    if decimals == 0:
+        return _core.round(input, out=out) if input.is_floating_point() else input.clone()
+    scale = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return _core.round(input * scale) / scale
+    return _core.round(input / scale) * scale
+
+
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Where `|input - other| <= atol + rtol * |other|`.
+
+    >>> schuss.isclose(schuss.tensor([1.0]), schuss.tensor([1.0 + 1e-6]))
+    tensor([True])
+    """
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"isclose: the dtypes {input.dtype} and {other.dtype} differ")
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"isclose: tolerances must not be negative, got {rtol} and {atol}")
+    input, other = input.detach(), other.detach()
+    close = input == other
+    if equal_nan and input.is_floating_point():
+        close = close | (input.isnan() & other.isnan())
+    if rtol == 0 and atol == 0:
+        return close
+    gap = (input - other).abs() if input.dtype != _core.bool else (input != other).float()
+    near = gap <= atol + (rtol * other).abs()
+    return close | (near & gap.isfinite()) if gap.is_floating_point() else close | near
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
+    """Whether all elements are close (see `isclose`)."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input, other) -> bool:
+    """Whether two tensors have one shape and equal elements."""
+    return input.shape == other.shape and bool((input == other).all())
+
+
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
+    """NaN and infinities replaced by numbers."""
+    if not input.is_floating_point():
+        return input.clone()
+    limits = _limits(input.dtype)
+    high = limits if posinf is None else posinf
+    low = -limits if neginf is None else neginf
+    found = _core._where(input.isnan(), nan, input)
+    found = _core._where(found == float("inf"), high, found)
+    found = _core._where(found == -float("inf"), low, found)
+    return found.to(input.dtype) if out is None else out.copy_(found)
+
+
+def _limits(dtype) -> float:
+    return {
+        "schuss.float16": 65504.0,
+        "schuss.bfloat16": 3.3895313892515355e38,
+        "schuss.float32": 3.4028234663852886e38,
+        "schuss.float64": 1.7976931348623157e308,
+    }[repr(dtype)]
+
+
+def mm(input, mat2, *, out=None):
+    """The product of two matrices."""
+    return _to(_core._ranked("mm", input, mat2), out)
+
+
+def bmm(input, mat2, *, out=None):
+    """The products of two batches of matrices."""
+    return _to(_core._ranked("bmm", input, mat2), out)
+
+
+def mv(input, vec, *, out=None):
+    """The product of a matrix and a vector."""
+    return _to(_core._ranked("mv", input, vec), out)
+
+
+def dot(input, tensor, *, out=None):
+    """The inner product of two vectors.
+
+    >>> schuss.dot(schuss.tensor([1.0, 2.0]), schuss.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    return _to(_core._ranked("dot", input, tensor), out)
+
+
+def outer(input, vec2, *, out=None):
+    """All products of the elements of two vectors."""
+    if input.ndim != 1 or vec2.ndim != 1:
+        raise RuntimeError(
+            f"outer: needs two vectors, got shapes {tuple(input.shape)} and {tuple(vec2.shape)}"
+        )
+    return _to(input.unsqueeze(1) * vec2, out)
+
+
+def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    """`beta * input + alpha * (mat1 @ mat2)`."""
+    return _blend("mm", input, mat1, mat2, beta, alpha, out)
+
+
+def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
+    """`beta * input + alpha * (mat @ vec)`."""
+    return _blend("mv", input, mat, vec, beta, alpha, out)
+
+
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
+    """`beta * input + alpha * (batch1 @ batch2)`."""
+    return _blend("bmm", input, batch1, batch2, beta, alpha, out)
+
+
+def _blend(op, input, a, b, beta, alpha, out):
+    product = _core._ranked(op, a, b)
+    if alpha != 1:
+        product = product * alpha
+    if beta == 0:
+        return _to(product, out)
+    return _to((input if beta == 1 else input * beta) + product, out)
+
+
+def _to(found, out):
+    return found if out is None else out.copy_(found)
+
+
+def trace(input):
+    """The sum of a matrix's diagonal."""
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: needs a matrix, got shape {tuple(input.shape)}")
+    return input.diagonal().sum()
+
+
+def count_nonzero(input, dim=None):
+    """How many elements are not zero."""
+    return (input != 0).sum(() if dim is None else dim)
+
+
+def nansum(input, dim=None, keepdim=False, *, dtype=None):
+    """The sum with NaN counted as zero."""
+    clean = nan_to_num(input, 0.0, float("inf"), -float("inf"))
+    return clean.sum(() if dim is None else dim, keepdim, dtype=dtype)
+
+
+def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+    """The mean of the elements that are not NaN."""
+    axes = () if dim is None else dim
+    return nansum(input, dim, keepdim, dtype=dtype) / (~input.isnan()).sum(axes, keepdim)
+
+
+def float_power(input, exponent):
+    """A power in float64."""
+    wide = [x.double() if isinstance(x, Tensor) else float(x) for x in (input, exponent)]
+    return wide[0] ** wide[1]
+
+
+def broadcast_shapes(*shapes):
+    """The shape that several broadcast to."""
+    from schuss.size import Size
+
+    found: list[int] = []
+    for shape in shapes:
+        sizes = [shape] if isinstance(shape, int) else list(shape)
+        found = [1] * (len(sizes) - len(found)) + found
+        for i in range(1, len(sizes) + 1):
+            if found[-i] == 1:
+                found[-i] = sizes[-i]
+            elif sizes[-i] not in (1, found[-i]):
+                raise RuntimeError(
+                    f"broadcast_shapes: {' and '.join(str(tuple(s)) for s in shapes)} do not"
+                    f" broadcast: sizes {found[-i]} and {sizes[-i]} differ at axis -{i}"
+                )
+    return Size(found)
+
+
+def result_type(tensor1, tensor2):
+    """The dtype that an operation of two operands gives."""
+    one = [x.detach() if isinstance(x, Tensor) else x for x in (tensor1, tensor2)]
+    if not any(isinstance(x, Tensor) for x in one):
+        one[0] = _core.tensor(one[0])
+    with_room = [x[..., :0] if isinstance(x, Tensor) and x.ndim else x for x in one]
+    flat = [x.reshape(-1)[:0] if isinstance(x, Tensor) and x.ndim else x for x in with_room]
+    return _core.maximum(
+        flat[0] if isinstance(flat[0], Tensor) else flat[1],
+        flat[1] if isinstance(flat[0], Tensor) else flat[0],
+    ).dtype
+
+
+def is_tensor(obj) -> bool:
+    """Whether an object is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def is_floating_point(input) -> bool:
+    """Whether a tensor holds floats."""
+    return input.is_floating_point()
+
+
+class finfo:
+    """The limits of a float dtype.
+
+    >>> schuss.finfo(schuss.float32).eps
+    1.1920928955078125e-07
+    """
+
+    _BITS = {
+        "float16": (16, 10, 15),
+        "bfloat16": (16, 7, 127),
+        "float32": (32, 23, 127),
+        "float64": (64, 52, 1023),
+    }
+
+    def __init__(self, type=None) -> None:
+        kind = _core.get_default_dtype() if type is None else type
+        name = repr(kind).split(".")[-1]
+        if name not in self._BITS:
+            raise TypeError(f"finfo: needs a float dtype, got {kind}; use iinfo for integers")
+        self.bits, digits, top = self._BITS[name]
+        self.dtype = name
+        self.eps = 2.0**-digits
+        self.max = _limits(kind)
+        self.min = -self.max
+        self.tiny = self.smallest_normal = 2.0 ** (1 - top)
+        self.resolution = 10.0 ** -int(digits * 0.30103)
+
+
+class iinfo:
+    """The limits of an integer dtype.
+
+    >>> schuss.iinfo(schuss.int8).max
+    127
+    """
+
+    def __init__(self, type) -> None:
+        name = repr(type).split(".")[-1]
+        if "int" not in name:
+            raise TypeError(f"iinfo: needs an integer dtype, got {type}; use finfo for floats")
+        self.bits = int(name.rsplit("int", 1)[1])
+        self.dtype = name
+        signed = not name.startswith("u")
+        self.min = -(2 ** (self.bits - 1)) if signed else 0
+        self.max = 2 ** (self.bits - signed) - 1

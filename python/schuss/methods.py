@@ -1,0 +1,229 @@
+"""Which functions of the package are methods of Tensor, and the in-place forms made of them.
+Leans on arrangement, mathematics and creation."""
+
+from __future__ import annotations
+
+from schuss import _core, arrangement, creation, mathematics
+from schuss._core import Tensor
+
+_PLAIN = {
+    arrangement: (
+        "split chunk unbind narrow select movedim swapaxes t flatten unflatten ravel expand_as"
+        " view_as reshape_as broadcast_to tile repeat_interleave roll diag diag_embed gather"
+        " take_along_dim scatter scatter_add index_select index_add index_copy index_fill"
+        " index_put take masked_select nonzero argwhere sort argsort topk"
+    ),
+    mathematics: (
+        "max min aminmax prod var std norm dist clamp clamp_min clamp_max add sub div isclose"
+        " allclose equal nan_to_num mm bmm mv dot outer addmm addmv baddbmm trace count_nonzero"
+        " nansum nanmean float_power"
+    ),
+    creation: "bernoulli multinomial",
+}
+
+# PyTorch's other names for the same records.
+_ALIASES = {
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "div",
+    "true_divide": "div",
+    "negative": "neg",
+    "absolute": "abs",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "fix": "trunc",
+    "clip": "clamp",
+    "sgn": "sign",
+    "swapdims": "swapaxes",
+    "moveaxis": "movedim",
+    "ger": "outer",
+    "det": "det",
+}
+
+
+def _alpha(name: str):
+    """`add_` and `sub_` with PyTorch's `alpha`, also in the old order (alpha, other)."""
+    raw = getattr(Tensor, f"{name}_")
+
+    def method(self, other, *old, alpha=1):
+        if old:
+            alpha, other = other, old[0]
+        if alpha == 1 and not isinstance(alpha, bool):
+            return raw(self, other)
+        return raw(self, mathematics._scaled(name, self, other, alpha))
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"In-place form of `{name}`: `alpha` scales the other."
+    return method
+
+
+def _written(name: str, function):
+    """A function's in-place form: its result is copied into the tensor."""
+
+    def method(self, *args, **kwargs):
+        found = function(self, *args, **kwargs)
+        if found.shape != self.shape:
+            raise RuntimeError(
+                f"{name}_: the result has shape {tuple(found.shape)}, the tensor written to"
+                f" {tuple(self.shape)}; in place, it cannot change"
+            )
+        if found.is_floating_point() and not self.is_floating_point():
+            raise RuntimeError(
+                f"{name}_: a result of type {found.dtype} cannot be written to a tensor of type"
+                f" {self.dtype} in place"
+            )
+        return self.copy_(found)
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"In-place form of `{name}`."
+    return method
+
+
+def _reversed_where(self, condition, other):
+    """This tensor's element where the condition holds, else the other's."""
+    return mathematics.where(condition, self, other)
+
+
+def _whole_round(self, *, decimals=0):
+    """The nearest integer, halves to the even one; or the nearest multiple of 10^-decimals."""
+    return mathematics.rounded(self, decimals=decimals)
+
+
+def _draws() -> dict:
+    def uniform_(self, from_=0.0, to=1.0, *, generator=None, **named):
+        """Overwrites the elements with uniform numbers from [from, to)."""
+        low = named.pop("from", from_)
+        return _core._draw_("uniform_", self, "uniform", low, to, generator)
+
+    def normal_(self, mean=0.0, std=1.0, *, generator=None):
+        """Overwrites the elements with normal numbers."""
+        return _core._draw_("normal_", self, "normal", mean, std, generator)
+
+    def exponential_(self, lambd=1.0, *, generator=None):
+        """Overwrites the elements with exponential numbers of rate `lambd`."""
+        return _core._draw_("exponential_", self, "exponential", lambd, 0.0, generator)
+
+    def random_(self, from_=None, to=None, *, generator=None, **named):
+        """Overwrites the elements with integers from [from, to)."""
+        low = named.pop("from", from_)
+        if to is None:
+            low, to = (0, low) if low is not None else (0, _room(self.dtype))
+        return _core._draw_("random_", self, "integers", 0 if low is None else low, to, generator)
+
+    def bernoulli_(self, p=0.5, *, generator=None):
+        """Overwrites the elements with ones of probability `p`, zeros otherwise."""
+        if isinstance(p, Tensor):
+            return self.copy_(creation.bernoulli(p.expand(self.shape), generator=generator))
+        return _core._draw_("bernoulli_", self, "bernoulli", p, 0.0, generator)
+
+    return {f.__name__: f for f in (uniform_, normal_, exponential_, random_, bernoulli_)}
+
+
+def _room(dtype) -> int:
+    """One past the largest integer that a dtype holds exactly."""
+    name = repr(dtype).split(".")[-1]
+    digits = {
+        "float16": 11,
+        "bfloat16": 8,
+        "float32": 24,
+        "float64": 53,
+        "bool": 1,
+        "uint8": 8,
+        "int8": 7,
+        "int16": 15,
+        "int32": 31,
+        "int64": 62,
+    }
+    return 2 ** digits[name] + ("float" in name)
+
+
+def attach() -> None:
+    """Gives the class its methods; called once, when the package is loaded."""
+    Tensor.add_, Tensor.sub_ = _alpha("add"), _alpha("sub")
+    floor, trunc, ceil = Tensor.floor, Tensor.trunc, Tensor.ceil
+    for module, names in _PLAIN.items():
+        for name in names.split():
+            setattr(Tensor, name, getattr(module, name))
+    written = (
+        "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
+        " addmm addmv baddbmm float_power tril triu cumsum cumprod"
+    )
+    for name in written.split():
+        setattr(Tensor, f"{name}_", _written(name, getattr(Tensor, name)))
+    Tensor.where = _reversed_where
+    Tensor.round = _whole_round
+    for name, method in (("floor", floor), ("trunc", trunc), ("ceil", ceil)):
+        setattr(Tensor, name, _integers_stay(name, method))
+    for alias, name in _ALIASES.items():
+        setattr(Tensor, alias, getattr(Tensor, name))
+        if hasattr(Tensor, f"{name}_"):
+            setattr(Tensor, f"{alias}_", getattr(Tensor, f"{name}_"))
+    for name, method in _draws().items():
+        setattr(Tensor, name, method)
+    for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes"):
+        setattr(Tensor, f"{name}_", _reshaped(name))
+    Tensor.T = property(
+        lambda self: self.permute(*range(self.ndim - 1, -1, -1)),
+        doc="The axes in reverse order, as a view.",
+    )
+    Tensor.mT = property(
+        lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
+    )
+    Tensor.H = property(lambda self: t_of(self), doc="The matrix transposed, as a view.")
+    Tensor.nelement = lambda self: self.numel()
+    Tensor.ndimension = lambda self: self.ndim
+    Tensor.is_same_size = lambda self, other: self.shape == other.shape
+    Tensor.unfold = unfold
+
+
+def t_of(self):
+    """A matrix transposed, as a view."""
+    if self.ndim != 2:
+        raise RuntimeError(f"H: needs a matrix, got shape {tuple(self.shape)}; use .mT")
+    return self.transpose(0, 1)
+
+
+def _integers_stay(name: str, method):
+    def rounding(self, *, out=None):
+        found = method(self) if self.is_floating_point() else self.clone()
+        return found if out is None else out.copy_(found)
+
+    rounding.__name__ = rounding.__qualname__ = name
+    rounding.__doc__ = method.__doc__
+    return rounding
+
+
+def _reshaped(name: str):
+    def method(self, *args):
+        self.data = getattr(self.data, name)(*args)
+        return self
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"`{name}`, of this very tensor."
+    return method
+
+
+def unfold(self, dimension, size, step):
+    """Windows along an axis, as a view with one more axis."""
+    axis = arrangement._axis("unfold", dimension, self.ndim)
+    length = self.shape[axis] if self.ndim else 1
+    if size > length or step <= 0 or size < 0:
+        raise RuntimeError(f"unfold: windows of {size} by {step} do not fit axis of size {length}")
+    shape, stride = list(self.shape), list(self.stride())
+    if not shape:
+        shape, stride = [1], [1]
+    shape.append(size)
+    stride.append(stride[axis])
+    shape[axis] = (length - size) // step + 1
+    stride[axis] *= step
+    return self.as_strided(shape, stride)

@@ -1,0 +1,127 @@
+"""Grad modes: what is recorded, as context managers and decorators.
+Leans on the core's switches."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from schuss._core import _GradMode, _set_grad_enabled, is_grad_enabled
+
+_IS_GENERATOR = 0x20  # CO_GENERATOR of CPython's code flags
+
+
+def _inside(mode, function):
+    """The function run inside a mode that `mode()` makes anew for each call."""
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & _IS_GENERATOR:
+
+        @wraps(function)
+        def generator(*args, **kwargs):
+            # The mode holds while the generator runs, not while its caller does.
+            with mode():
+                steps = function(*args, **kwargs)
+            send = None
+            while True:
+                try:
+                    with mode():
+                        item = steps.send(send)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    send = yield item
+                except GeneratorExit:
+                    with mode():
+                        steps.close()
+                    raise
+                except BaseException as error:
+                    with mode():
+                        item = steps.throw(error)
+                    send = yield item
+
+        return generator
+
+    @wraps(function)
+    def wrapper(*args, **kwargs):
+        with mode():
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+class no_grad(_GradMode):
+    """Operations inside are not recorded; a context manager and a decorator.
+
+    >>> x = schuss.ones(2, requires_grad=True)
+    >>> with schuss.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, function=None):
+        if function is not None:
+            return _inside(cls, function)
+        return _GradMode.__new__(cls, False)
+
+    def __call__(self, function):
+        return _inside(type(self), function)
+
+
+class enable_grad(_GradMode):
+    """Operations inside are recorded again, inside `no_grad` too.
+
+    >>> with schuss.no_grad(), schuss.enable_grad():
+    ...     schuss.is_grad_enabled()
+    True
+    """
+
+    def __new__(cls, function=None):
+        if function is not None:
+            return _inside(cls, function)
+        return _GradMode.__new__(cls, True)
+
+    def __call__(self, function):
+        return _inside(type(self), function)
+
+
+class inference_mode(_GradMode):
+    """As `no_grad`, for code that never needs a gradient of what it makes.
+
+    >>> with schuss.inference_mode():
+    ...     schuss.is_inference_mode_enabled()
+    True
+    """
+
+    def __new__(cls, mode=True):
+        if callable(mode):
+            return _inside(cls, mode)
+        return _GradMode.__new__(cls, not mode, True)
+
+    def __call__(self, function):
+        return _inside(type(self), function)
+
+
+class set_grad_enabled:
+    """Turns recording on or off: at once as a function, for a block as a context manager.
+
+    >>> with schuss.set_grad_enabled(False):
+    ...     schuss.is_grad_enabled()
+    False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = bool(mode)
+        self.before = _set_grad_enabled(self.mode)
+
+    def __enter__(self) -> None:
+        _set_grad_enabled(self.mode)
+
+    def __exit__(self, *raised: object) -> None:
+        _set_grad_enabled(self.before)
+
+    def __call__(self, function):
+        _set_grad_enabled(self.before)
+        mode = self.mode
+        return _inside(lambda: set_grad_enabled(mode), function)
+
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]

@@ -1,0 +1,357 @@
+"""The functions of networks that the core computes itself, under PyTorch's keywords.
+Leans on the core's records."""
+
+from __future__ import annotations
+
+import warnings
+
+from schuss import _core
+from schuss._core import Tensor
+
+linear = _core.linear
+dropout = _core.dropout
+
+
+def _form(plain):
+    def function(input, inplace=False):
+        found = plain(input)
+        return input.copy_(found) if inplace else found
+
+    function.__name__ = function.__qualname__ = plain.__name__
+    function.__doc__ = plain.__doc__
+    return function
+
+
+def relu(input, inplace=False):
+    """The element where it is positive, else 0; NaN stays NaN.
+
+    >>> schuss.nn.functional.relu(schuss.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return input.relu_() if inplace else _core.relu(input)
+
+
+sigmoid = _core.sigmoid
+tanh = _core.tanh
+silu = _form(_core.silu)
+logsigmoid = _core.logsigmoid
+softsign = _core.softsign
+mish = _form(_core.mish)
+selu = _form(_core.selu)
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """`x` where positive, else `negative_slope * x`.
+
+    >>> schuss.nn.functional.leaky_relu(schuss.tensor([-1.0, 2.0]))
+    tensor([-0.0100,  2.0000])
+    """
+    found = _core.leaky_relu(input, negative_slope)
+    return input.copy_(found) if inplace else found
+
+
+def elu(input, alpha=1.0, inplace=False):
+    """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015).
+
+    >>> schuss.nn.functional.elu(schuss.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+    found = _core.elu(input, alpha)
+    return input.copy_(found) if inplace else found
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """`log(1 + exp(beta x)) / beta`, straight where beta x passes the threshold.
+
+    >>> schuss.nn.functional.softplus(schuss.tensor([0.0, 1.0]))
+    tensor([0.6931, 1.3133])
+    """
+    return _core.softplus(input, beta, threshold)
+
+
+def gelu(input, approximate="none"):
+    """Gaussian error linear unit, `x * Phi(x)` (Hendrycks and Gimpel 2016).
+
+    >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
+    tensor([ 0.8413, -0.1587])
+    """
+    if approximate == "none":
+        return _core._gelu_exact(input)
+    if approximate == "tanh":
+        return _core._gelu_tanh(input)
+    raise RuntimeError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
+
+
+def _usual_axis(name: str, rank: int) -> int:
+    """The axis of PyTorch's oldest form, which guessed it: 0 for 0, 1 and 3 axes, else 1."""
+    warnings.warn(f"{name}: the axis was guessed; pass dim=", stacklevel=3)
+    return 0 if rank in (0, 1, 3) else 1
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """`exp(x) / sum(exp(x))` along an axis.
+
+    >>> schuss.nn.functional.softmax(schuss.tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    dim = _usual_axis("softmax", input.ndim) if dim is None else dim
+    return _core.softmax(input, dim, dtype)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """The logarithm of the softmax along an axis, exact also far out.
+
+    >>> schuss.nn.functional.log_softmax(schuss.tensor([0.0, 0.0]), dim=0)
+    tensor([-0.6931, -0.6931])
+    """
+    dim = _usual_axis("log_softmax", input.ndim) if dim is None else dim
+    return _core.log_softmax(input, dim, dtype)
+
+
+def _reduction(size_average, reduce, reduction):
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
+def _fit(name: str, input, target) -> None:
+    if input.shape != target.shape:
+        warnings.warn(
+            f"{name}: the target's shape {tuple(target.shape)} differs from the input's"
+            f" {tuple(input.shape)}; they are broadcast, which is rarely what is meant",
+            stacklevel=3,
+        )
+
+
+def _weighed(loss, weight, reduction):
+    loss = loss * weight
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """The mean squared error.
+
+    >>> schuss.nn.functional.mse_loss(schuss.tensor([1.0, 2.0]), schuss.tensor([0.0, 0.0]))
+    tensor(2.5000)
+    """
+    _fit("mse_loss", input, target)
+    reduction = _reduction(size_average, reduce, reduction)
+    if weight is not None:
+        return _weighed(_core._mse_loss(input, target, "none"), weight, reduction)
+    return _core._mse_loss(input, target, reduction)
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """The mean absolute error.
+
+    >>> schuss.nn.functional.l1_loss(schuss.tensor([1.0, 2.0]), schuss.tensor([0.0, 0.0]))
+    tensor(1.5000)
+    """
+    _fit("l1_loss", input, target)
+    reduction = _reduction(size_average, reduce, reduction)
+    if weight is not None:
+        return _weighed(_core._l1_loss(input, target, "none"), weight, reduction)
+    return _core._l1_loss(input, target, reduction)
+
+
+def binary_cross_entropy(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
+):
+    """Minus the log-likelihood of truths under probabilities; logarithms are held at -100.
+
+    >>> half = schuss.tensor([0.5])
+    >>> schuss.nn.functional.binary_cross_entropy(half, schuss.tensor([1.0]))
+    tensor(0.6931)
+    """
+    reduction = _reduction(size_average, reduce, reduction)
+    return _core._binary_cross_entropy(input, target, weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
+    """The same under the sigmoid of logits, exact also far out.
+
+    >>> zero, one = schuss.tensor([0.0]), schuss.tensor([1.0])
+    >>> schuss.nn.functional.binary_cross_entropy_with_logits(zero, one)
+    tensor(0.6931)
+    """
+    reduction = _reduction(size_average, reduce, reduction)
+    return _core._binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
+
+
+def nll_loss(
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
+):
+    """Minus the log-probability of each target class; `ignore_index` counts nothing.
+
+    >>> log_p = schuss.tensor([[0.0, -1.0]])
+    >>> schuss.nn.functional.nll_loss(log_p, schuss.tensor([1]))
+    tensor(1.)
+    """
+    reduction = _reduction(size_average, reduce, reduction)
+    if input.ndim and target.ndim and input.ndim > 1 and input.shape[0] != target.shape[0]:
+        raise ValueError(
+            f"nll_loss: input {tuple(input.shape)} and target {tuple(target.shape)} differ in"
+            " batch size"
+        )
+    return _core._nll_loss(input, target, weight, ignore_index, reduction)
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """Minus the log-softmax of each target class; targets may also be probabilities.
+
+    >>> scores = schuss.tensor([[0.0, 0.0]])
+    >>> schuss.nn.functional.cross_entropy(scores, schuss.tensor([1]))
+    tensor(0.6931)
+    """
+    reduction = _reduction(size_average, reduce, reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(
+            f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}"
+        )
+    axis = 1 if input.ndim > 1 else 0
+    log_p = _core.log_softmax(input, axis)
+    if target.shape == input.shape and target.is_floating_point():
+        return _soft_targets(log_p, target, weight, reduction, label_smoothing, axis)
+    hard = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
+    if label_smoothing == 0.0:
+        return hard
+    classes = input.shape[axis]
+    kept = target != ignore_index
+    scores = -log_p
+    if weight is not None:
+        shape = [1] * input.ndim
+        shape[axis] = classes
+        scores = scores * weight.reshape(shape)
+    smooth = scores.sum(axis) * kept
+    if reduction == "mean":
+        if weight is None:
+            count = kept.sum()
+        else:
+            count = (weight[target.where(kept, target * 0)] * kept).sum()
+        smooth = smooth.sum() / count
+    elif reduction == "sum":
+        smooth = smooth.sum()
+    return (1.0 - label_smoothing) * hard + label_smoothing / classes * smooth
+
+
+def _soft_targets(log_p, target, weight, reduction, smoothing, axis):
+    classes = log_p.shape[axis]
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / classes
+    scores = log_p * target
+    if weight is not None:
+        shape = [1] * log_p.ndim
+        shape[axis] = classes
+        scores = scores * weight.reshape(shape)
+    loss = -scores.sum(axis)
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    if reduction != "mean":
+        raise ValueError(f"cross_entropy: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+    return loss.sum() / max(loss.numel(), 1) if axis else loss
+
+
+def embedding(
+    input,
+    weight,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
+):
+    """The rows of a table that indices name; row `padding_idx` gets no gradient.
+
+    >>> table = schuss.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> schuss.nn.functional.embedding(schuss.tensor([1]), table)
+    tensor([[3., 4.]])
+    """
+    if input.is_floating_point():
+        raise RuntimeError(f"embedding: indices must be integers, got {input.dtype}")
+    rows = weight.shape[0]
+    if input.numel() and not bool(((input >= 0) & (input < rows)).all()):
+        raise IndexError(f"embedding: an index is out of range for a table of {rows} rows")
+    if max_norm is not None:
+        _shrink(input, weight, max_norm, norm_type)
+    if scale_grad_by_freq:
+        raise NotImplementedError("embedding: scale_grad_by_freq is not supported")
+    table = weight
+    if padding_idx is not None and weight.requires_grad:
+        if padding_idx < 0:
+            padding_idx += rows
+        hold = _core.zeros(rows, 1, dtype=_core.bool)
+        hold[padding_idx] = True
+        # The row is there, but its gradient stops at the copy without a past.
+        table = _core._where(hold, weight.detach(), weight)
+    return table[input]
+
+
+def _shrink(input, weight, max_norm, norm_type) -> None:
+    """Scales the rows in use down to a length, in place."""
+    before = _core._set_grad_enabled(False)
+    try:
+        used = sorted(set(input.reshape(-1).tolist()))
+        for row in used:
+            length = float(weight[row].norm(norm_type))
+            if length > max_norm:
+                weight[row] *= max_norm / (length + 1e-7)
+    finally:
+        _core._set_grad_enabled(before)
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """Each sample's last axes brought to mean 0 and variance 1 (Ba et al. 2016).
+
+    >>> schuss.nn.functional.layer_norm(schuss.tensor([1.0, 3.0]), (2,))
+    tensor([-1.0000,  1.0000])
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise RuntimeError(f"layer_norm: the last axes of {tuple(input.shape)} must be {shape}")
+    axes = list(range(-len(shape), 0))
+    centred = input - input.mean(axes, True)
+    spread = _core._variance(input, axes, 0, True)
+    found = centred * (spread + eps).rsqrt()
+    if weight is not None:
+        found = found * weight
+    return found if bias is None else found + bias
+
+
+__all__ = [
+    "Tensor",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "gelu",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
