@@ -8,13 +8,31 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, no_grad
-from schuss.nn.fused import (
-    softmax,
-    softplus,
-)
+from schuss.nn import fused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+relu = fused.relu
+sigmoid = fused.sigmoid
+tanh = fused.tanh
+silu = fused.silu
+softmax = fused.softmax
+log_softmax = fused.log_softmax
+gelu = fused.gelu
+leaky_relu = fused.leaky_relu
+elu = fused.elu
+softplus = fused.softplus
+linear = fused.linear
+dropout = fused.dropout
+embedding = fused.embedding
+layer_norm = fused.layer_norm
+mse_loss = fused.mse_loss
+l1_loss = fused.l1_loss
+binary_cross_entropy = fused.binary_cross_entropy
+binary_cross_entropy_with_logits = fused.binary_cross_entropy_with_logits
+nll_loss = fused.nll_loss
+cross_entropy = fused.cross_entropy
 
 # Activations made of operations.
 
