@@ -174,10 +174,6 @@ def attach() -> None:
         setattr(Tensor, name, method)
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes"):
         setattr(Tensor, f"{name}_", _reshaped(name))
-    Tensor.T = property(
-        lambda self: self.permute(*range(self.ndim - 1, -1, -1)),
-        doc="The axes in reverse order, as a view.",
-    )
     Tensor.mT = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
     )

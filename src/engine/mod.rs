@@ -1,6 +1,7 @@
 //! Rank 5, the workshop: what happens to what was asked. Run now, record, walk back, write in place. Leans on ops, graph and backend.
 
 pub mod backward;
+pub mod quick;
 pub mod record;
 pub mod tape;
 pub mod write;

@@ -354,6 +354,9 @@ fn as_strided_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     if let Some(bad) = size.iter().find(|&&s| s < 0) {
         return Err(Error::runtime("as_strided", format!("the size {bad} is negative")));
     }
+    if let Some(bad) = stride.iter().find(|&&s| s < 0) {
+        return Err(Error::runtime("as_strided", format!("the stride {bad} is negative; use flip")));
+    }
     let offset = args[2].int().unwrap_or(x.offset as i64);
     if offset < 0 {
         return Err(Error::runtime("as_strided", format!("the storage offset {offset} is negative")));

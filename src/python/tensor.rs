@@ -51,9 +51,16 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
             }
         }
     }
-    let handle = t.0.clone();
+    wrap_new(py, t)
+}
+
+/// The object of a handle that certainly has none yet.
+#[inline]
+fn wrap_new(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    let handle = std::sync::Arc::as_ptr(&t.0);
     let object = Py::new(py, PyTensor { inner: t })?;
-    handle.face.store(object.as_ptr().cast(), Ordering::Relaxed);
+    // SAFETY: the object holds the handle.
+    unsafe { (*handle).face.store(object.as_ptr().cast(), Ordering::Relaxed) };
     Ok(object.into_any())
 }
 
@@ -85,6 +92,14 @@ impl PyTensor {
 fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, swapped: bool) -> PyResult<Py<PyAny>> {
     let py = slf.py();
     let x = &slf.get().inner;
+    if let Ok(y) = other.cast::<PyTensor>() {
+        let y = &y.get().inner;
+        return pair(py, op, if swapped { [y.into(), x.into()] } else { [x.into(), y.into()] });
+    }
+    if let Ok(f) = other.cast_exact::<pyo3::types::PyFloat>() {
+        let y = Feed::Number(Number::Float(f.value()));
+        return pair(py, op, if swapped { [y, x.into()] } else { [x.into(), y] });
+    }
     let y = match args::feed(other)? {
         Some(y) => y,
         None if other.is_instance_of::<PyComplex>() => {
@@ -94,6 +109,16 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
     };
     let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
     let size = x.numel().max(if let Fed::Tensor(t) = &y { t.numel() } else { 0 });
+    wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
+}
+
+/// Two operands: the short way at once, the long one with the lock let go where there is much to do.
+#[inline]
+fn pair(py: Python<'_>, op: &'static Op, feeds: [Feed; 2]) -> PyResult<Py<PyAny>> {
+    if let Some(Ok((out, false))) = crate::engine::quick::map(op, &feeds, crate::graph::mode::Mode::now()) {
+        return wrap_new(py, out);
+    }
+    let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);
     wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
 }
 
@@ -472,6 +497,13 @@ impl PyTensor {
     #[getter]
     fn ndim(&self) -> usize {
         self.inner.rank()
+    }
+    /// The axes in reverse order, as a view.
+    #[getter]
+    #[allow(non_snake_case)]
+    fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
+        wrap(py, view::permute(&self.inner, order)?)
     }
     fn dim(&self) -> usize {
         self.inner.rank()
