@@ -129,7 +129,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
     let mut steps = 0u32;
     while let Some((_, index)) = walk.heap.pop() {
         steps = steps.wrapping_add(1);
-        if steps % ASK_EVERY == 0
+        if steps.is_multiple_of(ASK_EVERY)
             && let Some(ask) = INTERRUPT.get()
         {
             ask()?;
