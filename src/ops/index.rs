@@ -58,7 +58,9 @@ fn plan(op: &str, source: &[usize], indices: &[&[usize]], args: &[Arg]) -> Resul
     let axes: Few<usize> = args[0].ints().iter().map(|&a| a as usize).collect();
     let mut index: Few<usize> = Few::new();
     for i in indices {
-        index = shape::broadcast(op, &index, i)?;
+        index = shape::broadcast(op, &index, i).map_err(|_| {
+            Error::index(op, format!("the index tensors of shapes {} and {} do not broadcast together", shape::show(&index), shape::show(i)))
+        })?;
     }
     let at = if args[1] == Arg::Bool(true) { 0 } else { axes.first().copied().unwrap_or(0) };
     let rest: Vec<usize> = (0..source.len()).filter(|i| !axes.contains(i)).map(|i| source[i]).collect();

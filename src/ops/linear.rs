@@ -189,6 +189,9 @@ fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
     if x.dtype != w.dtype {
         return Err(Error::dtype("linear", format!("the input is {} and the weight {}; convert one with .to()", x.dtype, w.dtype)));
     }
+    if x.dtype == crate::base::DType::Bool {
+        return Err(Error::dtype("linear", "is not defined for bool; use x.float() first"));
+    }
     let k = x.shape.last().copied();
     if w.shape.is_empty() || w.shape.len() > 2 || k.is_none() || k != w.shape.last().copied() {
         return Err(Error::shape(
@@ -257,8 +260,8 @@ fn square_meta(op: &str, ins: &[Option<Meta>]) -> Result<Meta> {
     if r < 2 || x.shape[r - 1] != x.shape[r - 2] {
         return Err(Error::runtime(op, format!("needs square matrices in the last two axes, got shape {}", shape::show(&x.shape))));
     }
-    if !x.dtype.is_float() {
-        return Err(Error::dtype(op, format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+    if !x.dtype.is_float() || x.dtype.is_short_float() {
+        return Err(Error::dtype(op, format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
     }
     Ok(x.clone())
 }

@@ -81,6 +81,9 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     if !target.dtype().is_int() {
         return Err(Error::dtype("nll_loss", format!("targets are class numbers (int64), got {}; use target.long()", target.dtype())));
     }
+    if !x.dtype().is_float() {
+        return Err(Error::dtype("nll_loss", format!("the input must be float log-probabilities, got {}; use log_softmax on float scores", x.dtype())));
+    }
     let classes = sx[axis] as i64;
     let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
     let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
@@ -122,6 +125,9 @@ fn truth(x: &Sym) -> Result<bool> {
 }
 
 fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
+    if !x.dtype().is_float() {
+        return Err(Error::dtype(op, format!("the input must be floats, got {}; use input.float()", x.dtype())));
+    }
     if x.shape() != y.shape() {
         return Err(Error::value(
             op,
