@@ -90,7 +90,6 @@ _LAZY = {
     "utils": "schuss.utils",
     "testing": "schuss.testing",
     "descent": "schuss.descent",
-    "linalg": "schuss.linalg",
 }
 _LAZY_NAMES = {
     "GradientTape": "schuss.tape",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ['DTypeError', 'DeviceError', 'Edge', 'FunctionCtx', 'Generator', 'GradError', 'Node', 'RemovableHandle', 'Scalar', 'ShapeError', 'Tape', 'Tensor', '_GradMode', '__version__', '_adam_step', '_after_fork', '_amsgrad_step', '_binary_cross_entropy', '_binary_cross_entropy_with_logits', '_cast', '_chunk', '_clamp_between', '_default_generator', '_draw', '_draw_', '_embed', '_euclid', '_gather', '_gelu_exact', '_gelu_tanh', '_instruction_set', '_l1_loss', '_max_along', '_min_along', '_movedim', '_mse_loss', '_narrow', '_nll_loss', '_nonzero', '_pick', '_plain_step', '_prod_over', '_put_at', '_ranked', '_repeat', '_scatter', '_scatter_add', '_select', '_set_grad_enabled', '_set_size', '_sgd_step', '_slice', '_split', '_stack', '_sum_to', '_take_at', '_unbind', '_unwindow', '_variance', '_view', '_where', '_window', 'abs', 'acos', 'acosh', 'adam_step', 'add', 'addcdiv', 'addcmul', 'all', 'amax', 'amin', 'any', 'apply_function', 'arange', 'argmax', 'argmin', 'as_strided', 'as_tensor', 'asin', 'asinh', 'atan', 'atan2', 'atanh', 'backward_all', 'bfloat16', 'bitwise_and', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'cat', 'ceil', 'clone', 'copysign', 'cos', 'cosh', 'cumprod', 'cumsum', 'det', 'device', 'diagonal', 'div', 'double', 'dropout', 'dtype', 'elu', 'empty', 'eq', 'erf', 'erfc', 'exp', 'exp2', 'expand', 'expm1', 'eye', 'flip', 'float', 'float16', 'float32', 'float64', 'floor', 'floor_divide', 'fmod', 'frac', 'from_numpy', 'full', 'ge', 'get_default_dtype', 'get_num_threads', 'grad_of', 'gt', 'half', 'hardtanh', 'hypot', 'int', 'int16', 'int32', 'int64', 'int8', 'inverse', 'is_grad_enabled', 'is_inference_mode_enabled', 'isfinite', 'isinf', 'isnan', 'le', 'leaky_relu', 'lerp', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'masked_fill', 'matmul', 'maximum', 'mean', 'minimum', 'mish', 'mul', 'ne', 'neg', 'ones', 'permute', 'pow', 'promote_types', 'reciprocal', 'records', 'relu', 'remainder', 'reshape', 'round', 'rsqrt', 'selu', 'set_default_dtype', 'set_num_threads', 'set_overrides', 'set_printoptions', 'sgd_step', 'short', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'softmax', 'softplus', 'softsign', 'sqrt', 'square', 'squeeze', 'sub', 'sum', 'tan', 'tanh', 'tensor', 'transpose', 'tril', 'triu', 'trunc', 'uint8', 'unsqueeze', 'zeros']
+__all__ = ['DTypeError', 'DeviceError', 'Edge', 'FunctionCtx', 'Generator', 'GradError', 'Node', 'RemovableHandle', 'Scalar', 'ShapeError', 'Tape', 'Tensor', '_GradMode', '__version__', '_adam_step', '_after_fork', '_amsgrad_step', '_binary_cross_entropy', '_binary_cross_entropy_with_logits', '_cast', '_chunk', '_clamp_between', '_default_generator', '_draw', '_draw_', '_embed', '_euclid', '_gather', '_gelu_exact', '_gelu_tanh', '_instruction_set', '_l1_loss', '_max_along', '_min_along', '_movedim', '_mse_loss', '_narrow', '_nll_loss', '_nonzero', '_pick', '_plain_step', '_prod_over', '_put_at', '_ranked', '_repeat', '_scatter', '_scatter_add', '_select', '_set_grad_enabled', '_set_size', '_sgd_step', '_slice', '_split', '_stack', '_sum_to', '_take_at', '_unbind', '_unwindow', '_variance', '_view', '_where', '_window', 'abs', 'acos', 'acosh', 'adam_step', 'add', 'addcdiv', 'addcmul', 'all', 'amax', 'amin', 'any', 'apply_function', 'arange', 'argmax', 'argmin', 'as_strided', 'as_tensor', 'asin', 'asinh', 'atan', 'atan2', 'atanh', 'backward_all', 'bfloat16', 'bitwise_and', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'cat', 'ceil', 'clone', 'copysign', 'cos', 'cosh', 'cumprod', 'cumsum', 'det', 'device', 'diagonal', 'div', 'double', 'dropout', 'dtype', 'elu', 'empty', 'eq', 'erf', 'erfc', 'exp', 'exp2', 'expand', 'expm1', 'eye', 'flip', 'float', 'float16', 'float32', 'float64', 'floor', 'floor_divide', 'fmod', 'frac', 'from_numpy', 'full', 'ge', 'get_default_dtype', 'get_num_threads', 'grad_of', 'gt', 'half', 'hardtanh', 'hypot', 'int', 'int16', 'int32', 'int64', 'int8', 'inverse', 'is_grad_enabled', 'is_inference_mode_enabled', 'isfinite', 'isinf', 'isnan', 'le', 'leaky_relu', 'lerp', 'linear', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'masked_fill', 'matmul', 'maximum', 'mean', 'minimum', 'mish', 'mul', 'ne', 'neg', 'ones', 'permute', 'philox', 'pow', 'promote_types', 'reciprocal', 'records', 'relu', 'remainder', 'reshape', 'round', 'rsqrt', 'selu', 'set_default_dtype', 'set_num_threads', 'set_overrides', 'set_printoptions', 'sgd_step', 'short', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'softmax', 'softplus', 'softsign', 'sqrt', 'square', 'squeeze', 'sub', 'sum', 'tan', 'tanh', 'tensor', 'transpose', 'tril', 'triu', 'trunc', 'uint8', 'unsqueeze', 'zeros']
 
 _bool: TypeAlias = builtins.bool
 _complex: TypeAlias = builtins.complex
@@ -92,9 +92,10 @@ class Generator:
 class GradError(RuntimeError):
     """A misuse of the tape; a RuntimeError."""
 
-@final
+@disjoint_base
 class Node:
     """One recorded operation: what made a tensor, and what it was made of."""
+    def __new__(cls, node: Any) -> Self: ...
     def __eq__(self, value: Any, /) -> _bool: ...
     def __ge__(self, value: Any, /) -> _bool: ...
     def __gt__(self, value: Any, /) -> _bool: ...
@@ -1599,6 +1600,9 @@ def ones(*size: Any, dtype: _dtype | None = None, device: _device | str | _int |
 
 def permute(input: Any, *dims: Any, out: Any = None) -> Tensor:
     """The axes in another order."""
+
+def philox(counter: Any, key: Any) -> Any:
+    """Ten rounds of Philox 4x32 on a counter and a key (Salmon et al. 2011)."""
 
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Tensor:
     """A power, element by element. Integers to negative integer powers raise RuntimeError."""
