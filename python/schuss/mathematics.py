@@ -151,7 +151,11 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p == 1:
         return size.sum(axes, keepdim)
     if p == float("inf"):
-        return _core.amax(size, axes, keepdim) if size.numel() else size.sum(axes, keepdim)
+        if not size.numel():
+            raise RuntimeError(
+                f"norm: the infinity norm of {tuple(input.shape)} is of no element, and has no value"
+            )
+        return _core.amax(size, axes, keepdim)
     if p == -float("inf"):
         return _core.amin(size, axes, keepdim)
     return size.pow(p).sum(axes, keepdim).pow(1.0 / p)
@@ -236,6 +240,8 @@ def sub(input, other, *, alpha=1, out=None):
 def _scaled(op, input, other, alpha):
     if isinstance(alpha, int) and alpha == 1 and not isinstance(alpha, bool):
         return other
+    if not isinstance(alpha, (int, float, Tensor)):
+        raise TypeError(f"{op}: alpha must be a number, got {type(alpha).__name__}")
     whole = isinstance(input, Tensor) and not input.is_floating_point()
     if isinstance(alpha, float) and whole and not _is_float(other):
         raise RuntimeError(f"{op}: for integer tensors alpha must be an integer, got {alpha}")
@@ -399,6 +405,15 @@ def _blend(op, input, a, b, beta, alpha, out):
         product = product * alpha
     if beta == 0:
         return _to(product, out)
+    try:
+        broadcast = broadcast_shapes(input.shape, product.shape) == product.shape
+    except RuntimeError:
+        broadcast = False
+    if not broadcast:
+        raise _core.ShapeError(
+            f"add{op}: the input {tuple(input.shape)} does not broadcast"
+            f" to the product's {tuple(product.shape)}"
+        )
     return _to((input if beta == 1 else input * beta) + product, out)
 
 

@@ -439,6 +439,12 @@ pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, D
     if strict != 0 {
         strictly(op, seen, number)?;
     }
+    if op.name == "masked_fill"
+        && let Some(Seen::Tensor(mask)) = seen.get(1)
+        && mask.operand.dtype != DType::Bool
+    {
+        return Err(Error::dtype(op.name, format!("the mask must be a bool tensor, got {}", mask.operand.dtype)));
+    }
     let common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
     // A masked write keeps the dtype of what it is written to.
     let own = seen.get(0).and_then(Seen::look).map(|l| l.operand.dtype);
