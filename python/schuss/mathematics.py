@@ -153,7 +153,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p == float("inf"):
         if not size.numel():
             raise RuntimeError(
-                f"norm: the infinity norm of {tuple(input.shape)} is of no element, and has no value"
+                f"norm: the infinity norm of {tuple(input.shape)} is of no element and has no value"
             )
         return _core.amax(size, axes, keepdim)
     if p == -float("inf"):
