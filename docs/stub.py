@@ -362,6 +362,10 @@ def class_stub(core: Core, name: str, cls: type) -> str:
     return f"{mark}{head}\n{inner}"
 
 
+def line(name: str) -> str:
+    return f'    "{name}",'
+
+
 def stub(core: Core) -> str:
     aliases = {n: v for n, v in ALIASES.items() if "." in v or v in core.classes}
     listed = getattr(core.module, "__all__", None)
@@ -373,7 +377,8 @@ def stub(core: Core) -> str:
         "from collections.abc import Iterator, Sequence\n"
         "from typing import Any, ClassVar, Self, TypeAlias, final\n\n"
         "from typing_extensions import disjoint_base",
-        "" if listed is None else f"__all__ = {sorted(listed)!r}",
+        # A line for each name, so that a new one is a line of the difference.
+        "" if listed is None else "\n".join(["__all__ = [", *map(line, sorted(listed)), "]"]),
         "\n".join(f"_{name}: TypeAlias = {value}" for name, value in aliases.items()),
         *(class_stub(core, name, cls) for name, cls in core.classes.items()),
         "\n".join(f"{name}: {kind_of(core, value)}" for name, value in core.values.items()),
