@@ -82,7 +82,7 @@ crate::op! {
     /// `log(sum(exp(x)))` over some axes without overflow.
     ///
     /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
-    /// tensor(1000.6931)
+    /// tensor(1000.6932)
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
         inline(logsumexp_inline);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
