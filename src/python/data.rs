@@ -276,7 +276,7 @@ pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
             let count: usize = shape.iter().take_while(|&&s| s != 0).product();
             (0..count).map(|_| PyList::empty(py).into_any().unbind()).collect()
         } else {
-            let mut next = Vec::with_capacity(level.len() / n);
+            let mut next = Vec::new();
             let mut items = level.into_iter();
             while let Some(first) = items.next() {
                 let row: Vec<Py<PyAny>> = std::iter::once(first).chain(items.by_ref().take(n - 1)).collect();

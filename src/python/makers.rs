@@ -166,13 +166,13 @@ fn empty(
     constant(py, "empty", size, None, dtype, device, requires_grad, more)
 }
 
+/// A keyword's value, where it was given.
+type Given<'py> = Option<Bound<'py, PyAny>>;
+
 /// Keywords that PyTorch's makers take and that change nothing here; `size=` and `out=` do.
 const IDLE: [&str; 5] = ["layout", "pin_memory", "memory_format", "names", "non_blocking"];
 
-fn extras<'py>(
-    op: &str,
-    more: Option<&Bound<'py, pyo3::types::PyDict>>,
-) -> PyResult<(Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
+fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyResult<(Given<'py>, Given<'py>)> {
     let (mut size, mut out) = (None, None);
     if let Some(more) = more {
         for (k, v) in more.iter() {

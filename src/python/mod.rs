@@ -7,6 +7,7 @@ mod data;
 mod dtype;
 mod error;
 mod function;
+mod gradients;
 mod items;
 mod makers;
 mod modes;
