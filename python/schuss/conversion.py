@@ -33,7 +33,7 @@ def to(
             dtype = arg
         elif isinstance(arg, bool) or arg is None:
             continue
-        elif isinstance(arg, int):
+        elif isinstance(arg, int) and dtype is None:
             device = arg
         else:
             raise TypeError(f"to: expected a dtype, a device or a Tensor, got {arg!r}")

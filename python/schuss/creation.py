@@ -127,6 +127,8 @@ def randperm(
     >>> schuss.randperm(4).sort().values
     tensor([0, 1, 2, 3])
     """
+    if isinstance(n, float) or not hasattr(n, "__index__"):
+        raise TypeError(f"randperm: n must be an integer, got {type(n).__name__}")
     if n < 0:
         raise RuntimeError(f"randperm: n must be at least 0, got {n}")
     wanted = _core.int64 if dtype is None else dtype

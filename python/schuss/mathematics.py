@@ -151,7 +151,11 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p == 1:
         return size.sum(axes, keepdim)
     if p == float("inf"):
-        return _core.amax(size, axes, keepdim) if size.numel() else size.sum(axes, keepdim)
+        if not size.numel():
+            raise RuntimeError(
+                f"norm: the infinity norm of {tuple(input.shape)} is of no element, and has no value"
+            )
+        return _core.amax(size, axes, keepdim)
     if p == -float("inf"):
         return _core.amin(size, axes, keepdim)
     return size.pow(p).sum(axes, keepdim).pow(1.0 / p)
@@ -236,10 +240,15 @@ def sub(input, other, *, alpha=1, out=None):
 def _scaled(op, input, other, alpha):
     if isinstance(alpha, int) and alpha == 1 and not isinstance(alpha, bool):
         return other
+    if not isinstance(alpha, (int, float, Tensor)):
+        raise TypeError(f"{op}: alpha must be a number, got {type(alpha).__name__}")
     whole = isinstance(input, Tensor) and not input.is_floating_point()
     if isinstance(alpha, float) and whole and not _is_float(other):
         raise RuntimeError(f"{op}: for integer tensors alpha must be an integer, got {alpha}")
-    return other * alpha
+    found = other * alpha
+    both = isinstance(input, Tensor) and isinstance(other, Tensor)
+    truths = both and input.dtype == other.dtype == _core.bool
+    return found.to(_core.bool) if truths else found
 
 
 def rsub(input, other, *, alpha=1):
@@ -275,6 +284,8 @@ def rounded(input, *, decimals=0, out=None):
     >>> schuss.tensor([1.2345]).round(decimals=2)
     tensor([1.2300])
     """
+    if input.dtype == _core.bool:
+        raise RuntimeError("round: is not defined for bool; use x.int() first")
     if decimals == 0:
         return _core.round(input, out=out) if input.is_floating_point() else input.clone()
     scale = 10.0 ** abs(decimals)
@@ -385,11 +396,24 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
 
 
 def _blend(op, input, a, b, beta, alpha, out):
+    if a.dtype in (_core.float16, _core.bfloat16) and a.dtype == b.dtype == input.dtype:
+        # Short floats are scaled and added in float32, and rounded once.
+        wide = _blend(op, input.float(), a.float(), b.float(), beta, alpha, None)
+        return _to(wide.to(input.dtype), out)
     product = _core._ranked(op, a, b)
     if alpha != 1:
         product = product * alpha
     if beta == 0:
         return _to(product, out)
+    try:
+        broadcast = broadcast_shapes(input.shape, product.shape) == product.shape
+    except RuntimeError:
+        broadcast = False
+    if not broadcast:
+        raise _core.ShapeError(
+            f"add{op}: the input {tuple(input.shape)} does not broadcast"
+            f" to the product's {tuple(product.shape)}"
+        )
     return _to((input if beta == 1 else input * beta) + product, out)
 
 

@@ -71,7 +71,9 @@ def _written(name: str, function):
     """A function's in-place form: its result is copied into the tensor."""
 
     def method(self, *args, **kwargs):
-        found = function(self, *args, **kwargs)
+        # The derivative may read what is about to be overwritten.
+        tracked = self.requires_grad and _core.is_grad_enabled()
+        found = function(self.clone() if tracked else self, *args, **kwargs)
         if found.shape != self.shape:
             raise RuntimeError(
                 f"{name}_: the result has shape {tuple(found.shape)}, the tensor written to"
@@ -195,6 +197,8 @@ def t_of(self):
 
 def _integers_stay(name: str, method):
     def rounding(self, *, out=None):
+        if self.dtype == _core.bool:
+            raise RuntimeError(f"{name}: is not defined for bool; use x.int() first")
         found = method(self) if self.is_floating_point() else self.clone()
         return found if out is None else out.copy_(found)
 

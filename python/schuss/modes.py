@@ -109,6 +109,8 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, int)):
+            raise TypeError(f"set_grad_enabled: mode must be a bool, got {type(mode).__name__}")
         self.mode = bool(mode)
         self.before = _set_grad_enabled(self.mode)
 

@@ -107,6 +107,7 @@ impl Seen {
 /// The engine's door: runs an operator now, and records it if it must be.
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
+    let op = of_truths(op, feeds);
     if let Body::Inline(body) = &op.body {
         return inline(op, *body, feeds, args, mode);
     }
@@ -145,6 +146,18 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
         Body::Inline(_) => return Err(Error::bug(op.name, "an inline body was met twice")),
     };
     finish(op, &seen, args, outs, mode)
+}
+
+/// The bits of a truth are the truth: its bitwise opposite is the logical one.
+#[inline]
+pub(crate) fn of_truths(op: &'static Op, feeds: &[Feed]) -> &'static Op {
+    if std::ptr::eq(op, &raw const crate::ops::compare::bitwise_not::OP)
+        && let [Feed::Tensor(t)] = feeds
+        && t.dtype() == DType::Bool
+    {
+        return &crate::ops::compare::logical_not::OP;
+    }
+    op
 }
 
 fn outs_of(mut list: Vec<Tensor>) -> Outs {
@@ -225,7 +238,10 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
         rule = Rule::Dynamic(own);
     }
     let reads = match &rule {
-        Rule::Op(_) => reads(op, seen, args, outs, needs)?,
+        Rule::Op(_) => {
+            let metas: Vec<Meta> = outs.iter().map(|t| Meta { shape: t.shape(), dtype: t.dtype() }).collect();
+            reads(op, seen, args, &metas, needs)?
+        }
         Rule::Dynamic(_) => u32::MAX,
     };
     let (mut edges, mut inputs, mut serial) = (Pair::new(), Pair::new(), 0);
@@ -299,7 +315,7 @@ pub(crate) fn make(
 
 /// Which operands and results the derivative reads when these inputs need gradients: found out once by running the rule
 /// over stand-ins.
-fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], needs: u32) -> Result<u32> {
+pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Meta], needs: u32) -> Result<u32> {
     let Some(vjp) = op.vjp else { return Ok(0) };
     let mut plain = 0;
     for (i, s) in seen.iter().enumerate().take(3) {
@@ -326,7 +342,7 @@ fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], need
                 }
             })
             .collect();
-        let metas: Vec<Meta> = outs.iter().map(|t| Meta { shape: t.shape(), dtype: t.dtype() }).collect();
+        let metas: Vec<Meta> = outs.to_vec();
         let made: Vec<Sym> =
             metas.iter().enumerate().map(|(k, m)| Sym::Tensor(stand_in(m.clone(), 1 << (OUTPUT_BIT + k as u32)))).collect();
         let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_float().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
@@ -337,6 +353,13 @@ fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], need
         found = mode::probing(probe);
         Ok(())
     })?;
+    if op.is_list() {
+        // What holds for the last of a list holds for every later one.
+        let last = (seen.len() - 1).min(7);
+        if found >> last & 1 == 1 {
+            found |= 0xff & !((1 << last) - 1);
+        }
+    }
     op.saves.set(key, found);
     Ok(found)
 }
@@ -416,7 +439,16 @@ pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, D
     if strict != 0 {
         strictly(op, seen, number)?;
     }
+    if op.name == "masked_fill"
+        && let Some(Seen::Tensor(mask)) = seen.get(1)
+        && mask.operand.dtype != DType::Bool
+    {
+        return Err(Error::dtype(op.name, format!("the mask must be a bool tensor, got {}", mask.operand.dtype)));
+    }
     let common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
+    // A masked write keeps the dtype of what it is written to.
+    let own = seen.get(0).and_then(Seen::look).map(|l| l.operand.dtype);
+    let common = if op.name == "masked_fill" { own.unwrap_or(common) } else { common };
     let common = if strict != 0 { full.or(zero).unwrap_or(common) } else { common };
     let refuse = |what: &str, hint: &str| Err(Error::dtype(op.name, format!("needs {what}, got {common}; {hint}")));
     Ok(match op.class {
@@ -428,13 +460,15 @@ pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, D
             };
             (d.compute(), d)
         }
-        Class::Number | Class::Any => (common.compute(), common),
+        Class::Real if !full.or(zero).unwrap_or(common).is_float() || zero.is_some_and(|d| !d.is_float()) => return refuse("a float tensor", "use x.float() first"),
+        Class::Number if op.name == "square" && common == DType::Bool => (DType::I64, DType::I64),
+        Class::Number | Class::Any | Class::Real => (common.compute(), common),
         Class::Arithmetic if common == DType::Bool => {
             return refuse("numbers", "use x.int() first, or logical_not / logical_xor for truths");
         }
         Class::Arithmetic => (common.compute(), common),
         Class::Integer if common.is_float() => return refuse("integers or truths", "use x.int() or x.long() first"),
-        Class::Integer if common == DType::Bool && op.name == "bitwise_not" => (DType::U8, DType::Bool),
+        Class::Integer if common == DType::Bool && op.name.ends_with("_shift") => return refuse("integers", "use x.int() first"),
         Class::Integer => (common.compute(), common),
         Class::Compare => (common.compute(), DType::Bool),
         Class::Logic => (if mode.probe() { DType::U8 } else { DType::Bool }, DType::Bool),

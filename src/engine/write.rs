@@ -98,7 +98,8 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
             "a view of a leaf tensor that requires grad cannot be written in place; wrap the update in `with schuss.no_grad():`",
         ));
     }
-    if recording && mode.grad() && core.has(flag::QUIET_VIEW) && core.base.is_some() {
+    let of_graph = core.base.as_ref().is_some_and(|b| b.0.core.get().requires_grad);
+    if (recording || of_graph) && mode.grad() && core.has(flag::QUIET_VIEW) && core.base.is_some() {
         return Err(Error::grad(
             op,
             "a view made under no_grad cannot be written in place with a tracked value while grad mode is on; take the view with grad mode on, or clone it",
@@ -139,9 +140,13 @@ fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
 /// `target = op(feeds)` in place; the target itself is a feed where the operator reads it.
 pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> Result<()> {
     let mode = Mode::now();
-    let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
+    let op = record::of_truths(op, feeds);
+    let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
     let own = check(op.name, target, mode, recording)?;
+    if recording {
+        keep_original(op, target, feeds, args, &mut seen, &own)?;
+    }
     let name = format!("{}_", op.name);
     if let Body::Map(body) = &op.body
         && body.outputs == 1
@@ -191,6 +196,32 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     }
     target.0.core.get().bump();
     join(op, target, &seen, args, mode)
+}
+
+/// Where the derivative reads what is about to be overwritten, the record keeps a copy of it.
+fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg], seen: &mut Pair<Seen>, own: &Operand) -> Result<()> {
+    let mut needs = 0;
+    for (i, s) in seen.iter().enumerate() {
+        if s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float()) {
+            needs |= 1 << i.min(31);
+        }
+    }
+    let meta = Meta { shape: own.layout.shape.clone(), dtype: own.dtype };
+    let reads = record::reads(op, seen, args, &[meta], needs)?;
+    for (i, feed) in feeds.iter().enumerate() {
+        if let Feed::Tensor(t) = feed
+            && t.same(target)
+            && reads >> i.min(7) & 1 == 1
+            && let Some(Seen::Tensor(look)) = seen.get_mut(i)
+        {
+            let copy = Operand::new(of(&own.storage), &look.operand.layout.shape, look.operand.dtype)?;
+            of(&own.storage).launch(&Launch::Copy { src: &look.operand, dst: &copy })?;
+            look.operand = copy;
+            look.version = 0;
+            look.family = None;
+        }
+    }
+    Ok(())
 }
 
 fn refuse_overlap(op: &str, source: &Operand, target: &Operand) -> Result<()> {
@@ -275,6 +306,9 @@ fn settle_edge(
         drop(core);
         drop(old);
     }
+    if target.same(&base) {
+        return Ok(());
+    }
     // The view's own edge is rebuilt from the base at its next use.
     {
         let mut core = target.0.core.get();
@@ -299,6 +333,14 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
     let seen = Seen::of(&source, mode);
     let recording = seen.look().is_some_and(|l| l.edge.is_some());
     let own = check("copy_", target, mode, recording)?;
+    // `x[i] += y` ends with the written part assigned to where it already stands.
+    if let Some(look) = seen.look()
+        && Arc::ptr_eq(&look.operand.storage, &own.storage)
+        && look.operand.layout.same_elements(&own.layout)
+        && look.operand.dtype == own.dtype
+    {
+        return Ok(());
+    }
     let (base, was) = {
         let core = target.0.core.get();
         (core.base.clone(), core.edge.is_some())
@@ -352,10 +394,8 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
         }
         _ => (None, false),
     };
-    if base.is_none() && edge.is_none() {
-        // All of a tracked tensor was overwritten by constants: nothing flows through it any more.
-        return settle_edge(target, None, &own, None, false, mode);
-    }
+    // A tracked tensor that is overwritten whole stays in the graph: its past gets a gradient of zeros.
+    let base = base.or_else(|| was.then(|| target.clone()));
     settle_edge(target, base, &own, edge, requires, mode)
 }
 
@@ -385,6 +425,7 @@ pub fn overwrite(op: &str, target: &Tensor, work: impl FnOnce(&Operand) -> Resul
     };
     let base_tracked = base.as_ref().is_some_and(|b| b.0.core.get().edge.is_some());
     if (mode.grad() || mode.tape()) && (was || base_tracked) {
+        let base = base.or_else(|| was.then(|| target.clone()));
         return settle_edge(target, base, &own, None, false, mode);
     }
     let mut core = target.0.core.get();

@@ -35,12 +35,12 @@ pub trait Value: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = S
     fn min(self, other: Self) -> Self {
         Self::select(self.lt(other) | self.is_nan(), self, other)
     }
-    /// -1, 0 or 1; NaN stays.
+    /// -1, 0 or 1; 0 for NaN, as PyTorch has it.
     fn sign(self) -> Self {
         let (zero, one) = (Self::lit(0.0), Self::lit(1.0));
         let up = Self::select(zero.lt(self), one, zero);
         let down = Self::select(self.lt(zero), one, zero);
-        Self::select(self.is_nan(), self, up - down)
+        up - down
     }
     fn truth(self) -> Self::Mask {
         !self.equals(Self::lit(0.0))

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 pub enum Class {
     /// Floats; integers are promoted to the default float.
     Float,
+    /// Floats alone; nothing is promoted to them.
+    Real,
     /// All numbers, truths as well.
     Number,
     /// All numbers but truths.

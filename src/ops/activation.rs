@@ -29,7 +29,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.leaky_relu(schuss.tensor([-1.0, 2.0]))
     /// tensor([-0.0100,  2.0000])
-    leaky_relu(input; negative_slope: Number = Arg::Number(crate::base::Number::Float(0.01))) Float {
+    leaky_relu(input; negative_slope: Number = Arg::Number(crate::base::Number::Float(0.01))) Real {
         map(float value, |x; slope| Value::select(x.gt(V::lit(0.0)), x, x * slope));
         vjp |g, [x], _y| [x.gt(&Sym::from(0.0)).where_(g, &(g * &Sym::Number(negative_slope)))];
         face function;
@@ -38,7 +38,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.elu(schuss.tensor([-1.0, 2.0]))
     /// tensor([-0.6321,  2.0000])
-    elu(input; alpha: Number = Arg::Number(crate::base::Number::Float(1.0))) Float {
+    elu(input; alpha: Number = Arg::Number(crate::base::Number::Float(1.0))) Real {
         map(float value, |x; a| Value::select(x.gt(V::lit(0.0)), x, a * x.expm1()));
         vjp |g, [x], _y| [x.gt(&Sym::from(0.0)).where_(g, &(g * &(x.exp() * &Sym::Number(alpha))))];
         face function;
@@ -47,7 +47,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.selu(schuss.tensor([-1.0, 2.0]))
     /// tensor([-1.1113,  2.1014])
-    selu(input) Float {
+    selu(input) Real {
         map(float value, |x;| SELU_SCALE * Value::select(x.gt(V::lit(0.0)), x, SELU_ALPHA * x.expm1()));
         vjp |g, [x], _y| [g * &(x.gt(&Sym::from(0.0)).where_(&Sym::from(SELU_SCALE), &(x.exp() * (SELU_SCALE * SELU_ALPHA))))];
         face function;
@@ -56,7 +56,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.silu(schuss.tensor([-1.0, 2.0]))
     /// tensor([-0.2689,  1.7616])
-    silu(input) Float {
+    silu(input) Real {
         map(float value, |x;| x * x.sigmoid());
         rule silu_back;
         face function;
@@ -65,7 +65,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.softplus(schuss.tensor([0.0, 1.0]))
     /// tensor([0.6931, 1.3133])
-    softplus(input; beta: Number = Arg::Number(crate::base::Number::Float(1.0)), threshold: Number = Arg::Number(crate::base::Number::Float(20.0))) Float {
+    softplus(input; beta: Number = Arg::Number(crate::base::Number::Float(1.0)), threshold: Number = Arg::Number(crate::base::Number::Float(20.0))) Real {
         map(float value, |x; b, t| {
             let bx = b * x;
             // max(bx, 0) + log1p(exp(-|bx|)) overflows on neither side.
@@ -81,7 +81,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.logsigmoid(schuss.tensor([0.0]))
     /// tensor([-0.6931])
-    logsigmoid(input) Float {
+    logsigmoid(input) Real {
         map(float value, |x;| Value::select(x.lt(V::lit(0.0)), x, V::lit(0.0)) - (-x.abs()).exp().log1p());
         vjp |g, [x], _y| [g * &(-x).sigmoid()];
         face function;
@@ -90,7 +90,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
     /// tensor([ 0.8413, -0.1587])
-    gelu_exact(input) Float {
+    gelu_exact(input) Real {
         map(float value, |x;| 0.5 * x * (-x * SQRT_HALF).erfc());
         vjp |g, [x], _y| [g * &((-x * SQRT_HALF).erfc() * 0.5 + x * (x * x * -0.5).exp() * DENSITY)];
         face hidden;
@@ -99,7 +99,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0]), approximate="tanh")
     /// tensor([0.8412])
-    gelu_tanh(input) Float {
+    gelu_tanh(input) Real {
         map(float value, |x;| 0.5 * x * (1.0 + (TANH_SCALE * (x + 0.044715 * x * x * x)).tanh()));
         rule gelu_tanh_back;
         face hidden;
@@ -120,7 +120,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.mish(schuss.tensor([1.0]))
     /// tensor([0.8651])
-    mish(input) Float {
+    mish(input) Real {
         map(float value, |x;| {
             let soft = Value::select(x.gt(V::lit(0.0)), x, V::lit(0.0)) + (-x.abs()).exp().log1p();
             x * soft.tanh()
@@ -132,7 +132,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.softsign(schuss.tensor([1.0, -3.0]))
     /// tensor([ 0.5000, -0.7500])
-    softsign(input) Float {
+    softsign(input) Real {
         map(float value, |x;| x / (1.0 + x.abs()));
         vjp |g, [x], _y| [g / &(x.abs() + 1.0).square()];
         face function;

@@ -37,7 +37,7 @@ crate::op! {
     /// tensor([0.5000, 1.0000])
     div(input, other) Float {
         map(float value, |x, y;| x / y);
-        vjp |g, [_x, y], o| [g / y, -(g * o / y)];
+        vjp |g, [x, y], _o| [g / y, -(g * &(x / y) / y)];
         check 0.5..4.0;
         face in_place;
     }
@@ -56,7 +56,7 @@ crate::op! {
     /// tensor([1, 2])
     remainder(input, other) Arithmetic {
         map(number value, |x, y;| x.modulo(y));
-        vjp |g, [x, y], _o| [g, -(g * &x.floor_divide(y))];
+        vjp |g, [x, y], _o| [g, -(g * &(x / y).floor())];
         check 0.5..4.0;
         face in_place;
     }
@@ -74,7 +74,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0, 2.0, 3.0]).pow(2)
     /// tensor([1., 4., 9.])
-    pow(input, exponent) Number {
+    pow(input, exponent) Arithmetic {
         map(number value, |x, y;| x.pow(y));
         rule power;
         check 0.5..2.0;
@@ -107,7 +107,7 @@ crate::op! {
         vjp |g, [x], _o| [g * &x.sign()];
         face in_place;
     }
-    /// -1, 0 or 1 by sign, element by element; NaN stays NaN.
+    /// -1, 0 or 1 by sign, element by element; 0 for NaN.
     ///
     /// >>> schuss.tensor([3.0, -2.0, 0.0]).sign()
     /// tensor([ 1., -1.,  0.])
@@ -154,7 +154,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([-2.0, 0.5, 2.0]).clamp(-1.0, 1.0)
     /// tensor([-1.0000,  0.5000,  1.0000])
-    clamp_between(input, min, max) Number {
+    clamp_between(input, min, max) Arithmetic {
         map(number value, |x, low, high;| {
             let y = Value::select(x.lt(low) | low.is_nan(), low, x);
             Value::select(high.lt(y) | high.is_nan(), high, y)
@@ -166,7 +166,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0]).lerp(schuss.tensor([3.0]), 0.5)
     /// tensor([2.])
-    lerp(input, end, weight) Float {
+    lerp(input, end, weight) Real {
         map(float value, |x, y, w;| x + w * (y - x));
         vjp |g, [x, y, w], _o| [g * &(1.0 - w), g * w, g * &(y - x)];
         face in_place;
@@ -175,7 +175,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0]).addcmul(schuss.tensor([2.0]), schuss.tensor([3.0]), value=0.5)
     /// tensor([4.])
-    addcmul(input, tensor1, tensor2; value: Number = Arg::Int(1)) Number {
+    addcmul(input, tensor1, tensor2; value: Number = Arg::Int(1)) Arithmetic {
         map(number value, |x, a, b; v| x + v * a * b);
         vjp |g, [_x, a, b], _o| [g, g * b * &Sym::Number(value), g * a * &Sym::Number(value)];
         face in_place;
@@ -184,19 +184,10 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0]).addcdiv(schuss.tensor([2.0]), schuss.tensor([4.0]))
     /// tensor([1.5000])
-    addcdiv(input, tensor1, tensor2; value: Number = Arg::Int(1)) Float {
+    addcdiv(input, tensor1, tensor2; value: Number = Arg::Int(1)) Real {
         map(float value, |x, a, b; v| x + v * (a / b));
         vjp |g, [_x, a, b], _o| [g, g / b * &Sym::Number(value), -(g * a / &(b * b) * &Sym::Number(value))];
         check 0.5..4.0;
-        face in_place;
-    }
-    /// One number in place of every element.
-    ///
-    /// >>> schuss.ones(2).fill_(3.0)
-    /// tensor([3., 3.])
-    fill(input, value) Number {
-        map(number value, |_x, v;| v);
-        vjp |g, [_x, _v], _o| [g * 0.0, g];
         face in_place;
     }
 }
@@ -244,7 +235,7 @@ fn clamped(pull: &Pull) -> Grads {
     let (g, x, low, high) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.ins[2]);
     let zero = Sym::from(0.0);
     let mut grads = Grads::new();
-    grads.push(pull.needs.has(0).then(|| x.ge(low).logical_and(&x.le(high)).where_(g, &zero)));
+    grads.push(pull.needs.has(0).then(|| x.gt(low).logical_and(&x.lt(high)).where_(g, &zero)));
     grads.push(pull.needs.has(1).then(|| x.lt(low).logical_and(&low.lt(high)).where_(g, &zero)));
     grads.push(pull.needs.has(2).then(|| x.gt(high).logical_or(&high.lt(low)).where_(g, &zero)));
     grads

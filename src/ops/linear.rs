@@ -72,7 +72,9 @@ fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
         ));
     }
     let (lead_a, lead_b) = (&a.shape[..a.shape.len().saturating_sub(2)], &b.shape[..b.shape.len().saturating_sub(2)]);
-    let mut out = shape::broadcast("matmul", lead_a, lead_b)?;
+    let mut out = shape::broadcast("matmul", lead_a, lead_b).map_err(|_| {
+        Error::shape("matmul", format!("{} @ {}: the batch axes do not broadcast", shape::show(&a.shape), shape::show(&b.shape)))
+    })?;
     if a.shape.len() > 1 {
         out.push(a.shape[a.shape.len() - 2]);
     }
@@ -189,6 +191,9 @@ fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
     if x.dtype != w.dtype {
         return Err(Error::dtype("linear", format!("the input is {} and the weight {}; convert one with .to()", x.dtype, w.dtype)));
     }
+    if x.dtype == crate::base::DType::Bool {
+        return Err(Error::dtype("linear", "is not defined for bool; use x.float() first"));
+    }
     let k = x.shape.last().copied();
     if w.shape.is_empty() || w.shape.len() > 2 || k.is_none() || k != w.shape.last().copied() {
         return Err(Error::shape(
@@ -221,6 +226,19 @@ fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
 fn linear_run(call: &Call) -> Result<()> {
     let (x, w, out) = (operand(call, 0)?, operand(call, 1)?, &call.outs[0]);
     let turned = if w.layout.rank() == 2 { w.view(w.layout.transpose(0, 1)) } else { w.clone() };
+    if out.dtype.is_short_float() {
+        // Short floats are multiplied and added in float32, and rounded once.
+        let backend = of(&x.storage);
+        let widen = |op: &Operand| -> Result<Operand> {
+            let wide = Operand::new(backend, &op.layout.shape, crate::base::DType::F32)?;
+            backend.launch(&Launch::Copy { src: op, dst: &wide })?;
+            Ok(wide)
+        };
+        let ins = call.ins.iter().map(|op| op.as_ref().map(widen).transpose()).collect::<Result<Vec<_>>>()?;
+        let wide = [Operand::new(backend, &out.layout.shape, crate::base::DType::F32)?];
+        linear_run(&Call { ins: &ins, outs: &wide, args: &[] })?;
+        return backend.launch(&Launch::Copy { src: &wide[0], dst: out });
+    }
     matmul_run(&Call { ins: &[Some(x.clone()), Some(turned)], outs: call.outs, args: &[] })?;
     if let Some(Some(b)) = call.ins.get(2) {
         let crate::graph::Body::Map(body) = &super::arith::add::OP.body else {
@@ -257,8 +275,8 @@ fn square_meta(op: &str, ins: &[Option<Meta>]) -> Result<Meta> {
     if r < 2 || x.shape[r - 1] != x.shape[r - 2] {
         return Err(Error::runtime(op, format!("needs square matrices in the last two axes, got shape {}", shape::show(&x.shape))));
     }
-    if !x.dtype.is_float() {
-        return Err(Error::dtype(op, format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+    if !x.dtype.is_float() || x.dtype.is_short_float() {
+        return Err(Error::dtype(op, format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
     }
     Ok(x.clone())
 }
@@ -352,6 +370,11 @@ pub fn ranked(op: &'static str, a: &Tensor, b: &Tensor, ranks: (usize, usize)) -
                 ranks.1
             ),
         ));
+    }
+    let (sa, sb) = (a.shape(), b.shape());
+    let inner = (sa[sa.len() - 1], sb[sb.len().saturating_sub(2)]);
+    if inner.0 != inner.1 {
+        return Err(Error::shape(op, format!("{} and {}: inner sizes {} and {} differ", shape::show(&sa), shape::show(&sb), inner.0, inner.1)));
     }
     if op == "bmm" && a.shape()[0] != b.shape()[0] {
         return Err(Error::shape(op, format!("{} and {}: the batch sizes differ", shape::show(&a.shape()), shape::show(&b.shape()))));

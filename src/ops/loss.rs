@@ -79,16 +79,23 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
         ));
     }
     if !target.dtype().is_int() {
-        return Err(Error::dtype("nll_loss", format!("targets are class numbers (int64), got {}; use target.long()", target.dtype())));
+        return Err(Error::dtype("nll_loss", format!("targets are class numbers (int64), got {} of shape {}; use target.long()", target.dtype(), shape::show(&st))));
+    }
+    if !x.dtype().is_float() {
+        return Err(Error::dtype("nll_loss", format!("the input must be float log-probabilities, got {}; use log_softmax on float scores", x.dtype())));
     }
     let classes = sx[axis] as i64;
     let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
     let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
     let bad = safe.lt(&Sym::from(crate::base::Number::Int(0))).logical_or(&safe.ge(&Sym::from(crate::base::Number::Int(classes))));
     if target.numel() > 0 && crate::graph::mode::Mode::now().probe() == false && truth(&bad.any((), false))? {
+        let worst = crate::backend::cpu::contract::to_f64(&safe.tensor().operand())
+            .into_iter()
+            .find(|&v| v < 0.0 || v >= classes as f64)
+            .unwrap_or(0.0);
         return Err(Error::index(
             "nll_loss",
-            format!("a target is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
+            format!("target {worst} is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
         ));
     }
     let safe = safe.cast(DType::I64);
@@ -122,6 +129,9 @@ fn truth(x: &Sym) -> Result<bool> {
 }
 
 fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
+    if !x.dtype().is_float() {
+        return Err(Error::dtype(op, format!("the input must be floats, got {}; use input.float()", x.dtype())));
+    }
     if x.shape() != y.shape() {
         return Err(Error::value(
             op,

@@ -162,7 +162,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.5, -1.25]).frac()
     /// tensor([ 0.5000, -0.2500])
-    frac(input) Float { map(float value, |x;| x - x.trunc()); vjp |g, [_x], _y| [g]; face in_place; }
+    frac(input) Real { map(float value, |x;| x - x.trunc()); vjp |g, [_x], _y| [g]; face in_place; }
     /// The size of the first with the sign of the second.
     ///
     /// >>> schuss.copysign(schuss.tensor([1.0, 2.0]), schuss.tensor([-3.0, 4.0]))
@@ -176,7 +176,7 @@ crate::op! {
     ///
     /// >>> schuss.hypot(schuss.tensor([3.0]), schuss.tensor([4.0]))
     /// tensor([5.])
-    hypot(input, other) Float {
+    hypot(input, other) Real {
         map(float value, |x, y;| {
             // The larger side is taken out of the root, so that squares neither overflow nor vanish.
             let (a, b) = (x.abs(), y.abs());

@@ -194,7 +194,7 @@ fn sizes(list: &[i64]) -> Few<usize> {
 }
 
 fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
-    let shape = shape::infer("view", &args[0].ints(), x.numel())?;
+    let shape = shape::infer("view", &args[0].ints(), &x.shape)?;
     x.reshape(&shape).ok_or_else(|| {
         Error::runtime(
             "view",
@@ -211,7 +211,7 @@ fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
 
 fn reshape_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x).tensor();
-    let wanted = shape::infer("reshape", &args[0].ints(), x.numel())?;
+    let wanted = shape::infer("reshape", &args[0].ints(), &x.shape())?;
     let layout = x.layout();
     if layout.reshape(&wanted).is_some() {
         return Ok(vec![view(x, &wanted)?]);
@@ -502,7 +502,7 @@ fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
                 ),
             ));
         }
-        out[axis] += m.shape[axis];
+        out[axis] = out[axis].checked_add(m.shape[axis]).ok_or_else(|| Error::shape("cat", "more elements than can be counted"))?;
     }
     Ok(vec![Meta { shape: out, dtype }])
 }
@@ -577,7 +577,7 @@ fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     if times.len() < shape.len() {
         return Err(Error::runtime(
             "repeat",
-            format!("{} counts for a tensor of {} axes; give at least one for each", times.len(), shape.len()),
+            format!("{} counts for a tensor of shape {}; give at least one for each axis", times.len(), crate::base::shape::show(&shape)),
         ));
     }
     if let Some(bad) = times.iter().find(|&&t| t < 0) {

@@ -171,7 +171,7 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
     match kind.as_str() {
         "cpu" => Ok(PyDevice { index }),
         "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Err(absent(&name)),
-        _ => Err(PyRuntimeError::new_err(format!("device: {name:?} is no device; this build knows \"cpu\""))),
+        _ => Err(Error::new(crate::base::ErrorKind::Device, "device", format!("{name:?} is no device; this build knows \"cpu\"")).into()),
     }
 }
 

@@ -563,6 +563,10 @@ impl PyTensor {
     }
     #[getter]
     fn grad(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        if self.inner.grad().is_none() && !self.inner.is_leaf() && !self.inner.has_flag(flag::RETAINS) {
+            let text = c"grad: the .grad of a tensor that is no leaf is not kept; use retain_grad() on it before backward()";
+            PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), text, 1)?;
+        }
         self.inner.grad().map(|g| wrap(py, g)).transpose()
     }
     #[setter]
@@ -596,9 +600,9 @@ impl PyTensor {
         self.inner.set_grad(None);
     }
     #[getter]
-    fn grad_fn(&self) -> Option<node::PyNode> {
+    fn grad_fn(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         write::refresh(&self.inner);
-        self.inner.node().filter(|_| self.inner.requires_grad()).map(|(n, k)| node::PyNode::of(n, k))
+        self.inner.node().filter(|_| self.inner.requires_grad()).map(|(n, k)| node::PyNode::of(n, k).object(py)).transpose()
     }
     #[getter]
     fn output_nr(&self) -> u32 {

@@ -36,7 +36,7 @@ pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
     let a = shape::axis("select", axis, sizes.len())?;
     let size = sizes[a] as i64;
     if index < -size || index >= size {
-        return Err(Error::index("select", format!("index {index} is out of range for axis {a} of size {size}")));
+        return Err(Error::index("select", format!("index {index} is out of range for axis {a} of size {size} in a tensor of shape {}", shape::show(&sizes))));
     }
     let mut starts = Few::filled(0i64, sizes.len());
     let mut wanted: Few<i64> = sizes.iter().map(|&s| s as i64).collect();

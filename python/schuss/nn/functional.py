@@ -48,6 +48,8 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
+    if input.dtype == schuss.bool:
+        raise RuntimeError("hardtanh: is not defined for bool; use x.float() first")
     return _perhaps_inplace(input, input.clamp(min_val, max_val), inplace)
 
 
@@ -64,16 +66,10 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _perhaps_inplace(input, schuss.where(input > 0, input, low), inplace)
 
 
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """The ELU with the scale that normalises itself (Klambauer et al., 2017)."""
-    scale, alpha = 1.0507009873554805, 1.6732632423543772
-    low = alpha * (input.clamp(max=0.0).exp() - 1)
-    return _perhaps_inplace(input, scale * schuss.where(input > 0, input, low), inplace)
+selu = fused.selu
 
 
-def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * tanh(softplus(x)) (Misra, 2019)."""
-    return _perhaps_inplace(input, input * softplus(input).tanh(), inplace)
+mish = fused.mish
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -88,14 +84,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return schuss.where(input > 0, input, weight * input)
 
 
-def logsigmoid(input: Tensor) -> Tensor:
-    """log(sigmoid(x)), without overflow."""
-    return -softplus(-input)
+logsigmoid = fused.logsigmoid
 
 
-def softsign(input: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
-    return input / (1 + input.abs())
+softsign = fused.softsign
 
 
 def tanhshrink(input: Tensor) -> Tensor:
