@@ -48,7 +48,7 @@ def _extreme(kind, whole, along, between, input, dim, keepdim, out):
 
 
 def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
-    """The largest element; along `dim` (values, indices); against another tensor element by element.
+    """The largest element; along `dim` (values, indices); against another tensor.
 
     >>> schuss.tensor([[1.0, 5.0], [7.0, 2.0]]).max(1).indices
     tensor([1, 0])
@@ -153,7 +153,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p == float("inf"):
         if not size.numel():
             raise RuntimeError(
-                f"norm: the infinity norm of {tuple(input.shape)} is of no element, and has no value"
+                f"norm: the infinity norm of {tuple(input.shape)} is of no element and has no value"
             )
         return _core.amax(size, axes, keepdim)
     if p == -float("inf"):
@@ -503,6 +503,15 @@ def is_floating_point(input) -> bool:
     return input.is_floating_point()
 
 
+# Bits in all, bits of the fraction, largest exponent.
+_FLOATS = {
+    "float16": (16, 10, 15),
+    "bfloat16": (16, 7, 127),
+    "float32": (32, 23, 127),
+    "float64": (64, 52, 1023),
+}
+
+
 class finfo:
     """The limits of a float dtype.
 
@@ -510,19 +519,12 @@ class finfo:
     1.1920928955078125e-07
     """
 
-    _BITS = {
-        "float16": (16, 10, 15),
-        "bfloat16": (16, 7, 127),
-        "float32": (32, 23, 127),
-        "float64": (64, 52, 1023),
-    }
-
     def __init__(self, type=None) -> None:
         kind = _core.get_default_dtype() if type is None else type
         name = repr(kind).split(".")[-1]
-        if name not in self._BITS:
+        if name not in _FLOATS:
             raise TypeError(f"finfo: needs a float dtype, got {kind}; use iinfo for integers")
-        self.bits, digits, top = self._BITS[name]
+        self.bits, digits, top = _FLOATS[name]
         self.dtype = name
         self.eps = 2.0**-digits
         self.max = _limits(kind)
@@ -547,3 +549,49 @@ class iinfo:
         signed = not name.startswith("u")
         self.min = -(2 ** (self.bits - 1)) if signed else 0
         self.max = 2 ** (self.bits - signed) - 1
+
+
+__all__ = [
+    "add",
+    "addmm",
+    "addmv",
+    "allclose",
+    "aminmax",
+    "baddbmm",
+    "bmm",
+    "broadcast_shapes",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "count_nonzero",
+    "dist",
+    "div",
+    "dot",
+    "equal",
+    "finfo",
+    "float_power",
+    "iinfo",
+    "is_floating_point",
+    "is_tensor",
+    "isclose",
+    "max",
+    "min",
+    "mm",
+    "mv",
+    "nan_to_num",
+    "nanmean",
+    "nansum",
+    "norm",
+    "numel",
+    "outer",
+    "prod",
+    "result_type",
+    "rsub",
+    "std",
+    "std_mean",
+    "sub",
+    "trace",
+    "var",
+    "var_mean",
+    "where",
+]

@@ -107,7 +107,7 @@ pub fn infer(op: &str, sizes: &[i64], have: &[usize]) -> Result<Shape> {
         if known == 0 {
             return Err(Error::shape(op, format!("the -1 in {sizes:?} cannot be worked out beside a size of 0; write it out")));
         }
-        if numel % known != 0 {
+        if !numel.is_multiple_of(known) {
             return Err(refuse());
         }
         out[i] = numel / known;

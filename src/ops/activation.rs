@@ -132,7 +132,7 @@ crate::op! {
     ///
     /// >>> schuss.nn.functional.softsign(schuss.tensor([1.0, -3.0]))
     /// tensor([ 0.5000, -0.7500])
-    softsign(input) Real {
+    softsign(input) Float {
         map(float value, |x;| x / (1.0 + x.abs()));
         vjp |g, [x], _y| [g / &(x.abs() + 1.0).square()];
         face function;

@@ -59,7 +59,10 @@ fn plan(op: &str, source: &[usize], indices: &[&[usize]], args: &[Arg]) -> Resul
     let mut index: Few<usize> = Few::new();
     for i in indices {
         index = shape::broadcast(op, &index, i).map_err(|_| {
-            Error::index(op, format!("the index tensors of shapes {} and {} do not broadcast together", shape::show(&index), shape::show(i)))
+            Error::index(
+                op,
+                format!("the index tensors of shapes {} and {} do not broadcast together", shape::show(&index), shape::show(i)),
+            )
         })?;
     }
     let at = if args[1] == Arg::Bool(true) { 0 } else { axes.first().copied().unwrap_or(0) };

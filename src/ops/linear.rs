@@ -374,7 +374,10 @@ pub fn ranked(op: &'static str, a: &Tensor, b: &Tensor, ranks: (usize, usize)) -
     let (sa, sb) = (a.shape(), b.shape());
     let inner = (sa[sa.len() - 1], sb[sb.len().saturating_sub(2)]);
     if inner.0 != inner.1 {
-        return Err(Error::shape(op, format!("{} and {}: inner sizes {} and {} differ", shape::show(&sa), shape::show(&sb), inner.0, inner.1)));
+        return Err(Error::shape(
+            op,
+            format!("{} and {}: inner sizes {} and {} differ", shape::show(&sa), shape::show(&sb), inner.0, inner.1),
+        ));
     }
     if op == "bmm" && a.shape()[0] != b.shape()[0] {
         return Err(Error::shape(op, format!("{} and {}: the batch sizes differ", shape::show(&a.shape()), shape::show(&b.shape()))));

@@ -82,7 +82,7 @@ crate::op! {
     /// `log(sum(exp(x)))` over some axes without overflow.
     ///
     /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
-    /// tensor(1000.6931)
+    /// tensor(1000.6932)
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
         inline(logsumexp_inline);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
@@ -262,7 +262,7 @@ fn prod_back(pull: &Pull) -> Grads {
         sizes[last as usize] = n.saturating_sub(1) as i64;
         let head = t.slice(vec![0i64; flat.len()].as_slice(), &sizes[..], vec![1i64; flat.len()].as_slice());
         let (ones, head) = (ones.tensor().clone(), head.tensor().clone());
-        Sym::from(crate::graph::sym::must(super::view::cat(&[&ones, &head], last)))
+        Sym::from(crate::graph::sym::must(super::moves::cat(&[&ones, &head], last)))
     };
     let before = shift(&running(&rows, last));
     let after = shift(&running(&rows.flip([last]), last)).flip([last]);
@@ -295,7 +295,7 @@ fn running(x: &Sym, axis: i64) -> Sym {
         };
         let head = part(0, step, &total);
         let tail = part(step, n - step, &total) * part(0, n - step, &total);
-        total = Sym::from(crate::graph::sym::must(super::view::cat(&[head.tensor(), tail.tensor()], axis)));
+        total = Sym::from(crate::graph::sym::must(super::moves::cat(&[head.tensor(), tail.tensor()], axis)));
         step *= 2;
     }
     total

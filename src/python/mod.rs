@@ -11,6 +11,7 @@ mod items;
 mod makers;
 mod modes;
 mod node;
+mod operators;
 mod scalar;
 mod tape;
 mod tensor;

@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 /// tensor([2., 4.])
 #[pyclass(frozen, subclass, dict, weakref, name = "Tensor", module = "schuss")]
 pub struct PyTensor {
-    inner: Tensor,
+    pub(super) inner: Tensor,
 }
 
 /// `schuss.Size`, set by the package when it is loaded.
@@ -51,9 +51,16 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
             }
         }
     }
-    let handle = t.0.clone();
+    wrap_new(py, t)
+}
+
+/// The object of a handle that certainly has none yet.
+#[inline]
+pub fn wrap_new(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    let handle = std::sync::Arc::as_ptr(&t.0);
     let object = Py::new(py, PyTensor { inner: t })?;
-    handle.face.store(object.as_ptr().cast(), Ordering::Relaxed);
+    // SAFETY: the object holds the handle.
+    unsafe { (*handle).face.store(object.as_ptr().cast(), Ordering::Relaxed) };
     Ok(object.into_any())
 }
 
@@ -79,36 +86,6 @@ impl PyTensor {
     pub fn get_ref(&self) -> &Tensor {
         &self.inner
     }
-}
-
-#[inline]
-fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, swapped: bool) -> PyResult<Py<PyAny>> {
-    let py = slf.py();
-    let x = &slf.get().inner;
-    let y = match args::feed(other)? {
-        Some(y) => y,
-        None if other.is_instance_of::<PyComplex>() => {
-            return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name)));
-        }
-        None => return Ok(py.NotImplemented()),
-    };
-    let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
-    let size = x.numel().max(if let Fed::Tensor(t) = &y { t.numel() } else { 0 });
-    wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
-}
-
-#[inline]
-fn unary(slf: &Bound<'_, PyTensor>, op: &'static Op) -> PyResult<Py<PyAny>> {
-    let x = &slf.get().inner;
-    wrap(slf.py(), enter(slf.py(), x.numel(), || emit(op, &[Feed::Tensor(x)], &[]))?.one())
-}
-
-/// `x += y`: in place, and the same object comes back.
-fn augmented(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
-    let x = &slf.get().inner;
-    let y = args::must_feed(op.name, "other", other)?;
-    let feeds = [Feed::Tensor(x), y.feed()];
-    enter(slf.py(), x.numel(), || write::apply(op, x, &feeds, &[]))
 }
 
 /// The number in a tensor of one element.
@@ -166,157 +143,6 @@ impl PyTensor {
         Ok(made)
     }
 
-    fn __add__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::add::OP, false)
-    }
-    fn __radd__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::add::OP, true)
-    }
-    fn __sub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::sub::OP, false)
-    }
-    fn __rsub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::sub::OP, true)
-    }
-    fn __mul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::mul::OP, false)
-    }
-    fn __rmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::mul::OP, true)
-    }
-    fn __truediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::div::OP, false)
-    }
-    fn __rtruediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::div::OP, true)
-    }
-    fn __floordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::floor_divide::OP, false)
-    }
-    fn __rfloordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::floor_divide::OP, true)
-    }
-    fn __mod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::remainder::OP, false)
-    }
-    fn __rmod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::remainder::OP, true)
-    }
-    fn __pow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        // x ** 2 is by far the most frequent power.
-        if let Some(Number::Int(2) | Number::Float(2.0)) = args::number(other)?
-            && slf.get().inner.dtype() != DType::Bool
-        {
-            return unary(slf, &arith::square::OP);
-        }
-        binary(slf, other, &arith::pow::OP, false)
-    }
-    fn __rpow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::pow::OP, true)
-    }
-    fn __matmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        if other.cast::<PyTensor>().is_err() && !data::is_array(other) {
-            return Ok(py.NotImplemented());
-        }
-        matmul(py, slf.get().tensor(), args::tensor("matmul", "other", other)?)
-    }
-    fn __rmatmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        matmul(slf.py(), args::tensor("matmul", "other", other)?, slf.get().tensor())
-    }
-    fn __and__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_and::OP, false)
-    }
-    fn __rand__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_and::OP, true)
-    }
-    fn __or__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_or::OP, false)
-    }
-    fn __ror__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_or::OP, true)
-    }
-    fn __xor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_xor::OP, false)
-    }
-    fn __rxor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_xor::OP, true)
-    }
-    fn __lshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_left_shift::OP, false)
-    }
-    fn __rshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_right_shift::OP, false)
-    }
-    fn __rlshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_left_shift::OP, true)
-    }
-    fn __rrshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_right_shift::OP, true)
-    }
-    fn __neg__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        unary(slf, &arith::neg::OP)
-    }
-    fn __pos__(slf: Bound<'_, Self>) -> Py<Self> {
-        slf.unbind()
-    }
-    fn __abs__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        unary(slf, &arith::abs::OP)
-    }
-    fn __invert__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        if slf.get().inner.dtype() == DType::Bool {
-            return unary(slf, &compare::logical_not::OP);
-        }
-        unary(slf, &compare::bitwise_not::OP)
-    }
-    fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::add::OP)
-    }
-    fn __isub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::sub::OP)
-    }
-    fn __imul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::mul::OP)
-    }
-    fn __itruediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::div::OP)
-    }
-    fn __ifloordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::floor_divide::OP)
-    }
-    fn __imod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::remainder::OP)
-    }
-    fn __ipow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::pow::OP)
-    }
-    fn __iand__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_and::OP)
-    }
-    fn __ior__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_or::OP)
-    }
-    fn __ixor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_xor::OP)
-    }
-    fn __ilshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_left_shift::OP)
-    }
-    fn __irshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_right_shift::OP)
-    }
-
-    fn __richcmp__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
-        let record = match op {
-            CompareOp::Lt => &compare::lt::OP,
-            CompareOp::Le => &compare::le::OP,
-            CompareOp::Eq => &compare::eq::OP,
-            CompareOp::Ne => &compare::ne::OP,
-            CompareOp::Gt => &compare::gt::OP,
-            CompareOp::Ge => &compare::ge::OP,
-        };
-        binary(slf, other, record, false)
-    }
     fn __hash__(&self) -> isize {
         (self.inner.id() >> 4) as isize
     }
@@ -472,6 +298,13 @@ impl PyTensor {
     #[getter]
     fn ndim(&self) -> usize {
         self.inner.rank()
+    }
+    /// The axes in reverse order, as a view.
+    #[getter]
+    #[allow(non_snake_case)]
+    fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
+        wrap(py, view::permute(&self.inner, order)?)
     }
     fn dim(&self) -> usize {
         self.inner.rank()
@@ -756,12 +589,6 @@ impl PyTensor {
     fn register_post_accumulate_grad_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<Py<PyAny>> {
         node::hook_tensor(slf, hook, true)
     }
-}
-
-fn matmul(py: Python<'_>, a: Tensor, b: Tensor) -> PyResult<Py<PyAny>> {
-    // A product costs its operands' elements times the columns, so it is long much earlier.
-    let work = a.numel().saturating_mul(b.shape().last().copied().unwrap_or(1)) / 16;
-    wrap(py, enter(py, work, || linear::matmul(&a, &b))?)
 }
 
 /// A shape as `schuss.Size`.

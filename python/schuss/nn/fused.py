@@ -35,9 +35,19 @@ sigmoid = _core.sigmoid
 tanh = _core.tanh
 silu = _form(_core.silu)
 logsigmoid = _core.logsigmoid
-softsign = _core.softsign
 mish = _form(_core.mish)
 selu = _form(_core.selu)
+
+
+def softsign(input):
+    """`x / (1 + |x|)`.
+
+    >>> schuss.nn.functional.softsign(schuss.tensor([1.0, -3.0]))
+    tensor([ 0.5000, -0.7500])
+    """
+    if input.dtype == _core.bool:
+        raise RuntimeError("softsign: is not defined for bool; use x.float() first")
+    return _core.softsign(input)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
