@@ -105,6 +105,8 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
+    if isinstance(size, int):
+        raise TypeError(f"randint: size must be a tuple of integers, got {size}; write ({size},)")
     wanted = _core.int64 if dtype is None else dtype
     return _drawn(
         "randint", tuple(size), "integers", low, high, wanted, device, generator, requires_grad, out

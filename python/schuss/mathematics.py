@@ -158,7 +158,12 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
         return _core.amax(size, axes, keepdim)
     if p == -float("inf"):
         return _core.amin(size, axes, keepdim)
-    return size.pow(p).sum(axes, keepdim).pow(1.0 / p)
+    # Where a power has no slope (an element or a sum of 0), its base is 1 and its result is set:
+    # the gradient there is 0 and no NaN reaches the other elements.
+    zero, edge = size == 0, 0.0 if p > 0 else float("inf")
+    total = size.masked_fill(zero, 1.0).pow(p).masked_fill(zero, edge).sum(axes, keepdim)
+    flat = total == edge
+    return total.masked_fill(flat, 1.0).pow(1.0 / p).masked_fill(flat, 0.0)
 
 
 def dist(input, other, p=2):

@@ -227,6 +227,11 @@ def cross_entropy(
     tensor(0.6931)
     """
     reduction = _reduction(size_average, reduce, reduction)
+    if not isinstance(target, Tensor):
+        raise TypeError(
+            f"cross_entropy: target must be a Tensor, got {type(target).__name__}; "
+            "use schuss.tensor(...) first"
+        )
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(
             f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}"
