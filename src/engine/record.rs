@@ -121,6 +121,16 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
         let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
         return finish(op, &seen, args, Outs::One(out), mode);
     }
+    if let (Body::View(rule), [Feed::Tensor(base)], false) = (&op.body, feeds, mode.probe()) {
+        let x = look(base, mode);
+        let layout = rule(&x.operand.layout, args)?;
+        check_inside(op.name, &layout, &x.operand)?;
+        let out = view_of(base, &x, layout, mode);
+        if x.edge.is_none() && x.flags & flag::STRICT == 0 {
+            return Ok(Outs::One(out));
+        }
+        return finish(op, &[Seen::Tensor(x)].into_iter().collect(), args, Outs::One(out), mode);
+    }
     if let Body::Inline(body) = &op.body {
         return inline(op, *body, feeds, args, mode);
     }
