@@ -3,6 +3,7 @@
 pub mod backward;
 pub mod record;
 pub mod tape;
+pub mod unpack;
 pub mod write;
 
 /// Puts this engine behind the rules; every way to make a tensor calls it first.

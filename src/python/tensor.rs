@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyComplex, PyDict, PyTuple, PyType};
+use pyo3::types::{PyComplex, PyDict, PyList, PyTuple, PyType};
 use std::os::raw::c_int;
 use std::sync::atomic::Ordering;
 
@@ -81,11 +81,29 @@ impl PyTensor {
     }
 }
 
+/// What an operator is fed beside a tensor: TensorFlow's tensors take lists and arrays in their own dtype.
+#[inline]
+fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
+    if let Ok(t) = other.cast::<PyTensor>() {
+        return Ok(Some(Fed::Tensor(t.get().tensor())));
+    }
+    if let Some(n) = args::number(other)? {
+        return Ok(Some(Fed::Number(n)));
+    }
+    let is_data = || other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>() || data::is_array(other);
+    if x.has_flag(flag::STRICT) && is_data() {
+        let py = other.py();
+        let convert = py.import("schuss.tf.conversion")?.getattr("operand")?;
+        return args::tensor("operand", "other", &convert.call1((other, dtype::object(py, x.dtype())?))?).map(|t| Some(Fed::Tensor(t)));
+    }
+    args::feed(other)
+}
+
 #[inline]
 fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, swapped: bool) -> PyResult<Py<PyAny>> {
     let py = slf.py();
     let x = &slf.get().inner;
-    let y = match args::feed(other)? {
+    let y = match beside(x, other)? {
         Some(y) => y,
         None if other.is_instance_of::<PyComplex>() => {
             return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name)));
@@ -103,8 +121,22 @@ fn unary(slf: &Bound<'_, PyTensor>, op: &'static Op) -> PyResult<Py<PyAny>> {
     wrap(slf.py(), enter(slf.py(), x.numel(), || emit(op, &[Feed::Tensor(x)], &[]))?.one())
 }
 
+/// A tensor as the target of `x += y`. TensorFlow's tensors are values and refuse, upon which Python computes `x = x + y`.
+struct Target<'a, 'py>(&'a Bound<'py, PyTensor>);
+
+impl<'a, 'py> TryFrom<&'a Bound<'py, PyTensor>> for Target<'a, 'py> {
+    type Error = PyErr;
+    #[inline]
+    fn try_from(slf: &'a Bound<'py, PyTensor>) -> PyResult<Target<'a, 'py>> {
+        if slf.get().inner.has_flag(flag::STRICT) {
+            return Err(PyTypeError::new_err("a tensor of schuss.tf is not written in place"));
+        }
+        Ok(Target(slf))
+    }
+}
+
 /// `x += y`: in place, and the same object comes back.
-fn augmented(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
+fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
     let x = &slf.get().inner;
     let y = args::must_feed(op.name, "other", other)?;
     let feeds = [Feed::Tensor(x), y.feed()];
@@ -269,40 +301,40 @@ impl PyTensor {
         }
         unary(slf, &compare::bitwise_not::OP)
     }
-    fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __iadd__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::add::OP)
     }
-    fn __isub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __isub__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::sub::OP)
     }
-    fn __imul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __imul__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::mul::OP)
     }
-    fn __itruediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __itruediv__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::div::OP)
     }
-    fn __ifloordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ifloordiv__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::floor_divide::OP)
     }
-    fn __imod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __imod__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::remainder::OP)
     }
-    fn __ipow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ipow__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::pow::OP)
     }
-    fn __iand__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __iand__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_and::OP)
     }
-    fn __ior__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ior__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_or::OP)
     }
-    fn __ixor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ixor__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_xor::OP)
     }
-    fn __ilshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ilshift__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_left_shift::OP)
     }
-    fn __irshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __irshift__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_right_shift::OP)
     }
 
@@ -336,6 +368,11 @@ impl PyTensor {
         wrap(slf.py(), enter(slf.py(), 0, || index::get(x, &list))?)
     }
     fn __setitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if slf.get().inner.has_flag(flag::STRICT) {
+            return Err(PyTypeError::new_err(
+                "index: a tensor of schuss.tf does not support item assignment; use tf.where, or a tf.Variable and assign",
+            ));
+        }
         let list = items::items(key)?;
         let value = match args::feed(value)? {
             Some(v) => v,
