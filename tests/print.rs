@@ -11,7 +11,8 @@
 //!     set_printoptions(precision=..., threshold=..., edgeitems=..., linewidth=..., sci_mode=...)
 //!     print(eval(expression))
 
-use schuss::tensor::print::{Kind, Number, Options, Source, body, call};
+use schuss::Number;
+use schuss::tensor::print::{Kind, Options, Source, body, call};
 use std::cell::Cell;
 
 /// A tensor with its elements in row-major order, and how it is to be printed.

@@ -78,6 +78,16 @@ def pairs(n):
 # Data sets
 
 
+def test_the_modules_have_the_names_that_programs_import():
+    from schuss.utils.data.dataloader import DataLoader as Loader
+    from schuss.utils.data.dataset import random_split as split
+    from schuss.utils.data.sampler import Sampler
+
+    assert Loader is DataLoader
+    assert split is random_split
+    assert issubclass(RandomSampler, Sampler)
+
+
 def test_tensor_dataset():
     data = TensorDataset(*pairs(4))
     assert len(data) == 4

@@ -94,7 +94,7 @@ def test_numpy_to_autograd(run):
     assert found["tensors"] == pytest.approx(found["exact"], abs=1e-4)
     assert np.array_equal(found["back"], found["x"].astype(np.float32))
     assert found["is_leaf"] is False
-    assert "in-place" in found["message"]
+    assert "in place" in found["message"]
     boxes = [sum(node.kind == "parameter" for node in graph.nodes) for graph in found["graphs"]]
     assert boxes == [2, 1]
 

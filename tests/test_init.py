@@ -99,6 +99,11 @@ def test_clip_grad_norm(order, total):
     assert ps[0].grad.tolist() == [0.0, -0.0]
 
 
+def test_clipping_a_model_itself_is_refused():
+    with pytest.raises(TypeError, match=r"needs Tensors, got Linear; pass model.parameters\(\)"):
+        nn.utils.clip_grad_norm_(nn.Linear(1, 1), 1.0)
+
+
 def test_clip_grad_norm_of_nothing_and_of_nan():
     p = nn.Parameter(schuss.zeros(1))
     assert nn.utils.clip_grad_norm_([p], 1.0).item() == 0.0

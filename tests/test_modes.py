@@ -95,13 +95,3 @@ def test_what_is_made_under_no_grad() -> None:
         z = (y * 2).sum()
     with refuses(RuntimeError):
         z.backward()
-
-
-def test_inference_tensors_are_not_saved() -> None:
-    with schuss.inference_mode():
-        c = schuss.ones(1, dtype=f64)
-    x = leaf(2.0)
-    assert schuss.is_inference_mode_enabled() is False and c.is_inference()
-    with refuses(RuntimeError, "inference"):
-        (x * c).backward()
-    (x * c.clone()).backward()

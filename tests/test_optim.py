@@ -330,6 +330,8 @@ def leaf():
         (lambda: SGD(leaf(), momentum=0.9, dampening=0.1, nesterov=True), ValueError, "nesterov"),
         (lambda: SGD(leaf(), foreach=True, fused=True), RuntimeError, "exclude"),
         (lambda: Adam(leaf(), differentiable=True), NotImplementedError, "autograd.grad"),
+        (lambda: SGD(schuss.nn.Linear(1, 1)), TypeError, r"got Linear; pass model.parameters\(\)"),
+        (lambda: SGD(schuss.nn.Linear(1, 1).parameters), TypeError, "got method; pass model"),
         (lambda: Adam(leaf(), lr=-1), ValueError, "Adam: lr"),
         (lambda: AdamW(leaf(), eps=-1), ValueError, "AdamW: eps"),
         (lambda: Adam(leaf(), betas=(1.0, 0.9)), ValueError, r"betas\[0\].*below 1, got 1.0"),

@@ -40,6 +40,21 @@ def test_graph_of_a_line_has_its_parameters_operations_and_output():
     assert {"mean", "add", "mul"} <= named(picture, "operation")
 
 
+def test_operations_have_the_names_of_their_calls():
+    class Doubled(schuss.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * grad
+
+    w = schuss.ones(2, 3, requires_grad=True)
+    picture = viz.graph(nn.functional.log_softmax(Doubled.apply(w), 1))
+    assert named(picture, "operation") == {"log_softmax", "doubled"}
+
+
 def test_a_tensor_without_gradient_is_no_box():
     a, b = schuss.zeros(1), schuss.ones(1, requires_grad=True)
     picture = viz.graph(line_loss(a, b), params={"a": a, "b": b})

@@ -7,125 +7,26 @@ import math as _math
 import os as _os
 
 from schuss import _core
-from schuss._core import *  # noqa: F403
-from schuss._core import (
-    DeviceError,
-    DTypeError,
-    Edge,
-    Generator,
-    GradError,
-    Scalar,
-    ShapeError,
-    Tensor,
-    __version__,
-    device,
-    dtype,
-)
+from schuss._core import *
+from schuss._core import Tensor
 from schuss.size import Size
 
 _core._set_size(Size)
 
-from schuss import arrangement, conversion, mathematics, methods  # noqa: E402
-from schuss.creation import *  # noqa: E402, F403
-from schuss.modes import (  # noqa: E402
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
+from schuss import arrangement, conversion, mathematics, methods
+from schuss.creation import *
+from schuss.modes import *
 
 conversion.attach()
 methods.attach()
 
-from schuss.arrangement import (  # noqa: E402
-    argsort,
-    argwhere,
-    broadcast_tensors,
-    broadcast_to,
-    chunk,
-    concatenate,
-    diag,
-    diag_embed,
-    flatten,
-    gather,
-    hstack,
-    index_add,
-    index_copy,
-    index_fill,
-    index_put,
-    index_select,
-    masked_select,
-    movedim,
-    narrow,
-    nonzero,
-    ravel,
-    repeat_interleave,
-    roll,
-    scatter,
-    scatter_add,
-    select,
-    sort,
-    split,
-    stack,
-    swapaxes,
-    t,
-    take,
-    take_along_dim,
-    tile,
-    topk,
-    unbind,
-    unflatten,
-    vstack,
-)
-from schuss.mathematics import (  # noqa: E402
-    add,
-    addmm,
-    addmv,
-    allclose,
-    aminmax,
-    baddbmm,
-    bmm,
-    broadcast_shapes,
-    clamp,
-    clamp_max,
-    clamp_min,
-    count_nonzero,
-    dist,
-    div,
-    dot,
-    equal,
-    finfo,
-    float_power,
-    iinfo,
-    is_floating_point,
-    is_tensor,
-    isclose,
-    max,
-    min,
-    mm,
-    mv,
-    nan_to_num,
-    nanmean,
-    nansum,
-    norm,
-    numel,
-    outer,
-    prod,
-    result_type,
-    rsub,
-    std,
-    std_mean,
-    sub,
-    trace,
-    var,
-    var_mean,
-    where,
-)
-from schuss.mathematics import rounded as round  # noqa: E402
+from schuss.arrangement import *
+from schuss.mathematics import *
 
-concat, moveaxis, swapdims, clip = concatenate, movedim, swapaxes, clamp
-subtract, multiply, divide, true_divide = sub, _core.mul, div, div
+concat, moveaxis = arrangement.concatenate, arrangement.movedim
+swapdims, clip = arrangement.swapaxes, mathematics.clamp
+subtract, multiply = mathematics.sub, _core.mul
+divide = true_divide = mathematics.div
 negative, absolute, fix, sgn = _core.neg, _core.abs, _core.trunc, _core.sign
 greater, greater_equal, less, less_equal, not_equal = (
     _core.gt,
@@ -136,6 +37,7 @@ greater, greater_equal, less, less_equal, not_equal = (
 )
 arcsin, arccos, arctan, arctan2 = _core.asin, _core.acos, _core.atan, _core.atan2
 arcsinh, arccosh, arctanh = _core.asinh, _core.acosh, _core.atanh
+round = mathematics.rounded
 floor, ceil, trunc = Tensor.floor, Tensor.ceil, Tensor.trunc
 strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
@@ -171,8 +73,12 @@ def BoolTensor(*data):
     return Tensor(*data, dtype=_core.bool)
 
 
-from schuss import autograd, cuda, nn, optim  # noqa: E402
-from schuss.model import Model, Parameter  # noqa: E402
+from schuss import autograd as autograd
+from schuss import cuda as cuda
+from schuss import nn as nn
+from schuss import optim as optim
+from schuss.model import Model as Model
+from schuss.model import Parameter as Parameter
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
@@ -184,7 +90,6 @@ _LAZY = {
     "utils": "schuss.utils",
     "testing": "schuss.testing",
     "descent": "schuss.descent",
-    "linalg": "schuss.linalg",
 }
 _LAZY_NAMES = {
     "GradientTape": "schuss.tape",

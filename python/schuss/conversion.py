@@ -33,7 +33,7 @@ def to(
             dtype = arg
         elif isinstance(arg, bool) or arg is None:
             continue
-        elif isinstance(arg, int):
+        elif isinstance(arg, int) and dtype is None:
             device = arg
         else:
             raise TypeError(f"to: expected a dtype, a device or a Tensor, got {arg!r}")
@@ -95,8 +95,28 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     return self
 
 
-def _same(self, *args, **kwargs):
-    return self
+def _named(name: str, text: str, method):
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = text
+    return method
+
+
+def _itself(name: str, why: str):
+    return _named(name, f"This tensor itself: {why}.", lambda self, *args, **kwargs: self)
+
+
+def _never(name: str, question: str):
+    return _named(name, f"Whether {question}: never.", lambda self: False)
+
+
+def is_signed(self) -> bool:
+    """Whether the dtype has negative numbers."""
+    return self.dtype.is_signed
+
+
+def get_device(self) -> int:
+    """The number of the GPU; -1 on the processor."""
+    return -1
 
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
@@ -208,8 +228,8 @@ def attach() -> None:
         "type_as": type_as,
         "cpu": cpu,
         "cuda": cuda,
-        "pin_memory": _same,
-        "share_memory_": _same,
+        "pin_memory": _itself("pin_memory", "there is no GPU to copy to"),
+        "share_memory_": _itself("share_memory_", "processes get copies"),
         "new_tensor": new_tensor,
         "new_full": new_full,
         "__reduce_ex__": _reduce,
@@ -222,15 +242,15 @@ def attach() -> None:
         "is_quantized": False,
         "is_meta": False,
         "is_mps": False,
-        "is_complex": lambda self: False,
-        "is_signed": lambda self: self.dtype.is_signed,
-        "is_shared": lambda self: False,
-        "is_pinned": lambda self: False,
-        "is_inference": lambda self: False,
-        "get_device": lambda self: -1,
-        "resolve_conj": _same,
-        "resolve_neg": _same,
-        "conj": _same,
+        "is_complex": _never("is_complex", "the elements are complex numbers"),
+        "is_signed": is_signed,
+        "is_shared": _never("is_shared", "other processes see the memory"),
+        "is_pinned": _never("is_pinned", "the memory is pinned for a GPU"),
+        "is_inference": _never("is_inference", "the tensor was made for inference alone"),
+        "get_device": get_device,
+        "resolve_conj": _itself("resolve_conj", "nothing is conjugated late"),
+        "resolve_neg": _itself("resolve_neg", "nothing is negated late"),
+        "conj": _itself("conj", "the conjugate of a real number"),
         "layout": "schuss.strided",
     }
     for name, value in own.items():

@@ -105,6 +105,8 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
+    if isinstance(size, int):
+        raise TypeError(f"randint: size must be a tuple of integers, got {size}; write ({size},)")
     wanted = _core.int64 if dtype is None else dtype
     return _drawn(
         "randint", tuple(size), "integers", low, high, wanted, device, generator, requires_grad, out
@@ -127,6 +129,8 @@ def randperm(
     >>> schuss.randperm(4).sort().values
     tensor([0, 1, 2, 3])
     """
+    if isinstance(n, float) or not hasattr(n, "__index__"):
+        raise TypeError(f"randperm: n must be an integer, got {type(n).__name__}")
     if n < 0:
         raise RuntimeError(f"randperm: n must be at least 0, got {n}")
     wanted = _core.int64 if dtype is None else dtype

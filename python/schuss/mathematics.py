@@ -48,7 +48,7 @@ def _extreme(kind, whole, along, between, input, dim, keepdim, out):
 
 
 def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
-    """The largest element; along `dim` (values, indices); against another tensor element by element.
+    """The largest element; along `dim` (values, indices); against another tensor.
 
     >>> schuss.tensor([[1.0, 5.0], [7.0, 2.0]]).max(1).indices
     tensor([1, 0])
@@ -151,10 +151,19 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p == 1:
         return size.sum(axes, keepdim)
     if p == float("inf"):
-        return _core.amax(size, axes, keepdim) if size.numel() else size.sum(axes, keepdim)
+        if not size.numel():
+            raise RuntimeError(
+                f"norm: the infinity norm of {tuple(input.shape)} is of no element and has no value"
+            )
+        return _core.amax(size, axes, keepdim)
     if p == -float("inf"):
         return _core.amin(size, axes, keepdim)
-    return size.pow(p).sum(axes, keepdim).pow(1.0 / p)
+    # Where a power has no slope (an element or a sum of 0), its base is 1 and its result is set:
+    # the gradient there is 0 and no NaN reaches the other elements.
+    zero, edge = size == 0, 0.0 if p > 0 else float("inf")
+    total = size.masked_fill(zero, 1.0).pow(p).masked_fill(zero, edge).sum(axes, keepdim)
+    flat = total == edge
+    return total.masked_fill(flat, 1.0).pow(1.0 / p).masked_fill(flat, 0.0)
 
 
 def dist(input, other, p=2):
@@ -236,6 +245,8 @@ def sub(input, other, *, alpha=1, out=None):
 def _scaled(op, input, other, alpha):
     if isinstance(alpha, int) and alpha == 1 and not isinstance(alpha, bool):
         return other
+    if not isinstance(alpha, (int, float, Tensor)):
+        raise TypeError(f"{op}: alpha must be a number, got {type(alpha).__name__}")
     whole = isinstance(input, Tensor) and not input.is_floating_point()
     if isinstance(alpha, float) and whole and not _is_float(other):
         raise RuntimeError(f"{op}: for integer tensors alpha must be an integer, got {alpha}")
@@ -399,6 +410,15 @@ def _blend(op, input, a, b, beta, alpha, out):
         product = product * alpha
     if beta == 0:
         return _to(product, out)
+    try:
+        broadcast = broadcast_shapes(input.shape, product.shape) == product.shape
+    except RuntimeError:
+        broadcast = False
+    if not broadcast:
+        raise _core.ShapeError(
+            f"add{op}: the input {tuple(input.shape)} does not broadcast"
+            f" to the product's {tuple(product.shape)}"
+        )
     return _to((input if beta == 1 else input * beta) + product, out)
 
 
@@ -483,6 +503,15 @@ def is_floating_point(input) -> bool:
     return input.is_floating_point()
 
 
+# Bits in all, bits of the fraction, largest exponent.
+_FLOATS = {
+    "float16": (16, 10, 15),
+    "bfloat16": (16, 7, 127),
+    "float32": (32, 23, 127),
+    "float64": (64, 52, 1023),
+}
+
+
 class finfo:
     """The limits of a float dtype.
 
@@ -490,19 +519,12 @@ class finfo:
     1.1920928955078125e-07
     """
 
-    _BITS = {
-        "float16": (16, 10, 15),
-        "bfloat16": (16, 7, 127),
-        "float32": (32, 23, 127),
-        "float64": (64, 52, 1023),
-    }
-
     def __init__(self, type=None) -> None:
         kind = _core.get_default_dtype() if type is None else type
         name = repr(kind).split(".")[-1]
-        if name not in self._BITS:
+        if name not in _FLOATS:
             raise TypeError(f"finfo: needs a float dtype, got {kind}; use iinfo for integers")
-        self.bits, digits, top = self._BITS[name]
+        self.bits, digits, top = _FLOATS[name]
         self.dtype = name
         self.eps = 2.0**-digits
         self.max = _limits(kind)
@@ -527,3 +549,49 @@ class iinfo:
         signed = not name.startswith("u")
         self.min = -(2 ** (self.bits - 1)) if signed else 0
         self.max = 2 ** (self.bits - signed) - 1
+
+
+__all__ = [
+    "add",
+    "addmm",
+    "addmv",
+    "allclose",
+    "aminmax",
+    "baddbmm",
+    "bmm",
+    "broadcast_shapes",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "count_nonzero",
+    "dist",
+    "div",
+    "dot",
+    "equal",
+    "finfo",
+    "float_power",
+    "iinfo",
+    "is_floating_point",
+    "is_tensor",
+    "isclose",
+    "max",
+    "min",
+    "mm",
+    "mv",
+    "nan_to_num",
+    "nanmean",
+    "nansum",
+    "norm",
+    "numel",
+    "outer",
+    "prod",
+    "result_type",
+    "rsub",
+    "std",
+    "std_mean",
+    "sub",
+    "trace",
+    "var",
+    "var_mean",
+    "where",
+]

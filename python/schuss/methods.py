@@ -88,6 +88,7 @@ def _written(name: str, function):
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"In-place form of `{name}`."
+    method.__wrapped__ = function
     return method
 
 
@@ -174,18 +175,29 @@ def attach() -> None:
         setattr(Tensor, name, method)
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes"):
         setattr(Tensor, f"{name}_", _reshaped(name))
-    Tensor.T = property(
-        lambda self: self.permute(*range(self.ndim - 1, -1, -1)),
-        doc="The axes in reverse order, as a view.",
-    )
     Tensor.mT = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
     )
-    Tensor.H = property(lambda self: t_of(self), doc="The matrix transposed, as a view.")
-    Tensor.nelement = lambda self: self.numel()
-    Tensor.ndimension = lambda self: self.ndim
-    Tensor.is_same_size = lambda self, other: self.shape == other.shape
+    Tensor.H = property(t_of, doc="The matrix transposed, as a view.")
+    Tensor.nelement = nelement
+    Tensor.ndimension = ndimension
+    Tensor.is_same_size = is_same_size
     Tensor.unfold = unfold
+
+
+def nelement(self) -> int:
+    """The number of elements."""
+    return self.numel()
+
+
+def ndimension(self) -> int:
+    """The number of axes."""
+    return self.ndim
+
+
+def is_same_size(self, other) -> bool:
+    """Whether another tensor has the same shape."""
+    return self.shape == other.shape
 
 
 def t_of(self):
@@ -214,6 +226,7 @@ def _reshaped(name: str):
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"`{name}`, of this very tensor."
+    method.__wrapped__ = getattr(Tensor, name)
     return method
 
 

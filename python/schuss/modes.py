@@ -4,8 +4,12 @@ Leans on the core's switches."""
 from __future__ import annotations
 
 from functools import wraps
+from typing import TYPE_CHECKING
 
 from schuss._core import _GradMode, _set_grad_enabled, is_grad_enabled
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _IS_GENERATOR = 0x20  # CO_GENERATOR of CPython's code flags
 
@@ -57,7 +61,7 @@ class no_grad(_GradMode):
     False
     """
 
-    def __new__(cls, function=None):
+    def __new__(cls, function=None) -> Any:
         if function is not None:
             return _inside(cls, function)
         return _GradMode.__new__(cls, False)
@@ -74,7 +78,7 @@ class enable_grad(_GradMode):
     True
     """
 
-    def __new__(cls, function=None):
+    def __new__(cls, function=None) -> Any:
         if function is not None:
             return _inside(cls, function)
         return _GradMode.__new__(cls, True)
@@ -91,7 +95,7 @@ class inference_mode(_GradMode):
     True
     """
 
-    def __new__(cls, mode=True):
+    def __new__(cls, mode=True) -> Any:
         if callable(mode):
             return _inside(cls, mode)
         return _GradMode.__new__(cls, not mode, True)
@@ -109,6 +113,8 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, int)):
+            raise TypeError(f"set_grad_enabled: mode must be a bool, got {type(mode).__name__}")
         self.mode = bool(mode)
         self.before = _set_grad_enabled(self.mode)
 

@@ -154,6 +154,8 @@ pub enum Launch<'a> {
 
 /// One index of a gather or scatter: an int64 operand of the output's shape and the stride it steps by.
 pub struct Pick {
+    /// Who asks, for the message of an index out of range.
+    pub op: &'static str,
     pub index: Operand,
     pub size: usize,
     pub stride: isize,

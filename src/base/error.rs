@@ -90,6 +90,12 @@ impl Error {
     pub fn foreign(payload: Box<dyn Any + Send + Sync>, text: String) -> Error {
         Error(Box::new(Facts { kind: ErrorKind::Foreign, op: String::new(), message: text, foreign: Some(payload) }))
     }
+    /// The same error, with the shape that it speaks of.
+    #[cold]
+    pub fn about(mut self, shape: &[usize]) -> Error {
+        self.0.message.push_str(&format!("; the tensor has shape {}", super::shape::show(shape)));
+        self
+    }
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -1,11 +1,11 @@
-//! A short list kept inline: sizes and strides of up to six axes cost no allocation. Leans on std.
+//! A short list kept inline: sizes and strides of up to four axes cost no allocation. Leans on std.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-const INLINE: usize = 6;
+const INLINE: usize = 4;
 
-/// A list that lives in place up to six entries and on the heap beyond.
+/// A list that lives in place up to four entries and on the heap beyond.
 #[derive(Clone)]
 pub enum Few<T> {
     Inline(u8, [T; INLINE]),

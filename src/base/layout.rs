@@ -27,6 +27,15 @@ impl Layout {
         Layout { shape, strides, offset: 0, numel, dense: true }
     }
 
+    /// The same row-major layout from the start of a storage of its own.
+    #[inline]
+    pub fn like(other: &Layout) -> Layout {
+        debug_assert!(other.dense);
+        let mut own = other.clone();
+        own.offset = 0;
+        own
+    }
+
     pub fn new(shape: Shape, strides: Few<isize>, offset: usize) -> Layout {
         let numel = shape.iter().product();
         let dense = row_major(&shape, &strides);

@@ -85,7 +85,8 @@ pub fn axes(op: &str, list: &[i64], rank: usize) -> Result<Few<usize>> {
 }
 
 /// A size list with at most one -1 in it, filled in from the number of elements.
-pub fn infer(op: &str, sizes: &[i64], numel: usize) -> Result<Shape> {
+pub fn infer(op: &str, sizes: &[i64], have: &[usize]) -> Result<Shape> {
+    let numel: usize = have.iter().product();
     let (mut known, mut hole) = (1usize, None);
     for (i, &s) in sizes.iter().enumerate() {
         if s == -1 {
@@ -100,13 +101,13 @@ pub fn infer(op: &str, sizes: &[i64], numel: usize) -> Result<Shape> {
                 .ok_or_else(|| Error::shape(op, format!("the shape {sizes:?} has more elements than can be counted; is a size wrong?")))?;
         }
     }
-    let refuse = || Error::shape(op, format!("the shape {sizes:?} does not hold {numel} elements"));
+    let refuse = || Error::shape(op, format!("the shape {sizes:?} does not hold the {numel} elements of {}", show(have)));
     let mut out: Shape = sizes.iter().map(|&s| s.max(0) as usize).collect();
     if let Some(i) = hole {
         if known == 0 {
             return Err(Error::shape(op, format!("the -1 in {sizes:?} cannot be worked out beside a size of 0; write it out")));
         }
-        if numel % known != 0 {
+        if !numel.is_multiple_of(known) {
             return Err(refuse());
         }
         out[i] = numel / known;

@@ -129,7 +129,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
     let mut steps = 0u32;
     while let Some((_, index)) = walk.heap.pop() {
         steps = steps.wrapping_add(1);
-        if steps % ASK_EVERY == 0
+        if steps.is_multiple_of(ASK_EVERY)
             && let Some(ask) = INTERRUPT.get()
         {
             ask()?;
@@ -176,7 +176,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
         let Some(mut grad) = walk.slots[index].grads.get_mut(0).and_then(Option::take) else { continue };
         for hook in leaf.hooks(false) {
             if let Some(other) = hook.call(&grad)? {
-                grad = other;
+                grad = hooked(&grad, other)?;
             }
         }
         match plan.ends {
@@ -203,6 +203,23 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
 }
 
 /// Hooks of the tensors that a node made, and those whose gradient is kept.
+/// A gradient from a hook takes the place of the one it saw only if it has its form.
+fn hooked(grad: &Tensor, other: Tensor) -> Result<Tensor> {
+    if other.shape() != grad.shape() || other.dtype() != grad.dtype() {
+        return Err(Error::grad(
+            "hook",
+            format!(
+                "a hook turned a gradient of shape {} {} into one of shape {} {}; its form must stay",
+                shape::show(&grad.shape()),
+                grad.dtype(),
+                shape::show(&other.shape()),
+                other.dtype()
+            ),
+        ));
+    }
+    Ok(other)
+}
+
 fn watchers(node: &Arc<Node>, grads: &mut [Option<Tensor>]) -> Result<()> {
     let (hooks, retained) = {
         let extra = node.extra.get();
@@ -215,7 +232,7 @@ fn watchers(node: &Arc<Node>, grads: &mut [Option<Tensor>]) -> Result<()> {
         if let Some(grad) = &grads[k as usize]
             && let Some(other) = hook.call(grad)?
         {
-            grads[k as usize] = Some(other);
+            grads[k as usize] = Some(hooked(grad, other)?);
         }
     }
     for (k, weak) in retained {

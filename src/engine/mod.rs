@@ -1,7 +1,10 @@
 //! Rank 5, the workshop: what happens to what was asked. Run now, record, walk back, write in place. Leans on ops, graph and backend.
 
 pub mod backward;
+pub mod custom;
+pub mod quick;
 pub mod record;
+pub mod settle;
 pub mod tape;
 pub mod unpack;
 pub mod write;

@@ -1,10 +1,10 @@
 //! The one way an operator happens: dtype and shape settled, the launch run, the node made if anything needs a gradient.
 //! Leans on graph and backend.
 
+use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, of};
-use crate::base::shape::{self, Shape};
-use crate::base::{DType, Error, Few, Layout, Lock, Number, Result};
+use crate::base::{DType, Error, Layout, Lock, Number, Result};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Dynamic, Extra, Keeps, Needs, Node, Rule, watched};
 use crate::graph::op::OUTPUT_BIT;
@@ -28,10 +28,15 @@ pub struct Look {
     pub family: Option<Arc<AtomicU32>>,
 }
 
+/// Says where the user's program stands: (file, line).
+pub type Locate = fn() -> Option<(Arc<str>, u32)>;
+/// Says which rule stands in place of a record's.
+pub type Override = fn(&'static Op) -> Result<Option<Arc<dyn Dynamic>>>;
+
 /// Where the user's program stands: (file, line). Set by the door; asked only while a tape is open.
-pub static LOCATOR: OnceLock<fn() -> Option<(Arc<str>, u32)>> = OnceLock::new();
+pub static LOCATOR: OnceLock<Locate> = OnceLock::new();
 /// Gives a replacement rule for a record while overrides are set on this thread.
-pub static OVERRIDES: OnceLock<fn(&'static Op) -> Result<Option<Arc<dyn Dynamic>>>> = OnceLock::new();
+pub static OVERRIDES: OnceLock<Override> = OnceLock::new();
 
 #[inline]
 pub fn look(t: &Tensor, mode: Mode) -> Look {
@@ -108,6 +113,14 @@ impl Seen {
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
+    if let Some(found) = super::quick::map(op, feeds, mode) {
+        let (out, tracked) = found?;
+        if !tracked {
+            return Ok(Outs::One(out));
+        }
+        let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
+        return finish(op, &seen, args, Outs::One(out), mode);
+    }
     if let Body::Inline(body) = &op.body {
         return inline(op, *body, feeds, args, mode);
     }
@@ -416,128 +429,6 @@ fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args:
     finish(op, &seen, args, outs, mode)
 }
 
-/// The compute dtype and the result's dtype of a map.
-pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, DType)> {
-    let (mut full, mut zero, mut number) = (None, None, None);
-    let mut strict = 0;
-    let skip = usize::from(op.name == "where");
-    for (i, s) in seen.iter().enumerate() {
-        // A condition and a mask choose, they do not take part in the promotion.
-        if i < skip || op.name == "masked_fill" && i == 1 {
-            continue;
-        }
-        match s {
-            Seen::Tensor(look) => {
-                strict |= look.flags & flag::STRICT;
-                let slot: &mut Option<DType> = if look.operand.layout.rank() > 0 { &mut full } else { &mut zero };
-                *slot = Some(slot.map_or(look.operand.dtype, |d| d.promote(look.operand.dtype)));
-            }
-            Seen::Number(n) => number = Some(number.map_or(n.dtype(), |d: DType| d.promote(n.dtype()))),
-            Seen::Absent => {}
-        }
-    }
-    if strict != 0 {
-        strictly(op, seen, number)?;
-    }
-    let common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
-    // A masked write keeps the dtype of what it is written to.
-    let own = seen.get(0).and_then(Seen::look).map(|l| l.operand.dtype);
-    let common = if op.name == "masked_fill" { own.unwrap_or(common) } else { common };
-    let common = if strict != 0 { full.or(zero).unwrap_or(common) } else { common };
-    let refuse = |what: &str, hint: &str| Err(Error::dtype(op.name, format!("needs {what}, got {common}; {hint}")));
-    Ok(match op.class {
-        Class::Float => {
-            let d = match common {
-                d if d.is_float() => d,
-                d if strict != 0 && d.size() < 4 => DType::F32,
-                _ if strict != 0 => DType::F64,
-                _ => crate::base::dtype::default_float(),
-            };
-            (d.compute(), d)
-        }
-        Class::Real if !full.or(zero).unwrap_or(common).is_float() || zero.is_some_and(|d| !d.is_float()) => return refuse("a float tensor", "use x.float() first"),
-        Class::Number if op.name == "square" && common == DType::Bool => (DType::I64, DType::I64),
-        Class::Number | Class::Any | Class::Real => (common.compute(), common),
-        Class::Arithmetic if common == DType::Bool => {
-            return refuse("numbers", "use x.int() first, or logical_not / logical_xor for truths");
-        }
-        Class::Arithmetic => (common.compute(), common),
-        Class::Integer if common.is_float() => return refuse("integers or truths", "use x.int() or x.long() first"),
-        Class::Integer if common == DType::Bool && op.name.ends_with("_shift") => return refuse("integers", "use x.int() first"),
-        Class::Integer => (common.compute(), common),
-        Class::Compare => (common.compute(), DType::Bool),
-        Class::Logic => (if mode.probe() { DType::U8 } else { DType::Bool }, DType::Bool),
-        Class::Question => (if common.is_float() { common.compute() } else { DType::F64 }, DType::Bool),
-    })
-}
-
-/// TensorFlow's rule: tensors of one operation have one dtype, and a plain number must be exact in it.
-#[cold]
-fn strictly(op: &Op, seen: &Pair<Seen>, number: Option<DType>) -> Result<()> {
-    let mut dtypes: Vec<DType> = Vec::new();
-    for (i, look) in seen.iter().enumerate().filter_map(|(i, s)| s.look().map(|l| (i, l))) {
-        if !(i == 0 && op.name == "where" || i == 1 && op.name == "masked_fill") {
-            dtypes.push(look.operand.dtype);
-        }
-    }
-    if let Some(pair) = dtypes.windows(2).find(|w| w[0] != w[1]) {
-        return Err(Error::dtype(
-            op.name,
-            format!(
-                "cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{})",
-                pair[0], pair[1], pair[0]
-            ),
-        ));
-    }
-    if let (Some(first), Some(DType::F32 | DType::F64)) = (dtypes.first(), number)
-        && !first.is_float()
-        && op.class != Class::Float
-    {
-        return Err(Error::new(
-            crate::base::ErrorKind::Type,
-            op.name,
-            format!("a float cannot become {first}; use tf.cast on the tensor first"),
-        ));
-    }
-    Ok(())
-}
-
-/// The broadcast shape of all operands.
-pub(crate) fn common_shape(op: &Op, seen: &Pair<Seen>) -> Result<Shape> {
-    let mut shape: Option<Shape> = None;
-    for look in seen.iter().filter_map(Seen::look) {
-        let own = &look.operand.layout.shape;
-        shape = Some(match shape {
-            None => own.clone(),
-            Some(s) if s == *own => s,
-            Some(s) => shape::broadcast(op.name, &s, own)?,
-        });
-    }
-    Ok(shape.unwrap_or_default())
-}
-
-/// The operands of a map under its shape, numbers as constants of the compute dtype.
-pub(crate) fn spread(seen: &Pair<Seen>, shape: &[usize], compute: DType, op: &Op) -> Result<Vec<Operand>> {
-    let mut ins = Vec::with_capacity(seen.len());
-    for s in seen.iter() {
-        ins.push(match s {
-            Seen::Tensor(l) if l.operand.layout.shape[..] == *shape => l.operand.clone(),
-            Seen::Tensor(l) => l.operand.view(l.operand.layout.broadcast_to(op.name, shape)?),
-            Seen::Number(n) => constant(*n, compute, shape)?,
-            // An absent bound of a clamp bounds nothing.
-            Seen::Absent => return Err(Error::type_(op.name, "an operand is missing")),
-        });
-    }
-    Ok(ins)
-}
-
-fn constant(n: Number, dtype: DType, shape: &[usize]) -> Result<Operand> {
-    let one = Operand::new(&crate::backend::cpu::Cpu, &[], dtype)?;
-    of(&one.storage).launch(&Launch::Fill { dst: &one, value: n })?;
-    let layout = Layout::new(shape.into(), Few::filled(0, shape.len()), 0);
-    Ok(one.view(layout))
-}
-
 fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {
     let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map")) };
     let (compute, result) = settle(op, seen, mode)?;
@@ -560,159 +451,4 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
     of(&outs[0].storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs })?;
     Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
-}
-
-/// Operands read as truths before they meet a loop of bytes.
-pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
-    ins.into_iter()
-        .map(|x| {
-            if matches!(x.dtype, DType::Bool | DType::U8) {
-                return Ok(x);
-            }
-            let copy = Operand::new(&crate::backend::cpu::Cpu, &x.layout.shape, DType::Bool)?;
-            of(&x.storage).launch(&Launch::Copy { src: &x, dst: &copy })?;
-            Ok(copy)
-        })
-        .collect()
-}
-
-/// Integers are not divided by zero, and have no negative powers.
-pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Result<()> {
-    if compute.is_float() {
-        return Ok(());
-    }
-    let divides = matches!(op.name, "floor_divide" | "remainder" | "fmod");
-    if !divides && op.name != "pow" {
-        return Ok(());
-    }
-    let any = |test: fn(f64) -> bool| match seen.get(1) {
-        Some(Seen::Number(n)) => test(n.as_f64()),
-        Some(Seen::Tensor(l)) => crate::backend::cpu::contract::to_f64(&l.operand).into_iter().any(test),
-        _ => false,
-    };
-    if divides && any(|v| v == 0.0) {
-        return Err(Error::runtime(
-            op.name,
-            "ZeroDivisionError: an integer was divided by zero; use x.float() for inf and NaN, or take the zeros out",
-        ));
-    }
-    if !divides && any(|v| v < 0.0) {
-        return Err(Error::runtime(op.name, "integers to negative integer powers have no integer result; use x.float() first"));
-    }
-    Ok(())
-}
-
-/// Makes the node of a user's own rule and puts it under its results.
-pub fn attach_dynamic(
-    rule: Arc<dyn Dynamic>,
-    looks: &[Option<Look>],
-    outs: &[Tensor],
-    skip: &dyn Fn(&Tensor) -> bool,
-    mode: Mode,
-) -> Result<Arc<Node>> {
-    let (mut edges, mut inputs, mut serial, mut requires) = (Pair::new(), Pair::new(), 0, false);
-    for look in looks {
-        match look {
-            None => {
-                edges.push(None);
-                inputs.push(Kept::Absent);
-            }
-            Some(look) => {
-                serial = serial.max(look.serial);
-                requires |= look.requires && mode.grad();
-                edges.push(if look.operand.dtype.is_float() { look.edge.clone() } else { None });
-                inputs.push(Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype }));
-            }
-        }
-    }
-    let outputs = outs.iter().map(|t| Kept::Meta(Meta { shape: t.shape(), dtype: t.dtype() })).collect();
-    let node = make(Rule::Dynamic(rule), &[], edges, Keeps { inputs, outputs, freed: false }, outs.len(), serial, mode);
-    for (k, t) in outs.iter().enumerate() {
-        let mut core = t.0.core.get();
-        if core.operand.dtype.is_float() && !skip(t) {
-            let old = core.edge.replace((node.clone(), k as u32));
-            core.requires_grad = requires;
-            drop(core);
-            drop(old);
-        }
-    }
-    Ok(node)
-}
-
-/// Tensors that a user's rule keeps: none of them holds the node, so no cycle is made.
-pub struct Saved {
-    node: std::sync::Weak<Node>,
-    list: Vec<Option<(Kept, Place)>>,
-}
-
-/// Where a kept tensor comes from, and so where its gradient goes.
-enum Place {
-    Input(usize),
-    Output(u32),
-    Other(Option<Edge>, bool),
-}
-
-impl Saved {
-    pub fn keep(node: &Arc<Node>, looks: &[Option<Look>], inputs: &[Option<Tensor>], outs: &[Tensor], saved: Vec<Option<Tensor>>) -> Saved {
-        let list = saved
-            .into_iter()
-            .map(|t| {
-                t.map(|t| {
-                    let (operand, version, family, edge, requires) = {
-                        let core = t.0.core.get();
-                        let edge = core.edge.clone().map(|(n, k)| Edge::Node(n, k));
-                        (core.operand.clone(), core.version(), core.family.clone(), edge, core.requires_grad)
-                    };
-                    let input = inputs.iter().position(|x| x.as_ref().is_some_and(|x| x.same(&t)));
-                    let output = outs.iter().position(|x| x.same(&t));
-                    let place = match (output, input) {
-                        (Some(k), _) => Place::Output(k as u32),
-                        (None, Some(i)) if looks[i].as_ref().is_some_and(|l| l.edge.is_some()) => Place::Input(i),
-                        _ if requires => Place::Other(Some(edge.unwrap_or(Edge::Leaf(t))), true),
-                        _ => Place::Other(None, false),
-                    };
-                    (Kept::Full(operand, version, family), place)
-                })
-            })
-            .collect();
-        Saved { node: Arc::downgrade(node), list }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// The kept tensors, each with its place in the graph; an overwritten one is refused.
-    pub fn unpack(&self) -> Result<Vec<Option<Tensor>>> {
-        let Some(node) = self.node.upgrade() else {
-            return Err(Error::grad("saved_tensors", "the graph of this function is gone"));
-        };
-        self.list
-            .iter()
-            .map(|entry| {
-                let Some((kept, place)) = entry else { return Ok(None) };
-                let sym = match place {
-                    Place::Input(i) => node.unpack(kept, Some(*i), 0, true)?,
-                    Place::Output(k) => node.unpack(kept, None, *k, true)?,
-                    Place::Other(edge, requires) => match edge {
-                        Some(Edge::Leaf(leaf)) => {
-                            node.unpack(kept, None, 0, false)?;
-                            Sym::Tensor(leaf.clone())
-                        }
-                        Some(Edge::Node(n, k)) => {
-                            let sym = node.unpack(kept, None, 0, false)?;
-                            {
-                                let mut core = sym.tensor().0.core.get();
-                                core.edge = Some((n.clone(), *k));
-                                core.requires_grad = *requires;
-                            }
-                            sym
-                        }
-                        None => node.unpack(kept, None, 0, false)?,
-                    },
-                };
-                Ok(Some(sym.tensor().clone()))
-            })
-            .collect()
-    }
 }

@@ -1,6 +1,7 @@
 //! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
 
 use super::record::{self, Seen};
+use super::settle;
 use crate::backend::cpu::gather::collide;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
@@ -151,9 +152,9 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     if let Body::Map(body) = &op.body
         && body.outputs == 1
     {
-        let (compute, result) = record::settle(op, &seen, mode)?;
+        let (compute, result) = settle::settle(op, &seen, mode)?;
         check_cast(&name, result, own.dtype)?;
-        let shape = record::common_shape(op, &seen)?;
+        let shape = settle::common_shape(op, &seen)?;
         if shape != own.layout.shape {
             return Err(Error::shape(
                 &name,
@@ -164,14 +165,14 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
                 ),
             ));
         }
-        record::check_divisor(op, &seen, compute)?;
+        settle::check_divisor(op, &seen, compute)?;
         let compute = if compute == DType::Bool { DType::U8 } else { compute };
-        let mut ins = record::spread(&seen, &shape, compute, op)?;
+        let mut ins = settle::spread(&seen, &shape, compute, op)?;
         for x in &ins {
             refuse_overlap(&name, x, &own)?;
         }
         if op.class == Class::Logic {
-            ins = record::as_truths(ins)?;
+            ins = settle::as_truths(ins)?;
         }
         let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
         of(&own.storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })?;

@@ -235,7 +235,7 @@ fn clamped(pull: &Pull) -> Grads {
     let (g, x, low, high) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.ins[2]);
     let zero = Sym::from(0.0);
     let mut grads = Grads::new();
-    grads.push(pull.needs.has(0).then(|| x.ge(low).logical_and(&x.le(high)).where_(g, &zero)));
+    grads.push(pull.needs.has(0).then(|| x.gt(low).logical_and(&x.lt(high)).where_(g, &zero)));
     grads.push(pull.needs.has(1).then(|| x.lt(low).logical_and(&low.lt(high)).where_(g, &zero)));
     grads.push(pull.needs.has(2).then(|| x.gt(high).logical_or(&high.lt(low)).where_(g, &zero)));
     grads

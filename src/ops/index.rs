@@ -59,7 +59,10 @@ fn plan(op: &str, source: &[usize], indices: &[&[usize]], args: &[Arg]) -> Resul
     let mut index: Few<usize> = Few::new();
     for i in indices {
         index = shape::broadcast(op, &index, i).map_err(|_| {
-            Error::index(op, format!("the index tensors of shapes {} and {} do not broadcast together", shape::show(&index), shape::show(i)))
+            Error::index(
+                op,
+                format!("the index tensors of shapes {} and {} do not broadcast together", shape::show(&index), shape::show(i)),
+            )
         })?;
     }
     let at = if args[1] == Arg::Bool(true) { 0 } else { axes.first().copied().unwrap_or(0) };
@@ -84,7 +87,7 @@ impl Plan {
                 .map(|i| if i >= self.at && i < self.at + self.index.len() { wide.strides[i - self.at] } else { 0 })
                 .collect();
             let layout = Layout::new(self.out.clone(), strides, wide.offset);
-            picks.push(Pick { index: index.view(layout), size: x.layout.shape[axis], stride: x.layout.strides[axis] });
+            picks.push(Pick { op: "index", index: index.view(layout), size: x.layout.shape[axis], stride: x.layout.strides[axis] });
         }
         Ok(picks)
     }
@@ -192,7 +195,7 @@ fn gather_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
 }
 
 /// The operand of `axis` for a gather or scatter whose result has `shape`.
-fn along(x: &Operand, index: &Operand, shape: &[usize], axis: usize) -> Result<(Operand, Pick)> {
+fn along(op: &'static str, x: &Operand, index: &Operand, shape: &[usize], axis: usize) -> Result<(Operand, Pick)> {
     let widen = |op: &Operand| if op.layout.rank() == 0 { op.view(op.layout.insert_axis(0)) } else { op.clone() };
     let (x, index) = (widen(x), widen(index));
     let shape: Few<usize> = if shape.is_empty() { Few::filled(1, 1) } else { shape.into() };
@@ -200,7 +203,7 @@ fn along(x: &Operand, index: &Operand, shape: &[usize], axis: usize) -> Result<(
     let stride = std::mem::replace(&mut strides[axis], 0);
     let source = x.view(Layout::new(shape.clone(), strides, x.layout.offset));
     let at = Layout::new(shape, index.layout.strides.clone(), index.layout.offset);
-    Ok((source, Pick { index: index.view(at), size: x.layout.shape[axis], stride }))
+    Ok((source, Pick { op, index: index.view(at), size: x.layout.shape[axis], stride }))
 }
 
 fn gather_run(call: &Call) -> Result<()> {
@@ -209,7 +212,7 @@ fn gather_run(call: &Call) -> Result<()> {
         return Ok(());
     }
     let axis = shape::axis("gather", call.args[0].int().unwrap_or(0), x.layout.rank())?;
-    let (source, pick) = along(x, index, &index.layout.shape, axis)?;
+    let (source, pick) = along("gather", x, index, &index.layout.shape, axis)?;
     let out = if out.layout.rank() == 0 { out.view(out.layout.insert_axis(0)) } else { out.clone() };
     of(&x.storage).launch(&Launch::Gather { source: &source, picks: &[pick], out: &out })
 }
@@ -245,7 +248,7 @@ fn scatter_as(call: &Call, add: bool) -> Result<()> {
         return Ok(());
     }
     let axis = shape::axis("scatter", call.args[0].int().unwrap_or(0), x.layout.rank())?;
-    let (target, pick) = along(out, index, &index.layout.shape, axis)?;
+    let (target, pick) = along("scatter", out, index, &index.layout.shape, axis)?;
     let src = if src.layout.rank() == 0 { src.view(src.layout.insert_axis(0)) } else { src.clone() };
     let values = src.view(Layout::new(target.layout.shape.clone(), src.layout.strides.clone(), src.layout.offset));
     backend.launch(&Launch::Scatter { target: &target, picks: &[pick], values: &values, add })

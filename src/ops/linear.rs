@@ -72,7 +72,9 @@ fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
         ));
     }
     let (lead_a, lead_b) = (&a.shape[..a.shape.len().saturating_sub(2)], &b.shape[..b.shape.len().saturating_sub(2)]);
-    let mut out = shape::broadcast("matmul", lead_a, lead_b)?;
+    let mut out = shape::broadcast("matmul", lead_a, lead_b).map_err(|_| {
+        Error::shape("matmul", format!("{} @ {}: the batch axes do not broadcast", shape::show(&a.shape), shape::show(&b.shape)))
+    })?;
     if a.shape.len() > 1 {
         out.push(a.shape[a.shape.len() - 2]);
     }
@@ -224,6 +226,19 @@ fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
 fn linear_run(call: &Call) -> Result<()> {
     let (x, w, out) = (operand(call, 0)?, operand(call, 1)?, &call.outs[0]);
     let turned = if w.layout.rank() == 2 { w.view(w.layout.transpose(0, 1)) } else { w.clone() };
+    if out.dtype.is_short_float() {
+        // Short floats are multiplied and added in float32, and rounded once.
+        let backend = of(&x.storage);
+        let widen = |op: &Operand| -> Result<Operand> {
+            let wide = Operand::new(backend, &op.layout.shape, crate::base::DType::F32)?;
+            backend.launch(&Launch::Copy { src: op, dst: &wide })?;
+            Ok(wide)
+        };
+        let ins = call.ins.iter().map(|op| op.as_ref().map(widen).transpose()).collect::<Result<Vec<_>>>()?;
+        let wide = [Operand::new(backend, &out.layout.shape, crate::base::DType::F32)?];
+        linear_run(&Call { ins: &ins, outs: &wide, args: &[] })?;
+        return backend.launch(&Launch::Copy { src: &wide[0], dst: out });
+    }
     matmul_run(&Call { ins: &[Some(x.clone()), Some(turned)], outs: call.outs, args: &[] })?;
     if let Some(Some(b)) = call.ins.get(2) {
         let crate::graph::Body::Map(body) = &super::arith::add::OP.body else {
@@ -354,6 +369,14 @@ pub fn ranked(op: &'static str, a: &Tensor, b: &Tensor, ranks: (usize, usize)) -
                 ranks.0,
                 ranks.1
             ),
+        ));
+    }
+    let (sa, sb) = (a.shape(), b.shape());
+    let inner = (sa[sa.len() - 1], sb[sb.len().saturating_sub(2)]);
+    if inner.0 != inner.1 {
+        return Err(Error::shape(
+            op,
+            format!("{} and {}: inner sizes {} and {} differ", shape::show(&sa), shape::show(&sb), inner.0, inner.1),
         ));
     }
     if op == "bmm" && a.shape()[0] != b.shape()[0] {

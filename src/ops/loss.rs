@@ -2,7 +2,7 @@
 
 use crate::base::{DType, Error, Result, shape};
 use crate::graph::sym::must;
-use crate::graph::{Arg, Sym, Tensor};
+use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
 
 crate::op! {
     /// The mean squared error; reduction "mean", "sum" or "none".
@@ -17,6 +17,16 @@ crate::op! {
     l1_loss(input, target; reduction: Text = Arg::None) Any { inline(l1); face hidden; }
     /// Minus the log-probability of each target class; targets of `ignore_index` count nothing.
     nll_loss(input, target, weight: Maybe; ignore_index: Int, reduction: Text = Arg::None) Any { inline(nll); face hidden; }
+    /// Minus the log-likelihood of a truth under a probability, element by element.
+    bce_each(input, target) Real {
+        map(float value, |x, y;| {
+            let floor = V::lit(-100.0);
+            -(y * x.log().max(floor) + (1.0 - y) * (-x).log1p().max(floor))
+        });
+        rule bce_back;
+        check 0.1..0.9;
+        face hidden;
+    }
     /// Minus the log-likelihood of truths under probabilities; the logarithms are held at -100.
     binary_cross_entropy(input, target, weight: Maybe; reduction: Text = Arg::None) Any { inline(bce); face hidden; }
     /// The same under the sigmoid of logits, exact also far out.
@@ -79,19 +89,29 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
         ));
     }
     if !target.dtype().is_int() {
-        return Err(Error::dtype("nll_loss", format!("targets are class numbers (int64), got {}; use target.long()", target.dtype())));
+        return Err(Error::dtype(
+            "nll_loss",
+            format!("targets are class numbers (int64), got {} of shape {}; use target.long()", target.dtype(), shape::show(&st)),
+        ));
     }
     if !x.dtype().is_float() {
-        return Err(Error::dtype("nll_loss", format!("the input must be float log-probabilities, got {}; use log_softmax on float scores", x.dtype())));
+        return Err(Error::dtype(
+            "nll_loss",
+            format!("the input must be float log-probabilities, got {}; use log_softmax on float scores", x.dtype()),
+        ));
     }
     let classes = sx[axis] as i64;
     let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
     let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
     let bad = safe.lt(&Sym::from(crate::base::Number::Int(0))).logical_or(&safe.ge(&Sym::from(crate::base::Number::Int(classes))));
-    if target.numel() > 0 && crate::graph::mode::Mode::now().probe() == false && truth(&bad.any((), false))? {
+    if target.numel() > 0 && !crate::graph::mode::Mode::now().probe() && truth(&bad.any((), false))? {
+        let worst = crate::backend::cpu::contract::to_f64(&safe.tensor().operand())
+            .into_iter()
+            .find(|&v| v < 0.0 || v >= classes as f64)
+            .unwrap_or(0.0);
         return Err(Error::index(
             "nll_loss",
-            format!("a target is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
+            format!("target {worst} is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
         ));
     }
     let safe = safe.cast(DType::I64);
@@ -158,9 +178,23 @@ fn bce(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
             "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores",
         ));
     }
-    let floor = Sym::from(-100.0);
-    let each = -(y * &x.log().maximum(&floor) + (1.0 - y) * &(1.0 - x).log().maximum(&floor));
+    let each = x.bce_each(y);
     reduced("binary_cross_entropy", &weighted(each, pick(ins, 2)), &args[0])
+}
+
+/// The slope `(x - y) / (x (1 - x))`, its denominator held above 1e-12 where a probability is 0 or 1.
+fn bce_back(pull: &Pull) -> Grads {
+    let (g, x, y) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| {
+        let room = ((1.0 - x) * x).maximum(&Sym::from(1e-12));
+        g * &((x - y) / room)
+    }));
+    grads.push(pull.needs.has(1).then(|| {
+        let floor = Sym::from(-100.0);
+        g * &((-x).log1p().maximum(&floor) - x.log().maximum(&floor))
+    }));
+    grads
 }
 
 fn bce_logits(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {

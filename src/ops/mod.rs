@@ -7,6 +7,7 @@ pub mod index;
 pub mod linear;
 pub mod loss;
 pub mod math;
+pub mod moves;
 pub mod reduce;
 pub mod step;
 pub mod view;
@@ -143,6 +144,7 @@ pub static ALL: &[&[&Op]] = &[
     activation::TABLE,
     reduce::TABLE,
     view::TABLE,
+    moves::TABLE,
     index::TABLE,
     linear::TABLE,
     loss::TABLE,

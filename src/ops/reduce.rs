@@ -82,7 +82,7 @@ crate::op! {
     /// `log(sum(exp(x)))` over some axes without overflow.
     ///
     /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
-    /// tensor(1000.6931)
+    /// tensor(1000.6932)
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
         inline(logsumexp_inline);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
@@ -117,7 +117,7 @@ crate::op! {
     /// tensor([1, 2, 6])
     cumprod(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(cumsum_meta, cumprod_run);
-        vjp |g, [x], y| [((g * y).flip([dim]).cumsum(dim, ()).flip([dim]) / x).cast(x.dtype())];
+        rule cumprod_back;
         check 0.5..2.0;
     }
     /// The largest elements along an axis, and their positions.
@@ -140,7 +140,7 @@ fn one(ins: &[Option<Meta>]) -> Meta {
 
 /// The shape that is left when axes are folded.
 fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>, Few<usize>)> {
-    let axes = shape::axes(op, &dim.ints(), x.len())?;
+    let axes = shape::axes(op, &dim.ints(), x.len()).map_err(|e| e.about(x))?;
     let left = (0..x.len())
         .filter_map(|i| {
             if !axes.contains(&i) {
@@ -262,7 +262,7 @@ fn prod_back(pull: &Pull) -> Grads {
         sizes[last as usize] = n.saturating_sub(1) as i64;
         let head = t.slice(vec![0i64; flat.len()].as_slice(), &sizes[..], vec![1i64; flat.len()].as_slice());
         let (ones, head) = (ones.tensor().clone(), head.tensor().clone());
-        Sym::from(crate::graph::sym::must(super::view::cat(&[&ones, &head], last)))
+        Sym::from(crate::graph::sym::must(super::moves::cat(&[&ones, &head], last)))
     };
     let before = shift(&running(&rows, last));
     let after = shift(&running(&rows.flip([last]), last)).flip([last]);
@@ -295,7 +295,7 @@ fn running(x: &Sym, axis: i64) -> Sym {
         };
         let head = part(0, step, &total);
         let tail = part(step, n - step, &total) * part(0, n - step, &total);
-        total = Sym::from(crate::graph::sym::must(super::view::cat(&[head.tensor(), tail.tensor()], axis)));
+        total = Sym::from(crate::graph::sym::must(super::moves::cat(&[head.tensor(), tail.tensor()], axis)));
         step *= 2;
     }
     total
@@ -304,7 +304,7 @@ fn running(x: &Sym, axis: i64) -> Sym {
 fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     let x = one(ins);
     let (shape, axes) = folded("amax/amin", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    refuse_empty("max/min", &x.shape, &axes)?;
+    refuse_empty("amax/amin", &x.shape, &axes)?;
     Ok(vec![Meta { shape, dtype: x.dtype }])
 }
 
@@ -499,6 +499,33 @@ fn cumsum_run(call: &Call) -> Result<()> {
 
 fn cumprod_run(call: &Call) -> Result<()> {
     scan(call, FoldKind::Prod)
+}
+
+/// d/dx_i of the sum of g_k times the product of x up to k: the products without x_i, for every k from i on.
+fn cumprod_back(pull: &Pull) -> Grads {
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let rank = x.rank();
+    if rank == 0 {
+        return [Some(g.cast(x.dtype()))].into_iter().collect();
+    }
+    let axis = crate::graph::sym::must(shape::axis("cumprod", pull.args[0].int().unwrap_or(0), rank)) as i64;
+    let n = x.shape()[axis as usize] as i64;
+    let last = rank as i64 - 1;
+    let (g, x_last) = (g.transpose(axis, last), x.cast(g.dtype()).transpose(axis, last));
+    let mut wide: Vec<i64> = x_last.shape().iter().map(|&s| s as i64).collect();
+    wide.insert(rank, n);
+    // Row i holds x with x_i replaced by 1; its running products from i on are the products without x_i.
+    let rows = x_last.unsqueeze(last).expand({
+        let mut sizes = wide.clone();
+        sizes.swap(rank - 1, rank);
+        Few::from(&sizes[..])
+    });
+    let ones = super::view::zeros_like(&rows) + 1.0;
+    let diagonal = ones.tril(0i64).triu(0i64);
+    let without = diagonal.gt(&Sym::from(0.0)).where_(&Sym::from(1.0), &rows);
+    let products = running(&without, rank as i64).triu(0i64);
+    let grad = (products * &g.unsqueeze(last)).sum([rank as i64], false, ());
+    [Some(grad.transpose(axis, last).cast(x.dtype()))].into_iter().collect()
 }
 
 fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {

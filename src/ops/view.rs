@@ -133,47 +133,6 @@ crate::op! {
         vjp |g, [x], _y| [g.cast(x.dtype())];
         face hidden;
     }
-    /// Tensors joined along an axis that they have.
-    ///
-    /// >>> schuss.cat((schuss.tensor([1, 2]), schuss.tensor([3])))
-    /// tensor([1, 2, 3])
-    cat(tensors: List; dim: Axis = Arg::Int(0)) Any {
-        kernel(cat_meta, cat_run);
-        rule cat_back;
-        face function;
-    }
-    /// The elements along some axes in reverse order, as a copy.
-    ///
-    /// >>> schuss.tensor([1, 2, 3]).flip(0)
-    /// tensor([3, 2, 1])
-    flip(input; dims: Ints) Any {
-        kernel(flip_meta, flip_run);
-        vjp |g, [_x], _y| [g.flip(dims)];
-    }
-    /// The input repeated along each axis, as a copy.
-    ///
-    /// >>> schuss.tensor([1, 2]).repeat(2, 2)
-    /// tensor([[1, 2, 1, 2],
-    ///         [1, 2, 1, 2]])
-    repeat(input; repeats: Ints) Any { inline(repeat_inline); face method; }
-    /// The part on and below a diagonal of the last two axes; zeros above.
-    ///
-    /// >>> schuss.ones(2, 2).tril()
-    /// tensor([[1., 0.],
-    ///         [1., 1.]])
-    tril(input; diagonal: Int = Arg::Int(0)) Any {
-        kernel(triangle_meta, tril_run);
-        vjp |g, [_x], _y| [g.tril(diagonal)];
-    }
-    /// The part on and above a diagonal of the last two axes; zeros below.
-    ///
-    /// >>> schuss.ones(2, 2).triu()
-    /// tensor([[1., 1.],
-    ///         [0., 1.]])
-    triu(input; diagonal: Int = Arg::Int(0)) Any {
-        kernel(triangle_meta, triu_run);
-        vjp |g, [_x], _y| [g.triu(diagonal)];
-    }
 }
 
 /// A zero of a tensor's shape and type: one element, seen everywhere.
@@ -194,7 +153,7 @@ fn sizes(list: &[i64]) -> Few<usize> {
 }
 
 fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
-    let shape = shape::infer("view", &args[0].ints(), x.numel())?;
+    let shape = shape::infer("view", &args[0].ints(), &x.shape)?;
     x.reshape(&shape).ok_or_else(|| {
         Error::runtime(
             "view",
@@ -211,7 +170,7 @@ fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
 
 fn reshape_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x).tensor();
-    let wanted = shape::infer("reshape", &args[0].ints(), x.numel())?;
+    let wanted = shape::infer("reshape", &args[0].ints(), &x.shape())?;
     let layout = x.layout();
     if layout.reshape(&wanted).is_some() {
         return Ok(vec![view(x, &wanted)?]);
@@ -354,6 +313,9 @@ fn as_strided_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     if let Some(bad) = size.iter().find(|&&s| s < 0) {
         return Err(Error::runtime("as_strided", format!("the size {bad} is negative")));
     }
+    if let Some(bad) = stride.iter().find(|&&s| s < 0) {
+        return Err(Error::runtime("as_strided", format!("the stride {bad} is negative; use flip")));
+    }
     let offset = args[2].int().unwrap_or(x.offset as i64);
     if offset < 0 {
         return Err(Error::runtime("as_strided", format!("the storage offset {offset} is negative")));
@@ -391,7 +353,7 @@ fn window_layout(args: &[Arg]) -> Layout {
     Layout::new(sizes(&args[0].ints()), strides, args[2].int().unwrap_or(0) as usize)
 }
 
-fn one(ins: &[Option<Meta>]) -> Meta {
+pub(super) fn one(ins: &[Option<Meta>]) -> Meta {
     ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
 }
 
@@ -467,165 +429,4 @@ fn cast_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     let x = one(ins);
     let dtype = if let Arg::DType(d) = args[0] { d } else { x.dtype };
     Ok(vec![Meta { shape: x.shape, dtype }])
-}
-
-/// An old kindness of PyTorch: a 1-d tensor without elements fits everywhere.
-fn is_nothing(shape: &[usize]) -> bool {
-    shape == [0]
-}
-
-fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
-    let list: Vec<&Meta> = ins.iter().flatten().collect();
-    let Some(first) = list.iter().find(|m| !is_nothing(&m.shape)).or(list.first()) else {
-        return Err(Error::value("cat", "needs at least one tensor, got an empty list"));
-    };
-    if let Some(scalar) = list.iter().find(|m| m.shape.is_empty()) {
-        let _ = scalar;
-        return Err(Error::runtime("cat", "a 0-d tensor cannot be joined; use stack, or x.reshape(1)"));
-    }
-    let axis = shape::axis("cat", args[0].int().unwrap_or(0), first.shape.len())?;
-    let (mut out, mut dtype) = (first.shape.clone(), list[0].dtype);
-    out[axis] = 0;
-    for m in &list {
-        dtype = dtype.promote(m.dtype);
-        if is_nothing(&m.shape) && first.shape.len() != 1 {
-            continue;
-        }
-        let fits = m.shape.len() == out.len() && (0..out.len()).all(|i| i == axis || m.shape[i] == out[i]);
-        if !fits {
-            return Err(Error::shape(
-                "cat",
-                format!(
-                    "the shapes {} and {} differ beside axis {axis}; all sizes but that axis's must be equal",
-                    shape::show(&first.shape),
-                    shape::show(&m.shape)
-                ),
-            ));
-        }
-        out[axis] += m.shape[axis];
-    }
-    Ok(vec![Meta { shape: out, dtype }])
-}
-
-fn cat_run(call: &Call) -> Result<()> {
-    let out = &call.outs[0];
-    let axis = shape::axis("cat", call.args[0].int().unwrap_or(0), out.layout.rank())?;
-    let mut start = 0;
-    for x in call.ins.iter().flatten() {
-        if is_nothing(&x.layout.shape) {
-            continue;
-        }
-        let n = x.layout.shape[axis];
-        let part = out.view(out.layout.slice(axis, start, n, 1));
-        of(&out.storage).launch(&Launch::Copy { src: x, dst: &part })?;
-        start += n;
-    }
-    Ok(())
-}
-
-fn cat_back(pull: &Pull) -> Grads {
-    let g = pull.grad();
-    let rank = g.rank();
-    let axis = crate::graph::sym::must(shape::axis("cat", pull.args[0].int().unwrap_or(0), rank));
-    let mut start = 0i64;
-    let mut grads = Grads::new();
-    for (i, x) in pull.ins.iter().enumerate() {
-        let shape = x.shape();
-        if is_nothing(&shape) && rank != 1 {
-            grads.push(pull.needs.has(i).then(|| zeros_like(x)));
-            continue;
-        }
-        let n = shape[axis] as i64;
-        grads.push(pull.needs.has(i).then(|| {
-            let mut starts = Few::filled(0i64, rank);
-            starts[axis] = start;
-            g.slice(starts, &shape, Few::filled(1i64, rank))
-        }));
-        start += n;
-    }
-    grads
-}
-
-fn flip_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
-    let x = one(ins);
-    for &d in args[0].ints().iter() {
-        shape::axis("flip", d, x.shape.len())?;
-    }
-    let mut seen: Vec<usize> = args[0].ints().iter().map(|&d| if d < 0 { d + x.shape.len() as i64 } else { d } as usize).collect();
-    seen.sort_unstable();
-    if seen.windows(2).any(|w| w[0] == w[1]) {
-        return Err(Error::runtime("flip", format!("an axis appears more than once in {:?}", &args[0].ints()[..])));
-    }
-    Ok(vec![x])
-}
-
-fn flip_run(call: &Call) -> Result<()> {
-    let x = operand(call, 0)?;
-    let mut layout = x.layout.clone();
-    for &d in call.args[0].ints().iter() {
-        let d = shape::axis("flip", d, layout.rank())?;
-        if layout.rank() > 0 && layout.shape[d] > 0 {
-            layout = layout.slice(d, layout.shape[d] - 1, layout.shape[d], -1);
-        }
-    }
-    of(&x.storage).launch(&Launch::Copy { src: &x.view(layout), dst: &call.outs[0] })
-}
-
-fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x).tensor();
-    let (times, shape) = (args[0].ints(), x.shape());
-    if times.len() < shape.len() {
-        return Err(Error::runtime(
-            "repeat",
-            format!("{} counts for a tensor of {} axes; give at least one for each", times.len(), shape.len()),
-        ));
-    }
-    if let Some(bad) = times.iter().find(|&&t| t < 0) {
-        return Err(Error::runtime("repeat", format!("the count {bad} is negative")));
-    }
-    // (n, m) becomes (1, n, 1, m), grows to (r, n, s, m), and is closed again to (r n, s m).
-    let lead = times.len() - shape.len();
-    let (mut open, mut grown, mut closed) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, &t) in times.iter().enumerate() {
-        let n = if i < lead { 1 } else { shape[i - lead] as i64 };
-        open.extend([1, n]);
-        grown.extend([t, n]);
-        closed.push(t.checked_mul(n).ok_or_else(|| Error::shape("repeat", "more elements than can be counted"))?);
-    }
-    Ok(vec![reshape(&clone_(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
-}
-
-fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
-    let x = one(ins);
-    if x.shape.len() < 2 {
-        return Err(Error::runtime("tril/triu", format!("needs at least two axes, got shape {}", shape::show(&x.shape))));
-    }
-    Ok(vec![x])
-}
-
-fn triangle(call: &Call, lower: bool) -> Result<()> {
-    let (x, out) = (operand(call, 0)?, &call.outs[0]);
-    let backend = of(&x.storage);
-    backend.launch(&Launch::Copy { src: x, dst: out })?;
-    let rank = out.layout.rank();
-    let (rows, columns) = (out.layout.shape[rank - 2], out.layout.shape[rank - 1]);
-    let diagonal = call.args[0].int().unwrap_or(0);
-    for r in 0..rows {
-        // The first column above the diagonal of this row.
-        let edge = (r as i64 + diagonal + i64::from(lower)).clamp(0, columns as i64) as usize;
-        let (start, n) = if lower { (edge, columns - edge) } else { (0, edge) };
-        if n > 0 {
-            let row = out.view(out.layout.slice(rank - 2, r, 1, 1).slice(rank - 1, start, n, 1));
-            backend.launch(&Launch::Fill { dst: &row, value: 0i64.into() })?;
-        }
-    }
-    Ok(())
-}
-
-fn tril_run(call: &Call) -> Result<()> {
-    triangle(call, true)
-}
-
-fn triu_run(call: &Call) -> Result<()> {
-    triangle(call, false)
 }

@@ -107,6 +107,16 @@ pub fn int(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<i64> {
     x.extract::<i64>().map_err(|e| if e.is_instance_of::<PyOverflowError>(x.py()) { e } else { wrong() })
 }
 
+/// A float, from anything that counts as a number.
+pub fn float(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if let Ok(t) = x.cast::<PyTensor>()
+        && t.get().tensor().numel() == 1
+    {
+        return Ok(t.get().tensor().item()?.as_f64());
+    }
+    x.extract::<f64>().map_err(|_| PyTypeError::new_err(format!("{op}: {name} must be a number, got {}", describe(x))))
+}
+
 /// A list of integers from a tuple, a list, a Size or one integer.
 pub fn ints(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Few<i64>> {
     if x.is_instance_of::<PyTuple>() || x.is_instance_of::<PyList>() {

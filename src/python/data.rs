@@ -7,7 +7,7 @@ use crate::base::dtype::Truth;
 use crate::base::{DType, Error, Layout, Number, Result, dtype::default_float, shape};
 use crate::graph::Tensor;
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyList, PyString, PyTuple};
@@ -78,7 +78,11 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     }
     let buffer = PyUntypedBuffer::get(x)
         .map_err(|_| PyTypeError::new_err(format!("from_numpy: expected a NumPy array, got {}", args::describe(x))))?;
+    let foreign = buffer.format().to_bytes().starts_with(b">");
     let unknown = || {
+        if foreign {
+            return PyValueError::new_err("from_numpy: the array's byte order is not this machine's; use .astype() first");
+        }
         PyTypeError::new_err(format!(
             "from_numpy: an array of {} has no schuss dtype; use .astype() to one of bool, uint8, int8 to int64, float16, float32, float64",
             x.getattr("dtype").map(|d| d.to_string()).unwrap_or_else(|_| buffer.format().to_string_lossy().into_owned())
@@ -124,7 +128,7 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
     let wide = x.is_instance_of::<PyFloat>() && !x.is_exact_instance_of::<PyFloat>() && is_array(x);
     if !wide && let Some(n) = args::number(x)? {
         let dtype = wanted.unwrap_or_else(|| n.dtype());
-        return Ok(Tensor::full(&[], checked(n, dtype)?, dtype)?);
+        return Ok(Tensor::full(&[], checked("tensor", n, dtype)?, dtype)?);
     }
     if x.is_instance_of::<PyList>() || x.is_instance_of::<PyTuple>() {
         return nested(x, wanted);
@@ -144,17 +148,18 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
         let dtype = wanted.unwrap_or_else(default_float);
         return Ok(Tensor::full(&[], f, dtype)?);
     }
-    if x.hasattr("__len__")? && x.hasattr("__getitem__")? {
+    let mapping = x.is_instance_of::<pyo3::types::PyDict>() || x.is_instance_of::<pyo3::types::PySet>();
+    if !mapping && x.hasattr("__len__")? && x.hasattr("__getitem__")? {
         let list = x.py().get_type::<PyList>().call1((x,))?;
         return nested(&list, wanted);
     }
-    Err(PyTypeError::new_err(format!("tensor: cannot make a tensor of {}; give numbers, lists or arrays", args::describe(x))))
+    Err(Error::dtype("tensor", format!("cannot make a tensor of {}; give numbers, lists or arrays", args::describe(x))).into())
 }
 
 /// NaN and infinity have no integer.
-fn checked(n: Number, dtype: DType) -> PyResult<Number> {
+pub fn checked(op: &str, n: Number, dtype: DType) -> PyResult<Number> {
     match n {
-        Number::Float(f) if dtype.is_int() && !f.is_finite() => Err(PyValueError::new_err(format!("tensor: {f} has no {dtype} value"))),
+        Number::Float(f) if dtype.is_int() && !f.is_finite() => Err(PyRuntimeError::new_err(format!("{op}: {f} has no {dtype} value"))),
         Number::Float(f) if dtype.is_int() => Ok(Number::Int(f as i64)),
         Number::Int(i) if dtype.is_int() => {
             let fits = match dtype {
@@ -164,7 +169,7 @@ fn checked(n: Number, dtype: DType) -> PyResult<Number> {
                 DType::I32 => i32::try_from(i).is_ok(),
                 _ => true,
             };
-            if fits { Ok(n) } else { Err(PyValueError::new_err(format!("tensor: the integer {i} does not fit {dtype}"))) }
+            if fits { Ok(n) } else { Err(PyRuntimeError::new_err(format!("{op}: the integer {i} does not fit {dtype}"))) }
         }
         other => Ok(other),
     }
@@ -195,7 +200,7 @@ impl Reader {
             Err(_) if is_array(x) => to_tensor(x, None)?,
             Err(_) => match x.extract::<f64>() {
                 Ok(f) => return self.leaf(Number::Float(f), default_float(), depth),
-                Err(_) => return Err(PyTypeError::new_err(format!("tensor: {} is no number", args::describe(x)))),
+                Err(_) => return Err(Error::dtype("tensor", format!("{} is no number", args::describe(x))).into()),
             },
         };
         for (k, &n) in inner.shape().iter().enumerate() {
@@ -249,7 +254,7 @@ fn nested(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
         DType::Bool => Tensor::from_slice(&list.iter().map(|n| Truth(u8::from(n.truth()))).collect::<Vec<_>>(), &reader.shape)?,
         d if d.is_float() => Tensor::from_slice(&list.iter().map(|n| n.as_f64()).collect::<Vec<_>>(), &reader.shape)?,
         d => {
-            let ints = list.iter().map(|&n| checked(n, d).map(Number::as_i64)).collect::<PyResult<Vec<_>>>()?;
+            let ints = list.iter().map(|&n| checked("tensor", n, d).map(Number::as_i64)).collect::<PyResult<Vec<_>>>()?;
             Tensor::from_slice(&ints, &reader.shape)?
         }
     };
@@ -273,7 +278,7 @@ pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
             let count: usize = shape.iter().take_while(|&&s| s != 0).product();
             (0..count).map(|_| PyList::empty(py).into_any().unbind()).collect()
         } else {
-            let mut next = Vec::with_capacity(level.len() / n);
+            let mut next = Vec::new();
             let mut items = level.into_iter();
             while let Some(first) = items.next() {
                 let row: Vec<Py<PyAny>> = std::iter::once(first).chain(items.by_ref().take(n - 1)).collect();

@@ -72,13 +72,13 @@ pub fn parse(x: &Bound<'_, PyAny>) -> PyResult<DType> {
     if let Ok(d) = x.cast::<PyDType>() {
         return Ok(d.get().0);
     }
-    if x.is(&py.get_type::<PyFloat>()) {
+    if x.is(py.get_type::<PyFloat>()) {
         return Ok(DType::F64);
     }
-    if x.is(&py.get_type::<PyBool>()) {
+    if x.is(py.get_type::<PyBool>()) {
         return Ok(DType::Bool);
     }
-    if x.is(&py.get_type::<PyInt>()) {
+    if x.is(py.get_type::<PyInt>()) {
         return Ok(DType::I64);
     }
     let name = if let Ok(s) = x.cast::<PyString>() {
@@ -171,7 +171,7 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
     match kind.as_str() {
         "cpu" => Ok(PyDevice { index }),
         "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Err(absent(&name)),
-        _ => Err(PyRuntimeError::new_err(format!("device: {name:?} is no device; this build knows \"cpu\""))),
+        _ => Err(Error::new(crate::base::ErrorKind::Device, "device", format!("{name:?} is no device; this build knows \"cpu\"")).into()),
     }
 }
 

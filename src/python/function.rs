@@ -3,7 +3,7 @@
 use super::tensor::PyTensor;
 use super::{args, error, wrap};
 use crate::base::Result;
-use crate::engine::{backward, record, write};
+use crate::engine::{backward, custom, record, write};
 use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::Dynamic;
 use crate::graph::{Node, Op, Tensor};
@@ -22,7 +22,7 @@ pub struct Ctx {
 #[derive(Default)]
 struct State {
     to_save: Vec<Option<Tensor>>,
-    saved: Option<record::Saved>,
+    saved: Option<custom::Saved>,
     freed: bool,
     needs: Vec<bool>,
     dirty: Vec<usize>,
@@ -217,13 +217,13 @@ fn apply_function(class: &Bound<'_, PyAny>, ctx: &Bound<'_, Ctx>, setup: bool, i
         let rule = Arc::new(Custom { name, ctx: ctx.clone().unbind(), backward: class.getattr("backward")?.unbind() });
         let skip = |t: &Tensor| plain.contains(&t.id());
         let made: Vec<Tensor> = outs.iter().flatten().cloned().collect();
-        let node = record::attach_dynamic(rule, &looks, &made, &skip, mode)?;
+        let node = custom::attach_dynamic(rule, &looks, &made, &skip, mode)?;
         for (x, t) in tensors.iter().flatten().zip(std::iter::repeat(())).map(|(x, ())| (x, x.id())).filter(|(_, id)| dirty.contains(id)) {
             let _ = t;
             write::rewrite_base(x, mode)?;
         }
         let saved = ctx.get().with(|s| std::mem::take(&mut s.to_save));
-        let kept = record::Saved::keep(&node, &looks, &tensors, &made, saved);
+        let kept = custom::Saved::keep(&node, &looks, &tensors, &made, saved);
         ctx.get().with(|s| s.saved = Some(kept));
     }
     let mut packed = Vec::new();

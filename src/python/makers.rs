@@ -166,13 +166,13 @@ fn empty(
     constant(py, "empty", size, None, dtype, device, requires_grad, more)
 }
 
+/// A keyword's value, where it was given.
+type Given<'py> = Option<Bound<'py, PyAny>>;
+
 /// Keywords that PyTorch's makers take and that change nothing here; `size=` and `out=` do.
 const IDLE: [&str; 5] = ["layout", "pin_memory", "memory_format", "names", "non_blocking"];
 
-fn extras<'py>(
-    op: &str,
-    more: Option<&Bound<'py, pyo3::types::PyDict>>,
-) -> PyResult<(Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>)> {
+fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyResult<(Given<'py>, Given<'py>)> {
     let (mut size, mut out) = (None, None);
     if let Some(more) = more {
         for (k, v) in more.iter() {
@@ -237,6 +237,7 @@ fn full(
         None => args::tensor("full", "fill_value", fill_value)?.item()?,
     };
     let dtype = data::options(dtype, device)?.unwrap_or_else(|| value.dtype());
+    let value = data::checked("full", value, dtype)?;
     let n = crate::base::shape::count("full", &shape)?;
     finish(py, enter(py, n, || Tensor::full(&shape, value, dtype))?, Some(requires_grad))
 }
@@ -300,15 +301,17 @@ fn arange(
 #[allow(clippy::too_many_arguments)]
 fn linspace(
     py: Python<'_>,
-    start: f64,
-    end: f64,
-    steps: i64,
+    start: &Bound<'_, PyAny>,
+    end: &Bound<'_, PyAny>,
+    steps: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
     requires_grad: bool,
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("linspace", more)?;
+    let (start, end) = (args::float("linspace", "start", start)?, args::float("linspace", "end", end)?);
+    let steps = args::int("linspace", "steps", steps)?;
     if steps < 0 {
         return Err(PyRuntimeError::new_err(format!("linspace: the number of steps must be at least 0, got {steps}")));
     }
@@ -325,15 +328,16 @@ fn linspace(
 #[pyo3(signature = (n, m=None, dtype=None, device=None, requires_grad=false, **more))]
 fn eye(
     py: Python<'_>,
-    n: i64,
-    m: Option<i64>,
+    n: &Bound<'_, PyAny>,
+    m: Option<&Bound<'_, PyAny>>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
     requires_grad: bool,
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("eye", more)?;
-    let m = m.unwrap_or(n);
+    let n = args::int("eye", "n", n)?;
+    let m = m.filter(|m| !m.is_none()).map_or(Ok(n), |m| args::int("eye", "m", m))?;
     if n < 0 || m < 0 {
         return Err(PyRuntimeError::new_err(format!("eye: sizes must be at least 0, got {n} and {m}")));
     }
@@ -359,6 +363,10 @@ fn _draw(
     let shape = args::shape(op, std::slice::from_ref(size))?;
     let what = draw(op, kind, a, b)?;
     let integers = matches!(what, Draw::Integers(..) | Draw::Permutation);
+    if let (Draw::Integers(low, high), Some(d)) = (what, args::maybe_dtype(dtype)?) {
+        data::checked(op, Number::Int(low), d)?;
+        data::checked(op, Number::Int(high - 1), d)?;
+    }
     let dtype = args::maybe_dtype(dtype)?.unwrap_or_else(|| if integers { DType::I64 } else { default_float() });
     let stream = stream(generator)?;
     let n = crate::base::shape::count(op, &shape)?;
@@ -500,8 +508,15 @@ fn default_generator(py: Python<'_>) -> PyResult<Py<PyGenerator>> {
     Py::new(py, PyGenerator { stream: random::default() })
 }
 
+/// Ten rounds of Philox 4x32 on a counter and a key (Salmon et al. 2011).
+#[pyfunction]
+fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    crate::backend::cpu::random::philox(counter, key)
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyGenerator>()?;
+    m.add_function(wrap_pyfunction!(philox, m)?)?;
     m.add_function(wrap_pyfunction!(tensor, m)?)?;
     m.add_function(wrap_pyfunction!(as_tensor, m)?)?;
     m.add_function(wrap_pyfunction!(from_numpy, m)?)?;

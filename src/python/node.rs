@@ -16,10 +16,13 @@ use std::sync::Arc;
 /// >>> x = schuss.tensor(2.0, requires_grad=True)
 /// >>> (x * 3).grad_fn
 /// <MulBackward0>
-#[pyclass(frozen, name = "Node", module = "schuss.autograd", dict)]
+#[pyclass(frozen, subclass, name = "Node", module = "schuss.autograd", dict)]
 pub struct PyNode {
     edge: Edge,
 }
+
+/// The classes of nodes by name, made when first seen.
+static KINDS: pyo3::sync::PyOnceLock<Py<PyDict>> = pyo3::sync::PyOnceLock::new();
 
 /// The name that PyTorch gives such a node.
 pub fn name(node: &Node) -> String {
@@ -35,6 +38,23 @@ impl PyNode {
     pub fn of(node: Arc<Node>, output: u32) -> PyNode {
         PyNode { edge: Edge::Node(node, output) }
     }
+    /// The Python object: of a class named after the operation, as PyTorch's are.
+    pub fn object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let kinds = KINDS.get_or_try_init(py, || PyResult::Ok(PyDict::new(py).unbind()))?.bind(py);
+        let name = self.name();
+        let class = match kinds.get_item(&name)? {
+            Some(class) => class,
+            None => {
+                let body = PyDict::new(py);
+                body.set_item("__module__", "schuss.autograd")?;
+                let made = py.get_type::<pyo3::types::PyType>().call1((&name, (py.get_type::<PyNode>(),), body))?;
+                kinds.set_item(&name, &made)?;
+                made
+            }
+        };
+        let seed = Py::new(py, self)?;
+        Ok(class.call1((seed,))?.unbind())
+    }
     fn address(&self) -> usize {
         match &self.edge {
             Edge::Node(n, _) => Arc::as_ptr(n) as usize,
@@ -45,6 +65,10 @@ impl PyNode {
 
 #[pymethods]
 impl PyNode {
+    #[new]
+    fn new(node: &Bound<'_, PyNode>) -> PyNode {
+        PyNode { edge: node.get().edge.clone() }
+    }
     fn name(&self) -> String {
         match &self.edge {
             Edge::Node(n, _) => name(n),
@@ -65,7 +89,7 @@ impl PyNode {
                 None => (py.None(), 0u32),
                 Some(edge) => {
                     let k = if let Edge::Node(_, k) = edge { *k } else { 0 };
-                    (Py::new(py, PyNode { edge: edge.clone() })?.into_any(), k)
+                    (PyNode { edge: edge.clone() }.object(py)?, k)
                 }
             });
         }

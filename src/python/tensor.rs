@@ -4,17 +4,16 @@ use super::args::{self, Fed};
 use super::dtype::{self, PyDType, PyDevice};
 use super::{data, enter, items, node};
 use crate::base::{DType, Error, Number, shape};
-use crate::engine::{backward, write};
-use crate::graph::tensor::{emit, flag};
-use crate::graph::{Feed, Op, Tensor};
-use crate::ops::{arith, compare, linear, view};
+use crate::engine::write;
+use crate::graph::tensor::flag;
+use crate::graph::{Feed, Tensor};
+use crate::ops::{compare, view};
 use crate::tensor::{index, print};
-use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyComplex, PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyComplex, PyDict, PyTuple, PyType};
 use std::os::raw::c_int;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +25,7 @@ use std::sync::atomic::Ordering;
 /// tensor([2., 4.])
 #[pyclass(frozen, subclass, dict, weakref, name = "Tensor", module = "schuss")]
 pub struct PyTensor {
-    inner: Tensor,
+    pub(super) inner: Tensor,
 }
 
 /// `schuss.Size`, set by the package when it is loaded.
@@ -51,9 +50,16 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
             }
         }
     }
-    let handle = t.0.clone();
+    wrap_new(py, t)
+}
+
+/// The object of a handle that certainly has none yet.
+#[inline]
+pub fn wrap_new(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    let handle = std::sync::Arc::as_ptr(&t.0);
     let object = Py::new(py, PyTensor { inner: t })?;
-    handle.face.store(object.as_ptr().cast(), Ordering::Relaxed);
+    // SAFETY: the object holds the handle.
+    unsafe { (*handle).face.store(object.as_ptr().cast(), Ordering::Relaxed) };
     Ok(object.into_any())
 }
 
@@ -79,68 +85,6 @@ impl PyTensor {
     pub fn get_ref(&self) -> &Tensor {
         &self.inner
     }
-}
-
-/// What an operator is fed beside a tensor: TensorFlow's tensors take lists and arrays in their own dtype.
-#[inline]
-fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
-    if let Ok(t) = other.cast::<PyTensor>() {
-        return Ok(Some(Fed::Tensor(t.get().tensor())));
-    }
-    if let Some(n) = args::number(other)? {
-        return Ok(Some(Fed::Number(n)));
-    }
-    let is_data = || other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>() || data::is_array(other);
-    if x.has_flag(flag::STRICT) && is_data() {
-        let py = other.py();
-        let convert = py.import("schuss.tf.conversion")?.getattr("operand")?;
-        return args::tensor("operand", "other", &convert.call1((other, dtype::object(py, x.dtype())?))?).map(|t| Some(Fed::Tensor(t)));
-    }
-    args::feed(other)
-}
-
-#[inline]
-fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, swapped: bool) -> PyResult<Py<PyAny>> {
-    let py = slf.py();
-    let x = &slf.get().inner;
-    let y = match beside(x, other)? {
-        Some(y) => y,
-        None if other.is_instance_of::<PyComplex>() => {
-            return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name)));
-        }
-        None => return Ok(py.NotImplemented()),
-    };
-    let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
-    let size = x.numel().max(if let Fed::Tensor(t) = &y { t.numel() } else { 0 });
-    wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
-}
-
-#[inline]
-fn unary(slf: &Bound<'_, PyTensor>, op: &'static Op) -> PyResult<Py<PyAny>> {
-    let x = &slf.get().inner;
-    wrap(slf.py(), enter(slf.py(), x.numel(), || emit(op, &[Feed::Tensor(x)], &[]))?.one())
-}
-
-/// A tensor as the target of `x += y`. TensorFlow's tensors are values and refuse, upon which Python computes `x = x + y`.
-struct Target<'a, 'py>(&'a Bound<'py, PyTensor>);
-
-impl<'a, 'py> TryFrom<&'a Bound<'py, PyTensor>> for Target<'a, 'py> {
-    type Error = PyErr;
-    #[inline]
-    fn try_from(slf: &'a Bound<'py, PyTensor>) -> PyResult<Target<'a, 'py>> {
-        if slf.get().inner.has_flag(flag::STRICT) {
-            return Err(PyTypeError::new_err("a tensor of schuss.tf is not written in place"));
-        }
-        Ok(Target(slf))
-    }
-}
-
-/// `x += y`: in place, and the same object comes back.
-fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
-    let x = &slf.get().inner;
-    let y = args::must_feed(op.name, "other", other)?;
-    let feeds = [Feed::Tensor(x), y.feed()];
-    enter(slf.py(), x.numel(), || write::apply(op, x, &feeds, &[]))
 }
 
 /// The number in a tensor of one element.
@@ -198,157 +142,6 @@ impl PyTensor {
         Ok(made)
     }
 
-    fn __add__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::add::OP, false)
-    }
-    fn __radd__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::add::OP, true)
-    }
-    fn __sub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::sub::OP, false)
-    }
-    fn __rsub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::sub::OP, true)
-    }
-    fn __mul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::mul::OP, false)
-    }
-    fn __rmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::mul::OP, true)
-    }
-    fn __truediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::div::OP, false)
-    }
-    fn __rtruediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::div::OP, true)
-    }
-    fn __floordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::floor_divide::OP, false)
-    }
-    fn __rfloordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::floor_divide::OP, true)
-    }
-    fn __mod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::remainder::OP, false)
-    }
-    fn __rmod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::remainder::OP, true)
-    }
-    fn __pow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        // x ** 2 is by far the most frequent power.
-        if let Some(Number::Int(2) | Number::Float(2.0)) = args::number(other)?
-            && slf.get().inner.dtype() != DType::Bool
-        {
-            return unary(slf, &arith::square::OP);
-        }
-        binary(slf, other, &arith::pow::OP, false)
-    }
-    fn __rpow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &arith::pow::OP, true)
-    }
-    fn __matmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        if other.cast::<PyTensor>().is_err() && !data::is_array(other) {
-            return Ok(py.NotImplemented());
-        }
-        matmul(py, slf.get().tensor(), args::tensor("matmul", "other", other)?)
-    }
-    fn __rmatmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        matmul(slf.py(), args::tensor("matmul", "other", other)?, slf.get().tensor())
-    }
-    fn __and__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_and::OP, false)
-    }
-    fn __rand__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_and::OP, true)
-    }
-    fn __or__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_or::OP, false)
-    }
-    fn __ror__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_or::OP, true)
-    }
-    fn __xor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_xor::OP, false)
-    }
-    fn __rxor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_xor::OP, true)
-    }
-    fn __lshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_left_shift::OP, false)
-    }
-    fn __rshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_right_shift::OP, false)
-    }
-    fn __rlshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_left_shift::OP, true)
-    }
-    fn __rrshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        binary(slf, other, &compare::bitwise_right_shift::OP, true)
-    }
-    fn __neg__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        unary(slf, &arith::neg::OP)
-    }
-    fn __pos__(slf: Bound<'_, Self>) -> Py<Self> {
-        slf.unbind()
-    }
-    fn __abs__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        unary(slf, &arith::abs::OP)
-    }
-    fn __invert__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        if slf.get().inner.dtype() == DType::Bool {
-            return unary(slf, &compare::logical_not::OP);
-        }
-        unary(slf, &compare::bitwise_not::OP)
-    }
-    fn __iadd__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::add::OP)
-    }
-    fn __isub__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::sub::OP)
-    }
-    fn __imul__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::mul::OP)
-    }
-    fn __itruediv__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::div::OP)
-    }
-    fn __ifloordiv__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::floor_divide::OP)
-    }
-    fn __imod__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::remainder::OP)
-    }
-    fn __ipow__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &arith::pow::OP)
-    }
-    fn __iand__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_and::OP)
-    }
-    fn __ior__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_or::OP)
-    }
-    fn __ixor__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_xor::OP)
-    }
-    fn __ilshift__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_left_shift::OP)
-    }
-    fn __irshift__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        augmented(slf, other, &compare::bitwise_right_shift::OP)
-    }
-
-    fn __richcmp__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
-        let record = match op {
-            CompareOp::Lt => &compare::lt::OP,
-            CompareOp::Le => &compare::le::OP,
-            CompareOp::Eq => &compare::eq::OP,
-            CompareOp::Ne => &compare::ne::OP,
-            CompareOp::Gt => &compare::gt::OP,
-            CompareOp::Ge => &compare::ge::OP,
-        };
-        binary(slf, other, record, false)
-    }
     fn __hash__(&self) -> isize {
         (self.inner.id() >> 4) as isize
     }
@@ -510,6 +303,13 @@ impl PyTensor {
     fn ndim(&self) -> usize {
         self.inner.rank()
     }
+    /// The axes in reverse order, as a view.
+    #[getter]
+    #[allow(non_snake_case)]
+    fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
+        wrap(py, view::permute(&self.inner, order)?)
+    }
     fn dim(&self) -> usize {
         self.inner.rank()
     }
@@ -578,134 +378,6 @@ impl PyTensor {
         wrap(slf.py(), view::view(x, ints)?)
     }
 
-    #[getter]
-    fn requires_grad(&self) -> bool {
-        write::refresh(&self.inner);
-        self.inner.requires_grad()
-    }
-    #[setter]
-    fn set_requires_grad(&self, on: bool) -> PyResult<()> {
-        self.inner.require_grad(on)?;
-        Ok(())
-    }
-    #[pyo3(signature = (requires_grad=true))]
-    fn requires_grad_(slf: Bound<'_, Self>, requires_grad: bool) -> PyResult<Py<Self>> {
-        slf.get().inner.require_grad(requires_grad)?;
-        Ok(slf.unbind())
-    }
-    #[getter]
-    fn is_leaf(&self) -> bool {
-        write::refresh(&self.inner);
-        self.inner.is_leaf()
-    }
-    #[getter]
-    fn grad(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.inner.grad().map(|g| wrap(py, g)).transpose()
-    }
-    #[setter]
-    fn set_grad(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        if value.is_none() {
-            self.inner.set_grad(None);
-            return Ok(());
-        }
-        let Ok(g) = value.cast::<PyTensor>() else {
-            return Err(PyTypeError::new_err(format!("grad: must be a Tensor or None, got {}", args::describe(value))));
-        };
-        let g = g.get().tensor();
-        if g.same(&self.inner) {
-            return Err(PyRuntimeError::new_err("grad: a tensor cannot be its own gradient"));
-        }
-        if g.shape() != self.inner.shape() {
-            return Err(Error::shape(
-                "grad",
-                format!("the gradient has shape {}, the tensor {}", shape::show(&g.shape()), shape::show(&self.inner.shape())),
-            )
-            .into());
-        }
-        if g.dtype() != self.inner.dtype() {
-            return Err(Error::dtype("grad", format!("the gradient is {}, the tensor {}", g.dtype(), self.inner.dtype())).into());
-        }
-        self.inner.set_grad(Some(g));
-        Ok(())
-    }
-    #[deleter]
-    fn delete_grad(&self) {
-        self.inner.set_grad(None);
-    }
-    #[getter]
-    fn grad_fn(&self) -> Option<node::PyNode> {
-        write::refresh(&self.inner);
-        self.inner.node().filter(|_| self.inner.requires_grad()).map(|(n, k)| node::PyNode::of(n, k))
-    }
-    #[getter]
-    fn output_nr(&self) -> u32 {
-        self.inner.node().map_or(0, |(_, k)| k)
-    }
-    #[getter]
-    fn data(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        wrap(py, self.inner.data())
-    }
-    #[setter]
-    fn set_data(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Ok(other) = value.cast::<PyTensor>() else {
-            return Err(PyTypeError::new_err(format!("data: must be a Tensor, got {}", args::describe(value))));
-        };
-        let other = other.get().tensor();
-        if self.inner.requires_grad() && !other.dtype().is_float() {
-            return Err(PyRuntimeError::new_err(format!("data: {} cannot take the place of a tensor that requires grad", other.dtype())));
-        }
-        self.inner.set_data(&other);
-        Ok(())
-    }
-    /// The same storage outside the graph.
-    fn detach(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        wrap(py, self.inner.detach())
-    }
-    fn detach_(slf: Bound<'_, Self>) -> PyResult<Py<Self>> {
-        slf.get().inner.leave_graph()?;
-        Ok(slf.unbind())
-    }
-    #[getter]
-    fn _version(&self) -> u32 {
-        self.inner.version()
-    }
-    #[getter]
-    fn _base(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.inner.base().map(|b| wrap(py, b)).transpose()
-    }
-    fn _is_view(&self) -> bool {
-        self.inner.base().is_some()
-    }
-    fn retain_grad(&self) -> PyResult<()> {
-        Ok(self.inner.retain_grad()?)
-    }
-    #[getter]
-    fn retains_grad(&self) -> bool {
-        self.inner.has_flag(flag::RETAINS)
-    }
-    /// Walks back from this tensor and adds gradients to the leaves it was made of.
-    #[pyo3(signature = (gradient=None, retain_graph=None, create_graph=false, inputs=None))]
-    fn backward(
-        slf: &Bound<'_, Self>,
-        gradient: Option<&Bound<'_, PyAny>>,
-        retain_graph: Option<bool>,
-        create_graph: bool,
-        inputs: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let given = match gradient {
-            Some(g) if !g.is_none() => Some(args::tensor("backward", "gradient", g)?),
-            _ => None,
-        };
-        let inputs = match inputs {
-            None => None,
-            Some(x) if x.is_none() => None,
-            Some(x) if x.cast::<PyTensor>().is_ok() => Some(vec![args::tensor("backward", "inputs", x)?]),
-            Some(x) => Some(args::tensors("backward", x)?),
-        };
-        let root = slf.get().tensor();
-        let retain = retain_graph.unwrap_or(create_graph);
-        slf.py().detach(|| backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref())).map_err(PyErr::from)
-    }
     #[pyo3(signature = (src, non_blocking=false))]
     fn copy_(slf: Bound<'_, Self>, src: &Bound<'_, PyAny>, non_blocking: bool) -> PyResult<Py<Self>> {
         let _ = non_blocking;
@@ -763,38 +435,6 @@ impl PyTensor {
         let options = OPTIONS.lock().map(|o| o.clone().unwrap_or_default()).unwrap_or_default();
         Ok(crate::tensor::show(t, "tensor(", &options, &suffixes))
     }
-
-    /// Marks the handle as a variable: open tapes watch it by themselves.
-    fn _mark_variable(&self, trainable: bool) {
-        self.inner.set_flag(flag::VARIABLE, trainable);
-        self.inner.set_flag(flag::STRICT, true);
-    }
-    fn _mark_strict(&self) {
-        self.inner.set_flag(flag::STRICT, true);
-    }
-    #[getter]
-    fn _strict(&self) -> bool {
-        self.inner.has_flag(flag::STRICT)
-    }
-    /// Takes a value by copy-on-write: who holds the old elements keeps them.
-    fn _assign(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = args::tensor("assign", "value", value)?;
-        enter(py, value.numel(), || self.inner.assign(&value))
-    }
-    #[pyo3(signature = (hook))]
-    fn register_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        node::hook_tensor(slf, hook, false)
-    }
-    #[pyo3(signature = (hook))]
-    fn register_post_accumulate_grad_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        node::hook_tensor(slf, hook, true)
-    }
-}
-
-fn matmul(py: Python<'_>, a: Tensor, b: Tensor) -> PyResult<Py<PyAny>> {
-    // A product costs its operands' elements times the columns, so it is long much earlier.
-    let work = a.numel().saturating_mul(b.shape().last().copied().unwrap_or(1)) / 16;
-    wrap(py, enter(py, work, || linear::matmul(&a, &b))?)
 }
 
 /// A shape as `schuss.Size`.

@@ -86,7 +86,12 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
                 if *i < -size || *i >= size {
                     return Err(Error::index(
                         "index",
-                        format!("index {i} is out of range for axis {axis} of size {size} in a tensor of shape {} (allowed: {} to {})", shape::show(&sizes), -size, size - 1),
+                        format!(
+                            "index {i} is out of range for axis {axis} of size {size} in a tensor of shape {} (allowed: {} to {})",
+                            shape::show(&sizes),
+                            -size,
+                            size - 1
+                        ),
                     ));
                 }
                 starts[axis] = if *i < 0 { i + size } else { *i };

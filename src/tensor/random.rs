@@ -30,11 +30,11 @@ pub fn manual_seed(seed: u64) {
 fn check(op: &str, what: Draw) -> Result<()> {
     let bad = |message: String| Err(Error::runtime(op, message));
     match what {
-        Draw::Uniform(a, b) if !(a <= b) || !(b - a).is_finite() => bad(format!("needs finite bounds with from <= to, got {a} and {b}")),
-        Draw::Normal(_, s) if !(s >= 0.0) => bad(format!("the standard deviation must be at least 0, got {s}")),
+        Draw::Uniform(a, b) if a > b || !(b - a).is_finite() => bad(format!("needs finite bounds with from <= to, got {a} and {b}")),
+        Draw::Normal(_, s) if s < 0.0 || s.is_nan() => bad(format!("the standard deviation must be at least 0, got {s}")),
         Draw::Integers(a, b) if a >= b => bad(format!("needs low < high, got low {a} and high {b}")),
         Draw::Bernoulli(p) if !(0.0..=1.0).contains(&p) => bad(format!("the probability must be from 0 to 1, got {p}")),
-        Draw::Exponential(l) if !(l > 0.0) => bad(format!("lambda must be positive, got {l}")),
+        Draw::Exponential(l) if l <= 0.0 || l.is_nan() => bad(format!("lambda must be positive, got {l}")),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::{Error, Few, Result, shape};
 use crate::graph::Tensor;
-use crate::ops::view;
+use crate::ops::{moves, view};
 
 /// Elements `start..start + n` of one axis, as a view.
 pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Tensor> {
@@ -36,7 +36,10 @@ pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
     let a = shape::axis("select", axis, sizes.len())?;
     let size = sizes[a] as i64;
     if index < -size || index >= size {
-        return Err(Error::index("select", format!("index {index} is out of range for axis {a} of size {size} in a tensor of shape {}", shape::show(&sizes))));
+        return Err(Error::index(
+            "select",
+            format!("index {index} is out of range for axis {a} of size {size} in a tensor of shape {}", shape::show(&sizes)),
+        ));
     }
     let mut starts = Few::filled(0i64, sizes.len());
     let mut wanted: Few<i64> = sizes.iter().map(|&s| s as i64).collect();
@@ -125,7 +128,7 @@ pub fn stack(list: &[&Tensor], axis: i64) -> Result<Tensor> {
         }
         wide.push(view::unsqueeze(*t, at)?);
     }
-    view::cat(&wide.iter().collect::<Vec<_>>(), at)
+    moves::cat(&wide.iter().collect::<Vec<_>>(), at)
 }
 
 /// The axes named moved to the places named.

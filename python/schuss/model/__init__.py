@@ -39,6 +39,9 @@ class Model(Stateful, Placed):
 
     training: bool = True
     _member_kinds: dict[str, str]
+    if TYPE_CHECKING:
+        # What register_parameter and register_buffer bring, a checker cannot see.
+        def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)

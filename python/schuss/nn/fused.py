@@ -35,9 +35,19 @@ sigmoid = _core.sigmoid
 tanh = _core.tanh
 silu = _form(_core.silu)
 logsigmoid = _core.logsigmoid
-softsign = _core.softsign
 mish = _form(_core.mish)
 selu = _form(_core.selu)
+
+
+def softsign(input):
+    """`x / (1 + |x|)`.
+
+    >>> schuss.nn.functional.softsign(schuss.tensor([1.0, -3.0]))
+    tensor([ 0.5000, -0.7500])
+    """
+    if input.dtype == _core.bool:
+        raise RuntimeError("softsign: is not defined for bool; use x.float() first")
+    return _core.softsign(input)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -217,6 +227,11 @@ def cross_entropy(
     tensor(0.6931)
     """
     reduction = _reduction(size_average, reduce, reduction)
+    if not isinstance(target, Tensor):
+        raise TypeError(
+            f"cross_entropy: target must be a Tensor, got {type(target).__name__}; "
+            "use schuss.tensor(...) first"
+        )
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(
             f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}"

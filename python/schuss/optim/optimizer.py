@@ -107,6 +107,11 @@ class Optimizer:
                 f"{type(self).__name__}: params must be an iterable of tensors or dicts, "
                 f"got one {type(params).__name__}; write [p]"
             )
+        if not hasattr(params, "__iter__"):
+            raise TypeError(
+                f"{type(self).__name__}: params must be an iterable of tensors or dicts, "
+                f"got {type(params).__name__}; pass model.parameters() for a model's"
+            )
         groups = list(params.items() if isinstance(params, dict) else params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")

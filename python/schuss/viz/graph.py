@@ -222,8 +222,8 @@ def shape_text(tensor: Any) -> str:
 
 
 def operation_name(fn: Any) -> str:
-    """Turn a class name such as MseLossBackward0 into the operation's: mse_loss."""
-    name = re.sub(r"Backward\d*$", "", type(fn).__name__) or type(fn).__name__
+    """Turn a function's name such as LogSoftmaxBackward0 into the operation's: log_softmax."""
+    name = re.sub(r"Backward\d*$", "", fn.name()) or fn.name()
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 

@@ -127,11 +127,13 @@ macro_rules! lane {
             fn small() -> unsafe fn(usize, usize, usize, *const $t, Steps, *const $t, Steps, *mut $t, Steps) { $loops[isa::level()] }
             unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, wide: bool) {
                 let threads = if wide { gemm::Parallelism::Rayon(threads::count()) } else { gemm::Parallelism::None };
+                let (o, a, b) = (convert::Bytes(o.cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
                 // SAFETY: the caller's promise.
-                let work = || unsafe {
+                let work = move || unsafe {
+                    let (o, a, b) = (o.at(0).cast::<$t>(), a.at(0).cast::<$t>(), b.at(0).cast::<$t>());
                     gemm::gemm(m, n, k, o, so.1, so.0, false, a, sa.1, sa.0, b, sb.1, sb.0, 0.0, 1.0, false, false, false, threads)
                 };
-                work();
+                if wide { threads::inside(work) } else { work() }
             }
         }
     };

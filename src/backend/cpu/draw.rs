@@ -47,7 +47,12 @@ pub fn run(draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
     let (l, wide) = (isa::level(), out.dtype == DType::F64);
     match draw {
         Draw::Uniform(a, b) if wide => each(uniform64[l], seed, offset, out, a, b),
-        Draw::Uniform(a, b) => each(uniform32[l], seed, offset, out, a, b),
+        Draw::Uniform(a, b) => {
+            each(uniform32[l], seed, offset, out, a, b);
+            if out.dtype.is_short_float() && a < b {
+                below(out, b);
+            }
+        }
         Draw::Normal(a, b) if wide => each(normal64[l], seed, offset, out, a, b),
         Draw::Normal(a, b) => each(normal32[l], seed, offset, out, a, b),
         Draw::Exponential(a) if wide => each(exponential64[l], seed, offset, out, a, 0.0),
@@ -65,6 +70,34 @@ pub fn run(draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Rounding to a short float may reach the upper bound, which a draw must not: such elements step down.
+fn below(out: &Operand, high: f64) {
+    use crate::base::dtype::Element;
+    let cursor = Cursor::new(&out.layout);
+    let base = Bytes(out.ptr());
+    let top = high as f32;
+    let step = |v: f32, half: bool| if half { half::f16::from_f32(v).to_f32() } else { half::bf16::from_f32(v).to_f32() };
+    let is_half = out.dtype == DType::F16;
+    // The next short float below the bound: the bound scaled down until the rounding lets go of it.
+    let mut down = top;
+    let mut shrink = f32::EPSILON;
+    while step(down, is_half) >= top {
+        down = top - top.abs().max(f32::MIN_POSITIVE) * shrink;
+        shrink *= 2.0;
+    }
+    crate::dispatch!(out.dtype, T => cursor.runs(0, out.numel(), |at, count, stride| {
+        for j in 0..count {
+            // SAFETY: the cursor stays inside the operand.
+            unsafe {
+                let p = base.at(0).cast::<T>().offset(at + j as isize * stride);
+                if (*p).to_f32() >= top {
+                    *p = T::from_f32(down);
+                }
+            }
+        }
+    }));
 }
 
 fn each<T: crate::base::dtype::Element>(fill: Fill<T>, seed: u64, offset: u64, out: &Operand, a: f64, b: f64) {

@@ -137,13 +137,13 @@ unsafe fn into_lanes<T: Copy, F: Fold<T>>(fold: F, lanes: *mut F::Acc, from: *co
         let whole = n / LANES * LANES;
         let mut i = 0;
         while i < whole {
-            for l in 0..LANES {
-                local[l] = fold.step(local[l], *from.add(i + l));
+            for (l, lane) in local.iter_mut().enumerate() {
+                *lane = fold.step(*lane, *from.add(i + l));
             }
             i += LANES;
         }
-        for l in 0..n - whole {
-            local[l] = fold.step(local[l], *from.add(whole + l));
+        for (l, lane) in local.iter_mut().enumerate().take(n - whole) {
+            *lane = fold.step(*lane, *from.add(whole + l));
         }
         *lanes.cast() = local;
     }
@@ -292,8 +292,8 @@ fn columns<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish
                         if input.dtype == T::DTYPE {
                             fold.columns(acc.as_mut_ptr(), row.cast(), n);
                         } else {
-                            crate::dispatch!(input.dtype, S => for j in 0..n {
-                                tile[j] = convert::cast::<S, T>(*row.cast::<S>().add(j));
+                            crate::dispatch!(input.dtype, S => for (j, to) in tile[..n].iter_mut().enumerate() {
+                                *to = convert::cast::<S, T>(*row.cast::<S>().add(j));
                             });
                             fold.columns(acc.as_mut_ptr(), tile.as_ptr(), n);
                         }

@@ -8,7 +8,7 @@ use crate::base::{DType, Error, Layout, Result};
 use crate::dispatch;
 
 /// Every index as an element offset into the source, checked; one entry for each element of the output.
-fn offsets(op: &str, picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
+fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
     let n = source.numel();
     let mut list = vec![0isize; n];
     let base = Cursor::new(&Layout::new(source.layout.shape.clone(), source.layout.strides.clone(), 0));
@@ -32,7 +32,7 @@ fn offsets(op: &str, picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
         for (at, &i) in list.iter_mut().zip(&index) {
             if i < -size || i >= size {
                 return Err(Error::index(
-                    op,
+                    pick.op,
                     format!(
                         "index {i} is out of range for an axis of size {size} (index tensor {axis}; allowed: {} to {})",
                         -size,
@@ -48,7 +48,7 @@ fn offsets(op: &str, picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
 
 /// `out[...] = source[indices]`; the source's layout is already of the output's shape, with stride 0 where an index decides.
 pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
-    let places = offsets("index", picks, source)?;
+    let places = offsets(picks, source)?;
     let base = source.ptr();
     dispatch!(out.dtype, T => {
         let mut row = vec![T::default(); places.len()];
@@ -66,7 +66,7 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
 
 /// `target[indices] = values`, or `+=`; repeated places are written, or added, in order.
 pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) -> Result<()> {
-    let places = offsets("index_put", picks, target)?;
+    let places = offsets(picks, target)?;
     if places.is_empty() {
         return Ok(());
     }

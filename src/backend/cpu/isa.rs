@@ -68,16 +68,19 @@ macro_rules! per_isa {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
         $vis static $name: [unsafe fn($($ty),*) $(-> $ret)?; 3] = {
+            #[allow(clippy::too_many_arguments)]
             unsafe fn plain($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { $inner::<{ cfg!(target_arch = "aarch64") } $($(, $g)*)?>($($arg),*) }
             }
             #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c,bmi2"))]
+            #[allow(clippy::too_many_arguments)]
             unsafe fn v3($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: as above; the table is entered at this level only where the machine has the features.
                 unsafe { $inner::<{ cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) } $($(, $g)*)?>($($arg),*) }
             }
             #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c,bmi2"))]
+            #[allow(clippy::too_many_arguments)]
             unsafe fn v4($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: as above.
                 unsafe { $inner::<{ cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) } $($(, $g)*)?>($($arg),*) }

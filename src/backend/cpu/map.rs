@@ -3,6 +3,7 @@
 
 use super::convert::{self, Cursor};
 use super::threads;
+use crate::backend::Storage;
 use crate::backend::launch::{MapBody, MapLoop, Operand};
 use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
@@ -108,5 +109,51 @@ fn way(op: &Operand, wanted: DType, n: usize) -> Way {
         Way::Constant
     } else {
         Way::Tiled(Cursor::new(&op.layout))
+    }
+}
+
+/// Elements of a tile that a plain number is spread over.
+pub const SPREAD: usize = 256;
+
+/// One operand of a plain map: memory, or a number spread over a tile.
+pub enum From<'a> {
+    Memory(&'a Operand),
+    Number(Number),
+}
+
+/// A map over one or two row-major operands of the loop's own type and one count, into fresh memory.
+#[inline]
+pub fn plain(kernel: MapLoop, from: &[From], out: &Storage, dtype: DType, result: DType, n: usize) {
+    let mut tile = [0f64; SPREAD];
+    let mut at = [(std::ptr::null::<u8>(), 0usize); 2];
+    let mut step = n.max(1);
+    assert!(from.len() <= 2 && out.len() >= n * result.size(), "an output of n elements");
+    for (slot, one) in at.iter_mut().zip(from) {
+        *slot = match one {
+            From::Memory(op) => {
+                assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "operands of n elements");
+                (op.ptr().cast_const(), dtype.size())
+            }
+            From::Number(value) => {
+                let count = n.min(SPREAD);
+                step = SPREAD;
+                if dtype == DType::F64 {
+                    tile[..count].fill(value.as_f64());
+                } else {
+                    // SAFETY: a tile of 256 float64 has room for as many float32.
+                    let singles = unsafe { std::slice::from_raw_parts_mut(tile.as_mut_ptr().cast::<f32>(), count) };
+                    singles.fill(value.as_f64() as f32);
+                }
+                (tile.as_ptr().cast(), 0)
+            }
+        };
+    }
+    let mut start = 0;
+    while start < n {
+        let count = step.min(n - start);
+        let ins = [at[0].0.wrapping_add(start * at[0].1), at[1].0.wrapping_add(start * at[1].1)];
+        // SAFETY: just asserted: operands and output hold `n` elements, and a tile holds a step's.
+        unsafe { kernel(&ins[..from.len()], &[], &[out.ptr().wrapping_add(start * result.size())], count) };
+        start += count;
     }
 }

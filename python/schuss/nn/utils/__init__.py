@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 def _tensors(parameters: Any, name: str) -> list[Tensor]:
     if isinstance(parameters, Tensor):
         return [parameters]
+    if not hasattr(parameters, "__iter__"):
+        raise TypeError(
+            f"{name}: needs Tensors, got {type(parameters).__name__}; "
+            "pass model.parameters() for a model's"
+        )
     found = list(parameters.values() if isinstance(parameters, dict) else parameters)
     for p in found:
         if not isinstance(p, Tensor):

@@ -2,7 +2,8 @@
 Leans on tensors and threads; nothing here needs a `__main__` guard."""
 
 from schuss.utils.data.collation import default_collate, default_convert
-from schuss.utils.data.datasets import (
+from schuss.utils.data.dataloader import DataLoader
+from schuss.utils.data.dataset import (
     ChainDataset,
     ConcatDataset,
     Dataset,
@@ -12,9 +13,8 @@ from schuss.utils.data.datasets import (
     TensorDataset,
     random_split,
 )
-from schuss.utils.data.loader import DataLoader
 from schuss.utils.data.memory import batches
-from schuss.utils.data.samplers import (
+from schuss.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
     Sampler,

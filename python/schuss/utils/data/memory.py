@@ -10,8 +10,8 @@ import numpy as np
 
 import schuss
 from schuss import Tensor
-from schuss.utils.data.datasets import Subset, TensorDataset
-from schuss.utils.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+from schuss.utils.data.dataset import Subset, TensorDataset
+from schuss.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,9 +10,9 @@ from types import GenericAlias
 from typing import TYPE_CHECKING
 
 from schuss.utils.data.collation import default_collate, default_convert
-from schuss.utils.data.datasets import Dataset, IterableDataset, fetch
+from schuss.utils.data.dataset import Dataset, IterableDataset, fetch
 from schuss.utils.data.memory import from_sampler
-from schuss.utils.data.samplers import (
+from schuss.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
     SequentialSampler,

@@ -1,0 +1,179 @@
+//! What an operation is done in: dtypes promoted, shapes broadcast, operands brought to them, divisors checked. Leans on record's looks.
+
+use super::record::Seen;
+use crate::backend::{Launch, Operand, of};
+use crate::base::shape::{self, Shape};
+use crate::base::{DType, Error, Few, Layout, Number, Result};
+use crate::graph::mode::Mode;
+use crate::graph::tensor::flag;
+use crate::graph::{Class, Op, Pair};
+
+/// The compute dtype and the result's dtype of a map.
+pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, DType)> {
+    let (mut full, mut zero, mut number) = (None, None, None);
+    let mut strict = 0;
+    let skip = usize::from(op.name == "where");
+    for (i, s) in seen.iter().enumerate() {
+        // A condition and a mask choose, they do not take part in the promotion.
+        if i < skip || op.name == "masked_fill" && i == 1 {
+            continue;
+        }
+        match s {
+            Seen::Tensor(look) => {
+                strict |= look.flags & flag::STRICT;
+                let slot: &mut Option<DType> = if look.operand.layout.rank() > 0 { &mut full } else { &mut zero };
+                *slot = Some(slot.map_or(look.operand.dtype, |d| d.promote(look.operand.dtype)));
+            }
+            Seen::Number(n) => number = Some(number.map_or(n.dtype(), |d: DType| d.promote(n.dtype()))),
+            Seen::Absent => {}
+        }
+    }
+    if strict != 0 {
+        strictly(op, seen, number)?;
+    }
+    if op.name == "masked_fill"
+        && let Some(Seen::Tensor(mask)) = seen.get(1)
+        && mask.operand.dtype != DType::Bool
+    {
+        return Err(Error::dtype(op.name, format!("the mask must be a bool tensor, got {}", mask.operand.dtype)));
+    }
+    let common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
+    // A masked write keeps the dtype of what it is written to.
+    let own = seen.get(0).and_then(Seen::look).map(|l| l.operand.dtype);
+    let common = if op.name == "masked_fill" { own.unwrap_or(common) } else { common };
+    let common = if strict != 0 { full.or(zero).unwrap_or(common) } else { common };
+    let refuse = |what: &str, hint: &str| Err(Error::dtype(op.name, format!("needs {what}, got {common}; {hint}")));
+    Ok(match op.class {
+        Class::Float => {
+            let d = match common {
+                d if d.is_float() => d,
+                d if strict != 0 && d.size() < 4 => DType::F32,
+                _ if strict != 0 => DType::F64,
+                _ => crate::base::dtype::default_float(),
+            };
+            (d.compute(), d)
+        }
+        Class::Real if !full.or(zero).unwrap_or(common).is_float() || zero.is_some_and(|d| !d.is_float()) => {
+            return refuse("a float tensor", "use x.float() first");
+        }
+        Class::Number if op.name == "square" && common == DType::Bool => (DType::I64, DType::I64),
+        Class::Number | Class::Any | Class::Real => (common.compute(), common),
+        Class::Arithmetic if common == DType::Bool => {
+            return refuse("numbers", "use x.int() first, or logical_not / logical_xor for truths");
+        }
+        Class::Arithmetic => (common.compute(), common),
+        Class::Integer if common.is_float() => return refuse("integers or truths", "use x.int() or x.long() first"),
+        Class::Integer if common == DType::Bool && op.name.ends_with("_shift") => return refuse("integers", "use x.int() first"),
+        Class::Integer => (common.compute(), common),
+        Class::Compare => (common.compute(), DType::Bool),
+        Class::Logic => (if mode.probe() { DType::U8 } else { DType::Bool }, DType::Bool),
+        Class::Question => (if common.is_float() { common.compute() } else { DType::F64 }, DType::Bool),
+    })
+}
+
+/// TensorFlow's rule: tensors of one operation have one dtype, and a plain number must be exact in it.
+#[cold]
+fn strictly(op: &Op, seen: &Pair<Seen>, number: Option<DType>) -> Result<()> {
+    let mut dtypes: Vec<DType> = Vec::new();
+    for (i, look) in seen.iter().enumerate().filter_map(|(i, s)| s.look().map(|l| (i, l))) {
+        if !(i == 0 && op.name == "where" || i == 1 && op.name == "masked_fill") {
+            dtypes.push(look.operand.dtype);
+        }
+    }
+    if let Some(pair) = dtypes.windows(2).find(|w| w[0] != w[1]) {
+        return Err(Error::dtype(
+            op.name,
+            format!(
+                "cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{})",
+                pair[0], pair[1], pair[0]
+            ),
+        ));
+    }
+    if let (Some(first), Some(DType::F32 | DType::F64)) = (dtypes.first(), number)
+        && !first.is_float()
+        && op.class != Class::Float
+    {
+        return Err(Error::new(
+            crate::base::ErrorKind::Type,
+            op.name,
+            format!("a float cannot become {first}; use tf.cast on the tensor first"),
+        ));
+    }
+    Ok(())
+}
+
+/// The broadcast shape of all operands.
+pub(crate) fn common_shape(op: &Op, seen: &Pair<Seen>) -> Result<Shape> {
+    let mut shape: Option<Shape> = None;
+    for look in seen.iter().filter_map(Seen::look) {
+        let own = &look.operand.layout.shape;
+        shape = Some(match shape {
+            None => own.clone(),
+            Some(s) if s == *own => s,
+            Some(s) => shape::broadcast(op.name, &s, own)?,
+        });
+    }
+    Ok(shape.unwrap_or_default())
+}
+
+/// The operands of a map under its shape, numbers as constants of the compute dtype.
+pub(crate) fn spread(seen: &Pair<Seen>, shape: &[usize], compute: DType, op: &Op) -> Result<Vec<Operand>> {
+    let mut ins = Vec::with_capacity(seen.len());
+    for s in seen.iter() {
+        ins.push(match s {
+            Seen::Tensor(l) if l.operand.layout.shape[..] == *shape => l.operand.clone(),
+            Seen::Tensor(l) => l.operand.view(l.operand.layout.broadcast_to(op.name, shape)?),
+            Seen::Number(n) => constant(*n, compute, shape)?,
+            // An absent bound of a clamp bounds nothing.
+            Seen::Absent => return Err(Error::type_(op.name, "an operand is missing")),
+        });
+    }
+    Ok(ins)
+}
+
+fn constant(n: Number, dtype: DType, shape: &[usize]) -> Result<Operand> {
+    let one = Operand::new(&crate::backend::cpu::Cpu, &[], dtype)?;
+    of(&one.storage).launch(&Launch::Fill { dst: &one, value: n })?;
+    let layout = Layout::new(shape.into(), Few::filled(0, shape.len()), 0);
+    Ok(one.view(layout))
+}
+
+/// Operands read as truths before they meet a loop of bytes.
+pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
+    ins.into_iter()
+        .map(|x| {
+            if matches!(x.dtype, DType::Bool | DType::U8) {
+                return Ok(x);
+            }
+            let copy = Operand::new(&crate::backend::cpu::Cpu, &x.layout.shape, DType::Bool)?;
+            of(&x.storage).launch(&Launch::Copy { src: &x, dst: &copy })?;
+            Ok(copy)
+        })
+        .collect()
+}
+
+/// Integers are not divided by zero, and have no negative powers.
+pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Result<()> {
+    if compute.is_float() {
+        return Ok(());
+    }
+    let divides = matches!(op.name, "floor_divide" | "remainder" | "fmod");
+    if !divides && op.name != "pow" {
+        return Ok(());
+    }
+    let any = |test: fn(f64) -> bool| match seen.get(1) {
+        Some(Seen::Number(n)) => test(n.as_f64()),
+        Some(Seen::Tensor(l)) => crate::backend::cpu::contract::to_f64(&l.operand).into_iter().any(test),
+        _ => false,
+    };
+    if divides && any(|v| v == 0.0) {
+        return Err(Error::runtime(
+            op.name,
+            "ZeroDivisionError: an integer was divided by zero; use x.float() for inf and NaN, or take the zeros out",
+        ));
+    }
+    if !divides && any(|v| v < 0.0) {
+        return Err(Error::runtime(op.name, "integers to negative integer powers have no integer result; use x.float() first"));
+    }
+    Ok(())
+}
