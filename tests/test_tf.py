@@ -142,7 +142,7 @@ NUMBERS = {
     "i / 4": (lambda: INT / 4, 0.5, "float64"),
     "short / 2": (lambda: tf.constant(3, tf.int16) / 2, 1.5, "float32"),
     "byte / byte": (lambda: tf.constant(3, "uint8") / tf.constant(2, "uint8"), 1.5, "float32"),
-    "double + list": (lambda: WIDE + [0.1], [1.1], "float64"),
+    "double - list": (lambda: WIDE - [0.1], [0.9], "float64"),
     "x == list": (lambda: FLOAT == [3, 4], [True, False], "bool"),
     "i / i": (lambda: INT / INT, 1.0, "float64"),
     "long / 4": (lambda: tf.constant(2, tf.int64) / 4, 0.5, "float64"),
