@@ -66,20 +66,20 @@ pub fn look(t: &Tensor, mode: Mode) -> Look {
         });
     } else if mode.tape() {
         match &core.edge {
-            Some((node, k)) if node.serial >= mode::tape_from() => {
+            Some((node, k)) if node.serial >= mode::tape_from() || core.has(flag::WATCHED) => {
                 seen.serial = node.serial;
                 seen.edge = Some(Edge::Node(node.clone(), *k));
             }
-            None if watched(core.flags) => seen.edge = Some(Edge::Leaf(t.clone())),
+            None if watched(core.flags) => {
+                let source = core.source.get_or_insert_with(|| Node::source(t, &seen.operand));
+                seen.edge = Some(Edge::Node(source.clone(), 0));
+            }
             _ => {}
         }
     }
     if core.flags & flag::VARIABLE != 0 && mode.tape() {
         drop(core);
         tape::touch(t);
-        if seen.edge.is_none() {
-            seen.edge = Some(Edge::Leaf(t.clone()));
-        }
     }
     seen
 }
