@@ -184,7 +184,9 @@ struct Reader {
 impl Reader {
     fn read(&mut self, x: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
         if let Some(n) = args::number(x)? {
-            return self.leaf(n, n.dtype(), depth);
+            // NumPy's float64 is a float of Python's by class, and brings its own width.
+            let wide = n.is_float() && x.cast_exact::<pyo3::types::PyFloat>().is_err();
+            return self.leaf(n, if wide { DType::F64 } else { n.dtype() }, depth);
         }
         if x.is_instance_of::<PyList>() || x.is_instance_of::<PyTuple>() {
             let n = x.len()?;
