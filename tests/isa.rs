@@ -264,7 +264,8 @@ fn layouts<T: Sample>(rows: usize, columns: usize, draw: &mut Draw) -> Result<Ve
 
 fn pairs<T: Sample>(rows: usize, columns: usize, pick: impl Fn(usize, usize) -> bool) -> Result<()> {
     type Ask = fn(&Tensor, &Tensor) -> Result<Tensor>;
-    let asks: [(&str, Ask, fn(T, T) -> T); 3] = [
+    type Plain<T> = fn(T, T) -> T;
+    let asks: [(&str, Ask, Plain<T>); 3] = [
         ("add", |a, b| arith::add(a, b), |x, y| x + y),
         ("sub", |a, b| arith::sub(a, b), |x, y| x - y),
         ("mul", |a, b| arith::mul(a, b), |x, y| x * y),
