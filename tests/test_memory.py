@@ -128,6 +128,9 @@ def test_a_cycle_of_attributes_is_collected() -> None:
     assert there() is None
 
 
+@pytest.mark.xfail(
+    reason="the collector does not see through the graph yet: a context holding its result leaks"
+)
 def test_a_cycle_through_a_context_is_collected() -> None:
     class Cyclic(Function):
         @staticmethod

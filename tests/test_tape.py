@@ -788,6 +788,149 @@ def test_ours_result_does_not_keep_what_was_recorded():
     assert float(y) == 1000.0
 
 
+def test_ours_second_backward_while_a_tape_holds_the_graph():
+    import schuss
+
+    w, v = schuss.tensor(3.0, requires_grad=True), tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        loss = w * w * v
+    loss.backward()
+    with pytest.raises(schuss.GradError, match="second time"):
+        loss.backward()
+    close(tape.gradient(loss, v), 9.0)
+    with pytest.raises(schuss.GradError, match="second time"):
+        loss.backward()
+    assert w.grad.item() == 12.0
+
+
+def test_ours_backward_after_the_tape_let_go():
+    import schuss
+
+    w, x = schuss.tensor(3.0, requires_grad=True), schuss.tensor(2.0)
+    with schuss.GradientTape() as tape:
+        tape.watch(x)
+        y = x * x * x
+        loss = w * y
+    close(tape.gradient(loss, x), 36.0)
+    loss.backward()
+    assert w.grad.item() == 8.0 and x.grad is None
+
+
+@pytest.mark.parametrize("how", ["deleted", "reset", "spent"])
+def test_ours_what_tapes_let_go_is_freed(how):
+    import schuss
+
+    data = np.ones(1000, np.float32)
+    alive = weakref.ref(data)
+    x = schuss.from_numpy(data)
+    with schuss.GradientTape(persistent=how == "deleted") as tape:
+        tape.watch(x)
+        middle = x * x
+        total = middle.sum()
+        if how == "reset":
+            tape.reset()
+    if how == "spent":
+        tape.gradient(total, x)
+    if how == "deleted":
+        del tape
+    del data, x
+    assert alive() is None
+    assert float(total) == 1000.0 and middle.sum().item() == 1000.0
+
+
+def test_ours_watched_tensor_written_in_place_is_freed():
+    import schuss
+
+    data = np.ones(1000, np.float32)
+    alive = weakref.ref(data)
+    x = schuss.from_numpy(data)
+    with schuss.GradientTape() as tape:
+        tape.watch(x)
+        x.mul_(3.0)
+        y = x.sum()
+    tape.gradient(y, x)
+    del data, x, tape, y
+    assert alive() is None
+
+
+def test_ours_recorded_operands_require_no_grad():
+    seen = []
+
+    @tf.custom_gradient
+    def times_two(x):
+        def grad(upstream):
+            seen.append(upstream)
+            return upstream * 2.0
+
+        return x * 2.0, grad
+
+    v = tf.Variable(2.0)
+    with tf.GradientTape(persistent=True) as tape:
+        first = tape.gradient(times_two(tf.exp(v * v)) ** 2, v)
+    assert not first.requires_grad and not any(g.requires_grad for g in seen)
+    # Of 4 exp(2 v v): 16 (1 + 4 v v) exp(2 v v).
+    close(tape.gradient(first, v), np.float32(272 * np.exp(8)))
+
+
+def test_ours_variable_read_before_the_outer_tape():
+    v = tf.Variable(3.0)
+    with tf.GradientTape() as inner:
+        y = v * v
+    with tf.GradientTape() as outer:
+        first = inner.gradient(y, v)
+    close(first, 6.0)
+    assert outer.gradient(first, v) is None
+
+
+def test_ours_watch_a_result_in_both_tapes():
+    v = tf.Variable(3.0)
+    with tf.GradientTape():
+        y = v * v
+    with tf.GradientTape() as outer:
+        outer.watch(y)
+        with tf.GradientTape() as inner:
+            inner.watch(y)
+            z = y * y * y
+        first = inner.gradient(z, y)
+    close(first, 243.0)
+    close(outer.gradient(first, y), 54.0)
+
+
+def test_ours_saved_tensors_are_the_watched_ones():
+    import schuss
+
+    found = []
+
+    class Twice(schuss.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            found.extend(ctx.saved_tensors)
+            return g * 2
+
+    x = schuss.tensor(1.0)
+    with schuss.GradientTape() as tape:
+        tape.watch(x)
+        y = Twice.apply(x)
+    close(tape.gradient(y, x), 2.0)
+    assert found[0] is x
+
+
+def test_ours_new_data_between_forward_and_double_backward():
+    import schuss
+
+    x = schuss.tensor(2.0, requires_grad=True)
+    y = x * x * x
+    x.data = schuss.tensor(5.0)
+    (first,) = schuss.autograd.grad(y, x, create_graph=True)
+    first.backward()
+    assert first.item() == 12.0 and x.grad.item() == 12.0
+
+
 def test_ours_tape_inside_a_backward_graph():
     import schuss
 

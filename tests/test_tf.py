@@ -140,6 +140,10 @@ NUMBERS = {
     "i // 2": (lambda: INT // 2, 1, "int32"),
     "i % 2": (lambda: INT % 2, 0, "int32"),
     "i / 4": (lambda: INT / 4, 0.5, "float64"),
+    "short / 2": (lambda: tf.constant(3, tf.int16) / 2, 1.5, "float32"),
+    "byte / byte": (lambda: tf.constant(3, "uint8") / tf.constant(2, "uint8"), 1.5, "float32"),
+    "double - list": (lambda: WIDE - [0.1], [0.9], "float64"),
+    "x == list": (lambda: FLOAT == [3, 4], [True, False], "bool"),
     "i / i": (lambda: INT / INT, 1.0, "float64"),
     "long / 4": (lambda: tf.constant(2, tf.int64) / 4, 0.5, "float64"),
     "x == 3": (lambda: FLOAT == 3, True, "bool"),
@@ -165,6 +169,19 @@ def test_float_and_integer_tensor():
         INT + 1.5
     with pytest.raises(TypeError):
         tf.maximum(INT, 1.5)
+
+
+@pytest.mark.parametrize("other", [np.array([1.5]), [1.5], [300.0]], ids=repr)
+def test_integer_tensor_and_floats(other):
+    with pytest.raises((tf.errors.InvalidArgumentError, TypeError)):
+        INT + other
+
+
+def test_list_of_variables_beside_a_tensor():
+    v = tf.Variable(3.0)
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(tf.constant([1.0, 2.0]) * [v, v * v])
+    close(tape.gradient(y, v), 13.0)
 
 
 def test_shapes_that_do_not_fit():

@@ -152,6 +152,15 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
         if !enter || grads.iter().all(Option::is_none) {
             continue;
         }
+        // Nodes of tapes alone are none of backward's business, and what one backward used up is gone for the next.
+        if let (None, Some(held)) = (plan.inside, node.held()) {
+            if !held.requires {
+                continue;
+            }
+            if held.spent && node.keeps() {
+                return Err(freed(&node.name()));
+            }
+        }
         let ends = pull(&node, &grads, plan, wanted.as_ref())?;
         for (edge, grad) in node.edges.iter().zip(ends) {
             if let (Some(edge), Some(grad)) = (edge, grad) {
@@ -159,7 +168,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             }
         }
         if !plan.retain {
-            node.free();
+            node.spend();
         }
     }
     for index in std::mem::take(&mut walk.leaves) {

@@ -6,6 +6,7 @@ pub mod quick;
 pub mod record;
 pub mod settle;
 pub mod tape;
+pub mod unpack;
 pub mod write;
 
 /// Puts this engine behind the rules; every way to make a tensor calls it first.

@@ -66,20 +66,20 @@ pub fn look(t: &Tensor, mode: Mode) -> Look {
         });
     } else if mode.tape() {
         match &core.edge {
-            Some((node, k)) if node.serial >= mode::tape_from() => {
+            Some((node, k)) if node.serial >= mode::tape_from() || core.has(flag::WATCHED) => {
                 seen.serial = node.serial;
                 seen.edge = Some(Edge::Node(node.clone(), *k));
             }
-            None if watched(core.flags) => seen.edge = Some(Edge::Leaf(t.clone())),
+            None if watched(core.flags) => {
+                let source = core.source.get_or_insert_with(|| Node::source(t, &seen.operand));
+                seen.edge = Some(Edge::Node(source.clone(), 0));
+            }
             _ => {}
         }
     }
     if core.flags & flag::VARIABLE != 0 && mode.tape() {
         drop(core);
         tape::touch(t);
-        if seen.edge.is_none() {
-            seen.edge = Some(Edge::Leaf(t.clone()));
-        }
     }
     seen
 }
@@ -120,6 +120,16 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
         }
         let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
         return finish(op, &seen, args, Outs::One(out), mode);
+    }
+    if let (Body::View(rule), [Feed::Tensor(base)], false) = (&op.body, feeds, mode.probe()) {
+        let x = look(base, mode);
+        let layout = rule(&x.operand.layout, args)?;
+        check_inside(op.name, &layout, &x.operand)?;
+        let out = view_of(base, &x, layout, mode);
+        if x.edge.is_none() && x.flags & flag::STRICT == 0 {
+            return Ok(Outs::One(out));
+        }
+        return finish(op, &[Seen::Tensor(x)].into_iter().collect(), args, Outs::One(out), mode);
     }
     if let Body::Inline(body) = &op.body {
         return inline(op, *body, feeds, args, mode);

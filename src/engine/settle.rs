@@ -47,6 +47,7 @@ pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, D
         Class::Float => {
             let d = match common {
                 d if d.is_float() => d,
+                d if strict != 0 && d.size() < 4 => DType::F32,
                 _ if strict != 0 => DType::F64,
                 _ => crate::base::dtype::default_float(),
             };

@@ -5,6 +5,7 @@ use crate::base::{Error, Lock, Result};
 use crate::graph::node::Node;
 use crate::graph::tensor::flag;
 use crate::graph::{Edge, Tensor, mode};
+use crate::ops;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -40,14 +41,29 @@ pub(crate) fn touch(t: &Tensor) {
 /// Tells them that an operation was recorded.
 pub(crate) fn note(node: &Arc<Node>) {
     OPEN.with_borrow(|open| {
+        node.hold(open.len() as u32);
         for tape in open {
             tape.state.get().nodes.push(node.clone());
         }
     });
 }
 
+/// Says how far back the open tapes' recordings reach.
 fn refresh(open: &[Arc<Tape>]) {
-    mode::set_tape(open.iter().filter_map(|t| t.state.get().open).min());
+    mode::set_tape(open.iter().filter_map(|t| t.state.get().first()).min());
+}
+
+impl State {
+    /// Where its first interval began.
+    fn first(&self) -> Option<u64> {
+        self.spans.first().map(|&(from, _)| from).or(self.open)
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 impl Tape {
@@ -101,15 +117,14 @@ impl Tape {
         let old = std::mem::take(&mut *state);
         state.open = old.open.map(|_| mode::peek_serial());
         drop(state);
-        drop(old);
+        old.nodes.iter().for_each(|n| n.unhold());
+        OPEN.with_borrow(|open| refresh(open));
     }
 
-    /// Forgets the nodes, keeps what is watched.
+    /// Forgets the nodes and what they alone keep alive; keeps what is watched.
     pub fn release(&self) {
-        let mut state = self.state.get();
-        let nodes = std::mem::take(&mut state.nodes);
-        drop(state);
-        drop(nodes);
+        let nodes = std::mem::take(&mut self.state.get().nodes);
+        nodes.iter().for_each(|n| n.unhold());
     }
 
     fn add(&self, t: &Tensor) {
@@ -121,9 +136,7 @@ impl Tape {
 
     /// Has operations on a tensor recorded from now on, for this tape.
     pub fn watch(&self, t: &Tensor) {
-        if t.node().is_none() {
-            t.set_flag(flag::WATCHED, true);
-        }
+        t.set_flag(flag::WATCHED, true);
         self.add(t);
     }
     pub fn watched(&self) -> Vec<Tensor> {
@@ -142,10 +155,8 @@ impl Tape {
             (spans, state.watched.clone())
         };
         let inside = |n: &Node| spans.iter().any(|&(from, to)| n.serial >= from && n.serial < to);
-        let on_tape = |t: &Tensor| match t.node() {
-            Some((node, _)) => inside(&node),
-            None => watched.iter().any(|w| w.same(t)) || t.requires_grad(),
-        };
+        let known = |t: &Tensor| watched.iter().any(|w| w.same(t)) || t.requires_grad();
+        let on_tape = |t: &Tensor| t.node().map_or_else(|| known(t), |(node, _)| inside(&node) || known(t));
         let mut roots = Vec::new();
         for (t, seed) in targets.iter().zip(seeds) {
             if !t.dtype().is_float() || !on_tape(t) {
@@ -160,11 +171,23 @@ impl Tape {
             }
             roots.push((t.edge(), cotangent));
         }
-        // A source watched while it had a node of its own is found by that node.
-        let ends: Vec<Edge> = sources.iter().map(Tensor::edge).collect();
-        let connected: Vec<bool> = sources.iter().map(|s| on_tape(s) || s.node().is_some()).collect();
+        // What no operation made is found at its source, or as a leaf where it is itself a target or requires grad.
+        let mut ends: Vec<Edge> = sources.iter().map(Tensor::edge).collect();
+        let mut second = vec![None; sources.len()];
+        for (place, s) in second.iter_mut().zip(sources).filter(|(_, s)| s.node().is_none()) {
+            if let Some(source) = s.0.core.get().source.clone() {
+                *place = Some(ends.len());
+                ends.push(Edge::Node(source, 0));
+            }
+        }
         let create = mode::Mode::now().tape();
         let found = backward::run(&roots, &Plan { retain: true, create, ends: Some(&ends), inside: Some(&inside) })?;
-        Ok(found.into_iter().zip(connected).map(|(g, yes)| g.filter(|_| yes)).collect())
+        let _grad = mode::GradGuard::set(create);
+        let sum = |(i, s): (usize, &Tensor)| match (found[i].clone(), second[i].and_then(|k| found[k].clone())) {
+            _ if !on_tape(s) => Ok(None),
+            (Some(a), Some(b)) => ops::arith::add(&a, &b).map(Some),
+            (a, b) => Ok(a.or(b)),
+        };
+        sources.iter().enumerate().map(sum).collect()
     }
 }

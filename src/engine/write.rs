@@ -141,6 +141,9 @@ fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
 /// `target = op(feeds)` in place; the target itself is a feed where the operator reads it.
 pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> Result<()> {
     let mode = Mode::now();
+    if let Some(done) = super::quick::write(op, target, feeds, mode) {
+        return done;
+    }
     let op = record::of_truths(op, feeds);
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
@@ -331,6 +334,11 @@ pub fn rewrite_base(target: &Tensor, mode: Mode) -> Result<()> {
 /// `target[...] = source`, converted and broadcast.
 pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
     let mode = Mode::now();
+    if let Feed::Number(n) = source
+        && let Some(done) = super::quick::fill(target, n, mode)
+    {
+        return done;
+    }
     let seen = Seen::of(&source, mode);
     let recording = seen.look().is_some_and(|l| l.edge.is_some());
     let own = check("copy_", target, mode, recording)?;

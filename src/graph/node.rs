@@ -1,12 +1,11 @@
 //! One recorded operation: its rule, its edges to what it was made of, and what its derivative will read. Leans on tensor and op.
 
-use super::sym::Sym;
-use super::tensor::{Core, Hook, flag};
+use super::tensor::{Hook, flag};
 use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::backend::Operand;
 use crate::base::{Error, Lock, Number, Result};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Where a gradient goes: on to a node's output, or to a leaf.
 #[derive(Clone)]
@@ -70,6 +69,35 @@ pub struct Extra {
     pub retained: Vec<(u32, std::sync::Weak<super::tensor::Handle>)>,
     pub place: Option<(Arc<str>, u32)>,
     pub on_pull: Vec<(u64, Arc<dyn PullHook>)>,
+    pub(crate) held: Option<Held>,
+    /// Of a source: the tensor that it stands for.
+    pub(crate) of: Option<std::sync::Weak<super::tensor::Handle>>,
+}
+
+/// What a node that was recorded by tapes is still needed for.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    /// Tapes that have not let it go.
+    pub tapes: u32,
+    /// Whether something that requires grad hangs on it.
+    pub requires: bool,
+    /// Whether a walk that does not retain the graph has passed.
+    pub spent: bool,
+}
+
+/// The rule of a source: nothing lies behind it.
+struct Watched;
+
+impl Dynamic for Watched {
+    fn name(&self) -> String {
+        "Watched".to_string()
+    }
+    fn pull(&self, _node: &Arc<Node>, _grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        Ok(Vec::new())
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
 }
 
 /// A callable that sees all gradients of a node after (or before) its rule has run.
@@ -123,80 +151,72 @@ impl Node {
         self.kept.get().freed
     }
 
-    /// A kept operand as a rule sees it; `alive` says whether it keeps its place in the graph.
-    pub(crate) fn unpack(self: &Arc<Node>, kept: &Kept, input: Option<usize>, output: u32, alive: bool) -> Result<Sym> {
-        Ok(match kept {
-            Kept::Absent => Sym::Absent,
-            Kept::Number(n) => Sym::Number(*n),
-            Kept::Meta(meta) => Sym::Meta(meta.clone()),
-            Kept::Full(operand, version, family) => {
-                let now = match family {
-                    None => operand.storage.version().load(Ordering::Relaxed),
-                    Some(own) => own.load(Ordering::Relaxed),
-                };
-                if now != *version {
-                    let which = match input {
-                        Some(i) => format!("its operand {i}"),
-                        None => "its result".to_string(),
-                    };
-                    return Err(Error::grad(
-                        "backward",
-                        format!(
-                            "one of the tensors needed for the gradient of {} has been modified by an in-place operation: {which}, {} of shape {}, \
-                             is at version {now}; expected version {version}. Write to a copy (x.clone()) or out of place instead",
-                            self.name(),
-                            operand.dtype,
-                            crate::base::shape::show(&operand.layout.shape)
-                        ),
-                    ));
-                }
-                if let (true, Some(i)) = (alive, input)
-                    && let Some(Some(Edge::Leaf(leaf))) = self.edges.get(i)
-                {
-                    return Ok(Sym::Tensor(leaf.clone()));
-                }
-                let mut core = Core::plain(operand.clone());
-                core.family = family.clone();
-                if alive {
-                    match input {
-                        Some(i) => {
-                            if let Some(Some(Edge::Node(node, k))) = self.edges.get(i) {
-                                core.edge = Some((node.clone(), *k));
-                                core.requires_grad = true;
-                            }
-                        }
-                        None => {
-                            core.edge = Some((self.clone(), output));
-                            core.requires_grad = true;
-                        }
-                    }
-                }
-                Sym::Tensor(Tensor::from_core(core))
+    /// Whether something that requires grad hangs on it; false where it was made for tapes alone.
+    pub fn requires(&self) -> bool {
+        self.held().is_none_or(|h| h.requires)
+    }
+    /// What tapes hold it for; None where no tape was open when it was made.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.extra.get().as_deref().and_then(|e| e.held)
+    }
+    /// Notes that some more tapes hold it.
+    pub(crate) fn hold(&self, tapes: u32) {
+        let reaches = |e: &Edge| match e {
+            Edge::Node(n, _) => n.requires(),
+            Edge::Leaf(_) => true,
+        };
+        let requires = self.edges.iter().flatten().any(reaches);
+        self.extra.get().get_or_insert_default().held = Some(Held { tapes, requires, spent: false });
+    }
+    /// A tape lets go; the last one takes with it what nothing else will read.
+    pub(crate) fn unhold(&self) {
+        let useless = match self.extra.get().as_deref_mut().and_then(|e| e.held.as_mut()) {
+            Some(held) => {
+                held.tapes = held.tapes.saturating_sub(1);
+                held.tapes == 0 && (held.spent || !held.requires)
             }
-        })
+            None => false,
+        };
+        if useless {
+            self.free();
+        }
+    }
+    /// A walk that does not retain the graph is through: freed now, or when the last tape lets go.
+    pub(crate) fn spend(&self) {
+        if let Some(held) = self.extra.get().as_deref_mut().and_then(|e| e.held.as_mut())
+            && held.tapes > 0
+        {
+            held.spent = true;
+            return;
+        }
+        self.free();
+    }
+    /// Whether its derivative reads elements that freeing takes away.
+    pub(crate) fn keeps(&self) -> bool {
+        let kept = self.kept.get();
+        let full = |k: &Kept| matches!(k, Kept::Full(..));
+        matches!(self.rule, Rule::Dynamic(_)) || kept.inputs.iter().chain(kept.outputs.iter()).any(full)
     }
 
-    /// The tensors that the derivative reads, for the curious: (is it an input, position, tensor).
-    pub fn saved(self: &Arc<Node>) -> Result<Vec<(bool, usize, Tensor)>> {
-        let (inputs, outputs) = {
-            let kept = self.kept.get();
-            if kept.freed {
-                return Err(freed(&self.name()));
-            }
-            (kept.inputs.clone(), kept.outputs.clone())
-        };
-        let mut list = Vec::new();
-        for (i, k) in inputs.iter().enumerate() {
-            if let (Kept::Full(..), Sym::Tensor(t)) = (k, self.unpack(k, Some(i), 0, true)?) {
-                list.push((true, i, t));
-            }
-        }
-        for (i, k) in outputs.iter().enumerate() {
-            if let (Kept::Full(..), Sym::Tensor(t)) = (k, self.unpack(k, None, i as u32, true)?) {
-                list.push((false, i, t));
-            }
-        }
-        Ok(list)
+    /// The node that stands for a tensor in the recordings of tapes. It is older than all others and holds nothing alive.
+    pub(crate) fn source(t: &Tensor, operand: &Operand) -> Arc<Node> {
+        let meta = Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype });
+        let held = Some(Held { tapes: 0, requires: false, spent: false });
+        let extra = Extra { held, of: Some(Arc::downgrade(&t.0)), ..Extra::default() };
+        Arc::new(Node {
+            rule: Rule::Dynamic(Arc::new(Watched)),
+            serial: 0,
+            args: Box::default(),
+            edges: Pair::new(),
+            outputs: 1,
+            kept: Lock::new(Keeps { inputs: Pair::new(), outputs: [meta].into_iter().collect(), freed: false }),
+            slot: AtomicU64::new(0),
+            extra: Lock::new(Some(Box::new(extra))),
+        })
+    }
+    /// The tensor that a source stands for, while it is there.
+    pub fn source_of(&self) -> Option<Tensor> {
+        self.extra.get().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
     }
 
     /// Shapes and dtypes of operands and results.

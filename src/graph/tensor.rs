@@ -48,6 +48,8 @@ pub struct Core {
     pub tag: u32,
     /// The node that made it; none for a leaf.
     pub edge: Option<(Arc<Node>, u32)>,
+    /// Where tapes find the gradient of a tensor that they watch and no operation made.
+    pub source: Option<Arc<Node>>,
     /// The tensor that this one is a view of.
     pub base: Option<Tensor>,
     /// The version at which a view's edge was right.
@@ -141,7 +143,19 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[super::Arg]) -> Result<Outs
 impl Core {
     #[inline]
     pub fn plain(operand: Operand) -> Core {
-        Core { operand, family: None, requires_grad: false, flags: 0, tag: 0, edge: None, base: None, seen: 0, grad: None, hooks: None }
+        Core {
+            operand,
+            family: None,
+            requires_grad: false,
+            flags: 0,
+            tag: 0,
+            edge: None,
+            source: None,
+            base: None,
+            seen: 0,
+            grad: None,
+            hooks: None,
+        }
     }
     #[inline]
     pub fn version(&self) -> u32 {

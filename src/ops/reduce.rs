@@ -172,6 +172,9 @@ fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
 fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
     let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
     let out = &call.outs[0];
+    if axes.len() == x.layout.rank() {
+        return of(&x.storage).launch(&Launch::Fold { kind, input: x, folded: axes.len(), correction, out });
+    }
     let order: Vec<usize> = (0..x.layout.rank()).filter(|i| !axes.contains(i)).chain(axes.iter().copied()).collect();
     let input = x.view(x.layout.permute(&order));
     of(&x.storage).launch(&Launch::Fold { kind, input: &input, folded: axes.len(), correction, out })

@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
+use smallvec::SmallVec;
 use std::ffi::CString;
 use std::os::raw::c_int;
 use std::sync::OnceLock;
@@ -86,7 +87,7 @@ unsafe fn door(
             unsafe {
                 let keywords = Bound::from_borrowed_ptr_or_opt(py, k);
                 let named = keywords.as_ref().map_or(Ok(0), |k| k.len())?;
-                let mut given = Vec::with_capacity(n as usize + named + 1);
+                let mut given: SmallVec<[Bound<'_, PyAny>; 6]> = SmallVec::new();
                 if form != Form::Function {
                     given.push(Bound::from_borrowed_ptr(py, slf));
                 }
@@ -142,7 +143,7 @@ fn call(
     named: &[Bound<'_, PyAny>],
 ) -> PyResult<Py<PyAny>> {
     let (inputs, params) = (op.inputs.len(), op.params.len());
-    let mut slots: Vec<Option<Bound<'_, PyAny>>> = vec![None; inputs + params];
+    let mut slots: SmallVec<[Option<Bound<'_, PyAny>>; 8]> = smallvec::smallvec![None; inputs + params];
     let mut out = None;
     let mut spread: Option<Few<i64>> = None;
     for (i, x) in given.iter().enumerate() {
@@ -182,7 +183,7 @@ fn call(
             }
         }
     }
-    let mut fed: Vec<Fed> = Vec::with_capacity(inputs);
+    let mut fed: SmallVec<[Fed; 3]> = SmallVec::new();
     for (i, input) in op.inputs.iter().enumerate() {
         match (&slots[i], input.kind) {
             (Some(x), InputKind::List) => fed.extend(args::tensors(op.name, x)?.into_iter().map(Fed::Tensor)),
@@ -203,7 +204,7 @@ fn call(
     if form == Form::Function && maps(op) && !fed.iter().any(|f| matches!(f, Fed::Tensor(_))) {
         return Err(PyTypeError::new_err(format!("{}(): at least one argument must be a Tensor; use schuss.tensor(...) first", op.name)));
     }
-    let mut list: Vec<Arg> = Vec::with_capacity(params);
+    let mut list: SmallVec<[Arg; 3]> = SmallVec::new();
     for (i, p) in op.params.iter().enumerate() {
         list.push(match (&slots[inputs + i], &p.default) {
             (Some(_), _) if spread.is_some() && i + 1 == params => Arg::Ints(spread.take().unwrap_or_default()),
@@ -214,7 +215,7 @@ fn call(
             }
         });
     }
-    let feeds: Vec<Feed> = fed.iter().map(Fed::feed).collect();
+    let feeds: SmallVec<[Feed; 3]> = fed.iter().map(Fed::feed).collect();
     let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);
     if form == Form::InPlace {
         let Feed::Tensor(target) = feeds[0] else { return Err(PyTypeError::new_err("in-place forms write a Tensor")) };

@@ -10,7 +10,7 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyFloat, PyList, PyString, PyTuple};
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
@@ -124,7 +124,9 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
             None => copy,
         });
     }
-    if let Some(n) = args::number(x)? {
+    // NumPy's float64 is a Python float as well, but keeps its dtype.
+    let wide = x.is_instance_of::<PyFloat>() && !x.is_exact_instance_of::<PyFloat>() && is_array(x);
+    if !wide && let Some(n) = args::number(x)? {
         let dtype = wanted.unwrap_or_else(|| n.dtype());
         return Ok(Tensor::full(&[], checked("tensor", n, dtype)?, dtype)?);
     }
@@ -182,7 +184,9 @@ struct Reader {
 impl Reader {
     fn read(&mut self, x: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
         if let Some(n) = args::number(x)? {
-            return self.leaf(n, n.dtype(), depth);
+            // NumPy's float64 is a float of Python's by class, and brings its own width.
+            let wide = n.is_float() && x.cast_exact::<pyo3::types::PyFloat>().is_err();
+            return self.leaf(n, if wide { DType::F64 } else { n.dtype() }, depth);
         }
         if x.is_instance_of::<PyList>() || x.is_instance_of::<PyTuple>() {
             let n = x.len()?;

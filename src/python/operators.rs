@@ -2,16 +2,16 @@
 
 use super::args::{self, Fed};
 use super::tensor::{PyTensor, wrap, wrap_new};
-use super::{data, enter};
+use super::{data, dtype, enter};
 use crate::base::{DType, Number};
 use crate::engine::write;
-use crate::graph::tensor::emit;
+use crate::graph::tensor::{emit, flag};
 use crate::graph::{Feed, Op, Tensor};
 use crate::ops::{arith, compare, linear};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyComplex;
+use pyo3::types::{PyComplex, PyList, PyTuple};
 
 #[inline]
 fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, swapped: bool) -> PyResult<Py<PyAny>> {
@@ -25,7 +25,7 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
         let y = Feed::Number(Number::Float(f.value()));
         return pair(py, op, if swapped { [y, x.into()] } else { [x.into(), y] });
     }
-    let y = match args::feed(other)? {
+    let y = match beside(x, other)? {
         Some(y) => y,
         None if other.is_instance_of::<PyComplex>() => {
             return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name)));
@@ -35,6 +35,17 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
     let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
     let size = x.numel().max(if let Fed::Tensor(t) = &y { t.numel() } else { 0 });
     wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
+}
+
+/// What an operator is fed beside a tensor: TensorFlow's tensors take lists and arrays in their own dtype.
+fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
+    let is_data = || other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>() || data::is_array(other);
+    if x.has_flag(flag::STRICT) && args::number(other)?.is_none() && is_data() {
+        let py = other.py();
+        let convert = py.import("schuss.tf.conversion")?.getattr("operand")?;
+        return args::tensor("operand", "other", &convert.call1((other, dtype::object(py, x.dtype())?))?).map(|t| Some(Fed::Tensor(t)));
+    }
+    args::feed(other)
 }
 
 /// Two operands: the short way at once, the long one with the lock let go where there is much to do.
@@ -53,8 +64,22 @@ fn unary(slf: &Bound<'_, PyTensor>, op: &'static Op) -> PyResult<Py<PyAny>> {
     wrap(slf.py(), enter(slf.py(), x.numel(), || emit(op, &[Feed::Tensor(x)], &[]))?.one())
 }
 
+/// A tensor as the target of `x += y`. TensorFlow's tensors are values and refuse, upon which Python computes `x = x + y`.
+struct Target<'a, 'py>(&'a Bound<'py, PyTensor>);
+
+impl<'a, 'py> TryFrom<&'a Bound<'py, PyTensor>> for Target<'a, 'py> {
+    type Error = PyErr;
+    #[inline]
+    fn try_from(slf: &'a Bound<'py, PyTensor>) -> PyResult<Target<'a, 'py>> {
+        if slf.get().inner.has_flag(flag::STRICT) {
+            return Err(PyTypeError::new_err("a tensor of schuss.tf is not written in place"));
+        }
+        Ok(Target(slf))
+    }
+}
+
 /// `x += y`: in place, and the same object comes back.
-fn augmented(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
+fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
     let x = &slf.get().inner;
     let y = args::must_feed(op.name, "other", other)?;
     let feeds = [Feed::Tensor(x), y.feed()];
@@ -172,40 +197,40 @@ impl PyTensor {
         }
         unary(slf, &compare::bitwise_not::OP)
     }
-    fn __iadd__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __iadd__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::add::OP)
     }
-    fn __isub__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __isub__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::sub::OP)
     }
-    fn __imul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __imul__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::mul::OP)
     }
-    fn __itruediv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __itruediv__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::div::OP)
     }
-    fn __ifloordiv__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ifloordiv__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::floor_divide::OP)
     }
-    fn __imod__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __imod__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::remainder::OP)
     }
-    fn __ipow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ipow__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &arith::pow::OP)
     }
-    fn __iand__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __iand__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_and::OP)
     }
-    fn __ior__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ior__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_or::OP)
     }
-    fn __ixor__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ixor__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_xor::OP)
     }
-    fn __ilshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __ilshift__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_left_shift::OP)
     }
-    fn __irshift__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __irshift__(slf: Target<'_, '_>, other: &Bound<'_, PyAny>) -> PyResult<()> {
         augmented(slf, other, &compare::bitwise_right_shift::OP)
     }
 

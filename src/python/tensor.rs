@@ -5,6 +5,7 @@ use super::dtype::{self, PyDType, PyDevice};
 use super::{data, enter, items, node};
 use crate::base::{DType, Error, Number, shape};
 use crate::engine::write;
+use crate::graph::tensor::flag;
 use crate::graph::{Feed, Tensor};
 use crate::ops::{compare, view};
 use crate::tensor::{index, print};
@@ -160,6 +161,11 @@ impl PyTensor {
         wrap(slf.py(), enter(slf.py(), 0, || index::get(x, &list))?)
     }
     fn __setitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if slf.get().inner.has_flag(flag::STRICT) {
+            return Err(PyTypeError::new_err(
+                "index: a tensor of schuss.tf does not support item assignment; use tf.where, or a tf.Variable and assign",
+            ));
+        }
         let list = items::items(key)?;
         let value = match args::feed(value)? {
             Some(v) => v,

@@ -63,8 +63,11 @@ impl Tensor {
                 "only leaf tensors can be told not to require grad; use x.detach() for a tensor outside the graph",
             ));
         }
+        // What tapes alone recorded becomes a leaf like any other.
+        let old = if on && !core.requires_grad { core.edge.take() } else { None };
         core.requires_grad = on;
         drop(core);
+        drop(old);
         Ok(self)
     }
 

@@ -169,6 +169,11 @@ def _from_array(value: np.ndarray | np.generic, dtype: DType | None) -> Tensor:
             f"convert_to_tensor: NumPy's {array.dtype} has no tensor; use numbers or booleans"
         )
     dtype = dtype or as_dtype(array.dtype)
+    if array.dtype.kind == "f" and not dtype.is_floating_point:
+        raise ConversionError(
+            f"convert_to_tensor: Cannot convert an array of {array.dtype} to a tensor of dtype "
+            f"{name_of(dtype)}; use tf.cast"
+        )
     if array.dtype.kind in "iu":
         _check_range(array, dtype)
     return strict(schuss.tensor(array, dtype=dtype))

@@ -253,13 +253,20 @@ pub fn fill(dst: &Operand, value: Number) -> Result<()> {
     if n == 0 {
         return Ok(());
     }
-    let cursor = Cursor::new(&dst.layout);
     dispatch!(dst.dtype, D => {
         let v = match value {
             Number::Float(f) => D::from_f64(f),
             other => if D::DTYPE.is_float() { D::from_f64(other.as_f64()) } else { D::from_i64(other.as_i64()) },
         };
         let base = Bytes(dst.ptr());
+        if dst.layout.is_contiguous() {
+            threads::each(n, CHUNK, |r| {
+                // SAFETY: the chunk lies inside the operand, and chunks are disjoint.
+                unsafe { std::slice::from_raw_parts_mut(base.at(0).cast::<D>().add(r.start), r.len()) }.fill(v);
+            });
+            return Ok(());
+        }
+        let cursor = Cursor::new(&dst.layout);
         threads::each(n, CHUNK, |r| {
             cursor.runs(r.start, r.len(), |at, count, step| {
                 // SAFETY: the cursor stays inside the operand; chunks are disjoint.

@@ -213,12 +213,14 @@ fn tree<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; LANES]) -> F::Acc {
 }
 
 /// Folds elements `start..start + n` of a layout from `at` on into one result.
-fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: &Cursor, straight: bool, start: usize, n: usize) -> F::Acc {
+fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Cursor>, start: usize, n: usize) -> F::Acc {
     let mut lanes = [fold.start(); LANES];
-    if straight {
+    let Some(cursor) = cursor else {
         // SAFETY: a straight operand holds its elements as T one after the other.
         unsafe { fold.lanes(lanes.as_mut_ptr(), input.ptr().cast::<T>().add(start), n) };
-    } else {
+        return tree(fold, &mut lanes);
+    };
+    {
         let mut tile = [T::default(); TILE];
         let mut done = 0;
         while done < n {
@@ -237,14 +239,15 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: &Cursor, stra
 /// Folds every row of `count` elements; calls `finish(row, result)`.
 fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand, count: usize, finish: impl Fn(usize, F::Acc) + Sync) {
     let outer = input.numel() / count.max(1);
-    let cursor = Cursor::new(&input.layout);
     let straight = input.dtype == T::DTYPE && input.layout.is_contiguous();
+    let cursor = (!straight).then(|| Cursor::new(&input.layout));
+    let cursor = cursor.as_ref();
     if outer == 1 && count > CHUNK {
         let parts = count.div_ceil(CHUNK);
         let mut partial = vec![fold(0).start(); parts];
         let slots = Bytes(partial.as_mut_ptr().cast());
         threads::each(count, CHUNK, |range| {
-            let acc = stretch(fold(0), input, &cursor, straight, range.start, range.len());
+            let acc = stretch(fold(0), input, cursor, range.start, range.len());
             // SAFETY: one slot for each chunk.
             unsafe { *slots.at(0).cast::<F::Acc>().add(range.start / CHUNK) = acc };
         });
@@ -257,7 +260,7 @@ fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand,
     }
     threads::each(outer, (CHUNK / count.max(1)).max(1), |range| {
         for row in range {
-            finish(row, stretch(fold(row), input, &cursor, straight, row * count, count));
+            finish(row, stretch(fold(row), input, cursor, row * count, count));
         }
     });
 }

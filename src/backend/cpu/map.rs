@@ -3,7 +3,6 @@
 
 use super::convert::{self, Cursor};
 use super::threads;
-use crate::backend::Storage;
 use crate::backend::launch::{MapBody, MapLoop, Operand};
 use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
@@ -121,13 +120,14 @@ pub enum From<'a> {
     Number(Number),
 }
 
-/// A map over one or two row-major operands of the loop's own type and one count, into fresh memory.
+/// A map over one or two row-major operands of the loop's own type and one count, into row-major memory.
 #[inline]
-pub fn plain(kernel: MapLoop, from: &[From], out: &Storage, dtype: DType, result: DType, n: usize) {
+pub fn plain(kernel: MapLoop, from: &[From], out: &Operand, dtype: DType) {
+    let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
     let mut tile = [0f64; SPREAD];
     let mut at = [(std::ptr::null::<u8>(), 0usize); 2];
     let mut step = n.max(1);
-    assert!(from.len() <= 2 && out.len() >= n * result.size(), "an output of n elements");
+    assert!(from.len() <= 2 && out.layout.is_contiguous(), "a row-major output");
     for (slot, one) in at.iter_mut().zip(from) {
         *slot = match one {
             From::Memory(op) => {
@@ -153,7 +153,7 @@ pub fn plain(kernel: MapLoop, from: &[From], out: &Storage, dtype: DType, result
         let count = step.min(n - start);
         let ins = [at[0].0.wrapping_add(start * at[0].1), at[1].0.wrapping_add(start * at[1].1)];
         // SAFETY: just asserted: operands and output hold `n` elements, and a tile holds a step's.
-        unsafe { kernel(&ins[..from.len()], &[], &[out.ptr().wrapping_add(start * result.size())], count) };
+        unsafe { kernel(&ins[..from.len()], &[], &[to.wrapping_add(start * size)], count) };
         start += count;
     }
 }
