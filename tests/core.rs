@@ -302,3 +302,17 @@ fn what_a_tensor_says_of_itself() -> Result<()> {
     assert_eq!(Tensor::linspace(0.0, 1.0, 5, DType::F64)?.to_vec::<f64>(), [0.0, 0.25, 0.5, 0.75, 1.0]);
     Ok(())
 }
+
+#[test]
+fn what_the_machine_has_not_got_is_an_error() {
+    let found = Tensor::zeros(&[1 << 40, 8], DType::F32);
+    assert!(found.is_err_and(|e| e.to_string().contains("memory")));
+}
+
+#[test]
+fn a_window_may_not_look_past_its_tensor() {
+    let x = Tensor::zeros(&[2, 2], DType::F32).expect("four zeros");
+    assert!(schuss::ops::view::window(&x, [3i64, 3], [4i64, 4], 0i64).is_err());
+    assert!(schuss::ops::view::window(&x, [1i64], [1i64], -5i64).is_err());
+    assert!(schuss::ops::view::slice(&x, [1i64], [2i64], [-1i64]).is_err());
+}

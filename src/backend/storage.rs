@@ -8,6 +8,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const SMALL: usize = 64;
 const ALIGN: usize = 64;
+/// From this size on an allocation is held against the machine's memory: the system may promise what it has not got.
+const LARGE: usize = 1 << 30;
+
+/// The machine's memory and swap space in bytes, as far as the system tells.
+fn physical() -> usize {
+    static BYTES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let kib = |name: &str| -> Option<usize> { text.lines().find(|l| l.starts_with(name))?.split_whitespace().nth(1)?.parse().ok() };
+        kib("MemTotal:").map_or(usize::MAX, |m| m.saturating_add(kib("SwapTotal:").unwrap_or(0)).saturating_mul(1024))
+    })
+}
 
 /// A run of bytes. Reached only through raw pointers: reads may race with writes, as in PyTorch, and then give
 /// unspecified values but never a crash.
@@ -48,6 +60,9 @@ impl Storage {
         }
         let refuse =
             || Error::memory("allocate", format!("no memory for {bytes} bytes; use a smaller shape or dtype, or free tensors first"));
+        if bytes >= LARGE && bytes > physical() {
+            return Err(refuse());
+        }
         let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| refuse())?;
         // SAFETY: the layout's size is over 64, so not zero.
         let ptr = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };

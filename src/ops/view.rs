@@ -256,6 +256,9 @@ fn squeeze_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
 
 fn slice_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     let (starts, sizes, steps) = (args[0].ints(), args[1].ints(), args[2].ints());
+    if [starts.len(), sizes.len(), steps.len()] != [x.rank(); 3] {
+        return Err(Error::runtime("slice", format!("needs a start, a size and a step for each axis of {}", shape::show(&x.shape))));
+    }
     let mut out = x.clone();
     for i in 0..x.rank() {
         if starts[i] != 0 || sizes[i] as usize != x.shape[i] || steps[i] != 1 {
@@ -357,7 +360,20 @@ pub(super) fn one(ins: &[Option<Meta>]) -> Meta {
     ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
 }
 
+/// A window must stay inside the row-major elements that it looks at.
+fn inside(op: &str, window: &Layout, offset: Option<i64>, elements: usize) -> Result<()> {
+    let (low, high) = window.span();
+    if offset.is_some_and(|o| o < 0) || low < 0 || window.numel() > 0 && high > elements as isize {
+        return Err(Error::runtime(
+            op,
+            format!("a window of {} from {offset:?} reaches past {elements} elements", shape::show(&window.shape)),
+        ));
+    }
+    Ok(())
+}
+
 fn window_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    inside("window", &window_layout(args), args[2].int(), one(ins).shape.iter().product())?;
     Ok(vec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
 }
 
@@ -389,6 +405,7 @@ fn window_run(call: &Call) -> Result<()> {
 }
 
 fn unwindow_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    inside("unwindow", &window_layout(&args[1..]), args[3].int(), sizes(&args[0].ints()).iter().product())?;
     Ok(vec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
 }
 
@@ -405,7 +422,8 @@ fn unwindow_run(call: &Call) -> Result<()> {
     }
 }
 
-fn embed_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn embed_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+    inside("embed", &window_layout(args), args[2].int(), one(ins).shape.iter().product())?;
     Ok(vec![one(ins)])
 }
 
