@@ -4,7 +4,7 @@
 use super::record::caught;
 use crate::backend::Operand;
 use crate::base::{DType, Error, Result, shape};
-use crate::graph::mode::{self, GradGuard, Mode};
+use crate::graph::mode::{GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::flag;
@@ -540,9 +540,4 @@ pub fn grad(roots: &[Tensor], inputs: &[Tensor], given: &[Option<Tensor>], retai
     let found = run(&starts, &Plan { retain, create, ends: Some(&ends), inside: None })?;
     // What is returned to the user shares no handle with the graph's own tensors.
     Ok(found)
-}
-
-/// The serial after which this thread's next node comes.
-pub fn now() -> u64 {
-    mode::peek_serial()
 }

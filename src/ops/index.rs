@@ -3,7 +3,7 @@
 use super::view::{operand, zeros_like};
 use crate::backend::launch::Pick;
 use crate::backend::{Launch, Operand, of};
-use crate::base::{DType, Error, Few, Layout, Result, shape};
+use crate::base::{Error, Few, Layout, Result, shape};
 use crate::graph::sym::must;
 use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
 
@@ -161,11 +161,11 @@ fn put_back(pull: &Pull) -> Grads {
     grads
 }
 
-fn check_along(op: &str, x: &Meta, index: &Meta, axis: usize, whole: bool) -> Result<()> {
+fn check_along(op: &str, x: &Meta, index: &Meta, axis: usize) -> Result<()> {
     if !index.dtype.is_int() {
         return Err(Error::dtype(op, format!("the index must be an integer tensor, got {}; use index.long()", index.dtype)));
     }
-    let fits = index.shape.len() == x.shape.len() && (whole || (0..x.shape.len()).all(|i| i == axis || index.shape[i] <= x.shape[i]));
+    let fits = index.shape.len() == x.shape.len() && (0..x.shape.len()).all(|i| i == axis || index.shape[i] <= x.shape[i]);
     if !fits {
         return Err(Error::shape(
             op,
@@ -190,7 +190,7 @@ fn gather_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     if list[1].shape.contains(&0) {
         return Ok(vec![Meta { shape: list[1].shape.clone(), dtype: list[0].dtype }]);
     }
-    check_along("gather", &at_least_one(&list[0]), &at_least_one(&list[1]), axis, false)?;
+    check_along("gather", &at_least_one(&list[0]), &at_least_one(&list[1]), axis)?;
     Ok(vec![Meta { shape: list[1].shape.clone(), dtype: list[0].dtype }])
 }
 
@@ -222,7 +222,7 @@ fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     let axis = shape::axis("scatter", args[0].int().unwrap_or(0), list[0].shape.len())?;
     if !list[1].shape.contains(&0) {
         let (x, i) = (at_least_one(&list[0]), at_least_one(&list[1]));
-        check_along("scatter", &x, &i, axis, false)?;
+        check_along("scatter", &x, &i, axis)?;
         let src = at_least_one(&list[2]);
         if src.shape.len() != i.shape.len() || (0..i.shape.len()).any(|k| i.shape[k] > src.shape[k]) {
             return Err(Error::shape(
@@ -260,9 +260,4 @@ fn scatter_run(call: &Call) -> Result<()> {
 
 fn scatter_add_run(call: &Call) -> Result<()> {
     scatter_as(call, true)
-}
-
-/// Whether an operand may address places.
-pub fn is_index(dtype: DType) -> bool {
-    dtype.is_int()
 }

@@ -176,8 +176,8 @@ fn matmul_back(pull: &Pull) -> Grads {
             // One tall product instead of a batch of products and a sum.
             let sa = left.shape();
             let (k, n) = (sa[sa.len() - 1] as i64, wide.shape()[wide.rank() - 1] as i64);
-            let tall = left.reshape([-1, k].as_slice().to_vec().as_slice());
-            let rows = wide.reshape([-1, n].as_slice().to_vec().as_slice());
+            let tall = left.reshape([-1, k]);
+            let rows = wide.reshape([-1, n]);
             return tall.transpose(0, 1).matmul(&rows).reshape(&shape);
         }
         let full = left.transpose(-1, -2).matmul(&wide);

@@ -1,7 +1,5 @@
 //! Elementary functions of floats, element by element. Leans on graph.
 
-use crate::graph::Sym;
-
 const LN2: f64 = std::f64::consts::LN_2;
 const LN10: f64 = std::f64::consts::LN_10;
 /// 2 / sqrt(pi).
@@ -190,7 +188,3 @@ crate::op! {
         face in_place;
     }
 }
-
-/// Keeps the import of the derivative's words in one place.
-#[allow(dead_code)]
-type Word = Sym;
