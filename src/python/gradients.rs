@@ -25,6 +25,10 @@ impl PyTensor {
         slf.get().inner.require_grad(requires_grad)?;
         Ok(slf.unbind())
     }
+    /// Whether it was made in inference mode, and so takes part in no derivative outside of it.
+    fn is_inference(&self) -> bool {
+        self.inner.has_flag(flag::INFERENCE)
+    }
     #[getter]
     fn is_leaf(&self) -> bool {
         write::refresh(&self.inner);
