@@ -12,7 +12,7 @@ crate::op! {
     /// tensor([4., 6.])
     sum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(sum_meta, sum_run);
-        vjp |g, [x], _y| [spread(g, x, &dim, keepdim)];
+        vjp |g, [x], _y| [spread(g, x, &dim, keepdim, 1.0)];
     }
     /// The mean over some axes, or over all. Needs floats, unless a dtype is given.
     ///
@@ -20,7 +20,13 @@ crate::op! {
     /// tensor(3.)
     mean(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(mean_meta, mean_run);
-        vjp |g, [x], y| [spread(&(g * (y.numel() as f64 / x.numel().max(1) as f64)), x, &dim, keepdim)];
+        vjp |g, [x], y| [spread(g, x, &dim, keepdim, y.numel() as f64 / x.numel().max(1) as f64)];
+    }
+    /// One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass.
+    repeated(input; size: Ints, scale: Number) Any {
+        kernel(repeated_meta, repeated_run);
+        vjp |g, [_x], _y| [g.sum((), false, ()) * scale.as_f64()];
+        face hidden;
     }
     /// The product over some axes, or over all.
     ///
@@ -135,6 +141,23 @@ crate::op! {
     }
 }
 
+/// Elements up to which a repeated number is written out; more are a view without strides.
+const SHORT: usize = 1 << 12;
+
+fn repeated_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let shape = args[0].ints().iter().map(|&n| n as usize).collect();
+    Ok(smallvec![Meta { shape, dtype: one(ins).dtype }])
+}
+
+fn repeated_run(call: &Call) -> Result<()> {
+    let x = call.ins[0].ok_or_else(|| Error::bug("repeated", "no operand"))?;
+    let scale = call.args[1].number().map_or(1.0, Number::as_f64);
+    let value = crate::backend::cpu::convert::element(x, 0).as_f64();
+    // As the product of the two would be, rounded to the operand's type.
+    let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
+    of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
+}
+
 fn one(ins: &[Option<Meta>]) -> Meta {
     ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
 }
@@ -165,8 +188,14 @@ fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
     g.reshape(&kept)
 }
 
-fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
-    let wide = open(g, x, dim, keepdim).expand(&x.shape());
+/// A cotangent of a sum, scaled, for every element that was summed.
+fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
+    let wide = if g.rank() == 0 && x.numel() <= SHORT {
+        g.repeated(&x.shape(), scale)
+    } else {
+        let g = if scale == 1.0 { g.clone() } else { g * scale };
+        open(&g, x, dim, keepdim).expand(&x.shape())
+    };
     if wide.dtype() == x.dtype() { wide } else { wide.cast(x.dtype()) }
 }
 

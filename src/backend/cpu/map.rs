@@ -138,22 +138,35 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
     }
 }
 
-/// A map over up to three row-major operands of the loop's own type and one count, into row-major memory.
+/// A map over up to three row-major operands into row-major memory.
+///
+/// # Safety
+/// Every operand must hold as many elements as `out`, row-major and of the loop's own type.
 #[inline]
-pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+pub unsafe fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match from {
+            [From::Memory(a)] => kernel(&[a.ptr()], params, &[out.ptr()], out.numel()),
+            [From::Memory(a), From::Memory(b)] => kernel(&[a.ptr(), b.ptr()], params, &[out.ptr()], out.numel()),
+            _ => beside_numbers(kernel, from, params, out, dtype),
+        }
+    }
+}
+
+/// The same with plain numbers among the operands.
+///
+/// # Safety
+/// As `plain`.
+unsafe fn beside_numbers(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
     let mut tiles = [const { MaybeUninit::<[u64; SPREAD]>::uninit() }; FEW];
     let mut at = [(std::ptr::null::<u8>(), 0usize); FEW];
-    let mut step = n.max(1);
-    assert!(from.len() <= FEW && out.layout.is_contiguous(), "a row-major output");
+    assert!(from.len() <= FEW, "at most three operands");
     for ((slot, one), tile) in at.iter_mut().zip(from).zip(&mut tiles) {
         *slot = match one {
-            From::Memory(op) => {
-                assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "operands of n elements");
-                (op.ptr().cast_const(), dtype.size())
-            }
+            From::Memory(op) => (op.ptr().cast_const(), dtype.size()),
             From::Number(value) => {
-                step = SPREAD;
                 let tile: *mut u8 = tile.as_mut_ptr().cast();
                 // SAFETY: the tile has eight bytes for each of 256 elements.
                 unsafe { spread(*value, dtype, tile, n.min(SPREAD)) };
@@ -163,9 +176,9 @@ pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, d
     }
     let mut start = 0;
     while start < n {
-        let count = step.min(n - start);
+        let count = SPREAD.min(n - start);
         let ins = at.map(|(base, size)| base.wrapping_add(start * size));
-        // SAFETY: just asserted: operands and output hold `n` elements, and a tile holds a step's.
+        // SAFETY: operands and output hold `n` elements by the caller's promise, and a tile holds a step's.
         unsafe { kernel(&ins[..from.len()], params, &[to.wrapping_add(start * size)], count) };
         start += count;
     }
