@@ -1,5 +1,6 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
+pub mod block;
 pub mod contract;
 pub mod convert;
 pub mod draw;
