@@ -37,6 +37,12 @@ impl Cursor {
         Cursor { shape: walk.shape, strides: walk.strides.swap_remove(0) }
     }
 
+    /// How many elements lie side by side from a run's first on; 0 if the runs are not straight.
+    pub fn straight(&self) -> usize {
+        let last = self.shape.len() - 1;
+        if self.strides[last] == 1 { self.shape[last] } else { 0 }
+    }
+
     /// Calls `run(first, count, stride)` for each stretch of the elements `start..start + count` along the last axis;
     /// `first` is an element offset from the layout's own.
     #[inline]

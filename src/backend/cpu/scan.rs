@@ -1,26 +1,191 @@
-//! Running sums and products along the last axis. Leans on convert.
+//! Running sums and products along the last axis: rows with several sums under way at once, columns side by side.
+//! Leans on fold and convert.
 
 use super::convert::{self, Bytes, Cursor};
-use super::threads;
+use super::fold::{PANEL, by_columns, panels};
+use super::{isa, threads};
 use crate::backend::launch::{FoldKind, Operand};
 use crate::base::dtype::Element;
 use crate::base::{DType, Result};
 
 pub fn run(kind: FoldKind, input: &Operand, out: &Operand) -> Result<()> {
     let product = kind == FoldKind::Prod;
-    if out.dtype.is_float() {
-        every::<f64>(input, out, if product { 1.0 } else { 0.0 }, |a, x| if product { a * x } else { a + x });
-    } else {
-        every::<i64>(input, out, i64::from(product), |a, x| if product { a.wrapping_mul(x) } else { a.wrapping_add(x) });
+    match (input.dtype, out.dtype) {
+        _ if out.numel() == 0 => {}
+        (DType::F32, DType::F32) => floats::<f32>(product, input, out),
+        (DType::F64, DType::F64) => floats::<f64>(product, input, out),
+        (_, wanted) if wanted.is_float() => {
+            every::<f64>(input, out, if product { 1.0 } else { 0.0 }, |a, x| if product { a * x } else { a + x });
+        }
+        _ => every::<i64>(input, out, i64::from(product), |a, x| if product { a.wrapping_mul(x) } else { a.wrapping_add(x) }),
     }
     Ok(())
 }
 
-fn every<T: Element>(input: &Operand, out: &Operand, start: T, join: impl Fn(T, T) -> T + Sync) {
+/// Runs of a sum that are under way at once, and elements of a run.
+const RUNS: usize = 8;
+const RUN: usize = 32;
+
+trait Float: Element {
+    const DOWN: &'static [unsafe fn(bool, *const Self, &mut [f64], *mut Self); 3];
+    const ROW: &'static [unsafe fn(*const Self, *mut Self, usize); 3];
+    const ROWS: &'static [unsafe fn(bool, *const Self, *mut Self, usize, usize); 3];
+}
+
+macro_rules! floats {
+    ($t:ty, $module:ident) => {
+        mod $module {
+            use super::*;
+
+            #[inline(always)]
+            unsafe fn down_of<const FMA: bool>(product: bool, from: *const $t, totals: &mut [f64], to: *mut $t) {
+                for (i, total) in totals.iter_mut().enumerate() {
+                    // SAFETY: the caller promises rows as long as the list.
+                    unsafe {
+                        let x = *from.add(i) as f64;
+                        *total = if product { *total * x } else { *total + x };
+                        *to.add(i) = *total as $t;
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn one_by_one(mut total: f64, from: *const $t, to: *mut $t, n: usize) -> f64 {
+                for i in 0..n {
+                    // SAFETY: the caller promises `n` elements on both sides.
+                    unsafe {
+                        total += *from.add(i) as f64;
+                        *to.add(i) = total as $t;
+                    }
+                }
+                total
+            }
+
+            /// A running sum. One addition waits for the one before it, so that eight runs are summed side by side, and each
+            /// then moved up by what came before.
+            #[inline(always)]
+            unsafe fn row_of<const FMA: bool>(from: *const $t, to: *mut $t, n: usize) {
+                let (mut total, mut start) = (0f64, 0);
+                let mut sums = [[0f64; RUN]; RUNS];
+                // SAFETY: the caller promises `n` elements on both sides.
+                unsafe {
+                    while start + RUNS * RUN <= n {
+                        let (at, put) = (from.add(start), to.add(start));
+                        let mut part = [0f64; RUNS];
+                        for k in 0..RUN {
+                            for r in 0..RUNS {
+                                part[r] += *at.add(r * RUN + k) as f64;
+                                sums[r][k] = part[r];
+                            }
+                        }
+                        start += RUNS * RUN;
+                        // A run that overflows by itself need not with what came before it.
+                        if !part.iter().all(|p| p.abs() < f64::INFINITY) {
+                            total = one_by_one(total, at, put, RUNS * RUN);
+                            continue;
+                        }
+                        for r in 0..RUNS {
+                            for k in 0..RUN {
+                                *put.add(r * RUN + k) = (total + sums[r][k]) as $t;
+                            }
+                            total += part[r];
+                        }
+                    }
+                    one_by_one(total, from.add(start), to.add(start), n - start);
+                }
+            }
+
+            /// Up to eight rows side by side, each in order.
+            #[inline(always)]
+            unsafe fn rows_of<const FMA: bool>(product: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) {
+                let start = if product { 1f64 } else { 0.0 };
+                let step = |a: f64, x: $t| if product { a * x as f64 } else { a + x as f64 };
+                let mut row = 0;
+                // SAFETY: the caller promises `rows * n` elements on both sides.
+                unsafe {
+                    while row + RUNS <= rows {
+                        let (from, to) = (from.add(row * n), to.add(row * n));
+                        let mut totals = [start; RUNS];
+                        for k in 0..n {
+                            for r in 0..RUNS {
+                                totals[r] = step(totals[r], *from.add(r * n + k));
+                                *to.add(r * n + k) = totals[r] as $t;
+                            }
+                        }
+                        row += RUNS;
+                    }
+                    while row < rows {
+                        let mut total = start;
+                        for k in row * n..(row + 1) * n {
+                            total = step(total, *from.add(k));
+                            *to.add(k) = total as $t;
+                        }
+                        row += 1;
+                    }
+                }
+            }
+
+            crate::per_isa!(static down_loops: unsafe fn(product: bool, from: *const $t, totals: &mut [f64], to: *mut $t) = down_of);
+            crate::per_isa!(static row_loops: unsafe fn(from: *const $t, to: *mut $t, n: usize) = row_of);
+            crate::per_isa!(static rows_loops: unsafe fn(product: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) = rows_of);
+
+            impl Float for $t {
+                const DOWN: &'static [unsafe fn(bool, *const $t, &mut [f64], *mut $t); 3] = &down_loops;
+                const ROW: &'static [unsafe fn(*const $t, *mut $t, usize); 3] = &row_loops;
+                const ROWS: &'static [unsafe fn(bool, *const $t, *mut $t, usize, usize); 3] = &rows_loops;
+            }
+        }
+    };
+}
+floats!(f32, of_single);
+floats!(f64, of_double);
+
+fn floats<T: Float>(product: bool, input: &Operand, out: &Operand) {
     let n = *out.layout.shape.last().unwrap_or(&1);
-    if out.numel() == 0 {
+    let start = if product { 1.0 } else { 0.0 };
+    if by_columns(input, 1) && by_columns(out, 1) {
+        let down_one = T::DOWN[isa::level()];
+        let kept = out.layout.rank() - 1;
+        let pitch = out.layout.strides[kept];
+        let target = Bytes(out.ptr());
+        panels(input, 1, PANEL, |first, width, down| {
+            let mut totals = [start; PANEL];
+            let (mut rest, mut at) = (first, 0isize);
+            for axis in (0..kept).rev() {
+                at += (rest % out.layout.shape[axis]) as isize * out.layout.strides[axis];
+                rest /= out.layout.shape[axis];
+            }
+            // SAFETY: the addresses are those of rows of `width` elements of both operands, and this panel is ours alone.
+            down(&mut |from, rows, by| unsafe {
+                for row in 0..rows as isize {
+                    down_one(product, from.offset(row * by).cast(), &mut totals[..width], target.at(0).cast::<T>().offset(at));
+                    at += pitch;
+                }
+            });
+        });
         return;
     }
+    if input.layout.is_contiguous() && out.layout.is_contiguous() {
+        let (from, to) = (Bytes(input.ptr()), Bytes(out.ptr()));
+        let (row, rows) = (T::ROW[isa::level()], T::ROWS[isa::level()]);
+        let count = out.numel() / n;
+        threads::each(count, ((1 << 14) / n).max(RUNS), |range| {
+            // SAFETY: the rows lie inside both operands, and no other thread writes them.
+            unsafe {
+                let (from, to) = (from.at(0).cast::<T>().add(range.start * n), to.at(0).cast::<T>().add(range.start * n));
+                if product || n < RUNS * RUN {
+                    return rows(product, from, to, range.len(), n);
+                }
+                (0..range.len()).for_each(|r| row(from.add(r * n), to.add(r * n), n));
+            }
+        });
+        return;
+    }
+    every::<f64>(input, out, start, |a, x| if product { a * x } else { a + x });
+}
+
+fn every<T: Element>(input: &Operand, out: &Operand, start: T, join: impl Fn(T, T) -> T + Sync) {
+    let n = *out.layout.shape.last().unwrap_or(&1);
     let (from, to) = (Cursor::new(&input.layout), Cursor::new(&out.layout));
     let dtype = if T::DTYPE.is_float() { DType::F64 } else { DType::I64 };
     threads::each(out.numel() / n, ((1 << 14) / n).max(1), |range| {
