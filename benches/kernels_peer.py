@@ -1,4 +1,4 @@
-"""Times the processor's kernels on a million elements beside PyTorch, one thread each, rounds interleaved.
+"""Times the processor's kernels on a million elements beside PyTorch, one thread each, by turns.
 
 Leans on schuss, NumPy and torch; `python benches/kernels_peer.py --help` says what can be chosen.
 """
@@ -82,15 +82,27 @@ def plain() -> list[tuple[str, str, str, Make]]:
     rows = []
     for dtype in ("float32", "float64"):
         line, square = values(1 << 20, dtype=dtype), values(1024, 1024, dtype=dtype)
-        rows += [(s, line) for s in ("a + b", "a * b", "a * 2.0", "a.clone()", "a.sum()", "a.max()", "a.mean()")]
-        rows += [(s, line) for s in ("a.amin()", "a.prod()", "a.var()", "a.std()", "a.argmax()", "a.argmin()")]
-        rows += [(s, line) for s in ("a.any()", "a.all()", "a > b", "(a > 9.0).any()", "a.abs()", "a.relu()")]
+        rows += [
+            (s, line)
+            for s in ("a + b", "a * b", "a * 2.0", "a.clone()", "a.sum()", "a.max()", "a.mean()")
+        ]
+        rows += [
+            (s, line)
+            for s in ("a.amin()", "a.prod()", "a.var()", "a.std()", "a.argmax()", "a.argmin()")
+        ]
+        rows += [
+            (s, line)
+            for s in ("a.any()", "a.all()", "a > b", "(a > 9.0).any()", "a.abs()", "a.relu()")
+        ]
         for axis in (0, 1):
             names = ("sum", "mean", "amax", "var", "argmax", "any", "all", "prod")
             rows += [(f"a.{name}(dim={axis})", square) for name in names]
             rows += [(f"a.max(dim={axis})[0]", square)]
         rows += [("a.T.sum(dim=0)", square), ("a.T.sum(dim=1)", square)]
-        rows += [("a.sum(dim=1)", values(64, 128, 128, dtype=dtype)), ("a.sum(dim=(0, 2))", values(64, 128, 128, dtype=dtype))]
+        rows += [
+            ("a.sum(dim=1)", values(64, 128, 128, dtype=dtype)),
+            ("a.sum(dim=(0, 2))", values(64, 128, 128, dtype=dtype)),
+        ]
     return [("plain", statement, shape(make), make) for statement, make in rows]
 
 
@@ -116,7 +128,10 @@ def words() -> list[tuple[str, str, str, Make]]:
         line = values(1 << 20, dtype=dtype)
         positive = values(1 << 20, low=0.01, high=50.0, dtype=dtype)
         inside = values(1 << 20, low=-0.99, high=0.99, dtype=dtype)
-        rows += [(f"a.{n}()", line) for n in ("exp", "expm1", "exp2", "tanh", "sigmoid", "erf", "erfc", "sinh", "cosh")]
+        rows += [
+            (f"a.{n}()", line)
+            for n in ("exp", "expm1", "exp2", "tanh", "sigmoid", "erf", "erfc", "sinh", "cosh")
+        ]
         rows += [(f"{functional}gelu(a)", line), (f"{functional}gelu(a, approximate='tanh')", line)]
         rows += [(f"{functional}silu(a)", line), (f"{functional}softplus(a)", line)]
         rows += [(f"a.{n}()", positive) for n in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt")]
@@ -127,7 +142,13 @@ def words() -> list[tuple[str, str, str, Make]]:
         wide = values(1 << 20, low=-1e4, high=1e4, dtype=dtype)
         rows += [("L.fmod(a, b)", line), ("L.remainder(a, b)", line), ("a // b", line)]
         rows += [("L.fmod(a, 3.0)", wide), ("L.remainder(a, 0.7)", wide)]
-        rows += [("a ** b", positive), ("a ** 2.5", positive), ("a ** 2", positive), ("a ** 3", positive), ("a ** 0.5", positive)]
+        rows += [
+            ("a ** b", positive),
+            ("a ** 2.5", positive),
+            ("a ** 2", positive),
+            ("a ** 3", positive),
+            ("a ** 0.5", positive),
+        ]
         rows += [("L.atan2(a, b)", line), ("L.hypot(a, b)", line)]
     return [("words", statement, shape(make), make) for statement, make in rows]
 
@@ -152,7 +173,9 @@ def shape(make: Make) -> str:
 
 def agree(statement: str, make: Make) -> float:
     """The largest difference between the libraries, as a part of the largest number."""
-    ours, theirs = (numpy.asarray(eval(statement, make(L)).detach().numpy(), dtype=float) for L in LIBRARIES)
+    ours, theirs = (
+        numpy.asarray(eval(statement, make(L)).detach().numpy(), dtype=float) for L in LIBRARIES
+    )
     if ours.shape != theirs.shape:
         sys.exit(f"{statement}: shapes {ours.shape} and {theirs.shape}")
     known = numpy.isfinite(theirs)
@@ -162,7 +185,9 @@ def agree(statement: str, make: Make) -> float:
     return float(apart.max(initial=0.0) / max(numpy.abs(theirs[known]).max(initial=0.0), 1e-300))
 
 
-def measure(statement: str, make: Make, rounds: int, milliseconds: float) -> tuple[float, float, float]:
+def measure(
+    statement: str, make: Make, rounds: int, milliseconds: float
+) -> tuple[float, float, float]:
     """Median seconds a call for each library, and the median ratio."""
     timers = [timeit.Timer(statement, globals=make(library)) for library in LIBRARIES]
     counts = []
@@ -185,7 +210,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--milliseconds", type=float, default=15.0)
     parser.add_argument("--json", type=Path, help="writes the figures to a file")
-    parser.add_argument("--beside", type=Path, help="figures of an earlier run, to stand in the table")
+    parser.add_argument(
+        "--beside", type=Path, help="figures of an earlier run, to stand in the table"
+    )
     chosen = parser.parse_args()
     for library in LIBRARIES:
         library.set_num_threads(1)
@@ -203,7 +230,10 @@ def main() -> None:
         group_of.setdefault(group, []).append(ratio)
         was = f"{before[line][2]:6.2f} ->" if line in before else ""
         flag = f"  differs by {gap:.0e}" if gap > (1e-12 if "float64 " in on else 3e-6) else ""
-        print(f"{line:102} {1e6 * ours:10.1f} {1e6 * theirs:10.1f} us {was}{ratio:7.2f}{flag}", flush=True)
+        print(
+            f"{line:102} {1e6 * ours:10.1f} {1e6 * theirs:10.1f} us {was}{ratio:7.2f}{flag}",
+            flush=True,
+        )
     for group, ratios in group_of.items():
         mean = statistics.geometric_mean(ratios)
         print(f"{group}: geometric mean {mean:.2f}, least {min(ratios):.2f}, rows {len(ratios)}")

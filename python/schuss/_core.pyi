@@ -65,6 +65,7 @@ __all__ = [
     "_set_size",
     "_sgd_step",
     "_slice",
+    "_softmax_back",
     "_split",
     "_stack",
     "_sum_to",
@@ -1503,6 +1504,9 @@ def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float | None = ..., mom
 
 def _slice(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., *, out: Any = None) -> Any:
     """Part of each axis: starts, sizes and steps. What basic indexing is made of."""
+
+def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int] | None = ..., log: Any = ..., *, out: Any = None) -> Any:
+    """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
 
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any: ...
 

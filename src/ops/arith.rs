@@ -75,7 +75,7 @@ crate::op! {
     /// >>> schuss.tensor([1.0, 2.0, 3.0]).pow(2)
     /// tensor([1., 4., 9.])
     pow(input, exponent) Arithmetic {
-        map(number value, |x, y;| x.pow(y));
+        map(power value, |x, y;| x.pow(y));
         rule power;
         check 0.5..2.0;
         face in_place;

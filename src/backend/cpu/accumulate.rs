@@ -28,6 +28,9 @@ pub struct Prod;
 pub struct Max;
 #[derive(Clone, Copy)]
 pub struct Min;
+/// The largest of what is no NaN.
+#[derive(Clone, Copy)]
+pub struct Top;
 /// Sum of squared distances from a centre.
 #[derive(Clone, Copy)]
 pub struct Spread(pub f64);
@@ -82,6 +85,13 @@ macro_rules! float_folds {
             #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x > acc || x != x { x } else { acc } }
             #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
         }
+        impl Fold<$t> for Top {
+            const LANES: usize = 64;
+            type Acc = $t;
+            #[inline(always)] fn start(&self) -> $t { <$t>::NEG_INFINITY }
+            #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x > acc { x } else { acc } }
+            #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
+        }
         impl Fold<$t> for Min {
             const LANES: usize = 64;
             type Acc = $t;
@@ -94,7 +104,7 @@ macro_rules! float_folds {
 float_folds!(f32, f64);
 
 impl Fold<i64> for Sum {
-            const LANES: usize = 32;
+    const LANES: usize = 32;
     type Acc = i64;
     #[inline(always)]
     fn start(&self) -> i64 {
@@ -110,7 +120,7 @@ impl Fold<i64> for Sum {
     }
 }
 impl Fold<i64> for Prod {
-            const LANES: usize = 32;
+    const LANES: usize = 32;
     type Acc = i64;
     #[inline(always)]
     fn start(&self) -> i64 {
@@ -126,7 +136,7 @@ impl Fold<i64> for Prod {
     }
 }
 impl Fold<i64> for Max {
-            const LANES: usize = 64;
+    const LANES: usize = 64;
     type Acc = i64;
     #[inline(always)]
     fn start(&self) -> i64 {
@@ -142,7 +152,7 @@ impl Fold<i64> for Max {
     }
 }
 impl Fold<i64> for Min {
-            const LANES: usize = 64;
+    const LANES: usize = 64;
     type Acc = i64;
     #[inline(always)]
     fn start(&self) -> i64 {
@@ -158,30 +168,21 @@ impl Fold<i64> for Min {
     }
 }
 
-/// Folds `n` elements into lanes: element i goes to lane i mod L.
+/// Folds `n` elements, a multiple of L, in L lanes that are joined in pairs. No lane is chosen at run time, which would
+/// keep them in memory.
 #[inline(always)]
-unsafe fn into_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, lanes: &mut [F::Acc; L], from: *const T, n: usize) {
-    let mut local = *lanes;
-    let whole = n / L * L;
+unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
+    let mut lanes = [fold.start(); L];
     let mut i = 0;
-    // SAFETY: the caller promises `n` elements.
-    unsafe {
-        while i < whole {
-            for (l, lane) in local.iter_mut().enumerate() {
-                *lane = fold.step(*lane, *from.add(i + l));
-            }
-            i += L;
+    while i < n {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            // SAFETY: the caller promises `n` elements.
+            *lane = fold.step(*lane, unsafe { *from.add(i + l) });
         }
-        for (l, lane) in local.iter_mut().enumerate().take(n - whole) {
-            *lane = fold.step(*lane, *from.add(whole + l));
-        }
+        i += L;
     }
-    *lanes = local;
-}
-
-/// Lanes joined in pairs.
-#[inline(always)]
-fn tree<T: Copy, F: Fold<T>, const L: usize>(fold: F, lanes: &mut [F::Acc; L]) -> F::Acc {
+    // Seen together with the joining in pairs, the loop would be compiled for pairs.
+    let mut lanes = std::hint::black_box(lanes);
     let mut half = L / 2;
     while half > 0 {
         for l in 0..half {
@@ -192,23 +193,20 @@ fn tree<T: Copy, F: Fold<T>, const L: usize>(fold: F, lanes: &mut [F::Acc; L]) -
     lanes[0]
 }
 
-/// One row to one result.
+/// One row to one result: in L lanes, what is left in eight, what is left of that one by one.
 #[inline(always)]
 pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
+    let (many, some) = (n / L * L, n / 8 * 8);
     // SAFETY: the caller promises `n` elements.
     unsafe {
-        if n >= 2 * L {
-            let mut lanes = [fold.start(); L];
-            into_lanes::<T, F, L>(fold, &mut lanes, from, n);
-            return tree::<T, F, L>(fold, &mut lanes);
-        }
-        let mut lanes = [fold.start(); 8];
-        if n >= 16 {
-            into_lanes::<T, F, 8>(fold, &mut lanes, from, n);
-            return tree::<T, F, 8>(fold, &mut lanes);
-        }
         let mut acc = fold.start();
-        for i in 0..n {
+        if many > 0 {
+            acc = in_lanes::<T, F, L>(fold, from, many);
+        }
+        if some > many {
+            acc = fold.join(acc, in_lanes::<T, F, 8>(fold, from.add(many), some - many));
+        }
+        for i in some..n {
             acc = fold.step(acc, *from.add(i));
         }
         acc
@@ -282,7 +280,7 @@ macro_rules! loops {
 }
 loops!(Sum, f32, f64; Sum, f64, f64; Sum, i64, i64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64;
        Max, f32, f32; Max, f64, f64; Max, i64, i64; Min, f32, f32; Min, f64, f64; Min, i64, i64;
-       Spread, f32, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64);
+       Top, f32, f32; Top, f64, f64; Spread, f32, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64);
 
 /// The extreme of a column and its row, as far as rows have been seen.
 #[inline(always)]
@@ -303,13 +301,18 @@ unsafe fn into_places<T: Copy + PartialOrd, const SMALLEST: bool>(best: &mut [T]
 unsafe fn find<T: Copy + PartialEq>(value: T, from: *const T, n: usize) -> usize {
     let mut place = u32::MAX;
     #[allow(clippy::eq_op, reason = "what is not equal to itself is NaN")]
-    let nan = value != value;
-    for i in 0..n {
-        // SAFETY: the caller promises `n` elements.
-        let x = unsafe { *from.add(i) };
-        #[allow(clippy::eq_op, reason = "as above")]
-        let here = if x == value || (nan && x != x) { i as u32 } else { u32::MAX };
-        place = place.min(here);
+    if value == value {
+        for i in 0..n {
+            // SAFETY: the caller promises `n` elements.
+            let here = unsafe { *from.add(i) } == value;
+            place = place.min(if here { i as u32 } else { u32::MAX });
+        }
+    } else {
+        for i in 0..n {
+            // SAFETY: as above.
+            let x = unsafe { *from.add(i) };
+            place = place.min(if x != x { i as u32 } else { u32::MAX });
+        }
     }
     if place == u32::MAX { n } else { place as usize }
 }

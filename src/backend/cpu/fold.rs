@@ -103,12 +103,7 @@ pub(super) fn panels(input: &Operand, folded: usize, panel: usize, work: impl Fn
 }
 
 /// Folds down columns: the last kept axis is contiguous, so whole rows are added at once.
-fn columns<T: Work, F: Loops<T>>(
-    fold: impl Fn(usize) -> F + Sync,
-    input: &Operand,
-    folded: usize,
-    finish: impl Fn(usize, F::Acc) + Sync,
-) {
+fn columns<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand, folded: usize, finish: impl Fn(usize, F::Acc) + Sync) {
     panels(input, folded, PANEL, |first, n, down| {
         let fold = fold(first);
         let mut acc = [fold.start(); PANEL];
@@ -179,10 +174,17 @@ fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish:
 /// Writes one result into a contiguous output of any dtype.
 pub(super) fn put(out: &Operand, row: usize, float: f64, int: i64) {
     let base = out.ptr();
+    match out.dtype {
+        // SAFETY: `row` is below the output's count, and each row is written by one thread.
+        DType::F32 => return unsafe { *base.cast::<f32>().add(row) = float as f32 },
+        // SAFETY: as above.
+        DType::F64 => return unsafe { *base.cast::<f64>().add(row) = float },
+        _ => {}
+    }
     crate::dispatch!(out.dtype, D => {
         use crate::base::dtype::Element;
         let v = if D::DTYPE.is_float() { D::from_f64(float) } else { D::from_i64(int) };
-        // SAFETY: `row` is below the output's count, and each row is written by one thread.
+        // SAFETY: as above.
         unsafe { *base.cast::<D>().add(row) = v };
     });
 }

@@ -91,7 +91,7 @@ macro_rules! per_isa {
 }
 
 /// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
-/// `angle` is `float`, and `quotient` is `number`, with a second, cheaper loop for stretches whose arguments it serves.
+/// `angle` is `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches whose arguments it serves.
 #[macro_export]
 macro_rules! map_body {
     ($class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
@@ -139,6 +139,7 @@ macro_rules! map_body {
     (@out ($n:literal)) => { [V; $n] };
 
     (@body angle $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body power $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body quotient $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body float $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
         #[inline(always)]
@@ -171,6 +172,7 @@ macro_rules! map_body {
     (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float $($rest)*); };
     (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle $($rest)*); };
     (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers float $($rest)*); };
+    (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };
     (@loops quotient $($rest:tt)*) => { $crate::map_body!(@numbers quotient $($rest)*); };
     (@floats $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);

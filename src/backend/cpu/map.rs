@@ -119,7 +119,7 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
         (_, true, true) => (128, 128),
         (_, true, false) => (16, 512),
         _ if renewed => (4096 / grid.size.1.min(512), 512),
-        _ => (CHUNK / grid.size.1, 4096),
+        _ => (CHUNK / grid.size.1, 1024),
     };
     let (strip, wide) = (strip.clamp(1, grid.size.0), wide.min(grid.size.1));
     let rows = (CHUNK / grid.size.1).max(1).div_ceil(strip).max(1) * strip;

@@ -130,7 +130,7 @@ macro_rules! float {
                 $name(if usable { near } else { plain })
             }
             #[inline(always)]
-            fn pow(self, other: Self) -> Self { $name($math::pow::<FMA>(self.0, other.0)) }
+            fn pow(self, other: Self) -> Self { if NEAR { self * self * self } else { $name($math::pow::<FMA>(self.0, other.0)) } }
         }
         impl<const FMA: bool, const NEAR: bool> Float for $name<FMA, NEAR> {
             #[inline(always)]
@@ -152,7 +152,20 @@ macro_rules! float {
                 // SAFETY: the caller's promise.
                 $math::all_near(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
             }
-            /// The same for the quotients of a remainder, of which one that is not fused is never exact.
+            /// Whether all the exponents of a stretch are 3.
+            ///
+            /// # Safety
+            /// The second input must hold `to` elements.
+            #[inline(always)]
+            pub unsafe fn power(ins: &[*const u8], from: usize, to: usize) -> bool {
+                let mut other = 0u32;
+                for i in from..to {
+                    // SAFETY: the caller's promise.
+                    other |= u32::from(unsafe { *ins[1].cast::<$e>().add(i) } != 3.0);
+                }
+                other == 0
+            }
+            /// Whether the quotients of a stretch are short enough for a remainder in one step, which must be fused to be exact.
             ///
             /// # Safety
             /// The first two inputs must hold `to` elements.

@@ -22,9 +22,8 @@ pub fn run(kind: FoldKind, input: &Operand, out: &Operand) -> Result<()> {
     Ok(())
 }
 
-/// Runs of a sum that are under way at once, and elements of a run.
-const RUNS: usize = 8;
-const RUN: usize = 32;
+/// Bytes of one of the four runs of a sum that are under way at once; with 512, half as fast.
+const RUN: usize = 256;
 
 trait Float: Element {
     const DOWN: &'static [unsafe fn(bool, *const Self, &mut [f64], *mut Self); 3];
@@ -61,61 +60,81 @@ macro_rules! floats {
                 total
             }
 
-            /// A running sum. One addition waits for the one before it, so that eight runs are summed side by side, and each
-            /// then moved up by what came before.
+            /// A running sum. One addition waits for the one before it, so that four runs are summed side by side (by name:
+            /// a loop over them would be made vectors of, with their elements fetched one by one), and each then moved up
+            /// by what came before.
             #[inline(always)]
             unsafe fn row_of<const FMA: bool>(from: *const $t, to: *mut $t, n: usize) {
                 let (mut total, mut start) = (0f64, 0);
-                let mut sums = [[0f64; RUN]; RUNS];
+                const RUN: usize = super::RUN / size_of::<$t>();
+                let mut sums = [0f64; 4 * RUN];
                 // SAFETY: the caller promises `n` elements on both sides.
                 unsafe {
-                    while start + RUNS * RUN <= n {
+                    while start + 4 * RUN <= n {
                         let (at, put) = (from.add(start), to.add(start));
-                        let mut part = [0f64; RUNS];
+                        let (mut a, mut b, mut c, mut d) = (0f64, 0f64, 0f64, 0f64);
                         for k in 0..RUN {
-                            for r in 0..RUNS {
-                                part[r] += *at.add(r * RUN + k) as f64;
-                                sums[r][k] = part[r];
-                            }
+                            a += *at.add(k) as f64;
+                            b += *at.add(RUN + k) as f64;
+                            c += *at.add(2 * RUN + k) as f64;
+                            d += *at.add(3 * RUN + k) as f64;
+                            sums[k] = a;
+                            sums[RUN + k] = b;
+                            sums[2 * RUN + k] = c;
+                            sums[3 * RUN + k] = d;
                         }
-                        start += RUNS * RUN;
+                        start += 4 * RUN;
                         // A run that overflows by itself need not with what came before it.
-                        if !part.iter().all(|p| p.abs() < f64::INFINITY) {
-                            total = one_by_one(total, at, put, RUNS * RUN);
+                        if !((a - a) + (b - b) + (c - c) + (d - d) == 0.0) {
+                            total = one_by_one(total, at, put, 4 * RUN);
                             continue;
                         }
-                        for r in 0..RUNS {
+                        for (r, part) in [a, b, c, d].into_iter().enumerate() {
                             for k in 0..RUN {
-                                *put.add(r * RUN + k) = (total + sums[r][k]) as $t;
+                                *put.add(r * RUN + k) = (total + sums[r * RUN + k]) as $t;
                             }
-                            total += part[r];
+                            total += part;
                         }
                     }
                     one_by_one(total, from.add(start), to.add(start), n - start);
                 }
             }
 
-            /// Up to eight rows side by side, each in order.
+            /// Four rows side by side, each in order, and the last ones alone.
             #[inline(always)]
             unsafe fn rows_of<const FMA: bool>(product: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) {
-                let start = if product { 1f64 } else { 0.0 };
-                let step = |a: f64, x: $t| if product { a * x as f64 } else { a + x as f64 };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if product {
+                        in_order(1.0, |a, x| a * x as f64, from, to, rows, n)
+                    } else {
+                        in_order(0.0, |a, x| a + x as f64, from, to, rows, n)
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn in_order(first: f64, step: impl Fn(f64, $t) -> f64, from: *const $t, to: *mut $t, rows: usize, n: usize) {
                 let mut row = 0;
                 // SAFETY: the caller promises `rows * n` elements on both sides.
                 unsafe {
-                    while row + RUNS <= rows {
+                    while row + 4 <= rows {
                         let (from, to) = (from.add(row * n), to.add(row * n));
-                        let mut totals = [start; RUNS];
+                        let (mut a, mut b, mut c, mut d) = (first, first, first, first);
                         for k in 0..n {
-                            for r in 0..RUNS {
-                                totals[r] = step(totals[r], *from.add(r * n + k));
-                                *to.add(r * n + k) = totals[r] as $t;
-                            }
+                            a = step(a, *from.add(k));
+                            b = step(b, *from.add(n + k));
+                            c = step(c, *from.add(2 * n + k));
+                            d = step(d, *from.add(3 * n + k));
+                            *to.add(k) = a as $t;
+                            *to.add(n + k) = b as $t;
+                            *to.add(2 * n + k) = c as $t;
+                            *to.add(3 * n + k) = d as $t;
                         }
-                        row += RUNS;
+                        row += 4;
                     }
                     while row < rows {
-                        let mut total = start;
+                        let mut total = first;
                         for k in row * n..(row + 1) * n {
                             total = step(total, *from.add(k));
                             *to.add(k) = total as $t;
@@ -169,11 +188,11 @@ fn floats<T: Float>(product: bool, input: &Operand, out: &Operand) {
         let (from, to) = (Bytes(input.ptr()), Bytes(out.ptr()));
         let (row, rows) = (T::ROW[isa::level()], T::ROWS[isa::level()]);
         let count = out.numel() / n;
-        threads::each(count, ((1 << 14) / n).max(RUNS), |range| {
+        threads::each(count, ((1 << 14) / n).max(4), |range| {
             // SAFETY: the rows lie inside both operands, and no other thread writes them.
             unsafe {
                 let (from, to) = (from.at(0).cast::<T>().add(range.start * n), to.at(0).cast::<T>().add(range.start * n));
-                if product || n < RUNS * RUN {
+                if product || n < RUN {
                     return rows(product, from, to, range.len(), n);
                 }
                 (0..range.len()).for_each(|r| row(from.add(r * n), to.add(r * n), n));

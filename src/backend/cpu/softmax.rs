@@ -1,7 +1,7 @@
 //! Softmax, log-softmax, their derivatives and log-sum-exp along an axis: rows one by one, columns in panels that stay in
 //! the second cache. Leans on math, accumulate, fold and convert.
 
-use super::accumulate::{Fold, Loops, Max, Sum, one_row};
+use super::accumulate::{Fold, Loops, Sum, Top, one_row};
 use super::convert::{self, Bytes, Cursor};
 use super::fold::{CHUNK, PANEL, by_columns, panels, put};
 use super::math::{double, single};
@@ -10,17 +10,31 @@ use crate::backend::launch::Operand;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Result};
 
-/// Elements whose exponentials are taken together; the last ones of a row are padded to a multiple of `STEP`.
-const BLOCK: usize = 512;
-const STEP: usize = 16;
+/// Elements whose exponentials are taken together; the last ones of a row are padded to a multiple of `STEP`, since
+/// elements that do not fill the loop's vectors cost as much as many that do.
+const BLOCK: usize = 2048;
+const STEP: usize = 64;
+/// Rows of columns whose exponentials are taken together.
+const TOGETHER: usize = 2;
+/// A tile that begins with a line of memory, so that no vector of it lies in two.
+#[repr(align(64))]
+struct Aligned<T>(std::mem::MaybeUninit<[T; BLOCK]>);
+/// Sums that are under way at once.
+const LANES: usize = 16;
+/// Columns below which rows are better turned.
+const FEW: usize = 16;
+
+/// `(from and its pitch, to and its pitch, rows, largest elements, sums)`.
+type ExpDown<T> = unsafe fn((*const T, isize), Option<(*mut T, isize)>, usize, &[T], &mut [f64]);
 
 /// What is made of rows of one type: `(log, from, to, count)`, `(log, cotangent, result, to, count)`, `(from, count)`.
 struct Rows<T: 'static> {
     forward: &'static [unsafe fn(bool, *const T, *mut T, usize); 3],
     backward: &'static [unsafe fn(bool, *const T, *const T, *mut T, usize); 3],
     log_sum: &'static [unsafe fn(*const T, usize) -> f64; 3],
-    exp_down: &'static [unsafe fn(*const T, &[T], &mut [f64], *mut T); 3],
+    exp_down: &'static [ExpDown<T>; 3],
     finish_down: &'static [unsafe fn(bool, *const T, &[T], &[f64], *mut T); 3],
+    close: &'static [unsafe fn(bool, &mut [f64]); 3],
     dot_down: &'static [unsafe fn(*const T, *const T, &mut [f64]); 3],
     back_down: &'static [unsafe fn(bool, *const T, *const T, &[f64], *mut T); 3],
 }
@@ -34,46 +48,49 @@ macro_rules! rows {
         mod $module {
             use super::*;
 
-            /// `sum(exp(x - top))`; the exponentials are kept in `to` where there is one.
+            /// `sum(exp(x - top))`; the last exponentials, at most BLOCK, stay in the tile, and all in `to` where there is one.
             #[inline(always)]
-            unsafe fn exps<const FMA: bool>(from: *const $t, top: $t, to: Option<*mut $t>, n: usize) -> f64 {
-                let mut sums = [0f64; STEP];
-                let mut tile = [<$t>::NEG_INFINITY; BLOCK];
+            unsafe fn exps<const FMA: bool>(from: *const $t, top: $t, tile: *mut $t, to: Option<*mut $t>, n: usize) -> f64 {
+                let mut sums = [0f64; LANES];
                 let mut start = 0;
-                // SAFETY: the caller promises `n` elements behind both pointers.
+                // SAFETY: the caller promises `n` elements behind both pointers; a tile holds BLOCK.
                 unsafe {
                     while start < n {
                         let count = BLOCK.min(n - start);
-                        let whole = count / STEP * STEP;
-                        let (from, padded) = (from.add(start), count.div_ceil(STEP) * STEP);
+                        let (whole, padded) = (count / STEP * STEP, count.div_ceil(STEP) * STEP);
+                        let from = from.add(start);
                         for i in 0..whole {
-                            tile[i] = $math::exp::<FMA>(*from.add(i) - top);
+                            *tile.add(i) = $math::exp::<FMA>(*from.add(i) - top);
                         }
                         if whole < count {
-                            let mut last = [<$t>::NEG_INFINITY; STEP];
-                            for i in whole..count {
-                                last[i - whole] = *from.add(i);
+                            for i in whole..whole + STEP {
+                                *tile.add(i) = <$t>::NEG_INFINITY;
                             }
-                            for i in 0..STEP {
-                                tile[whole + i] = $math::exp::<FMA>(last[i] - top);
+                            for i in whole..count {
+                                *tile.add(i) = *from.add(i);
+                            }
+                            for i in whole..padded {
+                                *tile.add(i) = $math::exp::<FMA>(*tile.add(i) - top);
                             }
                         }
                         let mut i = 0;
                         while i < padded {
-                            for l in 0..STEP {
-                                sums[l] += tile[i + l] as f64;
+                            for (l, sum) in sums.iter_mut().enumerate() {
+                                *sum += *tile.add(i + l) as f64;
                             }
-                            i += STEP;
+                            i += LANES;
                         }
                         if let Some(to) = to {
                             for i in 0..count {
-                                *to.add(start + i) = tile[i];
+                                *to.add(start + i) = *tile.add(i);
                             }
                         }
                         start += count;
                     }
                 }
-                let mut half = STEP / 2;
+                // As in `accumulate`: the joining must not shape the loop.
+                let mut sums = std::hint::black_box(sums);
+                let mut half = LANES / 2;
                 while half > 0 {
                     for l in 0..half {
                         sums[l] += sums[l + half];
@@ -86,16 +103,24 @@ macro_rules! rows {
             // A row of nothing but -inf has no softmax: NaN, as the formula says.
             #[inline(always)]
             unsafe fn forward_of<const FMA: bool>(log: bool, from: *const $t, to: *mut $t, n: usize) {
+                let mut tile = Aligned::<$t>(std::mem::MaybeUninit::uninit());
+                let tile: *mut $t = tile.0.as_mut_ptr().cast();
                 // SAFETY: the caller promises `n` elements behind both pointers.
                 unsafe {
-                    let top = one_row::<$t, Max, 64>(Max, from, n);
+                    // A NaN need not be looked for: its exponential makes the sum one.
+                    let top = if n < 256 { one_row::<$t, Top, 16>(Top, from, n) } else { one_row::<$t, Top, 64>(Top, from, n) };
                     if log {
-                        let low = double::log::<FMA>(exps::<FMA>(from, top, None, n)) as $t;
+                        let low = double::log::<FMA>(exps::<FMA>(from, top, tile, None, n)) as $t;
                         for i in 0..n {
                             *to.add(i) = (*from.add(i) - top) - low;
                         }
+                    } else if n <= BLOCK {
+                        let scale = (1.0 / exps::<FMA>(from, top, tile, None, n)) as $t;
+                        for i in 0..n {
+                            *to.add(i) = *tile.add(i) * scale;
+                        }
                     } else {
-                        let scale = (1.0 / exps::<FMA>(from, top, Some(to), n)) as $t;
+                        let scale = (1.0 / exps::<FMA>(from, top, tile, Some(to), n)) as $t;
                         for i in 0..n {
                             *to.add(i) *= scale;
                         }
@@ -119,13 +144,11 @@ macro_rules! rows {
                     let mut i = 0;
                     while i < whole {
                         for l in 0..32 {
-                            lanes[l] += *g.add(i + l) as f64 * *y.add(i + l) as f64;
+                            lanes[l] += (*g.add(i + l) * *y.add(i + l)) as f64;
                         }
                         i += 32;
                     }
-                    for i in whole..n {
-                        lanes[i - whole] += *g.add(i) as f64 * *y.add(i) as f64;
-                    }
+                    let mut lanes = std::hint::black_box(lanes);
                     let mut half = 16;
                     while half > 0 {
                         for l in 0..half {
@@ -133,7 +156,8 @@ macro_rules! rows {
                         }
                         half /= 2;
                     }
-                    let dot = lanes[0] as $t;
+                    let rest = (whole..n).fold(0f64, |a, i| a + (*g.add(i) * *y.add(i)) as f64);
+                    let dot = (lanes[0] + rest) as $t;
                     for i in 0..n {
                         *to.add(i) = *y.add(i) * (*g.add(i) - dot);
                     }
@@ -142,34 +166,88 @@ macro_rules! rows {
 
             #[inline(always)]
             unsafe fn log_sum_of<const FMA: bool>(from: *const $t, n: usize) -> f64 {
+                let mut tile = Aligned::<$t>(std::mem::MaybeUninit::uninit());
+                let tile: *mut $t = tile.0.as_mut_ptr().cast();
                 // SAFETY: the caller promises `n` elements.
                 unsafe {
-                    let top = one_row::<$t, Max, 64>(Max, from, n);
-                    // An infinite largest element, of which nothing can be subtracted, is the result.
-                    if top.abs() == <$t>::INFINITY {
-                        return top as f64;
+                    let top = if n < 256 { one_row::<$t, Top, 16>(Top, from, n) } else { one_row::<$t, Top, 64>(Top, from, n) };
+                    // Of an infinite largest element nothing can be subtracted.
+                    let top = if top.abs() == <$t>::INFINITY { 0.0 } else { top };
+                    top as f64 + double::log::<FMA>(exps::<FMA>(from, top, tile, None, n))
+                }
+            }
+
+            /// Adds the exponentials of some rows to their columns' sums, and keeps them where there is room for them.
+            #[inline(always)]
+            unsafe fn exp_down_of<const FMA: bool>(from: (*const $t, isize), to: Option<(*mut $t, isize)>, rows: usize, top: &[$t], sums: &mut [f64]) {
+                let mut row = 0;
+                // SAFETY: the caller's promise.
+                unsafe {
+                    while row < rows {
+                        let at = (from.0.offset(row as isize * from.1), from.1);
+                        let to = to.map(|to| (to.0.offset(row as isize * to.1), to.1));
+                        let many = row + TOGETHER <= rows;
+                        match (to, many) {
+                            (Some(to), true) => exps_down::<FMA, true, TOGETHER>(at, to, top, sums),
+                            (Some(to), false) => exps_down::<FMA, true, 1>(at, to, top, sums),
+                            (None, true) => exps_down::<FMA, false, TOGETHER>(at, (std::ptr::null_mut(), 0), top, sums),
+                            (None, false) => exps_down::<FMA, false, 1>(at, (std::ptr::null_mut(), 0), top, sums),
+                        }
+                        row += if many { TOGETHER } else { 1 };
                     }
-                    top as f64 + double::log::<FMA>(exps::<FMA>(from, top, None, n))
                 }
             }
 
             #[inline(always)]
-            unsafe fn exp_down_of<const FMA: bool>(from: *const $t, top: &[$t], sums: &mut [f64], to: *mut $t) {
+            unsafe fn exps_down<const FMA: bool, const KEEP: bool, const ROWS: usize>(
+                from: (*const $t, isize),
+                to: (*mut $t, isize),
+                top: &[$t],
+                sums: &mut [f64],
+            ) {
                 for (i, (top, sum)) in top.iter().zip(sums).enumerate() {
-                    // SAFETY: the caller promises rows as long as the lists.
-                    unsafe {
-                        let e = $math::exp::<FMA>(*from.add(i) - *top);
-                        *sum += e as f64;
-                        *to.add(i) = e;
+                    let mut all = *sum;
+                    for r in 0..ROWS as isize {
+                        // SAFETY: the caller promises rows as long as the lists.
+                        unsafe {
+                            let e = $math::exp::<FMA>(*from.0.offset(r * from.1).add(i) - *top);
+                            all += e as f64;
+                            if KEEP {
+                                *to.0.offset(r * to.1).add(i) = e;
+                            }
+                        }
                     }
+                    *sum = all;
                 }
             }
 
             #[inline(always)]
             unsafe fn finish_down_of<const FMA: bool>(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) {
-                for (i, (top, last)) in top.iter().zip(last).enumerate() {
-                    // SAFETY: as above; without `log` the exponentials lie in `to` already.
-                    unsafe { *to.add(i) = if log { (*from.add(i) - *top) - *last as $t } else { *to.add(i) * *last as $t } };
+                // SAFETY: as above; without `log` the exponentials lie in `to` already.
+                unsafe {
+                    if log {
+                        for (i, (top, last)) in top.iter().zip(last).enumerate() {
+                            *to.add(i) = (*from.add(i) - *top) - *last as $t;
+                        }
+                    } else {
+                        for (i, last) in last.iter().enumerate() {
+                            *to.add(i) *= *last as $t;
+                        }
+                    }
+                }
+            }
+
+            /// Sums to what the exponentials are multiplied with, or to their logarithms.
+            #[inline(always)]
+            unsafe fn close_of<const FMA: bool>(log: bool, sums: &mut [f64]) {
+                if log {
+                    for sum in sums {
+                        *sum = double::log::<FMA>(*sum);
+                    }
+                } else {
+                    for sum in sums {
+                        *sum = 1.0 / *sum;
+                    }
                 }
             }
 
@@ -177,17 +255,22 @@ macro_rules! rows {
             unsafe fn dot_down_of<const FMA: bool>(g: *const $t, y: *const $t, dots: &mut [f64]) {
                 for (i, dot) in dots.iter_mut().enumerate() {
                     // SAFETY: the caller promises rows as long as the list.
-                    unsafe { *dot += *g.add(i) as f64 * *y.add(i) as f64 };
+                    unsafe { *dot += (*g.add(i) * *y.add(i)) as f64 };
                 }
             }
 
             #[inline(always)]
             unsafe fn back_down_of<const FMA: bool>(log: bool, g: *const $t, y: *const $t, dots: &[f64], to: *mut $t) {
-                for (i, dot) in dots.iter().enumerate() {
-                    // SAFETY: as above.
-                    unsafe {
-                        let (g, y, dot) = (*g.add(i), *y.add(i), *dot as $t);
-                        *to.add(i) = if log { g - $math::exp::<FMA>(y) * dot } else { y * (g - dot) };
+                // SAFETY: as above.
+                unsafe {
+                    if log {
+                        for (i, dot) in dots.iter().enumerate() {
+                            *to.add(i) = *g.add(i) - $math::exp::<FMA>(*y.add(i)) * *dot as $t;
+                        }
+                    } else {
+                        for (i, dot) in dots.iter().enumerate() {
+                            *to.add(i) = *y.add(i) * (*g.add(i) - *dot as $t);
+                        }
                     }
                 }
             }
@@ -195,8 +278,9 @@ macro_rules! rows {
             crate::per_isa!(static forward: unsafe fn(log: bool, from: *const $t, to: *mut $t, n: usize) = forward_of);
             crate::per_isa!(static backward: unsafe fn(log: bool, g: *const $t, y: *const $t, to: *mut $t, n: usize) = backward_of);
             crate::per_isa!(static log_sum: unsafe fn(from: *const $t, n: usize) -> f64 = log_sum_of);
-            crate::per_isa!(static exp_down: unsafe fn(from: *const $t, top: &[$t], sums: &mut [f64], to: *mut $t) = exp_down_of);
+            crate::per_isa!(static exp_down: unsafe fn(from: (*const $t, isize), to: Option<(*mut $t, isize)>, rows: usize, top: &[$t], sums: &mut [f64]) = exp_down_of);
             crate::per_isa!(static finish_down: unsafe fn(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) = finish_down_of);
+            crate::per_isa!(static close: unsafe fn(log: bool, sums: &mut [f64]) = close_of);
             crate::per_isa!(static dot_down: unsafe fn(g: *const $t, y: *const $t, dots: &mut [f64]) = dot_down_of);
             crate::per_isa!(static back_down: unsafe fn(log: bool, g: *const $t, y: *const $t, dots: &[f64], to: *mut $t) = back_down_of);
 
@@ -207,6 +291,7 @@ macro_rules! rows {
                     log_sum: &log_sum,
                     exp_down: &exp_down,
                     finish_down: &finish_down,
+                    close: &close,
                     dot_down: &dot_down,
                     back_down: &back_down,
                 };
@@ -253,13 +338,13 @@ pub fn log_sum(input: &Operand, folded: usize, out: &Operand) -> Result<()> {
 
 /// Whether an operand's columns can be worked on where they lie.
 fn lies_down<T: Element>(op: &Operand) -> bool {
-    op.dtype == T::DTYPE && by_columns(op, 1) && op.layout.shape[op.layout.rank() - 2] >= STEP
+    op.dtype == T::DTYPE && by_columns(op, 1) && op.layout.shape[op.layout.rank() - 2] >= FEW
 }
 
 /// Columns of a panel: as many as the second cache holds of this height.
 fn panel_of(op: &Operand) -> usize {
     let height = *op.layout.shape.last().unwrap_or(&1);
-    ((1 << 16) / height.max(1) / STEP * STEP).clamp(2 * STEP, PANEL)
+    ((1 << 16) / height.max(1) / FEW * FEW).clamp(4 * FEW, PANEL)
 }
 
 /// Where one operand's rows lie in a panel that another one walks: the bytes from the first element, and between rows.
@@ -276,7 +361,7 @@ fn beside(op: &Operand, first: usize) -> (*mut u8, isize) {
 
 fn forward<T: Kind>(log: bool, input: &Operand, out: &Operand)
 where
-    Max: Loops<T, Acc = T>,
+    Top: Loops<T, Acc = T>,
 {
     let n = *out.layout.shape.last().unwrap_or(&1);
     if out.numel() == 0 {
@@ -286,20 +371,20 @@ where
     if lies_down::<T>(input) && lies_down::<T>(out) {
         let (exp, finish) = (T::ROWS.exp_down[level], T::ROWS.finish_down[level]);
         panels(input, 1, panel_of(input), |first, width, down| {
-            let (mut top, mut sums) = ([<Max as Fold<T>>::start(&Max); PANEL], [0f64; PANEL]);
+            let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
             let (top, sums) = (&mut top[..width], &mut sums[..width]);
             let (to, pitch) = beside(out, first);
             // SAFETY: the addresses are those of rows of `width` elements of the operands, and this panel is ours alone.
             unsafe {
-                down(&mut |from, rows, by| Max.columns(top, from.cast(), by / size_of::<T>() as isize, rows));
+                down(&mut |from, rows, by| Top.columns(top, from.cast(), by / size_of::<T>() as isize, rows));
                 let mut row = 0;
+                let size = size_of::<T>() as isize;
                 down(&mut |from, rows, by| {
-                    for r in 0..rows as isize {
-                        exp(from.offset(r * by).cast(), top, sums, to.offset(row * pitch).cast());
-                        row += 1;
-                    }
+                    let kept = (!log).then(|| (to.offset(row * pitch).cast(), pitch / size));
+                    exp((from.cast(), by / size), kept, rows, top, sums);
+                    row += rows as isize;
                 });
-                sums.iter_mut().for_each(|s| *s = if log { double::log::<false>(*s) } else { 1.0 / *s });
+                T::ROWS.close[level](log, sums);
                 row = 0;
                 down(&mut |from, rows, by| {
                     for r in 0..rows as isize {
@@ -366,7 +451,7 @@ where
 
 fn fold<T: Kind>(input: &Operand, folded: usize, out: &Operand)
 where
-    Max: Loops<T, Acc = T>,
+    Top: Loops<T, Acc = T>,
 {
     let kept = input.layout.rank() - folded;
     let n: usize = input.layout.shape[kept..].iter().product();
@@ -376,22 +461,22 @@ where
         return;
     }
     let level = isa::level();
-    if input.dtype == T::DTYPE && by_columns(input, folded) && input.layout.shape[kept - 1] >= STEP {
+    if input.dtype == T::DTYPE && by_columns(input, folded) && input.layout.shape[kept - 1] >= FEW {
         let exp = T::ROWS.exp_down[level];
         panels(input, folded, PANEL, |first, width, down| {
-            let (mut top, mut sums, mut spare) = ([<Max as Fold<T>>::start(&Max); PANEL], [0f64; PANEL], [T::default(); PANEL]);
+            let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
             // SAFETY: as in `forward`.
             unsafe {
-                down(&mut |from, rows, by| Max.columns(&mut top[..width], from.cast(), by / size_of::<T>() as isize, rows));
+                down(&mut |from, rows, by| Top.columns(&mut top[..width], from.cast(), by / size_of::<T>() as isize, rows));
+                top[..width].iter_mut().filter(|t| t.to_f64().is_infinite()).for_each(|t| *t = T::default());
                 down(&mut |from, rows, by| {
-                    for r in 0..rows as isize {
-                        exp(from.offset(r * by).cast(), &top[..width], &mut sums[..width], spare.as_mut_ptr());
-                    }
+                    exp((from.cast(), by / size_of::<T>() as isize), None, rows, &top[..width], &mut sums[..width]);
                 });
             }
+            // SAFETY: nothing is asked of the caller but the instruction set.
+            unsafe { T::ROWS.close[level](true, &mut sums[..width]) };
             for j in 0..width {
-                let top = top[j].to_f64();
-                put(out, first + j, if top.is_infinite() { top } else { top + double::log::<false>(sums[j]) }, 0);
+                put(out, first + j, top[j].to_f64() + sums[j], 0);
             }
         });
         return;
