@@ -194,6 +194,9 @@ unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T,
 }
 
 /// One row to one result: in L lanes, what is left in eight, what is left of that one by one.
+///
+/// # Safety
+/// `from` must hold `n` elements.
 #[inline(always)]
 pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
     let (many, some) = (n / L * L, n / 8 * 8);

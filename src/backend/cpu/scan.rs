@@ -25,10 +25,13 @@ pub fn run(kind: FoldKind, input: &Operand, out: &Operand) -> Result<()> {
 /// Bytes of one of the four runs of a sum that are under way at once; with 512, half as fast.
 const RUN: usize = 256;
 
+/// The plain, AVX2 and AVX-512 loops of one kind.
+type Three<Loop> = &'static [Loop; 3];
+
 trait Float: Element {
-    const DOWN: &'static [unsafe fn(bool, *const Self, &mut [f64], *mut Self); 3];
-    const ROW: &'static [unsafe fn(*const Self, *mut Self, usize); 3];
-    const ROWS: &'static [unsafe fn(bool, *const Self, *mut Self, usize, usize); 3];
+    const DOWN: Three<unsafe fn(bool, *const Self, &mut [f64], *mut Self)>;
+    const ROW: Three<unsafe fn(*const Self, *mut Self, usize)>;
+    const ROWS: Three<unsafe fn(bool, *const Self, *mut Self, usize, usize)>;
 }
 
 macro_rules! floats {
@@ -149,9 +152,9 @@ macro_rules! floats {
             crate::per_isa!(static rows_loops: unsafe fn(product: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) = rows_of);
 
             impl Float for $t {
-                const DOWN: &'static [unsafe fn(bool, *const $t, &mut [f64], *mut $t); 3] = &down_loops;
-                const ROW: &'static [unsafe fn(*const $t, *mut $t, usize); 3] = &row_loops;
-                const ROWS: &'static [unsafe fn(bool, *const $t, *mut $t, usize, usize); 3] = &rows_loops;
+                const DOWN: Three<unsafe fn(bool, *const $t, &mut [f64], *mut $t)> = &down_loops;
+                const ROW: Three<unsafe fn(*const $t, *mut $t, usize)> = &row_loops;
+                const ROWS: Three<unsafe fn(bool, *const $t, *mut $t, usize, usize)> = &rows_loops;
             }
         }
     };

@@ -27,16 +27,19 @@ const FEW: usize = 16;
 /// `(from and its pitch, to and its pitch, rows, largest elements, sums)`.
 type ExpDown<T> = unsafe fn((*const T, isize), Option<(*mut T, isize)>, usize, &[T], &mut [f64]);
 
+/// The plain, AVX2 and AVX-512 loops of one kind.
+type Three<Loop> = &'static [Loop; 3];
+
 /// What is made of rows of one type: `(log, from, to, count)`, `(log, cotangent, result, to, count)`, `(from, count)`.
 struct Rows<T: 'static> {
-    forward: &'static [unsafe fn(bool, *const T, *mut T, usize); 3],
-    backward: &'static [unsafe fn(bool, *const T, *const T, *mut T, usize); 3],
-    log_sum: &'static [unsafe fn(*const T, usize) -> f64; 3],
-    exp_down: &'static [ExpDown<T>; 3],
-    finish_down: &'static [unsafe fn(bool, *const T, &[T], &[f64], *mut T); 3],
-    close: &'static [unsafe fn(bool, &mut [f64]); 3],
-    dot_down: &'static [unsafe fn(*const T, *const T, &mut [f64]); 3],
-    back_down: &'static [unsafe fn(bool, *const T, *const T, &[f64], *mut T); 3],
+    forward: Three<unsafe fn(bool, *const T, *mut T, usize)>,
+    backward: Three<unsafe fn(bool, *const T, *const T, *mut T, usize)>,
+    log_sum: Three<unsafe fn(*const T, usize) -> f64>,
+    exp_down: Three<ExpDown<T>>,
+    finish_down: Three<unsafe fn(bool, *const T, &[T], &[f64], *mut T)>,
+    close: Three<unsafe fn(bool, &mut [f64])>,
+    dot_down: Three<unsafe fn(*const T, *const T, &mut [f64])>,
+    back_down: Three<unsafe fn(bool, *const T, *const T, &[f64], *mut T)>,
 }
 
 trait Kind: Element + 'static {

@@ -140,7 +140,8 @@ pub fn all_short<T: Real>(a: &[T], b: &[T]) -> bool {
     let mut long = 0u32;
     for (x, y) in a.iter().zip(b) {
         // No number, an infinite dividend and a divisor of zero are none of them below.
-        long |= u32::from(!(x.abs() < y.abs() * T::WHOLE));
+        let short = x.abs() < y.abs() * T::WHOLE;
+        long |= u32::from(!short);
     }
     long == 0
 }
