@@ -2,7 +2,8 @@
 
 use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Error, Few, Number, Result, dtype, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside.
@@ -163,7 +164,7 @@ fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>
 
 /// A cotangent of a folded tensor under the folded tensor's rank.
 fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
-    if keepdim || x.rank() == g.rank() {
+    if keepdim || x.rank() == g.rank() || g.rank() == 0 {
         return g.clone();
     }
     let (kept, _) = crate::graph::sym::must(folded("sum", &x.shape(), &Arg::from(dim), true));
@@ -176,7 +177,7 @@ fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
 }
 
 fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
-    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let out = &call.outs[0];
     if axes.len() == x.layout.rank() {
         return of(&x.storage).launch(&Launch::Fold { kind, input: x, folded: axes.len(), correction, out });
@@ -187,12 +188,12 @@ fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Resu
 }
 
 fn along(call: &Call, kind: FoldKind) -> Result<()> {
-    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("fold", &call.args[0].ints(), rank)?;
     fold(call, kind, &axes, 0.0)
 }
 
-fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("sum", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = match args[2] {
@@ -200,12 +201,12 @@ fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
         _ if x.dtype.is_float() => x.dtype,
         _ => DType::I64,
     };
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 /// The operand converted first where a dtype was asked for.
 fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
-    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let Arg::DType(wanted) = *dtype else { return Ok(None) };
     let wider = wanted.is_float() && !x.dtype.is_float() || !wanted.is_float() && x.dtype.is_float();
     if !wider {
@@ -219,7 +220,7 @@ fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
 
 fn fold_as(call: &Call, kind: FoldKind) -> Result<()> {
     match converted(call, &call.args[2])? {
-        Some(x) => along(&Call { ins: &[Some(x)], outs: call.outs, args: call.args }, kind),
+        Some(x) => along(&Call { ins: &[Some(&x)], outs: call.outs, args: call.args }, kind),
         None => along(call, kind),
     }
 }
@@ -232,14 +233,14 @@ fn prod_run(call: &Call) -> Result<()> {
     fold_as(call, FoldKind::Prod)
 }
 
-fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("mean", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = if let Arg::DType(d) = args[2] { d } else { x.dtype };
     if !dtype.is_float() {
         return Err(Error::dtype("mean", format!("needs a float tensor, got {dtype}; use x.float().mean() or mean(dtype=schuss.float32)")));
     }
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 fn mean_run(call: &Call) -> Result<()> {
@@ -310,11 +311,11 @@ fn running(x: &Sym, axis: i64) -> Sym {
     total
 }
 
-fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, axes) = folded("amax/amin", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     refuse_empty("amax/amin", &x.shape, &axes)?;
-    Ok(vec![Meta { shape, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
@@ -352,7 +353,7 @@ fn extreme_back(pull: &Pull) -> Grads {
     [Some(grad)].into_iter().collect()
 }
 
-fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if x.dtype == DType::Bool {
         return Err(Error::runtime("argmax/argmin", "is not defined for bool; use x.int() first"));
@@ -364,7 +365,7 @@ fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
         return Err(Error::index("argmax/argmin", message));
     }
-    Ok(vec![Meta { shape, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape, dtype: DType::I64 }])
 }
 
 fn argmax_run(call: &Call) -> Result<()> {
@@ -375,10 +376,10 @@ fn argmin_run(call: &Call) -> Result<()> {
     along(call, FoldKind::ArgMin)
 }
 
-fn truth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn truth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("any/all", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    Ok(vec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
+    Ok(smallvec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
 }
 
 fn any_run(call: &Call) -> Result<()> {
@@ -389,17 +390,17 @@ fn all_run(call: &Call) -> Result<()> {
     along(call, FoldKind::All)
 }
 
-fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
         return Err(Error::dtype("var/std", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
     }
     let (shape, _) = folded("var/std", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
-    Ok(vec![Meta { shape, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn variance_run(call: &Call) -> Result<()> {
-    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("var", &call.args[0].ints(), rank)?;
     fold(call, FoldKind::Var, &axes, call.args[1].number().map_or(1.0, Number::as_f64))
 }
@@ -431,25 +432,25 @@ fn euclid_back(pull: &Pull) -> Grads {
     [Some(length.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &ratio))].into_iter().collect()
 }
 
-fn logsumexp_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn logsumexp_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("logsumexp", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = if x.dtype.is_float() { x.dtype } else { dtype::default_float() };
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 fn logsumexp_run(call: &Call) -> Result<()> {
     along(call, FoldKind::LogSumExp)
 }
 
-fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis("softmax", args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
     if !dtype.is_float() {
         return Err(Error::dtype("softmax", format!("needs a float tensor, got {dtype}; use x.float() first")));
     }
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 
 /// An operand with one axis moved to the end.
@@ -477,8 +478,8 @@ fn log_softmax_run(call: &Call) -> Result<()> {
     soft(call, true)
 }
 
-fn softmax_back_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
-    Ok(vec![one(ins)])
+fn softmax_back_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![one(ins)])
 }
 
 fn softmax_back_run(call: &Call) -> Result<()> {
@@ -505,7 +506,7 @@ fn softmax_back_back(pull: &Pull) -> Grads {
     grads
 }
 
-fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis("cumsum", args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = match args[1] {
@@ -513,7 +514,7 @@ fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
         _ if x.dtype.is_float() => x.dtype,
         _ => DType::I64,
     };
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 
 fn scan(call: &Call, kind: FoldKind) -> Result<()> {
@@ -558,7 +559,7 @@ fn cumprod_back(pull: &Pull) -> Grads {
     [Some(grad.transpose(axis, last).cast(x.dtype()))].into_iter().collect()
 }
 
-fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, axes) = folded("max/min", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
@@ -567,7 +568,7 @@ fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0]),
         ));
     }
-    Ok(vec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
 }
 
 fn pair(call: &Call, value: FoldKind, place: FoldKind) -> Result<()> {

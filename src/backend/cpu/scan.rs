@@ -28,6 +28,7 @@ const RUN: usize = 256;
 /// The plain, AVX2 and AVX-512 loops of one kind.
 type Three<Loop> = &'static [Loop; 3];
 
+#[allow(clippy::type_complexity, reason = "a list of such types")]
 trait Float: Element {
     const DOWN: Three<unsafe fn(bool, *const Self, &mut [f64], *mut Self)>;
     const ROW: Three<unsafe fn(*const Self, *mut Self, usize)>;

@@ -31,6 +31,7 @@ type ExpDown<T> = unsafe fn((*const T, isize), Option<(*mut T, isize)>, usize, &
 type Three<Loop> = &'static [Loop; 3];
 
 /// What is made of rows of one type: `(log, from, to, count)`, `(log, cotangent, result, to, count)`, `(from, count)`.
+#[allow(clippy::type_complexity, reason = "a list of such types")]
 struct Rows<T: 'static> {
     forward: Three<unsafe fn(bool, *const T, *mut T, usize)>,
     backward: Three<unsafe fn(bool, *const T, *const T, *mut T, usize)>,
