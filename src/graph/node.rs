@@ -8,8 +8,8 @@ use crate::base::{Error, Lock, Number, Result};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Where a gradient goes: on to a node's output, or to a leaf.
 #[derive(Clone)]
