@@ -524,6 +524,7 @@ BEHIND = {
     "prod_over": "prod",
     "variance": "var",
     "euclid": "norm",
+    "softmax_back": "softmax",
     "max_along": "max",
     "min_along": "min",
     "sum_to": "expand",

@@ -24,7 +24,7 @@ __all__ = [
     "ShapeError",
     "Tape",
     "Tensor",
-    "_GradMode",
+    "_InferenceMode",
     "__version__",
     "_adam_step",
     "_after_fork",
@@ -36,6 +36,7 @@ __all__ = [
     "_chunk",
     "_clamp_between",
     "_default_generator",
+    "_double_product",
     "_draw",
     "_draw_",
     "_embed",
@@ -65,6 +66,7 @@ __all__ = [
     "_set_size",
     "_sgd_step",
     "_slice",
+    "_softmax_back",
     "_split",
     "_stack",
     "_sum_to",
@@ -123,6 +125,7 @@ __all__ = [
     "dtype",
     "elu",
     "empty",
+    "enable_grad",
     "eq",
     "erf",
     "erfc",
@@ -189,6 +192,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "no_grad",
     "ones",
     "permute",
     "philox",
@@ -912,8 +916,8 @@ class Tensor:
     def is_contiguous(self, /, **_options: Any) -> _bool: ...
     is_cuda: ClassVar[_bool]
     def is_floating_point(self, /) -> _bool: ...
-    def is_inference(self) -> _bool:
-        """Whether the tensor was made for inference alone: never."""
+    def is_inference(self, /) -> _bool:
+        """Whether it was made in inference mode, and so takes part in no derivative outside of it."""
     @property
     def is_leaf(self) -> _bool: ...
     @is_leaf.setter
@@ -1317,11 +1321,11 @@ class Tensor:
     def zero_(self, /) -> Tensor: ...
 
 @disjoint_base
-class _GradMode:
-    """A mode to be entered: `with schuss.no_grad():` or `@schuss.no_grad()`."""
-    def __new__(cls, on: Any, inference: Any = False) -> Self: ...
+class _InferenceMode:
+    """Nothing is recorded inside, and what is made inside cannot be kept for a derivative outside."""
+    def __new__(cls, on: Any) -> Self: ...
     def __enter__(self, /) -> Any: ...
-    def __exit__(self, /, *_raised: Any) -> None: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
 
 @final
 class device:
@@ -1376,6 +1380,22 @@ class dtype:
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
 
+@final
+class enable_grad:
+    """Operations inside are recorded again, inside `no_grad` too."""
+    def __new__(cls, function: Any = None) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
+
+@final
+class no_grad:
+    """Operations inside are not recorded; a context manager and a decorator."""
+    def __new__(cls, function: Any = None) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
+
 __version__: str
 bfloat16: _dtype
 bool: _dtype
@@ -1421,6 +1441,9 @@ def _clamp_between(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
     """Elements kept within two bounds, of which either may be absent; NaN stays NaN."""
 
 def _default_generator() -> Any: ...
+
+def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """Twice the product: the derivative of the square, in one pass."""
 
 def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False) -> Any:
     """Draws into a new tensor; Python gives PyTorch's names and keywords to it."""
@@ -1492,7 +1515,8 @@ def _scatter(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None
 def _scatter_add(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
     """The input with the source added at the places that the index names along an axis."""
 
-def _select(x: Any, dim: _int | Sequence[_int], index: Any) -> Any: ...
+def _select(input: Any, dim: _int | Sequence[_int] | None = ..., index: Any = ..., *, out: Any = None) -> Any:
+    """One position along an axis, which goes away."""
 
 def _set_grad_enabled(on: Any) -> Any: ...
 
@@ -1503,6 +1527,9 @@ def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float | None = ..., mom
 
 def _slice(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., *, out: Any = None) -> Any:
     """Part of each axis: starts, sizes and steps. What basic indexing is made of."""
+
+def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int] | None = ..., log: Any = ..., *, out: Any = None) -> Any:
+    """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
 
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any: ...
 

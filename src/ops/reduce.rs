@@ -91,7 +91,7 @@ crate::op! {
     /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
     /// tensor(1000.6932)
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
-        inline(logsumexp_inline);
+        kernel(logsumexp_meta, logsumexp_run);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
     }
     /// `exp(x) / sum(exp(x))` along an axis.
@@ -100,7 +100,7 @@ crate::op! {
     /// tensor([0.5000, 0.5000])
     softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, softmax_run);
-        vjp |g, [x], y| [(y * &(g - &(g * y).sum([dim], true, ()))).cast(x.dtype())];
+        vjp |g, [x], y| [g.softmax_back(y, dim, false).cast(x.dtype())];
     }
     /// The logarithm of the softmax along an axis, exact also far out.
     ///
@@ -108,7 +108,13 @@ crate::op! {
     /// tensor([-0.6931, -0.6931])
     log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, log_softmax_run);
-        vjp |g, [x], y| [(g - &(&y.exp() * &g.sum([dim], true, ()))).cast(x.dtype())];
+        vjp |g, [x], y| [g.softmax_back(y, dim, true).cast(x.dtype())];
+    }
+    /// The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result.
+    softmax_back(grad, result; dim: Axis, log: Bool = Arg::Bool(false)) Any {
+        kernel(softmax_back_meta, softmax_back_run);
+        rule softmax_back_back;
+        face hidden;
     }
     /// The running sum along an axis.
     ///
@@ -455,22 +461,15 @@ fn euclid_back(pull: &Pull) -> Grads {
     [Some(length.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &ratio))].into_iter().collect()
 }
 
-fn logsumexp_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
-    let x = if x.dtype().is_float() { x.clone() } else { x.cast(dtype::default_float()) };
-    let dims = args[0].ints();
-    let shape = x.shape();
-    let axes = shape::axes("logsumexp", &dims, shape.len())?;
-    if axes.iter().any(|&i| shape[i] == 0) {
-        // The sum of nothing is 0, and its logarithm -inf.
-        return Ok(vec![x.exp().sum(dims, args[1].clone(), ()).log().tensor().clone()]);
-    }
-    let top = x.amax(dims.clone(), true);
-    // An infinite largest element is left out of the subtraction: inf - inf has no value.
-    let top = top.isinf().where_(&Sym::from(0.0), &top);
-    let sums = (&x - &top).exp().sum(dims, true, ()).log() + &top;
-    let (left, _) = folded("logsumexp", &shape, &args[0], args[1] == Arg::Bool(true))?;
-    Ok(vec![sums.reshape(&left).tensor().clone()])
+fn logsumexp_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let x = one(ins);
+    let (shape, _) = folded("logsumexp", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let dtype = if x.dtype.is_float() { x.dtype } else { dtype::default_float() };
+    Ok(smallvec![Meta { shape, dtype }])
+}
+
+fn logsumexp_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::LogSumExp)
 }
 
 fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
@@ -506,6 +505,34 @@ fn softmax_run(call: &Call) -> Result<()> {
 
 fn log_softmax_run(call: &Call) -> Result<()> {
     soft(call, true)
+}
+
+fn softmax_back_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![one(ins)])
+}
+
+fn softmax_back_run(call: &Call) -> Result<()> {
+    let (g, y) = (super::view::operand(call, 0)?, super::view::operand(call, 1)?);
+    let axis = shape::axis("softmax", call.args[0].int().unwrap_or(0), g.layout.rank())?;
+    let (grad, result, out) = (turned(g, axis), turned(y, axis), turned(&call.outs[0], axis));
+    let log = call.args[1] == Arg::Bool(true);
+    of(&g.storage).launch(&Launch::SoftmaxBack { log, grad: &grad, result: &result, out: &out })
+}
+
+/// With h the cotangent: both forms are linear in the first operand and not in the second.
+fn softmax_back_back(pull: &Pull) -> Grads {
+    let (h, g, y) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let (dim, log) = (pull.args[0].int().unwrap_or(0), pull.args[1] == Arg::Bool(true));
+    let mut grads = Grads::new();
+    if log {
+        let e = y.exp();
+        grads.push(pull.needs.has(0).then(|| h - &(h * &e).sum([dim], true, ())));
+        grads.push(pull.needs.has(1).then(|| -(h * &e * &g.sum([dim], true, ()))));
+    } else {
+        grads.push(pull.needs.has(0).then(|| h.softmax_back(y, dim, false)));
+        grads.push(pull.needs.has(1).then(|| h * &(g - &(g * y).sum([dim], true, ())) - g * &(h * y).sum([dim], true, ())));
+    }
+    grads
 }
 
 fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
