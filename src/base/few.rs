@@ -120,7 +120,10 @@ impl<T: Copy + Default> FromIterator<T> for Few<T> {
 impl<T: PartialEq> PartialEq for Few<T> {
     #[inline]
     fn eq(&self, other: &Few<T>) -> bool {
-        self[..] == other[..]
+        match (self, other) {
+            (Few::Inline(n, a), Few::Inline(m, b)) => n == m && (0..INLINE).all(|i| i >= *n as usize || a[i] == b[i]),
+            _ => self[..] == other[..],
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 //! way copies out of the handles is read here under their locks. Leans on graph and backend; whatever it does not know
 //! goes the long way through record, which also finds the words for what is wrong.
 
-use super::record::made_in;
+use super::record::{check_inside, made_in};
 use super::settle::{Fact, weigh};
 use crate::backend::cpu::map::{From, TILE, plain, tiled};
 use crate::backend::{MapBody, Operand, Storage};
 use crate::base::lock::Guard;
+use crate::base::shape::Shape;
 use crate::base::{DType, Error, Layout, Number, Result, shape};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Rule};
@@ -164,6 +165,10 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
             let (x, y) = (a.0.core.get(), b.0.core.get());
             work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
         }
+        [Feed::Tensor(a), Feed::Tensor(b)] if a.id() > b.id() => {
+            let (y, x) = (b.0.core.get(), a.0.core.get());
+            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
+        }
         _ => {
             let held = Held::new(feeds);
             work(op, &[held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)][..feeds.len()], args, mode)
@@ -219,14 +224,13 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
     };
-    let out = Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype };
-    if let Err(error) = run(&Call { ins: &ins[..sides.len()], outs: std::slice::from_ref(&out), args }) {
-        return Some(Err(error));
-    }
-    let mut tensor = Tensor::from_operand(out);
+    let mut tensor = Tensor::make(|| Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype });
     // SAFETY: just made.
     let core = unsafe { tensor.fresh() };
     core.flags = made_in(mode);
+    if let Err(error) = run(&Call { ins: &ins[..sides.len()], outs: std::slice::from_ref(&core.operand), args }) {
+        return Some(Err(error));
+    }
     if needs != 0 {
         record(op, core, sides, args, needs, reads);
     }
@@ -262,22 +266,13 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     }
     needs = if mode.grad() && result.is_float() { needs } else { 0 };
     let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
-    let layout = if one_shape && lead.layout.is_contiguous() {
-        Layout::like(&lead.layout)
-    } else {
-        let mut common = lead.layout.shape.clone();
-        for own in sides.iter().filter_map(Side::operand) {
-            if own.layout.shape != common {
-                common = shape::broadcast(op.name, &common, &own.layout.shape).ok()?;
-            }
-        }
-        // An expanded operand may have more elements than can be counted.
-        shape::count(op.name, &common).ok()?;
-        Layout::contiguous(common)
-    };
-    let n = layout.numel();
-    let direct = |o: &Operand| o.dtype == compute && o.layout.is_contiguous() && o.layout.numel() == n;
-    let all_direct = sides.iter().filter_map(Side::operand).all(direct);
+    let like = one_shape && lead.layout.is_contiguous();
+    let wide = if like { Shape::new() } else { common_shape(op, lead, sides)? };
+    let n = if like { lead.layout.numel() } else { wide.iter().product() };
+    let mut all_direct = true;
+    for own in sides.iter().filter_map(Side::operand) {
+        all_direct &= own.dtype == compute && own.layout.is_contiguous() && own.layout.numel() == n;
+    }
     if n > MOST || !all_direct && n > TILE {
         return None;
     }
@@ -286,24 +281,44 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
     };
-    let out = Operand { storage, layout, dtype: result };
-    let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
-    let mut from = [From::Number(Number::Bool(false)); MANY];
-    from.iter_mut().zip(sides).for_each(|(from, side)| *from = side.from());
-    if all_direct {
-        // SAFETY: every operand was just found to hold `n` elements of the loop's type, row-major, as the result does.
-        unsafe { plain(loops, &from[..sides.len()], &params, &out, compute) };
-    } else {
-        tiled(loops, &from[..sides.len()], &params, &out, compute);
-    }
-    let mut tensor = Tensor::from_operand(out);
+    let mut tensor = Tensor::make(|| Operand {
+        storage,
+        layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) },
+        dtype: result,
+    });
     // SAFETY: just made.
     let core = unsafe { tensor.fresh() };
     core.flags = made_in(mode);
+    let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
+    match sides {
+        // SAFETY: every operand was just found to hold `n` elements of the loop's type, row-major, as the result does.
+        [a] if all_direct => unsafe { plain(loops, &[a.from()], &params, &core.operand, compute) },
+        // SAFETY: as above.
+        [a, b] if all_direct => unsafe { plain(loops, &[a.from(), b.from()], &params, &core.operand, compute) },
+        _ => {
+            let mut from = [From::Number(Number::Bool(false)); MANY];
+            for (from, side) in from.iter_mut().zip(sides) {
+                *from = side.from();
+            }
+            tiled(loops, &from[..sides.len()], &params, &core.operand, compute);
+        }
+    }
     if needs != 0 {
         record(op, core, sides, args, needs, reads);
     }
     Some(Ok(tensor))
+}
+
+/// The broadcast shape, if it is one, and one that can be counted: an expanded operand may have more elements.
+fn common_shape(op: &Op, lead: &Operand, sides: &[Side]) -> Option<Shape> {
+    let mut common = lead.layout.shape.clone();
+    for own in sides.iter().filter_map(Side::operand) {
+        if own.layout.shape != common {
+            common = shape::broadcast(op.name, &common, &own.layout.shape).ok()?;
+        }
+    }
+    shape::count(op.name, &common).ok()?;
+    Some(common)
 }
 
 /// Gives a fresh result its node.
@@ -336,10 +351,10 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
         Ok(layout) => layout,
         Err(error) => return Some(Err(error)),
     };
-    if let Err(error) = super::record::check_inside(op.name, &layout, &x.operand) {
+    if let Err(error) = check_inside(op, &layout, &x.operand) {
         return Some(Err(error));
     }
-    let mut tensor = Tensor::from_operand(x.operand.view(layout));
+    let mut tensor = Tensor::make(|| x.operand.view(layout));
     // SAFETY: just made.
     let core = unsafe { tensor.fresh() };
     core.seen = x.version();

@@ -47,6 +47,8 @@ pub enum Quirk {
     Counts,
     /// Truths are refused.
     Shifts,
+    /// A view that may be asked to reach past its storage.
+    Reaches,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -183,11 +183,20 @@ impl Core {
 impl Tensor {
     #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
+        Tensor::allocate(|| core)
+    }
+    /// A fresh handle over an operand that is put together where it will lie.
+    #[inline(always)]
+    pub(crate) fn make(operand: impl FnOnce() -> Operand) -> Tensor {
+        Tensor::allocate(|| Core::plain(operand()))
+    }
+    #[inline(always)]
+    fn allocate(core: impl FnOnce() -> Core) -> Tensor {
         let handle = Arc::new(MaybeUninit::<Handle>::uninit());
-        // SAFETY: just made, so nobody else has it; written whole where it will lie instead of being moved there.
+        // SAFETY: just made, so nobody else has it; written whole before it is seen as a handle.
         unsafe {
             let at = Arc::into_raw(handle).cast_mut().cast::<Handle>();
-            at.write(Handle { core: Lock::new(core), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) });
+            at.write(Handle { core: Lock::new(core()), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) });
             Tensor(Arc::from_raw(at))
         }
     }

@@ -107,6 +107,7 @@ crate::op! {
     as_strided(input; size: Ints, stride: Ints, storage_offset: MaybeInt = Arg::None) Any {
         view(as_strided_rule);
         rule as_strided_back;
+        quirk Reaches;
     }
     /// Elements of a window on the row-major form of the input: the derivative of `unwindow`.
     window(input; size: Ints, stride: Ints, offset: Int) Any {

@@ -339,6 +339,15 @@ pub fn tiled(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, d
         let tile: *mut u8 = tile.as_mut_ptr().cast();
         *slot = match one {
             From::Memory(op) if op.dtype == dtype && op.layout.is_contiguous() && op.numel() == n => op.ptr(),
+            // The most frequent of all: a row under a matrix.
+            // SAFETY: a tile holds 512 elements of any type, and `n` is a whole number of rows.
+            From::Memory(op) if op.dtype == dtype && op.layout.is_contiguous() && out.layout.shape.ends_with(&op.layout.shape) => unsafe {
+                let bytes = op.numel() * dtype.size();
+                for row in 0..n / op.numel() {
+                    std::ptr::copy_nonoverlapping(op.ptr(), tile.add(row * bytes), bytes);
+                }
+                tile
+            },
             // SAFETY: a tile holds 512 elements of any type; the cursor walks the operand under the output's shape.
             From::Memory(op) => unsafe {
                 convert::read_as(dtype, op, &Cursor::under(&op.layout, &out.layout.shape), 0, n, tile);
