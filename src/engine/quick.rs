@@ -169,6 +169,10 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
             let (y, x) = (b.0.core.get(), a.0.core.get());
             work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
         }
+        [Feed::Tensor(a), Feed::Tensor(b)] if a.same(b) => {
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &x)], args, mode)
+        }
         _ => {
             let held = Held::new(feeds);
             work(op, &[held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)][..feeds.len()], args, mode)

@@ -4,9 +4,10 @@ use super::args::{self, Fed};
 use super::dtype::{self, PyDType, PyDevice};
 use super::{data, enter, items, node};
 use crate::base::{DType, Error, Number, shape};
-use crate::engine::write;
-use crate::graph::tensor::flag;
-use crate::graph::{Feed, Tensor};
+use crate::engine::{quick, write};
+use crate::graph::mode::Mode;
+use crate::graph::tensor::{emit, flag};
+use crate::graph::{Arg, Body, Feed, Op, Tensor};
 use crate::ops::{compare, view};
 use crate::tensor::{index, print};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -113,6 +114,17 @@ impl PyTensor {
     }
 }
 
+/// A view by a record, the short way if there is one.
+#[inline]
+fn viewed(py: Python<'_>, op: &'static Op, x: &Tensor, args: &[Arg]) -> PyResult<Py<PyAny>> {
+    if let Body::View(rule) = &op.body
+        && let Some(Ok(out)) = quick::view(op, *rule, x, args, Mode::now())
+    {
+        return wrap_new(py, out);
+    }
+    wrap(py, emit(op, &[Feed::Tensor(x)], args)?.one())
+}
+
 /// The number in a tensor of one element.
 fn single(slf: &PyTensor, what: &str) -> PyResult<Number> {
     if slf.inner.numel() != 1 {
@@ -176,7 +188,7 @@ impl PyTensor {
         let x = &slf.get().inner;
         if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>() {
             let i = i.extract::<i64>().map_err(|_| pyo3::exceptions::PyIndexError::new_err("index: out of range for every axis"))?;
-            return wrap(slf.py(), crate::tensor::shapes::select(x, 0, i)?);
+            return viewed(slf.py(), &view::select::OP, x, &[Arg::Int(0), Arg::Int(i)]);
         }
         let list = items::items(key)?;
         wrap(slf.py(), enter(slf.py(), 0, || index::get(x, &list))?)
@@ -329,7 +341,7 @@ impl PyTensor {
     #[allow(non_snake_case)]
     fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if self.inner.rank() == 2 {
-            return wrap(py, view::transpose(&self.inner, 0, 1)?);
+            return viewed(py, &view::transpose::OP, &self.inner, &[Arg::Int(0), Arg::Int(1)]);
         }
         let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
         wrap(py, view::permute(&self.inner, order)?)
