@@ -121,8 +121,7 @@ impl Walk {
     fn is_long(&self) -> bool {
         let Some(&(_, index)) = self.heap.peek() else { return false };
         let slot = &self.slots[index];
-        slot.grads.iter().flatten().any(|g| g.numel() >= LONG)
-            || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest >= LONG)
+        slot.grads.iter().flatten().any(|g| g.numel() >= LONG) || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest >= LONG)
     }
 
     /// Takes a slot's place and gradients; the place may be claimed by other walks from now on.
@@ -205,8 +204,7 @@ fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &
                 }
             }
         }
-        let enter =
-            wanted.is_none_or(|w| w.contains(&(Arc::as_ptr(&node) as usize))) && plan.inside.is_none_or(|inside| inside(&node));
+        let enter = wanted.is_none_or(|w| w.contains(&(Arc::as_ptr(&node) as usize))) && plan.inside.is_none_or(|inside| inside(&node));
         if !enter || grads.iter().all(Option::is_none) {
             continue;
         }

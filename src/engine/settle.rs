@@ -5,8 +5,8 @@ use crate::backend::{Launch, Operand, of};
 use crate::base::shape::{self, Shape};
 use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
-use crate::graph::tensor::flag;
 use crate::graph::op::Quirk;
+use crate::graph::tensor::flag;
 use crate::graph::{Class, Op, Pair};
 use smallvec::SmallVec;
 

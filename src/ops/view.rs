@@ -357,10 +357,8 @@ fn select_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     let at = if index < 0 { index + size } else { index };
     let offset = x.offset as isize + at as isize * x.strides[axis];
     let left = |i: &usize| *i != axis;
-    let (shape, strides) = (
-        (0..x.rank()).filter(left).map(|i| x.shape[i]).collect(),
-        (0..x.rank()).filter(left).map(|i| x.strides[i]).collect(),
-    );
+    let (shape, strides) =
+        ((0..x.rank()).filter(left).map(|i| x.shape[i]).collect(), (0..x.rank()).filter(left).map(|i| x.strides[i]).collect());
     Ok(Layout::new(shape, strides, offset as usize))
 }
 

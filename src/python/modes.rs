@@ -42,6 +42,8 @@ macro_rules! grad_mode {
 
         #[pymethods]
         impl $class {
+            // With a function at once, `@no_grad` is that function inside the mode.
+            #[allow(clippy::new_ret_no_self)]
             #[new]
             #[pyo3(signature = (function=None))]
             fn new(py: Python<'_>, function: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
