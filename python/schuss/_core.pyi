@@ -1312,6 +1312,11 @@ class dtype:
     def itemsize(self) -> _int: ...
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
+    @property
+    def name(self) -> Any:
+        """The bare name, such as \"float32\"."""
+    @name.setter
+    def name(self, value: Any) -> None: ...
 
 bfloat16: _dtype
 bool: _dtype
@@ -1353,7 +1358,7 @@ def _cast(input: Any, dtype: _dtype | None = ..., *, out: Any = None) -> Any:
 
 def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any: ...
 
-def _clamp_between(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
+def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
     """Elements kept within two bounds, of which either may be absent; NaN stays NaN."""
 
 def _default_generator() -> Any: ...
@@ -1366,9 +1371,6 @@ def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator
 
 def _embed(input: Any, value: Any, size: Any = ..., stride: Any = ..., offset: Any = ..., *, out: Any = None) -> Any:
     """The first with the second written through a window: an in-place write as a function."""
-
-def _euclid(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
-    """The Euclidean norm over some axes; its derivative at 0 is 0."""
 
 def _gather(input: Any, index: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
     """`out[i][j] = input[index[i][j]][j]` for axis 0, and so on: for each place of the index an element along the axis."""
@@ -1385,10 +1387,10 @@ def _instruction_set() -> Any:
 def _l1_loss(input: Any, target: Any, reduction: Any = ..., *, out: Any = None) -> Any:
     """The mean absolute error; reduction \"mean\", \"sum\" or \"none\"."""
 
-def _max_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _max(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
     """The largest elements along an axis, and their positions."""
 
-def _min_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _min(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
     """The smallest elements along an axis, and their positions."""
 
 def _movedim(x: Any, source: Any, destination: Any) -> Any: ...
@@ -1404,13 +1406,16 @@ def _nll_loss(input: Any, target: Any, weight: Any, ignore_index: Any = ..., red
 def _nonzero(x: Any) -> Any:
     """The places of the elements that are not zero: one row for each."""
 
+def _norm(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+    """The Euclidean norm over some axes; its derivative at 0 is 0."""
+
 def _pick(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., order: Any = ..., *, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""
 
 def _plain_step(param: Any, grad: Any, lr: _float | None = ..., decay: Any = ..., *, out: Any = None) -> Any:
     """Gradient descent without momentum: the new parameter."""
 
-def _prod_over(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Any:
+def _prod(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Any:
     """The product over some axes, or over all."""
 
 def _put_at(tensors: Sequence[Tensor], axes: Any = ..., front: Any = ..., add: Any = ..., *, out: Any = None) -> Any:
@@ -1455,7 +1460,7 @@ def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any: ...
 def _unwindow(input: Any, shape: Any = ..., size: Any = ..., stride: Any = ..., offset: Any = ..., *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""
 
-def _variance(input: Any, dim: _int | Sequence[_int] | None = ..., correction: Any = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _var(input: Any, dim: _int | Sequence[_int] | None = ..., correction: Any = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
     """The mean squared distance from the mean, divided by (count - correction) instead of the count."""
 
 def _view(input: Any, *size: Any, out: Any = None) -> Any:

@@ -189,7 +189,7 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     if p is not None:
         return _drawn("bernoulli", input.shape, "bernoulli", p, 0.0, input.dtype, None, generator)
     if not input.is_floating_point():
-        raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype}")
+        raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
     if input.numel() and not bool(((input >= 0) & (input <= 1)).all()):
         raise RuntimeError("bernoulli: every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32

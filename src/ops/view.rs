@@ -158,9 +158,9 @@ fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
         Error::runtime(
             "view",
             format!(
-                "the elements of shape {} with strides {:?} cannot be seen as {} without a copy; use x.reshape{} or x.contiguous() first",
+                "the elements of shape {} with strides {} cannot be seen as {} without a copy; use x.reshape{} or x.contiguous() first",
                 shape::show(&x.shape),
-                &x.strides[..],
+                shape::show(&x.strides),
                 shape::show(&shape),
                 shape::show(&shape)
             ),
@@ -183,14 +183,20 @@ fn permute_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     if dims.len() != x.rank() {
         return Err(Error::runtime(
             "permute",
-            format!("the order {:?} names {} axes, the tensor of shape {} has {}", &dims[..], dims.len(), shape::show(&x.shape), x.rank()),
+            format!(
+                "the order {} names {} axes, the tensor of shape {} has {}",
+                shape::show(&dims),
+                dims.len(),
+                shape::show(&x.shape),
+                x.rank()
+            ),
         ));
     }
     let mut order: Few<usize> = Few::new();
     for &d in dims.iter() {
         let d = shape::axis("permute", d, x.rank())?;
         if order.contains(&d) {
-            return Err(Error::runtime("permute", format!("axis {d} appears more than once in the order {:?}", &dims[..])));
+            return Err(Error::runtime("permute", format!("axis {d} appears more than once in the order {}", shape::show(&dims))));
         }
         order.push(d);
     }
@@ -214,7 +220,7 @@ fn expand_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
         full.push(match s {
             -1 if i >= lead => x.shape[i - lead],
             s if s >= 0 => s as usize,
-            _ => return Err(Error::runtime("expand", format!("the size {s} at position {i} is not allowed in {:?}", &wanted[..]))),
+            _ => return Err(Error::runtime("expand", format!("the size {s} at position {i} is not allowed in {}", shape::show(&wanted)))),
         });
     }
     shape::count("expand", &full)?;
@@ -366,7 +372,7 @@ fn inside(op: &str, window: &Layout, offset: Option<i64>, elements: usize) -> Re
     if offset.is_some_and(|o| o < 0) || low < 0 || window.numel() > 0 && high > elements as isize {
         return Err(Error::runtime(
             op,
-            format!("a window of {} from {offset:?} reaches past {elements} elements", shape::show(&window.shape)),
+            format!("a window of {} from {} reaches past {elements} elements", shape::show(&window.shape), offset.unwrap_or(low as i64)),
         ));
     }
     Ok(())

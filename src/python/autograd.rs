@@ -233,7 +233,7 @@ fn _narrow(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, start: i64, length
 }
 #[pyfunction]
 fn _select(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, index: i64) -> PyResult<Py<PyAny>> {
-    wrap(py, shapes::select(x.get().get_ref(), dim, index)?)
+    wrap(py, shapes::select_as("select", x.get().get_ref(), dim, index)?)
 }
 #[pyfunction]
 fn _movedim(py: Python<'_>, x: &Bound<'_, PyTensor>, source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {

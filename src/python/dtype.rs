@@ -26,6 +26,14 @@ const ALIASES: [(&str, DType); 7] = [
 
 #[pymethods]
 impl PyDType {
+    /// The bare name, such as "float32".
+    ///
+    /// >>> schuss.float32.name
+    /// 'float32'
+    #[getter]
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
     #[getter]
     fn is_floating_point(&self) -> bool {
         self.0.is_float()

@@ -122,6 +122,12 @@ impl PyTensor {
                 let items: Vec<_> = data.iter().collect();
                 Tensor::empty(&args::shape("Tensor", &items)?, kind)?
             }
+            Some(_) if data.len() > 1 => {
+                return Err(PyTypeError::new_err(format!(
+                    "Tensor: takes sizes or one sequence of data, got {} arguments; put the data into one list, or use schuss.tensor(...)",
+                    data.len()
+                )));
+            }
             Some(first) => match first.cast::<PyTensor>() {
                 Ok(t) => t.get().inner.detach(),
                 Err(_) => data::to_tensor(&first, Some(kind))?,

@@ -15,7 +15,7 @@ pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Ten
     let first = if start < 0 { start + size } else { start };
     if start < -size || start > size || n < 0 || first + n > size {
         return Err(if start < -size || start > size {
-            Error::index(op, format!("start {start} is out of range for axis {a} of size {size}"))
+            Error::index(op, format!("start {start} is out of range for axis {a} of size {size} (allowed: {} to {size})", -size))
         } else {
             Error::runtime(op, format!("{n} elements from {start} on reach past axis {a} of size {size}"))
         });
@@ -27,19 +27,21 @@ pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Ten
     view::slice(x, starts, wanted, Few::filled(1i64, sizes.len()))
 }
 
-/// One position of an axis, which goes away.
+/// `x[index]` along an axis, which goes away.
 pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
+    select_as("index", x, axis, index)
+}
+
+/// The same under the name that the caller goes by.
+pub fn select_as(op: &str, x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
     let sizes = x.shape();
     if sizes.is_empty() {
-        return Err(Error::index("select", "a 0-d tensor has no axis to index"));
+        return Err(Error::index(op, "a 0-d tensor has no axis to index"));
     }
-    let a = shape::axis("select", axis, sizes.len())?;
+    let a = shape::axis(op, axis, sizes.len())?;
     let size = sizes[a] as i64;
     if index < -size || index >= size {
-        return Err(Error::index(
-            "select",
-            format!("index {index} is out of range for axis {a} of size {size} in a tensor of shape {}", shape::show(&sizes)),
-        ));
+        return Err(outside(op, index, a, &sizes));
     }
     let mut starts = Few::filled(0i64, sizes.len());
     let mut wanted: Few<i64> = sizes.iter().map(|&s| s as i64).collect();
@@ -47,6 +49,19 @@ pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
     wanted[a] = 1;
     let order: Few<i64> = (0..sizes.len()).filter(|&i| i != a).map(|i| i as i64).collect();
     view::pick(x, starts, wanted, Few::filled(1i64, sizes.len()), order)
+}
+
+/// The refusal of a position that an axis has not.
+pub fn outside(op: &str, index: i64, axis: usize, sizes: &[usize]) -> Error {
+    Error::index(
+        op,
+        format!(
+            "index {index} is out of range for axis {axis} of size {} in a tensor of shape {} ({})",
+            sizes[axis],
+            shape::show(sizes),
+            shape::allowed(sizes[axis])
+        ),
+    )
 }
 
 /// Parts of the sizes given along an axis.
@@ -57,7 +72,10 @@ pub fn split(op: &str, x: &Tensor, sizes: &[i64], axis: i64) -> Result<Vec<Tenso
     }
     let a = shape::axis(op, axis, whole.len())?;
     if sizes.iter().any(|&s| s < 0) || sizes.iter().sum::<i64>() != whole[a] as i64 {
-        return Err(Error::runtime(op, format!("the sizes {sizes:?} must be at least 0 and add up to {}, the size of axis {a}", whole[a])));
+        return Err(Error::runtime(
+            op,
+            format!("the sizes {} must be at least 0 and add up to {}, the size of axis {a}", shape::show(sizes), whole[a]),
+        ));
     }
     let mut start = 0;
     sizes

@@ -7,6 +7,8 @@ import warnings
 
 from schuss import _core
 from schuss._core import Tensor
+from schuss.arrangement import _allowed, _stray
+from schuss.naming import rename, speaks
 
 linear = _core.linear
 dropout = _core.dropout
@@ -237,10 +239,14 @@ def cross_entropy(
             f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}"
         )
     axis = 1 if input.ndim > 1 else 0
-    log_p = _core.log_softmax(input, axis)
-    if target.shape == input.shape and target.is_floating_point():
-        return _soft_targets(log_p, target, weight, reduction, label_smoothing, axis)
-    hard = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
+    try:
+        log_p = _core.log_softmax(input, axis)
+        if target.shape == input.shape and target.is_floating_point():
+            return _soft_targets(log_p, target, weight, reduction, label_smoothing, axis)
+        hard = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
+    except Exception as error:
+        rename(error, "cross_entropy")
+        raise
     if label_smoothing == 0.0:
         return hard
     classes = input.shape[axis]
@@ -297,10 +303,13 @@ def embedding(
     tensor([[3., 4.]])
     """
     if input.is_floating_point():
-        raise RuntimeError(f"embedding: indices must be integers, got {input.dtype}")
+        raise RuntimeError(f"embedding: indices must be integers, got {input.dtype.name}")
     rows = weight.shape[0]
     if input.numel() and not bool(((input >= 0) & (input < rows)).all()):
-        raise IndexError(f"embedding: an index is out of range for a table of {rows} rows")
+        raise IndexError(
+            f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
+            f" ({_allowed(rows)})"
+        )
     if max_norm is not None:
         _shrink(input, weight, max_norm, norm_type)
     if scale_grad_by_freq:
@@ -329,6 +338,7 @@ def _shrink(input, weight, max_norm, norm_type) -> None:
         _core._set_grad_enabled(before)
 
 
+@speaks
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Each sample's last axes brought to mean 0 and variance 1 (Ba et al. 2016).
 
@@ -338,9 +348,13 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"layer_norm: the last axes of {tuple(input.shape)} must be {shape}")
+    if not input.is_floating_point():
+        raise _core.DTypeError(
+            f"layer_norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
+        )
     axes = list(range(-len(shape), 0))
     centred = input - input.mean(axes, True)
-    spread = _core._variance(input, axes, 0, True)
+    spread = _core._var(input, axes, 0, True)
     found = centred * (spread + eps).rsqrt()
     if weight is not None:
         found = found * weight
