@@ -6,10 +6,19 @@ use std::ops::{Deref, DerefMut};
 const INLINE: usize = 4;
 
 /// A list that lives in place up to four entries and on the heap beyond.
-#[derive(Clone)]
 pub enum Few<T> {
     Inline(u8, [T; INLINE]),
     Heap(Vec<T>),
+}
+
+impl<T: Copy> Clone for Few<T> {
+    #[inline(always)]
+    fn clone(&self) -> Few<T> {
+        match self {
+            Few::Inline(n, list) => Few::Inline(*n, *list),
+            Few::Heap(heap) => Few::Heap(heap.clone()),
+        }
+    }
 }
 
 impl<T: Copy + Default> Few<T> {

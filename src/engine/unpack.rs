@@ -1,6 +1,7 @@
 //! What a node keeps, handed out again: the same elements, in their place in the graph. Leans on record and graph.
 
 use super::record;
+use crate::backend::Operand;
 use crate::base::{Error, Result, shape};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Keeps, Rule, freed};
@@ -8,10 +9,88 @@ use crate::graph::sym::Sym;
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Edge, Kept, Meta, Node, Tensor};
 use crate::ops;
+use smallvec::SmallVec;
+use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Operands and results as a rule sees them.
+pub(crate) struct Opened {
+    pub ins: SmallVec<[Sym; 2]>,
+    pub outs: SmallVec<[Sym; 1]>,
+}
 
 impl Node {
+    /// All that a rule reads. Where they take no part in a graph, kept elements come without handles; and where nobody
+    /// will ask again (`last`), they are taken out, which frees the node.
+    pub(crate) fn open(self: &Arc<Node>, alive: bool, last: bool) -> Result<Opened> {
+        let mut kept = self.kept.get();
+        if kept.freed {
+            return Err(freed(&self.name()));
+        }
+        if alive {
+            let (inputs, outputs) = (kept.inputs.clone(), kept.outputs.clone());
+            drop(kept);
+            let ins = inputs.iter().enumerate().map(|(i, k)| self.unpack(k, Some(i), 0, true)).collect::<Result<_>>()?;
+            let outs = outputs.iter().enumerate().map(|(k, o)| self.unpack(o, None, k as u32, true)).collect::<Result<_>>()?;
+            return Ok(Opened { ins, outs });
+        }
+        for (i, k) in kept.inputs.iter().enumerate() {
+            if let Kept::Full(operand, version, family) = k {
+                self.check_version(operand, *version, family.as_deref(), Some(i))?;
+            }
+        }
+        for k in kept.outputs.iter() {
+            if let Kept::Full(operand, version, family) = k {
+                self.check_version(operand, *version, family.as_deref(), None)?;
+            }
+        }
+        let mut full = false;
+        let mut take = |k: &mut Kept| match k {
+            Kept::Absent => Sym::Absent,
+            Kept::Number(n) => Sym::Number(*n),
+            Kept::Meta(meta) => Sym::Meta(meta.clone()),
+            Kept::Full(operand, ..) if last => {
+                full = true;
+                let form = Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype };
+                match std::mem::replace(k, Kept::Meta(form)) {
+                    Kept::Full(operand, ..) => Sym::Operand(operand, OnceCell::new()),
+                    _ => Sym::Absent,
+                }
+            }
+            Kept::Full(operand, ..) => Sym::Operand(operand.clone(), OnceCell::new()),
+        };
+        let ins = kept.inputs.iter_mut().map(&mut take).collect();
+        let outs = kept.outputs.iter_mut().map(&mut take).collect();
+        kept.freed |= full;
+        Ok(Opened { ins, outs })
+    }
+
+    /// An error where the elements have been written since they were kept.
+    #[inline]
+    fn check_version(&self, operand: &Operand, version: u32, family: Option<&AtomicU32>, input: Option<usize>) -> Result<()> {
+        let now = family.unwrap_or(operand.storage.version()).load(Ordering::Relaxed);
+        if now == version { Ok(()) } else { Err(self.overwritten(operand, version, now, input)) }
+    }
+
+    #[cold]
+    fn overwritten(&self, operand: &Operand, version: u32, now: u32, input: Option<usize>) -> Error {
+        let which = match input {
+            Some(i) => format!("its operand {i}"),
+            None => "its result".to_string(),
+        };
+        Error::grad(
+            "backward",
+            format!(
+                "one of the tensors needed for the gradient of {} has been modified by an in-place operation: {which}, {} of shape {}, \
+                 is at version {now}; expected version {version}. Write to a copy (x.clone()) or out of place instead",
+                self.name(),
+                operand.dtype,
+                shape::show(&operand.layout.shape)
+            ),
+        )
+    }
+
     /// A kept operand as a rule sees it; `alive` says whether it keeps its place in the graph.
     pub(crate) fn unpack(self: &Arc<Node>, kept: &Kept, input: Option<usize>, output: u32, alive: bool) -> Result<Sym> {
         let (operand, version, family) = match kept {
@@ -20,26 +99,7 @@ impl Node {
             Kept::Meta(meta) => return Ok(Sym::Meta(meta.clone())),
             Kept::Full(operand, version, family) => (operand, *version, family),
         };
-        let now = match family {
-            None => operand.storage.version().load(Ordering::Relaxed),
-            Some(own) => own.load(Ordering::Relaxed),
-        };
-        if now != version {
-            let which = match input {
-                Some(i) => format!("its operand {i}"),
-                None => "its result".to_string(),
-            };
-            return Err(Error::grad(
-                "backward",
-                format!(
-                    "one of the tensors needed for the gradient of {} has been modified by an in-place operation: {which}, {} of shape {}, \
-                     is at version {now}; expected version {version}. Write to a copy (x.clone()) or out of place instead",
-                    self.name(),
-                    operand.dtype,
-                    shape::show(&operand.layout.shape)
-                ),
-            ));
-        }
+        self.check_version(operand, version, family.as_deref(), input)?;
         let mut core = Core::plain(operand.clone());
         core.family.clone_from(family);
         if alive {

@@ -3,8 +3,9 @@
 use super::tensor::{Hook, flag};
 use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::backend::Operand;
+use crate::base::lock::Guard;
 use crate::base::{Error, Lock, Number, Result};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Where a gradient goes: on to a node's output, or to a leaf.
@@ -50,7 +51,7 @@ pub struct Node {
     pub outputs: u32,
     pub(crate) kept: Lock<Keeps>,
     pub(crate) slot: AtomicU64,
-    pub(crate) extra: Lock<Option<Box<Extra>>>,
+    extra: OnceLock<Box<Lock<Extra>>>,
 }
 
 pub(crate) struct Keeps {
@@ -106,7 +107,48 @@ pub trait PullHook: Send + Sync {
     fn before(&self) -> bool;
 }
 
+/// What a new node is made of.
+pub(crate) struct Parts<'a> {
+    pub rule: Rule,
+    pub args: &'a [Arg],
+    pub edges: Pair<Option<Edge>>,
+    pub kept: Keeps,
+    pub outputs: u32,
+    pub serial: u64,
+    pub place: Option<(Arc<str>, u32)>,
+}
+
 impl Node {
+    #[inline(always)]
+    pub(crate) fn new(parts: Parts) -> Arc<Node> {
+        let mut node = Arc::<Node>::new_uninit();
+        let extra = OnceLock::new();
+        if parts.place.is_some() {
+            let _ = extra.set(Box::new(Lock::new(Extra { place: parts.place, ..Extra::default() })));
+        }
+        // SAFETY: just made, so nobody else has it; written whole where it will lie instead of being moved there.
+        unsafe {
+            Arc::get_mut(&mut node).unwrap_unchecked().write(Node {
+                rule: parts.rule,
+                serial: parts.serial,
+                args: parts.args.into(),
+                edges: parts.edges,
+                outputs: parts.outputs,
+                kept: Lock::new(parts.kept),
+                slot: AtomicU64::new(0),
+                extra,
+            });
+            node.assume_init()
+        }
+    }
+    /// Hooks and the like, where there are any.
+    #[inline]
+    pub(crate) fn extra(&self) -> Option<Guard<'_, Extra>> {
+        self.extra.get().map(|e| e.get())
+    }
+    pub(crate) fn extra_mut(&self) -> Guard<'_, Extra> {
+        self.extra.get_or_init(Box::default).get()
+    }
     pub fn name(&self) -> String {
         match &self.rule {
             Rule::Op(op) => op.name.to_string(),
@@ -122,11 +164,10 @@ impl Node {
     /// Forgets what was kept for the derivative; the edges stay.
     pub fn free(&self) {
         let mut kept = self.kept.get();
-        kept.freed = true;
         let full = |k: &Kept| matches!(k, Kept::Full(..));
         let lost = kept.inputs.iter().chain(kept.outputs.iter()).any(full);
+        kept.freed |= lost || matches!(self.rule, Rule::Dynamic(_));
         if !lost {
-            kept.freed = matches!(self.rule, Rule::Dynamic(_));
             if let Rule::Dynamic(d) = &self.rule {
                 drop(kept);
                 d.release();
@@ -157,7 +198,7 @@ impl Node {
     }
     /// What tapes hold it for; None where no tape was open when it was made.
     pub(crate) fn held(&self) -> Option<Held> {
-        self.extra.get().as_deref().and_then(|e| e.held)
+        self.extra().and_then(|e| e.held)
     }
     /// Notes that some more tapes hold it.
     pub(crate) fn hold(&self, tapes: u32) {
@@ -166,11 +207,11 @@ impl Node {
             Edge::Leaf(_) => true,
         };
         let requires = self.edges.iter().flatten().any(reaches);
-        self.extra.get().get_or_insert_default().held = Some(Held { tapes, requires, spent: false });
+        self.extra_mut().held = Some(Held { tapes, requires, spent: false });
     }
     /// A tape lets go; the last one takes with it what nothing else will read.
     pub(crate) fn unhold(&self) {
-        let useless = match self.extra.get().as_deref_mut().and_then(|e| e.held.as_mut()) {
+        let useless = match self.extra().as_deref_mut().and_then(|e| e.held.as_mut()) {
             Some(held) => {
                 held.tapes = held.tapes.saturating_sub(1);
                 held.tapes == 0 && (held.spent || !held.requires)
@@ -183,7 +224,7 @@ impl Node {
     }
     /// A walk that does not retain the graph is through: freed now, or when the last tape lets go.
     pub(crate) fn spend(&self) {
-        if let Some(held) = self.extra.get().as_deref_mut().and_then(|e| e.held.as_mut())
+        if let Some(held) = self.extra().as_deref_mut().and_then(|e| e.held.as_mut())
             && held.tapes > 0
         {
             held.spent = true;
@@ -211,12 +252,30 @@ impl Node {
             outputs: 1,
             kept: Lock::new(Keeps { inputs: Pair::new(), outputs: [meta].into_iter().collect(), freed: false }),
             slot: AtomicU64::new(0),
-            extra: Lock::new(Some(Box::new(extra))),
+            extra: OnceLock::from(Box::new(Lock::new(extra))),
         })
     }
     /// The tensor that a source stands for, while it is there.
     pub fn source_of(&self) -> Option<Tensor> {
-        self.extra.get().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
+        self.extra().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
+    }
+
+    pub(crate) fn has_pull_hooks(&self) -> bool {
+        self.extra().is_some_and(|e| !e.on_pull.is_empty())
+    }
+
+    /// Shape and dtype of each operand that is a tensor; an error once the node has been freed.
+    pub(crate) fn forms(&self) -> Result<Vec<Option<Meta>>> {
+        let kept = self.kept.get();
+        if kept.freed {
+            return Err(freed(&self.name()));
+        }
+        let form = |k: &Kept| match k {
+            Kept::Meta(m) => Some(m.clone()),
+            Kept::Full(o, ..) => Some(Meta { shape: o.layout.shape.clone(), dtype: o.dtype }),
+            _ => None,
+        };
+        Ok(kept.inputs.iter().map(form).collect())
     }
 
     /// Shapes and dtypes of operands and results.
@@ -235,7 +294,7 @@ impl Node {
     }
 
     pub fn place(&self) -> Option<(Arc<str>, u32)> {
-        self.extra.get().as_ref().and_then(|e| e.place.clone())
+        self.extra().and_then(|e| e.place.clone())
     }
 }
 

@@ -30,6 +30,24 @@ pub enum Class {
     Any,
 }
 
+/// What sets an operator apart from its class when its operands' types are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quirk {
+    None,
+    /// The first operand chooses between the others, and takes no part in the promotion.
+    Chooses,
+    /// The second operand is a mask; the first keeps its dtype.
+    Masks,
+    /// Integers are divided, and never by zero.
+    Divides,
+    /// Integers are raised to powers, and never to negative ones.
+    Raises,
+    /// Truths are counted in int64.
+    Counts,
+    /// Truths are refused.
+    Shifts,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
     One,
@@ -82,6 +100,7 @@ pub struct Op {
     pub inputs: &'static [Input],
     pub params: &'static [Param],
     pub class: Class,
+    pub quirk: Quirk,
     pub body: Body,
     pub vjp: Option<Vjp>,
     /// Where tests sample its inputs.

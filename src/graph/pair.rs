@@ -18,6 +18,11 @@ impl<T> Pair<T> {
     pub const fn new() -> Pair<T> {
         Pair { first: None, second: None, rest: Vec::new() }
     }
+    /// Up to two entries.
+    #[inline(always)]
+    pub const fn of(first: Option<T>, second: Option<T>) -> Pair<T> {
+        Pair { first, second, rest: Vec::new() }
+    }
     #[inline]
     pub fn push(&mut self, value: T) {
         if self.first.is_none() {

@@ -6,13 +6,17 @@
 use super::node::Needs;
 use super::tensor::{Feed, emit};
 use super::{Arg, Meta, Op, Pair, Tensor};
+use crate::backend::Operand;
 use crate::base::shape::Shape;
 use crate::base::{DType, Error, Number, Result};
+use std::cell::OnceCell;
 
 #[derive(Clone)]
 pub enum Sym {
     Tensor(Tensor),
     Number(Number),
+    /// Kept elements outside the graph; a handle for them is made only if one is asked for.
+    Operand(Operand, OnceCell<Tensor>),
     Meta(Meta),
     Absent,
 }
@@ -60,6 +64,7 @@ impl Sym {
         match self {
             Sym::Tensor(t) => Feed::Tensor(t),
             Sym::Number(n) => Feed::Number(*n),
+            Sym::Operand(o, _) => Feed::Operand(o),
             Sym::Absent => Feed::Absent,
             Sym::Meta(m) => fail(Error::bug("backward", format!("a rule read a tensor of shape {:?} that was not kept", m.shape))),
         }
@@ -71,29 +76,46 @@ impl Sym {
     pub fn tensor(&self) -> &Tensor {
         match self {
             Sym::Tensor(t) => t,
+            Sym::Operand(o, handle) => handle.get_or_init(|| Tensor::from_operand(o.clone())),
             _ => fail(Error::bug("backward", "a rule wanted a tensor where there is none")),
         }
     }
     pub fn shape(&self) -> Shape {
         match self {
             Sym::Tensor(t) => t.shape(),
+            Sym::Operand(o, _) => o.layout.shape.clone(),
             Sym::Meta(m) => m.shape.clone(),
             _ => Shape::new(),
         }
     }
     pub fn rank(&self) -> usize {
-        self.shape().len()
+        match self {
+            Sym::Tensor(t) => t.rank(),
+            Sym::Operand(o, _) => o.layout.rank(),
+            Sym::Meta(m) => m.shape.len(),
+            _ => 0,
+        }
     }
     pub fn numel(&self) -> usize {
-        self.shape().iter().product()
+        match self {
+            Sym::Tensor(t) => t.numel(),
+            Sym::Operand(o, _) => o.layout.numel(),
+            Sym::Meta(m) => m.shape.iter().product(),
+            _ => 1,
+        }
     }
     pub fn dtype(&self) -> DType {
         match self {
             Sym::Tensor(t) => t.dtype(),
+            Sym::Operand(o, _) => o.dtype,
             Sym::Meta(m) => m.dtype,
             Sym::Number(n) => n.dtype(),
             Sym::Absent => DType::F32,
         }
+    }
+    /// Whether it has a shape: it is a tensor, or stands for one.
+    pub fn has_form(&self) -> bool {
+        matches!(self, Sym::Tensor(_) | Sym::Operand(..) | Sym::Meta(_))
     }
     pub fn is_absent(&self) -> bool {
         matches!(self, Sym::Absent)

@@ -71,10 +71,12 @@ pub struct Hooks {
     pub after: Vec<(u64, Arc<dyn Hook>)>,
 }
 
-/// What an operator is fed: a tensor, a plain number, or nothing.
+/// What an operator is fed: a tensor, bare elements, a plain number, or nothing.
 #[derive(Clone, Copy)]
 pub enum Feed<'a> {
     Tensor(&'a Tensor),
+    /// Elements outside every graph.
+    Operand(&'a Operand),
     Number(Number),
     Absent,
 }
@@ -141,7 +143,7 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[super::Arg]) -> Result<Outs
 }
 
 impl Core {
-    #[inline]
+    #[inline(always)]
     pub fn plain(operand: Operand) -> Core {
         Core {
             operand,
@@ -178,9 +180,18 @@ impl Core {
 }
 
 impl Tensor {
-    #[inline]
+    #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
-        Tensor(Arc::new(Handle { core: Lock::new(core), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) }))
+        let mut handle = Arc::<Handle>::new_uninit();
+        // SAFETY: just made, so nobody else has it; written whole where it will lie instead of being moved there.
+        unsafe {
+            Arc::get_mut(&mut handle).unwrap_unchecked().write(Handle {
+                core: Lock::new(core),
+                face: AtomicPtr::new(std::ptr::null_mut()),
+                slot: AtomicU64::new(0),
+            });
+            Tensor(handle.assume_init())
+        }
     }
     /// A fresh tensor over an operand, outside every graph.
     #[inline]

@@ -48,6 +48,7 @@ crate::op! {
     floor_divide(input, other) Arithmetic {
         map(number value, |x, y;| x.floor_div(y));
         check 0.5..4.0;
+        quirk Divides;
         face in_place;
     }
     /// The remainder with the divisor's sign, as Python's `%`. Integer division by zero raises RuntimeError.
@@ -58,6 +59,7 @@ crate::op! {
         map(number value, |x, y;| x.modulo(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).floor())];
         check 0.5..4.0;
+        quirk Divides;
         face in_place;
     }
     /// The remainder with the dividend's sign, as C's `fmod`. Integer division by zero raises RuntimeError.
@@ -68,6 +70,7 @@ crate::op! {
         map(number value, |x, y;| x.fmod(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).trunc())];
         check 0.5..4.0;
+        quirk Divides;
         face in_place;
     }
     /// A power, element by element. Integers to negative integer powers raise RuntimeError.
@@ -78,6 +81,7 @@ crate::op! {
         map(number value, |x, y;| x.pow(y));
         rule power;
         check 0.5..2.0;
+        quirk Raises;
         face in_place;
     }
     /// The square, element by element.
@@ -87,6 +91,7 @@ crate::op! {
     square(input) Number {
         map(number value, |x;| x * x);
         vjp |g, [x], _o| [g * &(x * 2.0)];
+        quirk Counts;
         face in_place;
     }
     /// The negative, element by element.
@@ -139,6 +144,7 @@ crate::op! {
     where_(condition, input, other) Number {
         map(number value, |c, x, y;| Value::select(c.truth(), x, y));
         vjp |g, [c, _x, _y], _o| [g * 0.0, &c.where_(g, &Sym::from(0.0)), &c.where_(&Sym::from(0.0), g)];
+        quirk Chooses;
         face hidden;
     }
     /// A value in place of the elements where the mask holds.
@@ -148,6 +154,7 @@ crate::op! {
     masked_fill(input, mask, value) Number {
         map(number value, |x, m, v;| Value::select(m.truth(), v, x));
         vjp |g, [_x, m, _v], _o| [&g.masked_fill(m, &Sym::from(0.0)), g * 0.0, &m.where_(g, &Sym::from(0.0))];
+        quirk Masks;
         face in_place;
     }
     /// Elements kept within two bounds, of which either may be absent; NaN stays NaN.

@@ -73,6 +73,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(m)?;
     dtype::register(m)?;
     m.add_class::<tensor::PyTensor>()?;
+    tensor::measure(m.py())?;
     makers::register(m)?;
     modes::register(m)?;
     node::register(m)?;

@@ -51,7 +51,7 @@ fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
 /// Two operands: the short way at once, the long one with the lock let go where there is much to do.
 #[inline]
 fn pair(py: Python<'_>, op: &'static Op, feeds: [Feed; 2]) -> PyResult<Py<PyAny>> {
-    if let Some(Ok((out, false))) = crate::engine::quick::map(op, &feeds, crate::graph::mode::Mode::now()) {
+    if let Some(Ok(out)) = crate::engine::quick::map(op, &feeds, &[], crate::graph::mode::Mode::now()) {
         return wrap_new(py, out);
     }
     let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);

@@ -25,6 +25,16 @@ pub fn cast<S: Element, D: Element>(s: S) -> D {
     }
 }
 
+/// A plain number as an element.
+#[inline(always)]
+pub fn of_number<D: Element>(value: Number) -> D {
+    match value {
+        Number::Float(f) => D::from_f64(f),
+        other if D::DTYPE.is_float() => D::from_f64(other.as_f64()),
+        other => D::from_i64(other.as_i64()),
+    }
+}
+
 /// A layout walked in row-major order from any position on.
 pub struct Cursor {
     shape: Few<usize>,
@@ -37,6 +47,16 @@ impl Cursor {
         Cursor { shape: walk.shape, strides: walk.strides.swap_remove(0) }
     }
 
+    /// A layout walked as if broadcast to a shape that it fits.
+    pub fn under(layout: &Layout, shape: &[usize]) -> Cursor {
+        if shape.is_empty() {
+            return Cursor { shape: Few::filled(1, 1), strides: Few::filled(0, 1) };
+        }
+        let lead = shape.len() - layout.rank();
+        let stride = |i: usize| if i < lead || layout.shape[i - lead] != shape[i] { 0 } else { layout.strides[i - lead] };
+        Cursor { shape: shape.into(), strides: (0..shape.len()).map(stride).collect() }
+    }
+
     /// Calls `run(first, count, stride)` for each stretch of the elements `start..start + count` along the last axis;
     /// `first` is an element offset from the layout's own.
     #[inline]
@@ -46,6 +66,9 @@ impl Cursor {
         let mut index: Few<usize> = Few::filled(0, last + 1);
         let (mut rest, mut at) = (start, 0isize);
         for i in (0..=last).rev() {
+            if rest == 0 {
+                break;
+            }
             index[i] = rest % self.shape[i];
             rest /= self.shape[i];
             at += index[i] as isize * self.strides[i];
@@ -254,10 +277,7 @@ pub fn fill(dst: &Operand, value: Number) -> Result<()> {
         return Ok(());
     }
     dispatch!(dst.dtype, D => {
-        let v = match value {
-            Number::Float(f) => D::from_f64(f),
-            other => if D::DTYPE.is_float() { D::from_f64(other.as_f64()) } else { D::from_i64(other.as_i64()) },
-        };
+        let v = of_number::<D>(value);
         let base = Bytes(dst.ptr());
         if dst.layout.is_contiguous() {
             threads::each(n, CHUNK, |r| {

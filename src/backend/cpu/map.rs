@@ -8,7 +8,7 @@ use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
 
 /// Elements of a tile; eight bytes each, so that a tile of any type is 4 KiB.
-const TILE: usize = 512;
+pub const TILE: usize = 512;
 /// Elements that one thread takes at a time.
 const CHUNK: usize = 1 << 15;
 /// Operands of one map, results included.
@@ -112,7 +112,7 @@ fn way(op: &Operand, wanted: DType, n: usize) -> Way {
 }
 
 /// Elements of a tile that a plain number is spread over.
-pub const SPREAD: usize = 256;
+const SPREAD: usize = 256;
 
 /// One operand of a plain map: memory, or a number spread over a tile.
 pub enum From<'a> {
@@ -120,11 +120,26 @@ pub enum From<'a> {
     Number(Number),
 }
 
+/// Writes a number `count` times as an element of the loop's type.
+///
+/// # Safety
+/// `to` must have room for `count` elements of any type, aligned to eight bytes.
+#[inline(always)]
+unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match dtype {
+            DType::F32 => std::slice::from_raw_parts_mut(to.cast::<f32>(), count).fill(value.as_f64() as f32),
+            other => crate::dispatch!(other, T => std::slice::from_raw_parts_mut(to.cast::<T>(), count).fill(convert::of_number::<T>(value))),
+        }
+    }
+}
+
 /// A map over one or two row-major operands of the loop's own type and one count, into row-major memory.
 #[inline]
-pub fn plain(kernel: MapLoop, from: &[From], out: &Operand, dtype: DType) {
+pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
-    let mut tile = [0f64; SPREAD];
+    let mut tile = MaybeUninit::<[u64; SPREAD]>::uninit();
     let mut at = [(std::ptr::null::<u8>(), 0usize); 2];
     let mut step = n.max(1);
     assert!(from.len() <= 2 && out.layout.is_contiguous(), "a row-major output");
@@ -135,16 +150,11 @@ pub fn plain(kernel: MapLoop, from: &[From], out: &Operand, dtype: DType) {
                 (op.ptr().cast_const(), dtype.size())
             }
             From::Number(value) => {
-                let count = n.min(SPREAD);
                 step = SPREAD;
-                if dtype == DType::F64 {
-                    tile[..count].fill(value.as_f64());
-                } else {
-                    // SAFETY: a tile of 256 float64 has room for as many float32.
-                    let singles = unsafe { std::slice::from_raw_parts_mut(tile.as_mut_ptr().cast::<f32>(), count) };
-                    singles.fill(value.as_f64() as f32);
-                }
-                (tile.as_ptr().cast(), 0)
+                let tile: *mut u8 = tile.as_mut_ptr().cast();
+                // SAFETY: the tile has eight bytes for each of 256 elements.
+                unsafe { spread(*value, dtype, tile, n.min(SPREAD)) };
+                (tile.cast_const(), 0)
             }
         };
     }
@@ -153,7 +163,37 @@ pub fn plain(kernel: MapLoop, from: &[From], out: &Operand, dtype: DType) {
         let count = step.min(n - start);
         let ins = [at[0].0.wrapping_add(start * at[0].1), at[1].0.wrapping_add(start * at[1].1)];
         // SAFETY: just asserted: operands and output hold `n` elements, and a tile holds a step's.
-        unsafe { kernel(&ins[..from.len()], &[], &[to.wrapping_add(start * size)], count) };
+        unsafe { kernel(&ins[..from.len()], params, &[to.wrapping_add(start * size)], count) };
         start += count;
     }
+}
+
+/// A map over one or two operands of at most a tile's elements, broadcast and converted as they are read.
+#[inline(never)]
+pub fn tiled(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+    let n = out.numel();
+    let mut tiles = [const { Tile::uninit() }; 2];
+    let mut ins = [std::ptr::null::<u8>(); 2];
+    assert!(from.len() <= 2 && n <= TILE && out.layout.is_contiguous(), "a row-major output of one tile");
+    if n == 0 {
+        return;
+    }
+    for ((slot, one), tile) in ins.iter_mut().zip(from).zip(&mut tiles) {
+        let tile: *mut u8 = tile.as_mut_ptr().cast();
+        *slot = match one {
+            From::Memory(op) if op.dtype == dtype && op.layout.is_contiguous() && op.numel() == n => op.ptr(),
+            // SAFETY: a tile holds 512 elements of any type; the cursor walks the operand under the output's shape.
+            From::Memory(op) => unsafe {
+                convert::read_as(dtype, op, &Cursor::under(&op.layout, &out.layout.shape), 0, n, tile);
+                tile
+            },
+            // SAFETY: as above.
+            From::Number(value) => unsafe {
+                spread(*value, dtype, tile, n);
+                tile
+            },
+        };
+    }
+    // SAFETY: every pointer reaches `n` elements of the loop's types.
+    unsafe { kernel(&ins[..from.len()], params, &[out.ptr()], n) };
 }
