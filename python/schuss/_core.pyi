@@ -1363,6 +1363,9 @@ def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
 
 def _default_generator() -> Any: ...
 
+def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """Twice the product: the derivative of the square, in one pass."""
+
 def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False) -> Any:
     """Draws into a new tensor; Python gives PyTorch's names and keywords to it."""
 
@@ -1433,7 +1436,8 @@ def _scatter(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None
 def _scatter_add(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
     """The input with the source added at the places that the index names along an axis."""
 
-def _select(x: Any, dim: _int | Sequence[_int], index: Any) -> Any: ...
+def _select(input: Any, dim: _int | Sequence[_int] | None = ..., index: Any = ..., *, out: Any = None) -> Any:
+    """One position along an axis, which goes away."""
 
 def _set_grad_enabled(on: Any) -> Any: ...
 

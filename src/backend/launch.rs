@@ -104,7 +104,7 @@ pub enum Launch<'a> {
         correction: f64,
         out: &'a Operand,
     },
-    /// Batched matrix product `out[b, m, n] = a[b, m, k] @ b[b, k, n]`, all of rank 3 and one float or integer type.
+    /// Matrix product `out[m, n] = a[m, k] @ b[k, n]`, all of one float or integer type, under one batch axis or none.
     Contract {
         a: &'a Operand,
         b: &'a Operand,

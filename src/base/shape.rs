@@ -31,6 +31,16 @@ pub fn count(op: &str, shape: &[usize]) -> Result<usize> {
         .ok_or_else(|| Error::shape(op, format!("the shape {} has more elements than can be counted; is a size wrong?", show(shape))))
 }
 
+/// The refusal of a position that an axis has not.
+pub fn outside(op: &str, index: i64, axis: usize, sizes: &[usize]) -> Error {
+    let size = sizes[axis];
+    let whole = show(sizes);
+    Error::index(
+        op,
+        format!("index {index} is out of range for axis {axis} of size {size} in a tensor of shape {whole} ({})", allowed(size)),
+    )
+}
+
 /// The common shape of two operands under NumPy's rule of broadcasting.
 pub fn broadcast(op: &str, a: &[usize], b: &[usize]) -> Result<Shape> {
     if a == b {

@@ -1,4 +1,4 @@
-//! The short way of the most frequent calls: one formula, or one view, over few elements, outside tapes. What the long
+//! The short way of the most frequent calls: one map, kernel or view over few elements, outside tapes. What the long
 //! way copies out of the handles is read here under their locks. Leans on graph and backend; whatever it does not know
 //! goes the long way through record, which also finds the words for what is wrong.
 
@@ -8,12 +8,13 @@ use crate::backend::{MapBody, Operand, Storage};
 use crate::base::lock::Guard;
 use crate::base::{DType, Error, Layout, Number, Result, shape};
 use crate::graph::mode::{self, Mode};
-use crate::graph::node::{Keeps, Node, Parts, Rule};
-use crate::graph::op::{OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::node::{Draft, Rule};
+use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::tensor::{Core, flag};
-use crate::graph::{Arg, Body, Class, Edge, Feed, Kept, Meta, Op, Pair, Tensor};
+use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Tensor};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Elements that are computed without letting other threads run, and under the locks of their handles.
 const MOST: usize = 1 << 12;
@@ -30,6 +31,7 @@ enum Side<'a> {
     Tensor(&'a Tensor, &'a Core),
     Operand(&'a Operand),
     Number(Number),
+    Absent,
 }
 
 impl<'a> Side<'a> {
@@ -38,7 +40,7 @@ impl<'a> Side<'a> {
         match self {
             Side::Tensor(_, core) => Some(&core.operand),
             Side::Operand(o) => Some(o),
-            Side::Number(_) => None,
+            Side::Number(_) | Side::Absent => None,
         }
     }
     #[inline(always)]
@@ -66,81 +68,153 @@ impl<'a> Side<'a> {
     #[inline(always)]
     fn kept(&self, full: bool) -> Kept {
         match self {
+            Side::Absent => Kept::Absent,
             Side::Number(n) => Kept::Number(*n),
-            Side::Tensor(_, core) if full => Kept::Full(core.operand.clone(), core.version(), core.family.clone()),
-            Side::Operand(o) if full => {
-                Kept::Full((*o).clone(), o.storage.version().load(std::sync::atomic::Ordering::Relaxed), None)
-            }
-            Side::Tensor(_, core) => of_form(&core.operand),
-            Side::Operand(o) => of_form(o),
+            Side::Tensor(_, core) => Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))),
+            Side::Operand(o) => Kept::of(o, full.then(|| (o.storage.version().load(Ordering::Relaxed), None))),
+        }
+    }
+    #[inline(always)]
+    fn from(&self) -> From<'a> {
+        match self {
+            Side::Number(n) => From::Number(*n),
+            Side::Tensor(_, core) => From::Memory(&core.operand),
+            Side::Operand(o) => From::Memory(o),
+            Side::Absent => From::Number(Number::Bool(false)),
         }
     }
 }
 
-#[inline(always)]
-fn hold<'a>(feed: &Feed<'a>) -> Option<Guard<'a, Core>> {
-    if let Feed::Tensor(t) = feed { Some(t.0.core.get()) } else { None }
+/// The locks of up to three operands, taken in the order of their addresses, so that two threads cannot hold one each.
+struct Held<'a> {
+    guards: [Option<Guard<'a, Core>>; MANY],
+    /// Which guard is an operand's: the same handle may be fed twice.
+    at: [usize; MANY],
 }
 
-#[inline(always)]
-fn side<'a>(feed: &Feed<'a>, core: Option<&'a Core>) -> Option<Side<'a>> {
-    match (feed, core) {
-        (Feed::Tensor(t), Some(core)) => Some(Side::Tensor(t, core)),
-        (Feed::Operand(o), _) => Some(Side::Operand(o)),
-        (Feed::Number(n), _) => Some(Side::Number(*n)),
-        _ => None,
+/// Operands of the short way.
+const MANY: usize = 3;
+
+impl<'a> Held<'a> {
+    #[inline(always)]
+    fn new(feeds: &[Feed<'a>]) -> Held<'a> {
+        let mut held = Held { guards: [None, None, None], at: [0, 1, 2] };
+        let place = |feed: &Feed| if let Feed::Tensor(t) = feed { t.id() } else { 0 };
+        let mut order = [0, 1, 2];
+        for i in 1..feeds.len() {
+            let mut j = i;
+            while j > 0 && place(&feeds[order[j - 1]]) > place(&feeds[order[j]]) {
+                order.swap(j - 1, j);
+                j -= 1;
+            }
+        }
+        let mut last = None::<(&Tensor, usize)>;
+        for &i in &order[..feeds.len()] {
+            let Feed::Tensor(t) = feeds[i] else { continue };
+            match last {
+                Some((other, k)) if t.same(other) => held.at[i] = k,
+                _ => {
+                    held.guards[i] = Some(t.0.core.get());
+                    last = Some((t, i));
+                }
+            }
+        }
+        held
+    }
+    #[inline(always)]
+    fn side<'s>(&'s self, feeds: &[Feed<'s>], i: usize) -> Side<'s> {
+        match (feeds.get(i), &self.guards[self.at[i]]) {
+            (Some(Feed::Tensor(t)), Some(core)) => Side::Tensor(t, core),
+            (Some(Feed::Operand(o)), _) => Side::Operand(o),
+            (Some(Feed::Number(n)), _) => Side::Number(*n),
+            _ => Side::Absent,
+        }
     }
 }
 
-/// Runs a map of one or two operands, and records it, if it is plain.
+/// Runs a map or a kernel of up to three operands, and records it, if it is plain.
 #[inline]
-pub fn map(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
-    let Body::Map(body) = &op.body else { return None };
-    if body.outputs != 1 || !mode.is_plain() || matches!(op.class, Class::Integer | Class::Logic | Class::Question | Class::Any) {
+pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    if !mode.is_plain() || feeds.is_empty() || feeds.len() > MANY {
         return None;
     }
-    match feeds {
-        [a] => {
-            let x = hold(a);
-            run(op, body, &[side(a, x.as_deref())?], args, mode)
-        }
-        [a, b] => {
-            // Two locks are taken in the order of their addresses, so that two threads cannot hold one each.
-            let (x, y);
-            match (a, b) {
-                (Feed::Tensor(s), Feed::Tensor(t)) if s.same(t) => {
-                    x = hold(a);
-                    y = None;
-                }
-                (Feed::Tensor(s), Feed::Tensor(t)) if s.id() > t.id() => {
-                    y = hold(b);
-                    x = hold(a);
-                }
-                _ => {
-                    x = hold(a);
-                    y = hold(b);
-                }
+    match &op.body {
+        Body::Map(body) => {
+            if body.outputs != 1 || matches!(op.class, Class::Integer | Class::Logic | Class::Question | Class::Any) {
+                return None;
             }
-            let second = if matches!(b, Feed::Tensor(_)) { y.as_deref().or(x.as_deref()) } else { None };
-            run(op, body, &[side(a, x.as_deref())?, side(b, second)?], args, mode)
+            let held = Held::new(feeds);
+            let sides = [held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)];
+            map(op, body, &sides[..feeds.len()], args, mode)
+        }
+        Body::Kernel(meta, run) if !op.is_list() => {
+            let held = Held::new(feeds);
+            let sides = [held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)];
+            kernel(op, *meta, *run, &sides[..feeds.len()], args, mode)
         }
         _ => None,
     }
 }
 
-#[inline]
-fn run<const N: usize>(op: &'static Op, body: &MapBody, sides: &[Side; N], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
-    let (mut needs, mut plain_numbers, mut lead) = (0u32, 0u32, None::<&Operand>);
-    let (mut one_dtype, mut one_shape) = (true, true);
+/// The inputs that require grad and those that are no tensors, as the bits by which a record knows what to keep.
+#[inline(always)]
+fn bits(sides: &[Side]) -> Option<(u32, u32)> {
+    let (mut needs, mut others) = (0, 0);
     for (i, side) in sides.iter().enumerate() {
-        if let Side::Tensor(_, core) = side {
-            if !is_plain(core) {
-                return None;
-            }
-            needs |= u32::from(core.requires_grad) << i;
+        match side {
+            Side::Tensor(_, core) if is_plain(core) => needs |= u32::from(core.requires_grad) << i,
+            Side::Tensor(..) => return None,
+            Side::Operand(_) => {}
+            Side::Number(_) | Side::Absent => others |= 1 << i,
         }
+    }
+    Some((needs, others))
+}
+
+fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    let (needs, others) = bits(sides)?;
+    let (mut metas, mut ins) = ([const { None }; MANY], [None; MANY]);
+    for (i, side) in sides.iter().enumerate() {
+        match side.operand() {
+            Some(o) if o.layout.numel() <= MOST => {
+                metas[i] = Some(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
+                ins[i] = Some(o);
+            }
+            None if matches!(side, Side::Absent) => {}
+            _ => return None,
+        }
+    }
+    let made = meta(&metas[..sides.len()], args).ok()?;
+    let [form] = &made[..] else { return None };
+    if shape::count(op.name, &form.shape).ok()? > MOST {
+        return None;
+    }
+    let needs = if mode.grad() && form.dtype.is_float() { needs } else { 0 };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
+    let storage = match Storage::new(form.shape.iter().product::<usize>() * form.dtype.size()) {
+        Ok(storage) => Arc::new(storage),
+        Err(error) => return Some(Err(error)),
+    };
+    let out = Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype };
+    if let Err(error) = run(&Call { ins: &ins[..sides.len()], outs: std::slice::from_ref(&out), args }) {
+        return Some(Err(error));
+    }
+    let mut tensor = Tensor::from_operand(out);
+    if needs != 0 {
+        // SAFETY: just made.
+        record(op, unsafe { tensor.fresh() }, sides, args, needs, reads);
+    }
+    Some(Ok(tensor))
+}
+
+#[inline(always)]
+fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    let (mut needs, others) = bits(sides)?;
+    let (mut lead, mut one_dtype, mut one_shape) = (None::<&Operand>, true, true);
+    for side in sides {
         match (side.operand(), lead) {
-            (None, _) => plain_numbers |= 1 << i,
+            (None, _) if matches!(side, Side::Absent) => return None,
+            (None, _) => {}
             (own, None) => lead = own,
             (Some(own), Some(lead)) => {
                 one_dtype &= own.dtype == lead.dtype;
@@ -152,15 +226,16 @@ fn run<const N: usize>(op: &'static Op, body: &MapBody, sides: &[Side; N], args:
     let (compute, result) = if one_dtype && matches!(lead.dtype, DType::F32 | DType::F64) && op.quirk != Quirk::Masks {
         (lead.dtype, if body.truth { DType::Bool } else { lead.dtype })
     } else {
-        let facts = sides.each_ref().map(Side::fact);
-        weigh(op, &facts, mode).ok()?
+        let mut facts = [Fact::Absent; MANY];
+        facts.iter_mut().zip(sides).for_each(|(fact, side)| *fact = side.fact());
+        weigh(op, &facts[..sides.len()], mode).ok()?
     };
     let divides = matches!(op.quirk, Quirk::Divides | Quirk::Raises) && !compute.is_float();
     if divides || !body.truth && result != compute {
         return None;
     }
     needs = if mode.grad() && result.is_float() { needs } else { 0 };
-    let reads = if needs == 0 { 0 } else { op.saves.get(needs | plain_numbers << 3)? };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
     let layout = if one_shape && lead.layout.is_contiguous() {
         Layout::like(&lead.layout)
     } else {
@@ -170,6 +245,8 @@ fn run<const N: usize>(op: &'static Op, body: &MapBody, sides: &[Side; N], args:
                 common = shape::broadcast(op.name, &common, &own.layout.shape).ok()?;
             }
         }
+        // An expanded operand may have more elements than can be counted.
+        shape::count(op.name, &common).ok()?;
         Layout::contiguous(common)
     };
     let n = layout.numel();
@@ -185,48 +262,33 @@ fn run<const N: usize>(op: &'static Op, body: &MapBody, sides: &[Side; N], args:
     };
     let out = Operand { storage, layout, dtype: result };
     let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
-    let from = sides.each_ref().map(|side| match side {
-        Side::Number(n) => From::Number(*n),
-        Side::Tensor(_, core) => From::Memory(&core.operand),
-        Side::Operand(o) => From::Memory(o),
-    });
+    let mut from = [From::Number(Number::Bool(false)); MANY];
+    from.iter_mut().zip(sides).for_each(|(from, side)| *from = side.from());
     if all_direct {
-        plain(loops, &from, &params, &out, compute);
+        plain(loops, &from[..sides.len()], &params, &out, compute);
     } else {
-        tiled(loops, &from, &params, &out, compute);
+        tiled(loops, &from[..sides.len()], &params, &out, compute);
     }
-    let mut core = Core::plain(out);
+    let mut tensor = Tensor::from_operand(out);
     if needs != 0 {
-        let edge = |i: usize| if needs >> i & 1 == 1 { sides.get(i).and_then(Side::edge) } else { None };
-        let kept = |i: usize| sides.get(i).map(|s| s.kept(reads >> i & 1 == 1));
-        let second = if N > 1 { Some(edge(1)) } else { None };
-        let node = Node::new(Parts {
-            rule: Rule::Op(op),
-            args,
-            edges: Pair::of(Some(edge(0)), second),
-            kept: Keeps { inputs: Pair::of(kept(0), kept(1)), outputs: Pair::of(Some(of_output(&core, reads)), None), freed: false },
-            outputs: 1,
-            serial: mode::next_serial(sides.iter().map(Side::serial).max().unwrap_or(0)),
-            place: None,
-        });
-        core.edge = Some((node, 0));
-        core.requires_grad = true;
+        // SAFETY: just made.
+        record(op, unsafe { tensor.fresh() }, sides, args, needs, reads);
     }
-    Some(Ok(Tensor::from_core(core)))
+    Some(Ok(tensor))
 }
 
+/// Gives a fresh result its node.
 #[inline(always)]
-fn of_output(core: &Core, reads: u32) -> Kept {
-    if reads >> OUTPUT_BIT & 1 == 1 {
-        Kept::Full(core.operand.clone(), core.version(), core.family.clone())
-    } else {
-        of_form(&core.operand)
+fn record(op: &'static Op, core: &mut Core, sides: &[Side], args: &[Arg], needs: u32, reads: u32) {
+    let below = sides.iter().map(Side::serial).max().unwrap_or(0);
+    let mut draft = Draft::new(Rule::Op(op), args, 1, mode::next_serial(below), None);
+    for (i, side) in sides.iter().enumerate() {
+        draft.input(if needs >> i & 1 == 1 { side.edge() } else { None }, side.kept(reads >> i & 1 == 1));
     }
-}
-
-#[inline(always)]
-fn of_form(o: &Operand) -> Kept {
-    Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype })
+    let full = reads >> OUTPUT_BIT & 1 == 1;
+    draft.output(Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))));
+    core.edge = Some((draft.done(), 0));
+    core.requires_grad = true;
 }
 
 /// Takes a view of a plain tensor, and records it.
@@ -248,29 +310,16 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     if let Err(error) = super::record::check_inside(op.name, &layout, &x.operand) {
         return Some(Err(error));
     }
-    let mut core = Core::plain(x.operand.view(layout));
+    let mut tensor = Tensor::from_operand(x.operand.view(layout));
+    // SAFETY: just made.
+    let core = unsafe { tensor.fresh() };
     core.seen = x.version();
     core.base = Some(x.base.as_ref().unwrap_or(base).clone());
     core.flags = if mode.grad() { 0 } else { flag::QUIET_VIEW };
     if tracked {
-        let side = Side::Tensor(base, &x);
-        let node = Node::new(Parts {
-            rule: Rule::Op(op),
-            args,
-            edges: Pair::of(Some(side.edge()), None),
-            kept: Keeps {
-                inputs: Pair::of(Some(side.kept(reads & 1 == 1)), None),
-                outputs: Pair::of(Some(of_output(&core, reads)), None),
-                freed: false,
-            },
-            outputs: 1,
-            serial: mode::next_serial(side.serial()),
-            place: None,
-        });
-        core.edge = Some((node, 0));
-        core.requires_grad = true;
+        record(op, core, &[Side::Tensor(base, &x)], args, 1, reads);
     }
-    Some(Ok(Tensor::from_core(core)))
+    Some(Ok(tensor))
 }
 
 /// Elements that are written in place where they lie; more go through tiles, which keep the loop in vectors.

@@ -6,12 +6,12 @@ use super::tape;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Layout, Number, Result};
 use crate::graph::mode::{self, Mode};
-use crate::graph::node::{Dynamic, Keeps, Needs, Node, Parts, Rule, watched};
+use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
 use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,7 +42,7 @@ pub static OVERRIDES: OnceLock<Override> = OnceLock::new();
 #[inline]
 pub fn look(t: &Tensor, mode: Mode) -> Look {
     let mut core = t.0.core.get();
-    if core.base.is_some() {
+    if core.base.is_some() && core.seen != core.version() {
         drop(core);
         super::write::refresh(t);
         core = t.0.core.get();
@@ -125,14 +125,13 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
     match &op.body {
-        Body::Map(_) => {
-            if let Some(done) = super::quick::map(op, feeds, args, mode) {
+        Body::Map(_) | Body::Kernel(..) => {
+            if let Some(done) = super::quick::run(op, feeds, args, mode) {
                 return done.map(Outs::One);
             }
         }
         Body::View(rule) => return view(op, *rule, feeds, args, mode),
         Body::Inline(body) => return inline(op, *body, feeds, args, mode),
-        Body::Kernel(..) => {}
     }
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = match &op.body {
@@ -170,25 +169,30 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
     if x.edge.is_none() && x.flags & flag::STRICT == 0 {
         return Ok(Outs::One(out));
     }
-    finish(op, &Pair::of(Some(Seen::Tensor(x)), None), args, Outs::One(out), mode)
+    finish(op, &smallvec![Seen::Tensor(x)], args, Outs::One(out), mode)
 }
 
 fn kernel(meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {
-    let metas: SmallVec<[Option<Meta>; 3]> =
-        seen.iter().map(|s| s.look().map(|l| Meta { shape: l.operand.layout.shape.clone(), dtype: l.operand.dtype })).collect();
+    let (mut metas, mut ins) = (SmallVec::<[Option<Meta>; 3]>::new(), SmallVec::<[Option<&Operand>; 3]>::new());
+    for s in seen.iter() {
+        let operand = s.look().map(|l| &l.operand);
+        metas.push(operand.map(|o| Meta { shape: o.layout.shape.clone(), dtype: o.dtype }));
+        ins.push(operand);
+    }
     let made = meta(&metas, args)?;
     if mode.probe() {
         note(seen);
         return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
     }
-    let ins: SmallVec<[Option<Operand>; 3]> = seen.iter().map(|s| s.look().map(|l| l.operand.clone())).collect();
     let backend = &crate::backend::cpu::Cpu;
-    let mut outs = made.iter().map(|m| Operand::new(backend, &m.shape, m.dtype)).collect::<Result<SmallVec<[_; 1]>>>()?;
+    if let [m] = &made[..] {
+        let out = Operand::new(backend, &m.shape, m.dtype)?;
+        run(&Call { ins: &ins, outs: std::slice::from_ref(&out), args })?;
+        return Ok(Outs::One(Tensor::from_operand(out)));
+    }
+    let outs = made.iter().map(|m| Operand::new(backend, &m.shape, m.dtype)).collect::<Result<Vec<_>>>()?;
     run(&Call { ins: &ins, outs: &outs, args })?;
-    Ok(match outs.len() {
-        1 => Outs::One(Tensor::from_operand(outs.remove(0))),
-        _ => Outs::Many(outs.into_iter().map(Tensor::from_operand).collect()),
-    })
+    Ok(Outs::Many(outs.into_iter().map(Tensor::from_operand).collect()))
 }
 
 /// The bits of a truth are the truth: its bitwise opposite is the logical one.
@@ -284,38 +288,25 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
         Rule::Op(_) => reads(op, seen, args, || outs.iter().map(|t| Meta { shape: t.shape(), dtype: t.dtype() }).collect(), needs)?,
         Rule::Dynamic(_) => u32::MAX,
     };
-    let (mut edges, mut inputs, mut serial) = (Pair::new(), Pair::new(), 0);
+    let below = seen.iter().filter_map(Seen::look).map(|l| l.serial).max().unwrap_or(0);
+    let mut draft = draft(rule, args, outs.len(), below, mode);
     for (i, s) in seen.iter().enumerate() {
-        let (edge, kept) = match s {
-            Seen::Absent => (None, Kept::Absent),
-            Seen::Number(n) => (None, Kept::Number(*n)),
+        match s {
+            Seen::Absent => draft.input(None, Kept::Absent),
+            Seen::Number(n) => draft.input(None, Kept::Number(*n)),
             Seen::Tensor(look) => {
-                serial = serial.max(look.serial);
                 let edge = if look.operand.dtype.is_float() { look.edge.clone() } else { None };
-                let kept = if reads >> i.min(7) & 1 == 1 {
-                    Kept::Full(look.operand.clone(), look.version, look.family.clone())
-                } else {
-                    Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype })
-                };
-                (edge, kept)
+                let full = reads >> i.min(7) & 1 == 1;
+                draft.input(edge, Kept::of(&look.operand, full.then(|| (look.version, look.family.clone()))));
             }
-        };
-        edges.push(edge);
-        inputs.push(kept);
+        }
     }
-    let outputs = outs
-        .iter()
-        .enumerate()
-        .map(|(k, t)| {
-            let core = t.0.core.get();
-            if reads >> (OUTPUT_BIT + k as u32) & 1 == 1 {
-                Kept::Full(core.operand.clone(), core.version(), core.family.clone())
-            } else {
-                Kept::Meta(Meta { shape: core.operand.layout.shape.clone(), dtype: core.operand.dtype })
-            }
-        })
-        .collect();
-    let node = make(rule, args, edges, Keeps { inputs, outputs, freed: false }, outs.len(), serial, mode);
+    for (k, t) in outs.iter().enumerate() {
+        let core = t.0.core.get();
+        let full = reads >> (OUTPUT_BIT + k as u32) & 1 == 1;
+        draft.output(Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))));
+    }
+    let node = finished(draft, mode);
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
         if core.operand.dtype.is_float() {
@@ -335,9 +326,24 @@ pub(crate) fn make(
     inputs_serial: u64,
     mode: Mode,
 ) -> Arc<Node> {
+    let mut draft = draft(rule, args, outputs, inputs_serial, mode);
+    for (edge, kept) in edges.into_iter().zip(kept.inputs) {
+        draft.input(edge, kept);
+    }
+    kept.outputs.into_iter().for_each(|k| draft.output(k));
+    finished(draft, mode)
+}
+
+/// A node to be filled, younger than what it is made of.
+#[inline]
+fn draft(rule: Rule, args: &[Arg], outputs: usize, below: u64, mode: Mode) -> Draft {
     let place = if mode.tape() { LOCATOR.get().and_then(|f| f()) } else { None };
-    let serial = mode::next_serial(inputs_serial);
-    let node = Node::new(Parts { rule, args, edges, kept, outputs: outputs as u32, serial, place });
+    Draft::new(rule, args, outputs, mode::next_serial(below), place)
+}
+
+#[inline]
+fn finished(draft: Draft, mode: Mode) -> Arc<Node> {
+    let node = draft.done();
     if mode.tape() {
         tape::note(&node);
     }

@@ -26,6 +26,17 @@ pub enum Kept {
     Full(Operand, u32, Option<Arc<AtomicU32>>),
 }
 
+impl Kept {
+    /// Only the form of an operand, or its elements with their version and its counter.
+    #[inline(always)]
+    pub fn of(operand: &Operand, full: Option<(u32, Option<Arc<AtomicU32>>)>) -> Kept {
+        match full {
+            Some((version, family)) => Kept::Full(operand.clone(), version, family),
+            None => Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype }),
+        }
+    }
+}
+
 /// A derivative that is not in the table: a user's function, or an override.
 pub trait Dynamic: Send + Sync {
     fn name(&self) -> String;
@@ -107,40 +118,54 @@ pub trait PullHook: Send + Sync {
     fn before(&self) -> bool;
 }
 
-/// What a new node is made of.
-pub(crate) struct Parts<'a> {
-    pub rule: Rule,
-    pub args: &'a [Arg],
-    pub edges: Pair<Option<Edge>>,
-    pub kept: Keeps,
-    pub outputs: u32,
-    pub serial: u64,
-    pub place: Option<(Arc<str>, u32)>,
-}
+/// A node that nobody else has yet: its lists are filled where they will lie, since moving them costs more than all else.
+pub(crate) struct Draft(Arc<Node>);
 
-impl Node {
+impl Draft {
     #[inline(always)]
-    pub(crate) fn new(parts: Parts) -> Arc<Node> {
-        let mut node = Arc::<Node>::new_uninit();
+    pub fn new(rule: Rule, args: &[Arg], outputs: usize, serial: u64, place: Option<(Arc<str>, u32)>) -> Draft {
+        let node = Arc::<Node>::new_uninit();
         let extra = OnceLock::new();
-        if parts.place.is_some() {
-            let _ = extra.set(Box::new(Lock::new(Extra { place: parts.place, ..Extra::default() })));
+        if place.is_some() {
+            let _ = extra.set(Box::new(Lock::new(Extra { place, ..Extra::default() })));
         }
-        // SAFETY: just made, so nobody else has it; written whole where it will lie instead of being moved there.
+        // SAFETY: just made, so nobody else has it.
         unsafe {
-            Arc::get_mut(&mut node).unwrap_unchecked().write(Node {
-                rule: parts.rule,
-                serial: parts.serial,
-                args: parts.args.into(),
-                edges: parts.edges,
-                outputs: parts.outputs,
-                kept: Lock::new(parts.kept),
+            Arc::as_ptr(&node).cast_mut().cast::<Node>().write(Node {
+                rule,
+                serial,
+                args: args.into(),
+                edges: Pair::new(),
+                outputs: outputs as u32,
+                kept: Lock::new(Keeps { inputs: Pair::new(), outputs: Pair::new(), freed: false }),
                 slot: AtomicU64::new(0),
                 extra,
             });
-            node.assume_init()
+            Draft(node.assume_init())
         }
     }
+    #[inline(always)]
+    fn node(&mut self) -> &mut Node {
+        // SAFETY: a draft is the only one to have its node.
+        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+    }
+    #[inline(always)]
+    pub fn input(&mut self, edge: Option<Edge>, kept: Kept) {
+        let node = self.node();
+        node.edges.push(edge);
+        node.kept.get_mut().inputs.push(kept);
+    }
+    #[inline(always)]
+    pub fn output(&mut self, kept: Kept) {
+        self.node().kept.get_mut().outputs.push(kept);
+    }
+    #[inline(always)]
+    pub fn done(self) -> Arc<Node> {
+        self.0
+    }
+}
+
+impl Node {
     /// Hooks and the like, where there are any.
     #[inline]
     pub(crate) fn extra(&self) -> Option<Guard<'_, Extra>> {

@@ -5,6 +5,7 @@ use super::{Arg, Param, Tensor};
 use crate::backend::{MapBody, Operand};
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Result};
+use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Which element types an operator takes, and what it gives for them.
@@ -71,13 +72,15 @@ pub struct Meta {
 
 /// What a kernel body is handed: operands in, operands out, parameters.
 pub struct Call<'a> {
-    pub ins: &'a [Option<Operand>],
+    pub ins: &'a [Option<&'a Operand>],
     pub outs: &'a [Operand],
     pub args: &'a [Arg],
 }
 
 pub type ViewRule = fn(&Layout, &[Arg]) -> Result<Layout>;
-pub type MetaRule = fn(&[Option<Meta>], &[Arg]) -> Result<Vec<Meta>>;
+/// What a kernel gives: nearly always one tensor.
+pub type Metas = SmallVec<[Meta; 1]>;
+pub type MetaRule = fn(&[Option<Meta>], &[Arg]) -> Result<Metas>;
 pub type Kernel = fn(&Call) -> Result<()>;
 pub type Inline = fn(&[Option<Sym>], &[Arg]) -> Result<Vec<Tensor>>;
 pub type Vjp = fn(&Pull) -> Grads;

@@ -182,10 +182,10 @@ impl Core {
 impl Tensor {
     #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
-        let mut handle = Arc::<Handle>::new_uninit();
+        let handle = Arc::<Handle>::new_uninit();
         // SAFETY: just made, so nobody else has it; written whole where it will lie instead of being moved there.
         unsafe {
-            Arc::get_mut(&mut handle).unwrap_unchecked().write(Handle {
+            Arc::as_ptr(&handle).cast_mut().cast::<Handle>().write(Handle {
                 core: Lock::new(core),
                 face: AtomicPtr::new(std::ptr::null_mut()),
                 slot: AtomicU64::new(0),
@@ -193,8 +193,17 @@ impl Tensor {
             Tensor(handle.assume_init())
         }
     }
+    /// The facts of a handle that nobody else has yet.
+    ///
+    /// # Safety
+    /// The handle must have just been made, and never have been cloned or wrapped.
+    #[inline(always)]
+    pub(crate) unsafe fn fresh(&mut self) -> &mut Core {
+        // SAFETY: the caller's promise.
+        unsafe { (*Arc::as_ptr(&self.0).cast_mut()).core.get_mut() }
+    }
     /// A fresh tensor over an operand, outside every graph.
-    #[inline]
+    #[inline(always)]
     pub fn from_operand(operand: Operand) -> Tensor {
         Tensor::from_core(Core::plain(operand))
     }

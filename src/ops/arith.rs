@@ -90,9 +90,15 @@ crate::op! {
     /// tensor([1., 4.])
     square(input) Number {
         map(number value, |x;| x * x);
-        vjp |g, [x], _o| [g * &(x * 2.0)];
+        vjp |g, [x], _o| [g.double_product(x)];
         quirk Counts;
         face in_place;
+    }
+    /// Twice the product: the derivative of the square, in one pass.
+    double_product(input, other) Number {
+        map(number value, |x, y;| x * (y + y));
+        vjp |g, [x, y], _o| [g.double_product(y), g.double_product(x)];
+        face hidden;
     }
     /// The negative, element by element.
     ///

@@ -2,7 +2,8 @@
 
 use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Error, Few, Number, Result, dtype, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside.
@@ -137,7 +138,7 @@ crate::op! {
 /// What a record's result looks like, worked out by a rule that several share and that speaks in the record's name.
 macro_rules! named {
     ($($meta:ident $name:ident $rule:ident),* $(,)?) => {$(
-        fn $meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> { $rule(stringify!($name), ins, args) }
+        fn $meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> { $rule(stringify!($name), ins, args) }
     )*};
 }
 named!(
@@ -180,7 +181,7 @@ fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>
 
 /// A cotangent of a folded tensor under the folded tensor's rank.
 fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
-    if keepdim || x.rank() == g.rank() {
+    if keepdim || x.rank() == g.rank() || g.rank() == 0 {
         return g.clone();
     }
     let (kept, _) = crate::graph::sym::must(folded("sum", &x.shape(), &Arg::from(dim), true));
@@ -193,7 +194,7 @@ fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
 }
 
 fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
-    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let out = &call.outs[0];
     if axes.len() == x.layout.rank() {
         return of(&x.storage).launch(&Launch::Fold { kind, input: x, folded: axes.len(), correction, out });
@@ -204,12 +205,12 @@ fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Resu
 }
 
 fn along(call: &Call, kind: FoldKind) -> Result<()> {
-    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("fold", &call.args[0].ints(), rank)?;
     fold(call, kind, &axes, 0.0)
 }
 
-fn sum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn sum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = match args[2] {
@@ -217,12 +218,12 @@ fn sum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> 
         _ if x.dtype.is_float() => x.dtype,
         _ => DType::I64,
     };
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 /// The operand converted first where a dtype was asked for.
 fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
-    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let Arg::DType(wanted) = *dtype else { return Ok(None) };
     let wider = wanted.is_float() && !x.dtype.is_float() || !wanted.is_float() && x.dtype.is_float();
     if !wider {
@@ -236,7 +237,7 @@ fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
 
 fn fold_as(call: &Call, kind: FoldKind) -> Result<()> {
     match converted(call, &call.args[2])? {
-        Some(x) => along(&Call { ins: &[Some(x)], outs: call.outs, args: call.args }, kind),
+        Some(x) => along(&Call { ins: &[Some(&x)], outs: call.outs, args: call.args }, kind),
         None => along(call, kind),
     }
 }
@@ -249,14 +250,14 @@ fn prod_run(call: &Call) -> Result<()> {
     fold_as(call, FoldKind::Prod)
 }
 
-fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("mean", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = if let Arg::DType(d) = args[2] { d } else { x.dtype };
     if !dtype.is_float() {
         return Err(Error::dtype("mean", format!("needs a float tensor, got {dtype}; use x.float().mean() or mean(dtype=schuss.float32)")));
     }
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 fn mean_run(call: &Call) -> Result<()> {
@@ -327,11 +328,11 @@ fn running(x: &Sym, axis: i64) -> Sym {
     total
 }
 
-fn extreme_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn extreme_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, axes) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     refuse_empty(op, &x.shape, &axes)?;
-    Ok(vec![Meta { shape, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
@@ -370,7 +371,7 @@ fn extreme_back(pull: &Pull) -> Grads {
     [Some(grad)].into_iter().collect()
 }
 
-fn place_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn place_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if x.dtype == DType::Bool {
         return Err(Error::runtime(op, "is not defined for bool; use x.int() first"));
@@ -382,7 +383,7 @@ fn place_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>
             format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
         return Err(Error::index(op, message));
     }
-    Ok(vec![Meta { shape, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape, dtype: DType::I64 }])
 }
 
 fn argmax_run(call: &Call) -> Result<()> {
@@ -393,10 +394,10 @@ fn argmin_run(call: &Call) -> Result<()> {
     along(call, FoldKind::ArgMin)
 }
 
-fn truth_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn truth_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    Ok(vec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
+    Ok(smallvec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
 }
 
 fn any_run(call: &Call) -> Result<()> {
@@ -407,17 +408,17 @@ fn all_run(call: &Call) -> Result<()> {
     along(call, FoldKind::All)
 }
 
-fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
         return Err(Error::dtype("var", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
     }
     let (shape, _) = folded("var", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
-    Ok(vec![Meta { shape, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn variance_run(call: &Call) -> Result<()> {
-    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("var", &call.args[0].ints(), rank)?;
     fold(call, FoldKind::Var, &axes, call.args[1].number().map_or(1.0, Number::as_f64))
 }
@@ -467,14 +468,14 @@ fn logsumexp_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     Ok(vec![sums.reshape(&left).tensor().clone()])
 }
 
-fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
     if !dtype.is_float() {
         return Err(Error::dtype(op, format!("needs a float tensor, got {dtype}; use x.float() first")));
     }
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 
 /// An operand with one axis moved to the end.
@@ -502,7 +503,7 @@ fn log_softmax_run(call: &Call) -> Result<()> {
     soft(call, true)
 }
 
-fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = match args[1] {
@@ -510,7 +511,7 @@ fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta
         _ if x.dtype.is_float() => x.dtype,
         _ => DType::I64,
     };
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 
 fn scan(call: &Call, kind: FoldKind) -> Result<()> {
@@ -555,7 +556,7 @@ fn cumprod_back(pull: &Pull) -> Grads {
     [Some(grad.transpose(axis, last).cast(x.dtype()))].into_iter().collect()
 }
 
-fn pair_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn pair_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, axes) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
@@ -564,7 +565,7 @@ fn pair_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>>
             format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0]),
         ));
     }
-    Ok(vec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
 }
 
 fn pair(call: &Call, value: FoldKind, place: FoldKind) -> Result<()> {

@@ -232,10 +232,6 @@ fn _narrow(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, start: i64, length
     wrap(py, shapes::narrow("narrow", x.get().get_ref(), dim, start, length)?)
 }
 #[pyfunction]
-fn _select(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, index: i64) -> PyResult<Py<PyAny>> {
-    wrap(py, shapes::select_as("select", x.get().get_ref(), dim, index)?)
-}
-#[pyfunction]
 fn _movedim(py: Python<'_>, x: &Bound<'_, PyTensor>, source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let (from, to) = (args::ints("movedim", "source", source)?, args::ints("movedim", "destination", destination)?);
     wrap(py, shapes::move_axes(x.get().get_ref(), &from, &to)?)
@@ -273,7 +269,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_unbind, m)?)?;
     m.add_function(wrap_pyfunction!(_stack, m)?)?;
     m.add_function(wrap_pyfunction!(_narrow, m)?)?;
-    m.add_function(wrap_pyfunction!(_select, m)?)?;
     m.add_function(wrap_pyfunction!(_movedim, m)?)?;
     m.add_function(wrap_pyfunction!(_nonzero, m)?)?;
     m.add_function(wrap_pyfunction!(_ranked, m)?)

@@ -4,7 +4,7 @@ use super::tensor::PyTensor;
 use super::{args, data, enter, wrap};
 use crate::backend::launch::Draw;
 use crate::base::{DType, Few, Number, dtype::default_float};
-use crate::graph::Tensor;
+use crate::graph::{Feed, Tensor};
 use crate::tensor::random::{self, Stream};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -218,10 +218,11 @@ fn full(
 ) -> PyResult<Py<PyAny>> {
     extras("full", more)?;
     let shape = args::shape("full", std::slice::from_ref(size))?;
-    let value = match args::feed(fill_value)? {
-        Some(args::Fed::Number(n)) => n,
-        Some(args::Fed::Tensor(t)) if t.numel() == 1 => t.item()?,
-        Some(args::Fed::Tensor(t)) => {
+    let fed = args::feed(fill_value)?;
+    let value = match fed.as_ref().map(args::Fed::feed) {
+        Some(Feed::Number(n)) => n,
+        Some(Feed::Tensor(t)) if t.numel() == 1 => t.item()?,
+        Some(Feed::Tensor(t)) => {
             return Err(PyRuntimeError::new_err(format!(
                 "full: fill_value must be one number, got a tensor of shape {}; use .expand() to repeat a tensor",
                 crate::base::shape::show(&t.shape())

@@ -33,12 +33,12 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
         None => return Ok(py.NotImplemented()),
     };
     let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
-    let size = x.numel().max(if let Fed::Tensor(t) = &y { t.numel() } else { 0 });
+    let size = x.numel().max(if let Feed::Tensor(t) = y.feed() { t.numel() } else { 0 });
     wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
 }
 
 /// What an operator is fed beside a tensor: TensorFlow's tensors take lists and arrays in their own dtype.
-fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
+fn beside<'a>(x: &Tensor, other: &'a Bound<'_, PyAny>) -> PyResult<Option<Fed<'a>>> {
     let is_data = || other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>() || data::is_array(other);
     if x.has_flag(flag::STRICT) && args::number(other)?.is_none() && is_data() {
         let py = other.py();
@@ -51,7 +51,7 @@ fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
 /// Two operands: the short way at once, the long one with the lock let go where there is much to do.
 #[inline]
 fn pair(py: Python<'_>, op: &'static Op, feeds: [Feed; 2]) -> PyResult<Py<PyAny>> {
-    if let Some(Ok(out)) = crate::engine::quick::map(op, &feeds, &[], crate::graph::mode::Mode::now()) {
+    if let Some(Ok(out)) = crate::engine::quick::run(op, &feeds, &[], crate::graph::mode::Mode::now()) {
         return wrap_new(py, out);
     }
     let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);

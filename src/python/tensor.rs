@@ -181,11 +181,6 @@ impl PyTensor {
     fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let x = &slf.get().inner;
         if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>() {
-            if x.rank() == 0 {
-                return Err(pyo3::exceptions::PyIndexError::new_err(
-                    "index: a 0-d tensor has no axis to index; use .item() for its number",
-                ));
-            }
             let i = i.extract::<i64>().map_err(|_| pyo3::exceptions::PyIndexError::new_err("index: out of range for every axis"))?;
             return wrap(slf.py(), crate::tensor::shapes::select(x, 0, i)?);
         }
@@ -339,6 +334,9 @@ impl PyTensor {
     #[getter]
     #[allow(non_snake_case)]
     fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if self.inner.rank() == 2 {
+            return wrap(py, view::transpose(&self.inner, 0, 1)?);
+        }
         let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
         wrap(py, view::permute(&self.inner, order)?)
     }

@@ -84,7 +84,7 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
             Item::Int(i) => {
                 let size = sizes[axis] as i64;
                 if *i < -size || *i >= size {
-                    return Err(super::shapes::outside("index", *i, axis, &sizes));
+                    return Err(shape::outside("index", *i, axis, &sizes));
                 }
                 starts[axis] = if *i < 0 { i + size } else { *i };
                 counts[axis] = 1;

@@ -29,39 +29,7 @@ pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Ten
 
 /// `x[index]` along an axis, which goes away.
 pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
-    select_as("index", x, axis, index)
-}
-
-/// The same under the name that the caller goes by.
-pub fn select_as(op: &str, x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
-    let sizes = x.shape();
-    if sizes.is_empty() {
-        return Err(Error::index(op, "a 0-d tensor has no axis to index"));
-    }
-    let a = shape::axis(op, axis, sizes.len())?;
-    let size = sizes[a] as i64;
-    if index < -size || index >= size {
-        return Err(outside(op, index, a, &sizes));
-    }
-    let mut starts = Few::filled(0i64, sizes.len());
-    let mut wanted: Few<i64> = sizes.iter().map(|&s| s as i64).collect();
-    starts[a] = if index < 0 { index + size } else { index };
-    wanted[a] = 1;
-    let order: Few<i64> = (0..sizes.len()).filter(|&i| i != a).map(|i| i as i64).collect();
-    view::pick(x, starts, wanted, Few::filled(1i64, sizes.len()), order)
-}
-
-/// The refusal of a position that an axis has not.
-pub fn outside(op: &str, index: i64, axis: usize, sizes: &[usize]) -> Error {
-    Error::index(
-        op,
-        format!(
-            "index {index} is out of range for axis {axis} of size {} in a tensor of shape {} ({})",
-            sizes[axis],
-            shape::show(sizes),
-            shape::allowed(sizes[axis])
-        ),
-    )
+    view::select(x, axis, index).map_err(|e| e.named("index"))
 }
 
 /// Parts of the sizes given along an axis.

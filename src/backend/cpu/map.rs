@@ -111,10 +111,13 @@ fn way(op: &Operand, wanted: DType, n: usize) -> Way {
     }
 }
 
+/// Operands of a plain map.
+const FEW: usize = 3;
 /// Elements of a tile that a plain number is spread over.
 const SPREAD: usize = 256;
 
 /// One operand of a plain map: memory, or a number spread over a tile.
+#[derive(Clone, Copy)]
 pub enum From<'a> {
     Memory(&'a Operand),
     Number(Number),
@@ -135,15 +138,15 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
     }
 }
 
-/// A map over one or two row-major operands of the loop's own type and one count, into row-major memory.
+/// A map over up to three row-major operands of the loop's own type and one count, into row-major memory.
 #[inline]
 pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
-    let mut tile = MaybeUninit::<[u64; SPREAD]>::uninit();
-    let mut at = [(std::ptr::null::<u8>(), 0usize); 2];
+    let mut tiles = [const { MaybeUninit::<[u64; SPREAD]>::uninit() }; FEW];
+    let mut at = [(std::ptr::null::<u8>(), 0usize); FEW];
     let mut step = n.max(1);
-    assert!(from.len() <= 2 && out.layout.is_contiguous(), "a row-major output");
-    for (slot, one) in at.iter_mut().zip(from) {
+    assert!(from.len() <= FEW && out.layout.is_contiguous(), "a row-major output");
+    for ((slot, one), tile) in at.iter_mut().zip(from).zip(&mut tiles) {
         *slot = match one {
             From::Memory(op) => {
                 assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "operands of n elements");
@@ -161,20 +164,20 @@ pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, d
     let mut start = 0;
     while start < n {
         let count = step.min(n - start);
-        let ins = [at[0].0.wrapping_add(start * at[0].1), at[1].0.wrapping_add(start * at[1].1)];
+        let ins = at.map(|(base, size)| base.wrapping_add(start * size));
         // SAFETY: just asserted: operands and output hold `n` elements, and a tile holds a step's.
         unsafe { kernel(&ins[..from.len()], params, &[to.wrapping_add(start * size)], count) };
         start += count;
     }
 }
 
-/// A map over one or two operands of at most a tile's elements, broadcast and converted as they are read.
+/// A map over up to three operands of at most a tile's elements, broadcast and converted as they are read.
 #[inline(never)]
 pub fn tiled(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let n = out.numel();
-    let mut tiles = [const { Tile::uninit() }; 2];
-    let mut ins = [std::ptr::null::<u8>(); 2];
-    assert!(from.len() <= 2 && n <= TILE && out.layout.is_contiguous(), "a row-major output of one tile");
+    let mut tiles = [const { Tile::uninit() }; FEW];
+    let mut ins = [std::ptr::null::<u8>(); FEW];
+    assert!(from.len() <= FEW && n <= TILE && out.layout.is_contiguous(), "a row-major output of one tile");
     if n == 0 {
         return;
     }

@@ -8,6 +8,7 @@ pub mod gather;
 pub mod isa;
 pub mod map;
 pub mod math;
+pub mod matvec;
 pub mod native;
 pub mod random;
 pub mod scan;
