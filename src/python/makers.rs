@@ -444,22 +444,43 @@ impl PyGenerator {
             stream: std::sync::Arc::new(crate::base::Lock::new(crate::backend::cpu::random::Generator::new(random::FIRST_SEED))),
         })
     }
+    /// Starts this generator from a seed, any integer of 64 bits; returns it.
+    ///
+    /// >>> a = schuss.rand(2, generator=schuss.Generator().manual_seed(1))
+    /// >>> b = schuss.rand(2, generator=schuss.Generator().manual_seed(1))
+    /// >>> schuss.equal(a, b)
+    /// True
     fn manual_seed(slf: Bound<'_, Self>, seed: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         slf.get().stream.get().manual_seed(seed_of(seed)?);
         Ok(slf.unbind())
     }
+    /// Starts this generator from the system's entropy; returns the seed.
     fn seed(&self) -> u64 {
         self.stream.get().seed()
     }
+    /// The seed that this generator was started from.
+    ///
+    /// >>> schuss.Generator().manual_seed(7).initial_seed()
+    /// 7
     fn initial_seed(&self) -> u64 {
         self.stream.get().initial_seed()
     }
-    /// Seed and offset as a uint8 tensor of 16 bytes.
+    /// Seed and offset as a uint8 tensor of 16 bytes, for `set_state`.
+    ///
+    /// >>> schuss.Generator().get_state().shape
+    /// schuss.Size([16])
     fn get_state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let [seed, offset] = self.stream.get().state();
         let bytes: Vec<u8> = seed.to_le_bytes().into_iter().chain(offset.to_le_bytes()).collect();
         wrap(py, Tensor::from_slice(&bytes, &[16])?)
     }
+    /// Puts this generator where a state of `get_state` says; returns it.
+    ///
+    /// >>> g = schuss.Generator()
+    /// >>> state = g.get_state()
+    /// >>> a, b = schuss.rand(2, generator=g), schuss.rand(2, generator=g.set_state(state))
+    /// >>> schuss.equal(a, b)
+    /// True
     fn set_state(slf: Bound<'_, Self>, new_state: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         let t = args::tensor("set_state", "new_state", new_state)?;
         let bytes = t.to_vec::<u8>();
@@ -470,6 +491,7 @@ impl PyGenerator {
         slf.get().stream.get().set_state([part(0), part(8)]);
         Ok(slf.unbind())
     }
+    /// Where it draws: the processor.
     #[getter]
     fn device(&self) -> super::dtype::PyDevice {
         super::dtype::cpu()
@@ -491,7 +513,10 @@ fn seed_of(x: &Bound<'_, PyAny>) -> PyResult<u64> {
     })
 }
 
-/// Starts the default generator from a seed, and returns it.
+/// Starts the default generator from a seed, any integer of 64 bits; returns it.
+///
+/// >>> schuss.manual_seed(0).initial_seed()
+/// 0
 #[pyfunction]
 fn manual_seed(py: Python<'_>, seed: &Bound<'_, PyAny>) -> PyResult<Py<PyGenerator>> {
     random::manual_seed(seed_of(seed)?);
