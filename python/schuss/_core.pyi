@@ -65,6 +65,7 @@ __all__ = [
     "dtype",
     "elu",
     "empty",
+    "enable_grad",
     "eq",
     "erf",
     "erfc",
@@ -130,6 +131,7 @@ __all__ = [
     "mul",
     "ne",
     "neg",
+    "no_grad",
     "ones",
     "permute",
     "pow",
@@ -892,8 +894,8 @@ class Tensor:
     is_cuda: ClassVar[_bool]
     def is_floating_point(self, /) -> _bool:
         """Whether the elements are floats."""
-    def is_inference(self) -> _bool:
-        """Whether the tensor was made for inference alone: never."""
+    def is_inference(self, /) -> _bool:
+        """Whether it was made in inference mode, and so takes part in no derivative outside of it."""
     @property
     def is_leaf(self) -> _bool:
         """Whether the tensor was made by the user, or does not require grad: gradients are kept in leaves alone."""
@@ -1314,11 +1316,11 @@ class Tensor:
         """Overwrites the elements with zeros; returns this tensor."""
 
 @disjoint_base
-class _GradMode:
-    """A mode to be entered: `with schuss.no_grad():` or `@schuss.no_grad()`."""
-    def __new__(cls, on: Any, inference: Any = False) -> Self: ...
+class _InferenceMode:
+    """Nothing is recorded inside, and what is made inside cannot be kept for a derivative outside."""
+    def __new__(cls, on: Any) -> Self: ...
     def __enter__(self, /) -> Any: ...
-    def __exit__(self, /, *_raised: Any) -> None: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
 
 @final
 class device:
@@ -1383,6 +1385,22 @@ class dtype:
         """The bare name, such as \"float32\"."""
     @name.setter
     def name(self, value: Any) -> None: ...
+
+@final
+class enable_grad:
+    """Operations inside are recorded again, inside `no_grad` too."""
+    def __new__(cls, function: Any = None) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
+
+@final
+class no_grad:
+    """Operations inside are not recorded; a context manager and a decorator."""
+    def __new__(cls, function: Any = None) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
 
 bfloat16: _dtype
 bool: _dtype

@@ -2,6 +2,7 @@
 //! way copies out of the handles is read here under their locks. Leans on graph and backend; whatever it does not know
 //! goes the long way through record, which also finds the words for what is wrong.
 
+use super::record::made_in;
 use super::settle::{Fact, weigh};
 use crate::backend::cpu::map::{From, TILE, plain, tiled};
 use crate::backend::{MapBody, Operand, Storage};
@@ -22,8 +23,8 @@ const ODD: u8 = flag::VARIABLE | flag::WATCHED | flag::STRICT | flag::PROBE | fl
 
 /// Whether nothing about a handle needs the long way: no tape looks at it, and it knows its place in the graph.
 #[inline(always)]
-fn is_plain(core: &Core) -> bool {
-    core.flags & ODD == 0 && (core.base.is_none() || core.seen == core.version())
+fn is_plain(core: &Core, mode: Mode) -> bool {
+    core.flags & (ODD & !made_in(mode)) == 0 && (core.base.is_none() || core.seen == core.version())
 }
 
 /// One operand under its lock.
@@ -158,11 +159,11 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
 
 /// The inputs that require grad and those that are no tensors, as the bits by which a record knows what to keep.
 #[inline(always)]
-fn bits(sides: &[Side]) -> Option<(u32, u32)> {
+fn bits(sides: &[Side], mode: Mode) -> Option<(u32, u32)> {
     let (mut needs, mut others) = (0, 0);
     for (i, side) in sides.iter().enumerate() {
         match side {
-            Side::Tensor(_, core) if is_plain(core) => needs |= u32::from(core.requires_grad) << i,
+            Side::Tensor(_, core) if is_plain(core, mode) => needs |= u32::from(core.requires_grad) << i,
             Side::Tensor(..) => return None,
             Side::Operand(_) => {}
             Side::Number(_) | Side::Absent => others |= 1 << i,
@@ -172,7 +173,7 @@ fn bits(sides: &[Side]) -> Option<(u32, u32)> {
 }
 
 fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
-    let (needs, others) = bits(sides)?;
+    let (needs, others) = bits(sides, mode)?;
     let (mut metas, mut ins) = ([const { None }; MANY], [None; MANY]);
     for (i, side) in sides.iter().enumerate() {
         match side.operand() {
@@ -200,16 +201,18 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
         return Some(Err(error));
     }
     let mut tensor = Tensor::from_operand(out);
+    // SAFETY: just made.
+    let core = unsafe { tensor.fresh() };
+    core.flags = made_in(mode);
     if needs != 0 {
-        // SAFETY: just made.
-        record(op, unsafe { tensor.fresh() }, sides, args, needs, reads);
+        record(op, core, sides, args, needs, reads);
     }
     Some(Ok(tensor))
 }
 
 #[inline(always)]
 fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
-    let (mut needs, others) = bits(sides)?;
+    let (mut needs, others) = bits(sides, mode)?;
     let (mut lead, mut one_dtype, mut one_shape) = (None::<&Operand>, true, true);
     for side in sides {
         match (side.operand(), lead) {
@@ -270,9 +273,11 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         tiled(loops, &from[..sides.len()], &params, &out, compute);
     }
     let mut tensor = Tensor::from_operand(out);
+    // SAFETY: just made.
+    let core = unsafe { tensor.fresh() };
+    core.flags = made_in(mode);
     if needs != 0 {
-        // SAFETY: just made.
-        record(op, unsafe { tensor.fresh() }, sides, args, needs, reads);
+        record(op, core, sides, args, needs, reads);
     }
     Some(Ok(tensor))
 }
@@ -299,7 +304,7 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     }
     let x = base.0.core.get();
     let tracked = x.requires_grad && mode.grad();
-    if !is_plain(&x) || x.family.is_some() {
+    if !is_plain(&x, mode) || x.family.is_some() {
         return None;
     }
     let reads = if tracked { op.saves.get(1)? } else { 0 };
@@ -315,7 +320,7 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     let core = unsafe { tensor.fresh() };
     core.seen = x.version();
     core.base = Some(x.base.as_ref().unwrap_or(base).clone());
-    core.flags = if mode.grad() { 0 } else { flag::QUIET_VIEW };
+    core.flags = x.flags & flag::INFERENCE | if mode.grad() { 0 } else { flag::QUIET_VIEW };
     if tracked {
         record(op, core, &[Side::Tensor(base, &x)], args, 1, reads);
     }
@@ -329,7 +334,7 @@ const IN_PLACE: usize = 512;
 fn is_free(core: &Core, mode: Mode) -> bool {
     let own = &core.operand;
     core.base.is_none()
-        && is_plain(core)
+        && is_plain(core, mode)
         && matches!(own.dtype, DType::F32 | DType::F64)
         && own.layout.is_contiguous()
         && own.layout.numel() <= IN_PLACE
@@ -384,7 +389,7 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
                 other = b.0.core.get();
                 core = target.0.core.get();
             }
-            let fits = is_plain(&other)
+            let fits = is_plain(&other, mode)
                 && (!mode.grad() || !other.requires_grad)
                 && is_free(&core, mode)
                 && beside(&core.operand, &other.operand);

@@ -231,6 +231,7 @@ pub(crate) fn check_inside(op: &str, layout: &Layout, x: &Operand) -> Result<()>
 
 fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
     let mut core = Core::plain(x.operand.view(layout));
+    core.flags = x.flags & flag::INFERENCE;
     core.family = x.family.clone();
     core.seen = x.version;
     if x.flags & flag::VARIABLE == 0 {
@@ -241,6 +242,12 @@ fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
         core.flags |= flag::QUIET_VIEW;
     }
     Tensor::from_core(core)
+}
+
+/// The mark of what is made in this mode.
+#[inline]
+pub(crate) fn made_in(mode: Mode) -> u8 {
+    if mode.inference() { flag::INFERENCE } else { 0 }
 }
 
 /// Attaches the node, and passes on what operands hand down.
@@ -256,8 +263,9 @@ pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Out
             }
         }
     }
-    if strict != 0 {
-        let mark = |t: &Tensor| t.set_flag(flag::STRICT, true);
+    let marks = strict | made_in(mode);
+    if marks != 0 {
+        let mark = |t: &Tensor| t.set_flag(marks, true);
         match &outs {
             Outs::One(t) => mark(t),
             Outs::Many(list) => list.iter().for_each(mark),
@@ -297,6 +305,12 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
             Seen::Tensor(look) => {
                 let edge = if look.operand.dtype.is_float() { look.edge.clone() } else { None };
                 let full = reads >> i.min(7) & 1 == 1;
+                if full && look.flags & flag::INFERENCE != 0 {
+                    return Err(Error::runtime(
+                        op.name,
+                        "a tensor made in inference mode cannot be kept for the derivative; use x.clone() outside of inference mode",
+                    ));
+                }
                 draft.input(edge, Kept::of(&look.operand, full.then(|| (look.version, look.family.clone()))));
             }
         }

@@ -35,6 +35,14 @@ impl PyTensor {
         slf.get().inner.require_grad(requires_grad)?;
         Ok(slf.unbind())
     }
+    /// Whether it was made in inference mode, and so takes part in no derivative outside of it.
+    ///
+    /// >>> with schuss.inference_mode():
+    /// ...     schuss.zeros(2).is_inference()
+    /// True
+    fn is_inference(&self) -> bool {
+        self.inner.has_flag(flag::INFERENCE)
+    }
     /// Whether the tensor was made by the user, or does not require grad: gradients are kept in leaves alone.
     ///
     /// >>> x = schuss.zeros(2, requires_grad=True)

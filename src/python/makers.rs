@@ -4,6 +4,8 @@ use super::tensor::PyTensor;
 use super::{args, data, enter, wrap};
 use crate::backend::launch::Draw;
 use crate::base::{DType, Few, Number, dtype::default_float};
+use crate::graph::mode::Mode;
+use crate::graph::tensor::flag;
 use crate::graph::{Feed, Tensor};
 use crate::tensor::random::{self, Stream};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -11,6 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 fn finish(py: Python<'_>, t: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>> {
+    if Mode::now().inference() {
+        t.set_flag(flag::INFERENCE, true);
+    }
     if requires_grad {
         t.require_grad(true)?;
     }
