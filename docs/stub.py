@@ -88,7 +88,7 @@ RESULTS = {
     "nonzero": "Any",
     "numel": "int",
     "numpy": "Any",
-    "records": "list[dict[str, Any]]",
+    "records": "list[Any]",
     "register_hook": "Any",
     "register_post_accumulate_grad_hook": "Any",
     "requires_grad": "bool",
@@ -111,7 +111,8 @@ PROPERTIES = {
     "data": "Tensor",
     "device": "device",
     "dtype": "dtype",
-    "grad": "Tensor | None",
+    # Where a program reads a gradient it knows that there is one.
+    "grad": "Tensor | Any",
     "itemsize": "int",
     "mT": "Tensor",
     "nbytes": "int",
@@ -174,7 +175,9 @@ class Core:
         self.recorded = {r["name"] for r in self.records if r.get("function", True)}
         listed = getattr(module, "__all__", ())
         members = {
-            n: v for n, v in vars(module).items() if n in listed or not re.fullmatch(r"__\w+__", n)
+            n: v
+            for n, v in vars(module).items()
+            if n in listed or n == "__version__" or not re.fullmatch(r"__\w+__", n)
         }
         self.members = dict(sorted(members.items()))
         self.classes = {n: v for n, v in self.members.items() if isinstance(v, type)}
@@ -317,7 +320,10 @@ def class_stub(core: Core, name: str, cls: type) -> str:
     if "__new__" in vars(cls) and not exception:
         found = parameters(core, cls)
         first = "_cls" if issubclass(cls, tuple) else "cls"
-        body.append(f"def __new__({first}{', ' if found else ''}{found}) -> Self: ...")
+        words = f"{', ' if found else ''}{found}"
+        body.append(f"def __new__({first}{words}) -> Self: ...")
+        if "__init__" in vars(cls):
+            body.append(f"def __init__(self{words}) -> None: ...")
     for key, value in sorted(vars(cls).items()):
         text = None if key in ORDINARY or exception else member(core, name, key, value)
         if text:
@@ -327,7 +333,7 @@ def class_stub(core: Core, name: str, cls: type) -> str:
     mark = ""
     if not cls.__flags__ & 1 << 10:
         mark = "@final\n"
-    elif cls.__basicsize__ != cls.__base__.__basicsize__ and not exception:
+    elif cls.__basicsize__ != cls.__bases__[0].__basicsize__ and not exception:
         mark = "@disjoint_base\n"
     return f"{mark}{head}\n{inner}"
 

@@ -331,6 +331,7 @@ class RemovableHandle:
 class Scalar:
     """A number that remembers how it was computed, for derivatives by hand-size graphs."""
     def __new__(cls, value: Any, prevs: Any = None, **extra: Any) -> Self: ...
+    def __init__(self, value: Any, prevs: Any = None, **extra: Any) -> None: ...
     def __add__(self, value: Any, /) -> Any: ...
     def __float__(self, /) -> _float: ...
     def __format__(self, /, spec: Any) -> str: ...
@@ -386,7 +387,7 @@ class Tape:
         """The gradients of the targets at the sources; None where nothing leads there."""
     def is_recording(self, /) -> Any:
         """Whether it records."""
-    def records(self, /) -> list[dict[str, Any]]:
+    def records(self, /) -> list[Any]:
         """(name, operands, results, file, line) of every operation, in order; operands and results as (shape, dtype)."""
     def release(self, /) -> Any:
         """Lets the recording go."""
@@ -407,7 +408,7 @@ class Tensor:
     def __new__(cls, *data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Self: ...
     @property
     def H(self) -> Tensor:
-        """The matrix transposed, as a view."""
+        """The matrix transposed, a view."""
     @property
     def T(self) -> Tensor:
         """The axes in reverse order, as a view."""
@@ -838,7 +839,7 @@ class Tensor:
     def get_device(self) -> _int:
         """The number of the GPU; -1 on the processor."""
     @property
-    def grad(self) -> Tensor | None:
+    def grad(self) -> Tensor | Any:
         """The gradient that `backward()` added up here; None before. It may be set, and to None."""
     @grad.setter
     def grad(self, value: Any) -> None: ...
@@ -1402,6 +1403,7 @@ class no_grad:
     def __enter__(self, /) -> Any: ...
     def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
 
+__version__: str
 bfloat16: _dtype
 bool: _dtype
 double: _dtype
@@ -1880,7 +1882,7 @@ def promote_types(type1: Any, type2: Any) -> Any:
 def reciprocal(input: Any, *, out: Any = None) -> Tensor:
     """One over each element."""
 
-def records() -> list[dict[str, Any]]:
+def records() -> list[Any]:
     """The table of records: one dict each."""
 
 def relu(input: Any, *, out: Any = None) -> Tensor:

@@ -34,6 +34,6 @@ def probability(layer: str, name: str, value: Any) -> Any:
     """A number from 0 to 1; ValueError outside, TypeError for what is no number."""
     if not isinstance(value, Real):
         raise TypeError(f"{layer}: {name} must be a number, got {type(value).__name__}")
-    if not 0 <= value <= 1:
+    if not 0 <= float(value) <= 1:
         raise ValueError(f"{layer}: {name} must be a probability from 0 to 1, got {value}")
     return value
