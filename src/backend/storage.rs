@@ -7,7 +7,9 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SMALL: usize = 64;
-const ALIGN: usize = 64;
+/// Buffers of a few vectors lie where the allocator puts them, larger ones begin with a cache line.
+const ALIGN: [usize; 2] = [16, 64];
+const LINED: usize = 4096;
 /// From this size on an allocation is held against the machine's memory: the system may promise what it has not got.
 const LARGE: usize = 1 << 30;
 
@@ -63,7 +65,7 @@ impl Storage {
         if bytes >= LARGE && bytes > physical() {
             return Err(refuse());
         }
-        let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| refuse())?;
+        let layout = Layout::from_size_align(bytes, ALIGN[usize::from(bytes >= LINED)]).map_err(|_| refuse())?;
         // SAFETY: the layout's size is over 64, so not zero.
         let ptr = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };
         if ptr.is_null() {

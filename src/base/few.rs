@@ -50,16 +50,19 @@ impl<T: Copy + Default> Few<T> {
     }
 
     pub fn insert(&mut self, at: usize, value: T) {
-        let mut list = self.to_vec();
-        list.insert(at, value);
-        *self = Few::from(&list[..]);
+        self.push(value);
+        self[at..].rotate_right(1);
     }
 
     pub fn remove(&mut self, at: usize) -> T {
-        let mut list = self.to_vec();
-        let gone = list.remove(at);
-        *self = Few::from(&list[..]);
-        gone
+        self[at..].rotate_left(1);
+        match self {
+            Few::Heap(heap) => heap.pop().unwrap_or_default(),
+            Few::Inline(n, list) => {
+                *n -= 1;
+                list[*n as usize]
+            }
+        }
     }
 }
 

@@ -20,6 +20,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub static INTERRUPT: std::sync::OnceLock<fn() -> Result<()>> = std::sync::OnceLock::new();
 const ASK_EVERY: u32 = 1024;
 
+/// Runs work without the host language's lock; set by the door.
+pub static UNLOCK: std::sync::OnceLock<fn(&mut (dyn FnMut() + Send))> = std::sync::OnceLock::new();
+/// Elements from which a node is worth letting other threads run.
+const LONG: usize = 1 << 14;
+
 static WALKS: AtomicU32 = AtomicU32::new(1);
 
 /// Gradients of a node's results, or of its operands.
@@ -33,7 +38,7 @@ pub struct Plan<'a> {
     /// Gradients are wanted at these ends alone, and are returned; else leaves accumulate.
     pub ends: Option<&'a [Edge]>,
     /// Only nodes for which this holds are entered.
-    pub inside: Option<&'a dyn Fn(&Node) -> bool>,
+    pub inside: Option<&'a (dyn Fn(&Node) -> bool + Sync)>,
 }
 
 /// A place where gradients gather: a node's outputs, or a leaf. Left empty once they have been passed on.
@@ -48,7 +53,7 @@ struct Walk {
     /// Slots of nodes that another walk has claimed.
     elsewhere: HashMap<usize, usize>,
     heap: BinaryHeap<(u64, usize)>,
-    leaves: Vec<usize>,
+    leaves: SmallVec<[usize; 8]>,
 }
 
 fn address(edge: &Edge) -> usize {
@@ -64,7 +69,7 @@ impl Walk {
         if id == 0 {
             id = WALKS.fetch_add(1, Ordering::Relaxed);
         }
-        Walk { id, slots: Vec::with_capacity(8), elsewhere: HashMap::new(), heap: BinaryHeap::with_capacity(4), leaves: Vec::new() }
+        Walk { id, slots: Vec::with_capacity(8), elsewhere: HashMap::new(), heap: BinaryHeap::with_capacity(4), leaves: SmallVec::new() }
     }
 
     fn slot(&mut self, edge: &Edge) -> usize {
@@ -111,6 +116,15 @@ impl Walk {
         Ok(())
     }
 
+    /// Whether the next node has much to do.
+    #[inline]
+    fn is_long(&self) -> bool {
+        let Some(&(_, index)) = self.heap.peek() else { return false };
+        let slot = &self.slots[index];
+        slot.grads.iter().flatten().any(|g| g.numel() >= LONG)
+            || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest() >= LONG)
+    }
+
     /// Takes a slot's place and gradients; the place may be claimed by other walks from now on.
     fn take(&mut self, index: usize) -> (Option<Edge>, Pair<Option<Tensor>>) {
         let slot = &mut self.slots[index];
@@ -148,8 +162,27 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
     for (edge, grad) in roots {
         walk.add(edge, grad.clone())?;
     }
+    if !nodes(&mut walk, plan, wanted.as_ref(), &mut found, true)? {
+        let mut rest = Ok(true);
+        let mut work = || rest = nodes(&mut walk, plan, wanted.as_ref(), &mut found, false);
+        match UNLOCK.get() {
+            Some(unlock) => unlock(&mut work),
+            None => work(),
+        }
+        rest?;
+    }
+    leaves(&mut walk, plan, &mut found)?;
+    Ok(found)
+}
+
+/// Passes gradients from node to node; false where a walk that should be brief has come to a long node.
+fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &mut [Option<Tensor>], brief: bool) -> Result<bool> {
     let mut steps = 0u32;
-    while let Some((_, index)) = walk.heap.pop() {
+    loop {
+        if brief && (steps == ASK_EVERY || walk.is_long()) {
+            return Ok(false);
+        }
+        let Some((_, index)) = walk.heap.pop() else { return Ok(true) };
         steps = steps.wrapping_add(1);
         if steps.is_multiple_of(ASK_EVERY)
             && let Some(ask) = INTERRUPT.get()
@@ -157,7 +190,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             ask()?;
         }
         let (Some(Edge::Node(node, _)), grads) = walk.take(index) else { continue };
-        let mut grads: Cotangents = grads.into_iter().collect();
+        let mut grads: Cotangents = grads;
         grads.resize(node.outputs as usize, None);
         let watched = node.extra().is_some();
         if watched {
@@ -173,7 +206,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             }
         }
         let enter =
-            wanted.as_ref().is_none_or(|w| w.contains(&(Arc::as_ptr(&node) as usize))) && plan.inside.is_none_or(|inside| inside(&node));
+            wanted.is_none_or(|w| w.contains(&(Arc::as_ptr(&node) as usize))) && plan.inside.is_none_or(|inside| inside(&node));
         if !enter || grads.iter().all(Option::is_none) {
             continue;
         }
@@ -186,7 +219,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
                 return Err(freed(&node.name()));
             }
         }
-        let ends = pull(&node, grads, plan, wanted.as_ref(), watched)?;
+        let ends = pull(&node, grads, plan, wanted, watched)?;
         for (edge, grad) in node.edges.iter().zip(ends) {
             if let (Some(edge), Some(grad)) = (edge, grad) {
                 walk.add(edge, grad)?;
@@ -196,6 +229,10 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             node.spend();
         }
     }
+}
+
+/// Hands what has come to the leaves over to them, or to the plan's ends.
+fn leaves(walk: &mut Walk, plan: &Plan, found: &mut [Option<Tensor>]) -> Result<()> {
     for index in std::mem::take(&mut walk.leaves) {
         let (Some(Edge::Leaf(leaf)), mut grads) = walk.take(index) else { continue };
         let Some(mut grad) = grads.get_mut(0).and_then(Option::take) else { continue };
@@ -231,7 +268,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Hooks of the tensors that a node made, and those whose gradient is kept.
@@ -315,11 +352,12 @@ fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&Ha
             };
             let alive = plan.create || Mode::now().tape();
             let opened = node.open(alive, !plan.retain && plan.inside.is_none() && !watched)?;
-            let grads: SmallVec<[Option<Sym>; 1]> = grads.into_iter().map(|g| g.map(Sym::Tensor)).collect();
-            let pull = Pull { grads: &grads, ins: &opened.ins, outs: &opened.outs, args: &node.args, needs: Needs(needs) };
+            let mut cotangents: SmallVec<[Option<Sym>; 2]> = SmallVec::new();
+            grads.drain(..).for_each(|g| cotangents.push(g.map(Sym::Tensor)));
+            let pull = Pull { grads: &cotangents, ins: &opened.ins, outs: &opened.outs, args: &node.args, needs: Needs(needs) };
             let raw = caught(|| Ok(vjp(&pull)))?.into_iter().map(|s| match s {
                 Some(Sym::Tensor(t)) => Some(t),
-                Some(Sym::Operand(o, _)) => Some(Tensor::from_operand(o)),
+                Some(Sym::Operand(f)) => Some(Tensor::from_operand(f.operand)),
                 _ => None,
             });
             fit_all(node, raw, |i| opened.ins.get(i).filter(|x| x.has_form()).map(|x| (x.shape(), x.dtype())))?
@@ -424,7 +462,7 @@ fn is_alone(t: &Tensor) -> bool {
 }
 
 /// The places from which one of the ends can be reached, so that no other gradient is computed.
-fn reaching(roots: &[(Edge, Tensor)], ends: &[Edge], inside: Option<&dyn Fn(&Node) -> bool>) -> HashSet<usize> {
+fn reaching(roots: &[(Edge, Tensor)], ends: &[Edge], inside: Option<&(dyn Fn(&Node) -> bool + Sync)>) -> HashSet<usize> {
     let targets: HashSet<usize> = ends.iter().map(address).collect();
     let oldest = ends.iter().map(|e| if let Edge::Node(n, _) = e { n.serial } else { 0 }).min().unwrap_or(0);
     // All nodes below the roots, oldest last; then marks are handed from operands to results, oldest first.

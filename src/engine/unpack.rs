@@ -10,9 +10,8 @@ use crate::graph::tensor::{Core, flag};
 use crate::graph::{Edge, Kept, Meta, Node, Tensor};
 use crate::ops;
 use smallvec::SmallVec;
-use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Operands and results as a rule sees them.
 pub(crate) struct Opened {
@@ -35,42 +34,31 @@ impl Node {
             let outs = outputs.iter().enumerate().map(|(k, o)| self.unpack(o, None, k as u32, true)).collect::<Result<_>>()?;
             return Ok(Opened { ins, outs });
         }
-        for (i, k) in kept.inputs.iter().enumerate() {
-            if let Kept::Full(operand, version, family) = k {
-                self.check_version(operand, *version, family.as_deref(), Some(i))?;
-            }
+        let mut opened = Opened { ins: SmallVec::new(), outs: SmallVec::new() };
+        let Keeps { inputs, outputs, freed } = &mut *kept;
+        for (i, k) in inputs.iter().enumerate() {
+            self.check_version(k, Some(i))?;
         }
-        for k in kept.outputs.iter() {
-            if let Kept::Full(operand, version, family) = k {
-                self.check_version(operand, *version, family.as_deref(), None)?;
-            }
+        for k in outputs.iter() {
+            self.check_version(k, None)?;
         }
-        let mut full = false;
-        let mut take = |k: &mut Kept| match k {
-            Kept::Absent => Sym::Absent,
-            Kept::Number(n) => Sym::Number(*n),
-            Kept::Meta(meta) => Sym::Meta(meta.clone()),
-            Kept::Full(operand, ..) if last => {
-                full = true;
-                let form = Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype };
-                match std::mem::replace(k, Kept::Meta(form)) {
-                    Kept::Full(operand, ..) => Sym::Operand(operand, OnceCell::new()),
-                    _ => Sym::Absent,
-                }
-            }
-            Kept::Full(operand, ..) => Sym::Operand(operand.clone(), OnceCell::new()),
-        };
-        let ins = kept.inputs.iter_mut().map(&mut take).collect();
-        let outs = kept.outputs.iter_mut().map(&mut take).collect();
-        kept.freed |= full;
-        Ok(Opened { ins, outs })
+        for k in inputs.iter_mut() {
+            opened.ins.push(seen(k, last));
+        }
+        for k in outputs.iter_mut() {
+            opened.outs.push(seen(k, last));
+        }
+        let full = |s: &Sym| matches!(s, Sym::Operand(_));
+        *freed |= last && opened.ins.iter().chain(&opened.outs).any(full);
+        Ok(opened)
     }
 
     /// An error where the elements have been written since they were kept.
     #[inline]
-    fn check_version(&self, operand: &Operand, version: u32, family: Option<&AtomicU32>, input: Option<usize>) -> Result<()> {
-        let now = family.unwrap_or(operand.storage.version()).load(Ordering::Relaxed);
-        if now == version { Ok(()) } else { Err(self.overwritten(operand, version, now, input)) }
+    fn check_version(&self, kept: &Kept, input: Option<usize>) -> Result<()> {
+        let Kept::Full(full) = kept else { return Ok(()) };
+        let now = full.family.as_deref().unwrap_or(full.operand.storage.version()).load(Ordering::Relaxed);
+        if now == full.version { Ok(()) } else { Err(self.overwritten(&full.operand, full.version, now, input)) }
     }
 
     #[cold]
@@ -93,13 +81,13 @@ impl Node {
 
     /// A kept operand as a rule sees it; `alive` says whether it keeps its place in the graph.
     pub(crate) fn unpack(self: &Arc<Node>, kept: &Kept, input: Option<usize>, output: u32, alive: bool) -> Result<Sym> {
-        let (operand, version, family) = match kept {
+        let (operand, family) = match kept {
             Kept::Absent => return Ok(Sym::Absent),
             Kept::Number(n) => return Ok(Sym::Number(*n)),
             Kept::Meta(meta) => return Ok(Sym::Meta(meta.clone())),
-            Kept::Full(operand, version, family) => (operand, *version, family),
+            Kept::Full(full) => (&full.operand, &full.family),
         };
-        self.check_version(operand, version, family.as_deref(), input)?;
+        self.check_version(kept, input)?;
         let mut core = Core::plain(operand.clone());
         core.family.clone_from(family);
         if alive {
@@ -157,6 +145,24 @@ impl Node {
             }
         }
         Ok(list)
+    }
+}
+
+/// A kept operand without a handle; taken out where it is the last time.
+#[inline]
+fn seen(kept: &mut Kept, last: bool) -> Sym {
+    match kept {
+        Kept::Absent => Sym::Absent,
+        Kept::Number(n) => Sym::Number(*n),
+        Kept::Meta(meta) => Sym::Meta(meta.clone()),
+        Kept::Full(full) if !last => Sym::Operand(full.clone()),
+        Kept::Full(full) => {
+            let form = Kept::of(&full.operand, None);
+            match std::mem::replace(kept, form) {
+                Kept::Full(full) => Sym::Operand(full),
+                _ => Sym::Absent,
+            }
+        }
     }
 }
 

@@ -5,6 +5,9 @@ use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::backend::Operand;
 use crate::base::lock::Guard;
 use crate::base::{Error, Lock, Number, Result};
+use smallvec::SmallVec;
+use std::cell::OnceCell;
+use std::mem::MaybeUninit;
 use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -22,8 +25,20 @@ pub enum Kept {
     Number(Number),
     /// Only its shape and type.
     Meta(Meta),
-    /// The elements, and the count of writes at the time, with the counter it is compared to.
-    Full(Operand, u32, Option<Arc<AtomicU32>>),
+    /// The elements.
+    Full(Box<Full>),
+}
+
+/// Elements that a derivative reads.
+#[derive(Clone)]
+pub struct Full {
+    pub operand: Operand,
+    /// The count of writes at the time.
+    pub version: u32,
+    /// The counter that it is compared to, where that is not the storage's own.
+    pub family: Option<Arc<AtomicU32>>,
+    /// A handle for them, made only if one is asked for.
+    pub handle: OnceCell<Tensor>,
 }
 
 impl Kept {
@@ -31,7 +46,7 @@ impl Kept {
     #[inline(always)]
     pub fn of(operand: &Operand, full: Option<(u32, Option<Arc<AtomicU32>>)>) -> Kept {
         match full {
-            Some((version, family)) => Kept::Full(operand.clone(), version, family),
+            Some((version, family)) => Kept::Full(Box::new(Full { operand: operand.clone(), version, family, handle: OnceCell::new() })),
             None => Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype }),
         }
     }
@@ -124,14 +139,15 @@ pub(crate) struct Draft(Arc<Node>);
 impl Draft {
     #[inline(always)]
     pub fn new(rule: Rule, args: &[Arg], outputs: usize, serial: u64, place: Option<(Arc<str>, u32)>) -> Draft {
-        let node = Arc::<Node>::new_uninit();
+        let node = Arc::new(MaybeUninit::<Node>::uninit());
         let extra = OnceLock::new();
         if place.is_some() {
             let _ = extra.set(Box::new(Lock::new(Extra { place, ..Extra::default() })));
         }
         // SAFETY: just made, so nobody else has it.
         unsafe {
-            Arc::as_ptr(&node).cast_mut().cast::<Node>().write(Node {
+            let at = Arc::into_raw(node).cast_mut().cast::<Node>();
+            at.write(Node {
                 rule,
                 serial,
                 args: args.into(),
@@ -141,7 +157,7 @@ impl Draft {
                 slot: AtomicU64::new(0),
                 extra,
             });
-            Draft(node.assume_init())
+            Draft(Arc::from_raw(at))
         }
     }
     #[inline(always)]
@@ -200,8 +216,8 @@ impl Node {
             return;
         }
         let shrink = |k: &mut Kept| {
-            if let Kept::Full(op, ..) = k {
-                *k = Kept::Meta(Meta { shape: op.layout.shape.clone(), dtype: op.dtype });
+            if let Kept::Full(full) = k {
+                *k = Kept::of(&full.operand, None);
             }
         };
         let (inputs, outputs) = (kept.inputs.clone(), kept.outputs.clone());
@@ -285,6 +301,16 @@ impl Node {
         self.extra().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
     }
 
+    /// Elements of its largest operand.
+    #[inline]
+    pub(crate) fn largest(&self) -> usize {
+        let numel = |k: &Kept| match k {
+            Kept::Meta(m) => m.shape.iter().product(),
+            Kept::Full(f) => f.operand.layout.numel(),
+            _ => 0,
+        };
+        self.kept.get().inputs.iter().map(numel).max().unwrap_or(0)
+    }
     pub(crate) fn has_pull_hooks(&self) -> bool {
         self.extra().is_some_and(|e| !e.on_pull.is_empty())
     }
@@ -297,7 +323,7 @@ impl Node {
         }
         let form = |k: &Kept| match k {
             Kept::Meta(m) => Some(m.clone()),
-            Kept::Full(o, ..) => Some(Meta { shape: o.layout.shape.clone(), dtype: o.dtype }),
+            Kept::Full(f) => Some(Meta { shape: f.operand.layout.shape.clone(), dtype: f.operand.dtype }),
             _ => None,
         };
         Ok(kept.inputs.iter().map(form).collect())
@@ -313,7 +339,7 @@ impl Node {
     pub fn output_meta(&self, k: usize) -> (crate::base::shape::Shape, crate::base::DType) {
         match self.kept.get().outputs.get(k) {
             Some(Kept::Meta(m)) => (m.shape.clone(), m.dtype),
-            Some(Kept::Full(o, ..)) => (o.layout.shape.clone(), o.dtype),
+            Some(Kept::Full(f)) => (f.operand.layout.shape.clone(), f.operand.dtype),
             _ => (crate::base::Few::new(), crate::base::DType::F32),
         }
     }
@@ -338,8 +364,8 @@ pub fn freed(name: &str) -> Error {
 impl Drop for Node {
     // A long chain is taken apart in a loop: dropping it edge by edge would recurse as deep as the chain is long.
     fn drop(&mut self) {
-        let mut todo: Vec<Arc<Node>> = Vec::new();
-        let take = |edges: &mut Pair<Option<Edge>>, todo: &mut Vec<Arc<Node>>| {
+        let mut todo: SmallVec<[Arc<Node>; 4]> = SmallVec::new();
+        let take = |edges: &mut Pair<Option<Edge>>, todo: &mut SmallVec<[Arc<Node>; 4]>| {
             for slot in edges.iter_mut() {
                 if let Some(Edge::Node(node, _)) = slot.take_if(|e| matches!(e, Edge::Node(..))) {
                     todo.push(node);
@@ -347,8 +373,8 @@ impl Drop for Node {
             }
         };
         take(&mut self.edges, &mut todo);
-        while let Some(node) = todo.pop() {
-            if let Some(mut last) = Arc::into_inner(node) {
+        while let Some(mut node) = todo.pop() {
+            if let Some(last) = Arc::get_mut(&mut node) {
                 take(&mut last.edges, &mut todo);
             }
         }

@@ -3,20 +3,18 @@
 //! Rules see only operands that have been checked; an error inside one (no memory, a bug) unwinds with the error as its
 //! payload and is caught where the walk runs the rule.
 
-use super::node::Needs;
+use super::node::{Full, Needs};
 use super::tensor::{Feed, emit};
 use super::{Arg, Meta, Op, Pair, Tensor};
-use crate::backend::Operand;
 use crate::base::shape::Shape;
 use crate::base::{DType, Error, Number, Result};
-use std::cell::OnceCell;
 
 #[derive(Clone)]
 pub enum Sym {
     Tensor(Tensor),
     Number(Number),
-    /// Kept elements outside the graph; a handle for them is made only if one is asked for.
-    Operand(Operand, OnceCell<Tensor>),
+    /// Kept elements, outside the graph.
+    Operand(Box<Full>),
     Meta(Meta),
     Absent,
 }
@@ -64,7 +62,7 @@ impl Sym {
         match self {
             Sym::Tensor(t) => Feed::Tensor(t),
             Sym::Number(n) => Feed::Number(*n),
-            Sym::Operand(o, _) => Feed::Operand(o),
+            Sym::Operand(f) => Feed::Operand(&f.operand),
             Sym::Absent => Feed::Absent,
             Sym::Meta(m) => fail(Error::bug("backward", format!("a rule read a tensor of shape {:?} that was not kept", m.shape))),
         }
@@ -76,14 +74,14 @@ impl Sym {
     pub fn tensor(&self) -> &Tensor {
         match self {
             Sym::Tensor(t) => t,
-            Sym::Operand(o, handle) => handle.get_or_init(|| Tensor::from_operand(o.clone())),
+            Sym::Operand(f) => f.handle.get_or_init(|| Tensor::from_operand(f.operand.clone())),
             _ => fail(Error::bug("backward", "a rule wanted a tensor where there is none")),
         }
     }
     pub fn shape(&self) -> Shape {
         match self {
             Sym::Tensor(t) => t.shape(),
-            Sym::Operand(o, _) => o.layout.shape.clone(),
+            Sym::Operand(f) => f.operand.layout.shape.clone(),
             Sym::Meta(m) => m.shape.clone(),
             _ => Shape::new(),
         }
@@ -91,7 +89,7 @@ impl Sym {
     pub fn rank(&self) -> usize {
         match self {
             Sym::Tensor(t) => t.rank(),
-            Sym::Operand(o, _) => o.layout.rank(),
+            Sym::Operand(f) => f.operand.layout.rank(),
             Sym::Meta(m) => m.shape.len(),
             _ => 0,
         }
@@ -99,7 +97,7 @@ impl Sym {
     pub fn numel(&self) -> usize {
         match self {
             Sym::Tensor(t) => t.numel(),
-            Sym::Operand(o, _) => o.layout.numel(),
+            Sym::Operand(f) => f.operand.layout.numel(),
             Sym::Meta(m) => m.shape.iter().product(),
             _ => 1,
         }
@@ -107,7 +105,7 @@ impl Sym {
     pub fn dtype(&self) -> DType {
         match self {
             Sym::Tensor(t) => t.dtype(),
-            Sym::Operand(o, _) => o.dtype,
+            Sym::Operand(f) => f.operand.dtype,
             Sym::Meta(m) => m.dtype,
             Sym::Number(n) => n.dtype(),
             Sym::Absent => DType::F32,

@@ -5,6 +5,7 @@ use super::{Node, Op};
 use crate::backend::{Operand, Storage};
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Lock, Number, Result};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -182,15 +183,12 @@ impl Core {
 impl Tensor {
     #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
-        let handle = Arc::<Handle>::new_uninit();
+        let handle = Arc::new(MaybeUninit::<Handle>::uninit());
         // SAFETY: just made, so nobody else has it; written whole where it will lie instead of being moved there.
         unsafe {
-            Arc::as_ptr(&handle).cast_mut().cast::<Handle>().write(Handle {
-                core: Lock::new(core),
-                face: AtomicPtr::new(std::ptr::null_mut()),
-                slot: AtomicU64::new(0),
-            });
-            Tensor(handle.assume_init())
+            let at = Arc::into_raw(handle).cast_mut().cast::<Handle>();
+            at.write(Handle { core: Lock::new(core), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) });
+            Tensor(Arc::from_raw(at))
         }
     }
     /// The facts of a handle that nobody else has yet.

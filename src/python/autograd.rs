@@ -40,7 +40,6 @@ fn cotangents(op: &str, x: Option<&Bound<'_, PyAny>>, n: usize) -> PyResult<Vec<
 #[pyfunction]
 #[pyo3(signature = (tensors, grad_tensors=None, retain_graph=None, create_graph=false, inputs=None))]
 fn backward_all(
-    py: Python<'_>,
     tensors: &Bound<'_, PyAny>,
     grad_tensors: Option<&Bound<'_, PyAny>>,
     retain_graph: Option<bool>,
@@ -51,7 +50,7 @@ fn backward_all(
     let given = cotangents("backward", grad_tensors, roots.len())?;
     let inputs = inputs.filter(|x| !x.is_none()).map(|x| several("backward", x)).transpose()?;
     let retain = retain_graph.unwrap_or(create_graph);
-    Ok(py.detach(|| backward::backward(&roots, &given, retain, create_graph, inputs.as_deref()))?)
+    Ok(backward::backward(&roots, &given, retain, create_graph, inputs.as_deref())?)
 }
 
 /// Gradients of outputs at inputs; None where nothing connects them.
@@ -67,7 +66,7 @@ fn grad_of(
     let roots = several("grad", outputs)?;
     let ends = several("grad", inputs)?;
     let given = cotangents("grad", grad_outputs, roots.len())?;
-    let found = py.detach(|| backward::grad(&roots, &ends, &given, retain_graph, create_graph))?;
+    let found = backward::grad(&roots, &ends, &given, retain_graph, create_graph)?;
     let list = found.into_iter().map(|g| g.map_or(Ok(py.None()), |g| wrap(py, g))).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, list)?.into_any().unbind())
 }

@@ -217,7 +217,7 @@ impl PyTensor {
         };
         let root = slf.get().tensor();
         let retain = retain_graph.unwrap_or(create_graph);
-        slf.py().detach(|| backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref())).map_err(PyErr::from)
+        Ok(backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref())?)
     }
 
     /// Marks the handle as a variable: open tapes watch it by themselves.
