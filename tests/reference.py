@@ -513,11 +513,14 @@ entry("inverse", np.linalg.inv, "--------fd", (-1.0, 1.0), case(S(3, 3)), case(S
 # Records without a public name of their own, and the public name or the file that tests each.
 BEHIND = {
     "double_product": "square",
+    "repeated": "sum",
+    "turned": "matmul",
     "gelu_exact": "gelu",
     "gelu_tanh": "gelu",
     "bce_each": "binary_cross_entropy",
     "take_at": "index",
     "put_at": "test_indexing.py",
+    "softmax_back": "softmax",
     "sum_to": "expand",
     "pick": "select",
     "window": "as_strided",

@@ -1519,6 +1519,9 @@ def _ranked(op: Any, a: Any, b: Any) -> Any:
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
 
+def _repeated(input: Any, size: Any, scale: Any, *, out: Any = None) -> Any:
+    """One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass."""
+
 def _scatter(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source written at the places that the index names along an axis."""
 
@@ -1540,6 +1543,9 @@ def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float, momentum: Any, d
 def _slice(input: Any, starts: Any, sizes: Any, *steps: Any, out: Any = None) -> Any:
     """Part of each axis: starts, sizes and steps. What basic indexing is made of."""
 
+def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int], log: Any = False, *, out: Any = None) -> Any:
+    """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
+
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any:
     """Parts of one size, or of the sizes given, along an axis."""
 
@@ -1551,6 +1557,9 @@ def _sum_to(input: Any, *size: Any, out: Any = None) -> Any:
 
 def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
+
+def _turned(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """`input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of."""
 
 def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any:
     """Every position of an axis as a tensor."""

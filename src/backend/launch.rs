@@ -76,6 +76,8 @@ pub enum FoldKind {
     ArgMin,
     /// Sum of squared differences from the mean divided by (count - correction).
     Var,
+    /// `log(sum(exp(x)))` without overflow.
+    LogSumExp,
 }
 
 pub enum Launch<'a> {
@@ -114,6 +116,13 @@ pub enum Launch<'a> {
     Softmax {
         log: bool,
         input: &'a Operand,
+        out: &'a Operand,
+    },
+    /// The cotangent of a softmax's (or log-softmax's) input, from that of its result and the result.
+    SoftmaxBack {
+        log: bool,
+        grad: &'a Operand,
+        result: &'a Operand,
         out: &'a Operand,
     },
     /// `out[i...] = source[index 0][index 1]...`: for each index operand the axis of the source that it addresses.

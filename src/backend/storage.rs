@@ -4,6 +4,7 @@ use crate::base::{Error, Result};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SMALL: usize = 64;
@@ -33,7 +34,7 @@ pub struct Storage {
 
 enum Owner {
     /// Up to 64 bytes lie in the storage itself and cost no allocation of their own.
-    Small(UnsafeCell<[u64; SMALL / 8]>),
+    Small(UnsafeCell<MaybeUninit<[u64; SMALL / 8]>>),
     Heap(*mut u8, Layout),
     /// Somebody else's memory, kept alive by what is boxed; the truth says whether it may be written.
     Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
@@ -58,7 +59,8 @@ impl Storage {
     #[inline]
     fn make(bytes: usize, zero: bool) -> Result<Storage> {
         if bytes <= SMALL {
-            return Ok(Storage { owner: Owner::Small(UnsafeCell::new([0; SMALL / 8])), len: bytes, version: AtomicU32::new(0) });
+            let cells = if zero { MaybeUninit::zeroed() } else { MaybeUninit::uninit() };
+            return Ok(Storage { owner: Owner::Small(UnsafeCell::new(cells)), len: bytes, version: AtomicU32::new(0) });
         }
         let refuse =
             || Error::memory("allocate", format!("no memory for {bytes} bytes; use a smaller shape or dtype, or free tensors first"));

@@ -122,7 +122,7 @@ impl Walk {
         let Some(&(_, index)) = self.heap.peek() else { return false };
         let slot = &self.slots[index];
         slot.grads.iter().flatten().any(|g| g.numel() >= LONG)
-            || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest() >= LONG)
+            || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest >= LONG)
     }
 
     /// Takes a slot's place and gradients; the place may be claimed by other walks from now on.
@@ -538,7 +538,7 @@ pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
 
 /// `roots.backward(...)`: gradients into leaves, or into `inputs` alone.
 pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create: bool, inputs: Option<&[Tensor]>) -> Result<()> {
-    let mut starts = Vec::with_capacity(roots.len());
+    let mut starts: SmallVec<[(Edge, Tensor); 1]> = SmallVec::new();
     for (root, g) in roots.iter().zip(given) {
         super::write::refresh(root);
         if !root.requires_grad() {

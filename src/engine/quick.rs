@@ -139,20 +139,43 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
     if !mode.is_plain() || feeds.is_empty() || feeds.len() > MANY {
         return None;
     }
+    let known = match &op.body {
+        Body::Map(body) => body.outputs == 1 && !matches!(op.class, Class::Integer | Class::Logic | Class::Question | Class::Any),
+        Body::Kernel(..) => !op.is_list(),
+        _ => false,
+    };
+    if !known {
+        return None;
+    }
+    match feeds {
+        [Feed::Tensor(a)] => {
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x)], args, mode)
+        }
+        [Feed::Tensor(a), Feed::Number(n)] => {
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x), Side::Number(*n)], args, mode)
+        }
+        [Feed::Tensor(a), Feed::Operand(o)] => {
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x), Side::Operand(o)], args, mode)
+        }
+        [Feed::Tensor(a), Feed::Tensor(b)] if a.id() < b.id() => {
+            let (x, y) = (a.0.core.get(), b.0.core.get());
+            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
+        }
+        _ => {
+            let held = Held::new(feeds);
+            work(op, &[held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)][..feeds.len()], args, mode)
+        }
+    }
+}
+
+#[inline]
+fn work(op: &'static Op, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
     match &op.body {
-        Body::Map(body) => {
-            if body.outputs != 1 || matches!(op.class, Class::Integer | Class::Logic | Class::Question | Class::Any) {
-                return None;
-            }
-            let held = Held::new(feeds);
-            let sides = [held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)];
-            map(op, body, &sides[..feeds.len()], args, mode)
-        }
-        Body::Kernel(meta, run) if !op.is_list() => {
-            let held = Held::new(feeds);
-            let sides = [held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)];
-            kernel(op, *meta, *run, &sides[..feeds.len()], args, mode)
-        }
+        Body::Map(body) => map(op, body, sides, args, mode),
+        Body::Kernel(meta, run) => kernel(op, *meta, *run, sides, args, mode),
         _ => None,
     }
 }
@@ -268,7 +291,8 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let mut from = [From::Number(Number::Bool(false)); MANY];
     from.iter_mut().zip(sides).for_each(|(from, side)| *from = side.from());
     if all_direct {
-        plain(loops, &from[..sides.len()], &params, &out, compute);
+        // SAFETY: every operand was just found to hold `n` elements of the loop's type, row-major, as the result does.
+        unsafe { plain(loops, &from[..sides.len()], &params, &out, compute) };
     } else {
         tiled(loops, &from[..sides.len()], &params, &out, compute);
     }
@@ -357,9 +381,10 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
         let dtype = core.operand.dtype;
         let Some(loops) = (body.native)(dtype) else { return Err(Error::bug(op.name, format!("no loop for {dtype}"))) };
         let first = From::Memory(&core.operand);
+        // SAFETY: `is_free` and `beside` found row-major operands of one dtype and shape.
         match second {
-            Some(second) => plain(loops.pick(), &[first, second], &[], &core.operand, dtype),
-            None => plain(loops.pick(), &[first], &[], &core.operand, dtype),
+            Some(second) => unsafe { plain(loops.pick(), &[first, second], &[], &core.operand, dtype) },
+            None => unsafe { plain(loops.pick(), &[first], &[], &core.operand, dtype) },
         }
         core.bump();
         core.seen = core.version();

@@ -42,6 +42,14 @@ pub struct Full {
 }
 
 impl Kept {
+    #[inline]
+    fn numel(&self) -> usize {
+        match self {
+            Kept::Meta(m) => m.shape.iter().product(),
+            Kept::Full(f) => f.operand.layout.numel(),
+            _ => 0,
+        }
+    }
     /// Only the form of an operand, or its elements with their version and its counter.
     #[inline(always)]
     pub fn of(operand: &Operand, full: Option<(u32, Option<Arc<AtomicU32>>)>) -> Kept {
@@ -75,6 +83,8 @@ pub struct Node {
     /// For each operand where its gradient goes; None where it needs none.
     pub edges: Pair<Option<Edge>>,
     pub outputs: u32,
+    /// Elements of its largest operand.
+    pub(crate) largest: usize,
     pub(crate) kept: Lock<Keeps>,
     pub(crate) slot: AtomicU64,
     extra: OnceLock<Box<Lock<Extra>>>,
@@ -153,6 +163,7 @@ impl Draft {
                 args: args.into(),
                 edges: Pair::new(),
                 outputs: outputs as u32,
+                largest: 0,
                 kept: Lock::new(Keeps { inputs: Pair::new(), outputs: Pair::new(), freed: false }),
                 slot: AtomicU64::new(0),
                 extra,
@@ -168,6 +179,7 @@ impl Draft {
     #[inline(always)]
     pub fn input(&mut self, edge: Option<Edge>, kept: Kept) {
         let node = self.node();
+        node.largest = node.largest.max(kept.numel());
         node.edges.push(edge);
         node.kept.get_mut().inputs.push(kept);
     }
@@ -291,6 +303,7 @@ impl Node {
             args: Box::default(),
             edges: Pair::new(),
             outputs: 1,
+            largest: 0,
             kept: Lock::new(Keeps { inputs: Pair::new(), outputs: [meta].into_iter().collect(), freed: false }),
             slot: AtomicU64::new(0),
             extra: OnceLock::from(Box::new(Lock::new(extra))),
@@ -301,16 +314,6 @@ impl Node {
         self.extra().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
     }
 
-    /// Elements of its largest operand.
-    #[inline]
-    pub(crate) fn largest(&self) -> usize {
-        let numel = |k: &Kept| match k {
-            Kept::Meta(m) => m.shape.iter().product(),
-            Kept::Full(f) => f.operand.layout.numel(),
-            _ => 0,
-        };
-        self.kept.get().inputs.iter().map(numel).max().unwrap_or(0)
-    }
     pub(crate) fn has_pull_hooks(&self) -> bool {
         self.extra().is_some_and(|e| !e.on_pull.is_empty())
     }

@@ -46,7 +46,7 @@ crate::op! {
     /// >>> schuss.tensor([7, -7]).floor_divide(2)
     /// tensor([ 3, -4])
     floor_divide(input, other) Arithmetic {
-        map(number value, |x, y;| x.floor_div(y));
+        map(quotient value, |x, y;| x.floor_div(y));
         check 0.5..4.0;
         quirk Divides;
         face in_place;
@@ -56,7 +56,7 @@ crate::op! {
     /// >>> schuss.tensor([7, -7]).remainder(3)
     /// tensor([1, 2])
     remainder(input, other) Arithmetic {
-        map(number value, |x, y;| x.modulo(y));
+        map(quotient value, |x, y;| x.modulo(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).floor())];
         check 0.5..4.0;
         quirk Divides;
@@ -67,7 +67,7 @@ crate::op! {
     /// >>> schuss.tensor([7, -7]).fmod(3)
     /// tensor([ 1, -1])
     fmod(input, other) Arithmetic {
-        map(number value, |x, y;| x.fmod(y));
+        map(quotient value, |x, y;| x.fmod(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).trunc())];
         check 0.5..4.0;
         quirk Divides;
@@ -78,7 +78,7 @@ crate::op! {
     /// >>> schuss.tensor([1.0, 2.0, 3.0]).pow(2)
     /// tensor([1., 4., 9.])
     pow(input, exponent) Arithmetic {
-        map(number value, |x, y;| x.pow(y));
+        map(power value, |x, y;| x.pow(y));
         rule power;
         check 0.5..2.0;
         quirk Raises;

@@ -16,6 +16,12 @@ crate::op! {
         kernel(matmul_meta, matmul_run);
         rule matmul_back;
     }
+    /// `input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of.
+    turned(input, other) Any {
+        kernel(turned_meta, turned_run);
+        vjp |g, [x, y], _o| [if y.rank() == 1 { y.unsqueeze(-1) * g } else { y.matmul(&g.transpose(0, 1)) }, x.matmul(g)];
+        face hidden;
+    }
     /// `input @ weight.T + bias`, the affine map of a layer: weight is (outputs, inputs), bias (outputs,).
     ///
     /// >>> schuss.nn.functional.linear(schuss.tensor([1.0, 2.0]), schuss.tensor([[3.0, 4.0]]), schuss.tensor([0.5]))
@@ -178,6 +184,18 @@ fn matrices(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     of(&a.storage).launch(&Launch::Contract { a: left, b: right, out: into })
 }
 
+fn turned_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let (mut a, b) = two(ins)?;
+    a.shape.swap(0, 1);
+    matmul_meta(&[Some(a), Some(b)], args)
+}
+
+fn turned_run(call: &Call) -> Result<()> {
+    let a = operand(call, 0)?;
+    let a = a.view(a.layout.transpose(0, 1));
+    matmul_run(&Call { ins: &[Some(&a), call.ins[1]], outs: call.outs, args: &[] })
+}
+
 fn matmul_back(pull: &Pull) -> Grads {
     let (g, a, b) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
     let (ra, rb) = (a.rank(), b.rank());
@@ -221,8 +239,8 @@ fn matrices_back(g: &Sym, a: &Sym, b: &Sym, needs: Needs) -> Grads {
     let (left, right): (&dyn Fn() -> Sym, &dyn Fn() -> Sym) = match (a.rank(), b.rank()) {
         (1, 1) => (&|| g * b, &|| g * a),
         (1, _) => (&|| b.matmul(g), &|| outer(a, g)),
-        (_, 1) => (&|| outer(g, b), &|| a.transpose(0, 1).matmul(g)),
-        _ => (&|| g.matmul(&b.transpose(0, 1)), &|| a.transpose(0, 1).matmul(g)),
+        (_, 1) => (&|| outer(g, b), &|| a.turned(g)),
+        _ => (&|| g.matmul(&b.transpose(0, 1)), &|| a.turned(g)),
     };
     [needs.has(0).then(left), needs.has(1).then(right)].into_iter().collect()
 }
@@ -305,7 +323,7 @@ fn linear_back(pull: &Pull) -> Grads {
     } else {
         grads.push(pull.needs.has(0).then(|| g.matmul(w)));
         grads.push(pull.needs.has(1).then(|| match sx.len() {
-            2 => g.transpose(0, 1).matmul(x),
+            2 => g.turned(x),
             n => flat(g, sw[0]).transpose(0, 1).matmul(&flat(x, sx[n - 1])),
         }));
     }

@@ -12,7 +12,7 @@ crate::op! {
     /// tensor([4., 6.])
     sum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(sum_meta, sum_run);
-        vjp |g, [x], _y| [spread(g, x, &dim, keepdim)];
+        vjp |g, [x], _y| [spread(g, x, &dim, keepdim, 1.0)];
     }
     /// The mean over some axes, or over all. Needs floats, unless a dtype is given.
     ///
@@ -20,7 +20,13 @@ crate::op! {
     /// tensor(3.)
     mean(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(mean_meta, mean_run);
-        vjp |g, [x], y| [spread(&(g * (y.numel() as f64 / x.numel().max(1) as f64)), x, &dim, keepdim)];
+        vjp |g, [x], y| [spread(g, x, &dim, keepdim, y.numel() as f64 / x.numel().max(1) as f64)];
+    }
+    /// One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass.
+    repeated(input; size: Ints, scale: Number) Any {
+        kernel(repeated_meta, repeated_run);
+        vjp |g, [_x], _y| [g.sum((), false, ()) * scale.as_f64()];
+        face hidden;
     }
     /// The product over some axes, or over all.
     ///
@@ -85,7 +91,7 @@ crate::op! {
     /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
     /// tensor(1000.6932)
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
-        inline(logsumexp_inline);
+        kernel(logsumexp_meta, logsumexp_run);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
     }
     /// `exp(x) / sum(exp(x))` along an axis.
@@ -94,7 +100,7 @@ crate::op! {
     /// tensor([0.5000, 0.5000])
     softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, softmax_run);
-        vjp |g, [x], y| [(y * &(g - &(g * y).sum([dim], true, ()))).cast(x.dtype())];
+        vjp |g, [x], y| [g.softmax_back(y, dim, false).cast(x.dtype())];
     }
     /// The logarithm of the softmax along an axis, exact also far out.
     ///
@@ -102,7 +108,13 @@ crate::op! {
     /// tensor([-0.6931, -0.6931])
     log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(log_softmax_meta, log_softmax_run);
-        vjp |g, [x], y| [(g - &(&y.exp() * &g.sum([dim], true, ()))).cast(x.dtype())];
+        vjp |g, [x], y| [g.softmax_back(y, dim, true).cast(x.dtype())];
+    }
+    /// The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result.
+    softmax_back(grad, result; dim: Axis, log: Bool = Arg::Bool(false)) Any {
+        kernel(softmax_back_meta, softmax_back_run);
+        rule softmax_back_back;
+        face hidden;
     }
     /// The running sum along an axis.
     ///
@@ -158,6 +170,23 @@ named!(
     min_meta min pair_shape,
 );
 
+/// Elements up to which a repeated number is written out; more are a view without strides.
+const SHORT: usize = 1 << 12;
+
+fn repeated_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let shape = args[0].ints().iter().map(|&n| n as usize).collect();
+    Ok(smallvec![Meta { shape, dtype: one(ins).dtype }])
+}
+
+fn repeated_run(call: &Call) -> Result<()> {
+    let x = call.ins[0].ok_or_else(|| Error::bug("repeated", "no operand"))?;
+    let scale = call.args[1].number().map_or(1.0, Number::as_f64);
+    let value = crate::backend::cpu::convert::element(x, 0).as_f64();
+    // As the product of the two would be, rounded to the operand's type.
+    let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
+    of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
+}
+
 fn one(ins: &[Option<Meta>]) -> Meta {
     ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
 }
@@ -188,8 +217,14 @@ fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
     g.reshape(&kept)
 }
 
-fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
-    let wide = open(g, x, dim, keepdim).expand(&x.shape());
+/// A cotangent of a sum, scaled, for every element that was summed.
+fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
+    let wide = if g.rank() == 0 && x.numel() <= SHORT {
+        g.repeated(&x.shape(), scale)
+    } else {
+        let g = if scale == 1.0 { g.clone() } else { g * scale };
+        open(&g, x, dim, keepdim).expand(&x.shape())
+    };
     if wide.dtype() == x.dtype() { wide } else { wide.cast(x.dtype()) }
 }
 
@@ -450,22 +485,15 @@ fn euclid_back(pull: &Pull) -> Grads {
     [Some(length.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &ratio))].into_iter().collect()
 }
 
-fn logsumexp_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
-    let x = if x.dtype().is_float() { x.clone() } else { x.cast(dtype::default_float()) };
-    let dims = args[0].ints();
-    let shape = x.shape();
-    let axes = shape::axes("logsumexp", &dims, shape.len())?;
-    if axes.iter().any(|&i| shape[i] == 0) {
-        // The sum of nothing is 0, and its logarithm -inf.
-        return Ok(vec![x.exp().sum(dims, args[1].clone(), ()).log().tensor().clone()]);
-    }
-    let top = x.amax(dims.clone(), true);
-    // An infinite largest element is left out of the subtraction: inf - inf has no value.
-    let top = top.isinf().where_(&Sym::from(0.0), &top);
-    let sums = (&x - &top).exp().sum(dims, true, ()).log() + &top;
-    let (left, _) = folded("logsumexp", &shape, &args[0], args[1] == Arg::Bool(true))?;
-    Ok(vec![sums.reshape(&left).tensor().clone()])
+fn logsumexp_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let x = one(ins);
+    let (shape, _) = folded("logsumexp", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let dtype = if x.dtype.is_float() { x.dtype } else { dtype::default_float() };
+    Ok(smallvec![Meta { shape, dtype }])
+}
+
+fn logsumexp_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::LogSumExp)
 }
 
 fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
@@ -501,6 +529,34 @@ fn softmax_run(call: &Call) -> Result<()> {
 
 fn log_softmax_run(call: &Call) -> Result<()> {
     soft(call, true)
+}
+
+fn softmax_back_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![one(ins)])
+}
+
+fn softmax_back_run(call: &Call) -> Result<()> {
+    let (g, y) = (super::view::operand(call, 0)?, super::view::operand(call, 1)?);
+    let axis = shape::axis("softmax", call.args[0].int().unwrap_or(0), g.layout.rank())?;
+    let (grad, result, out) = (turned(g, axis), turned(y, axis), turned(&call.outs[0], axis));
+    let log = call.args[1] == Arg::Bool(true);
+    of(&g.storage).launch(&Launch::SoftmaxBack { log, grad: &grad, result: &result, out: &out })
+}
+
+/// With h the cotangent: both forms are linear in the first operand and not in the second.
+fn softmax_back_back(pull: &Pull) -> Grads {
+    let (h, g, y) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let (dim, log) = (pull.args[0].int().unwrap_or(0), pull.args[1] == Arg::Bool(true));
+    let mut grads = Grads::new();
+    if log {
+        let e = y.exp();
+        grads.push(pull.needs.has(0).then(|| h - &(h * &e).sum([dim], true, ())));
+        grads.push(pull.needs.has(1).then(|| -(h * &e * &g.sum([dim], true, ()))));
+    } else {
+        grads.push(pull.needs.has(0).then(|| h.softmax_back(y, dim, false)));
+        grads.push(pull.needs.has(1).then(|| h * &(g - &(g * y).sum([dim], true, ())) - g * &(h * y).sum([dim], true, ())));
+    }
+    grads
 }
 
 fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {

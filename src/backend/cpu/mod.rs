@@ -1,5 +1,7 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
+pub mod accumulate;
+pub mod block;
 pub mod contract;
 pub mod convert;
 pub mod draw;
@@ -14,6 +16,7 @@ pub mod random;
 pub mod scan;
 pub mod softmax;
 pub mod threads;
+pub mod truth;
 
 use super::{Backend, Launch, Storage};
 use crate::base::Result;
@@ -34,6 +37,7 @@ impl Backend for Cpu {
             Launch::Fold { kind, input, folded, correction, out } => fold::run(kind, input, folded, correction, out),
             Launch::Contract { a, b, out } => contract::run(a, b, out),
             Launch::Softmax { log, input, out } => softmax::run(log, input, out),
+            Launch::SoftmaxBack { log, grad, result, out } => softmax::back(log, grad, result, out),
             Launch::Gather { source, picks, out } => gather::gather(source, picks, out),
             Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(kind, input, out),
