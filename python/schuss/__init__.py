@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import math as _math
 import os as _os
+from typing import TYPE_CHECKING
 
 from schuss import _core
 from schuss._core import *
 from schuss._core import Tensor
+from schuss._core import __version__ as __version__
 from schuss.size import Size
 
 _core._set_size(Size)
 
-from schuss import arrangement, conversion, mathematics, methods
+from schuss import arrangement, conversion, creation, mathematics, methods, modes
 from schuss.creation import *
 from schuss.modes import *
 
@@ -73,28 +75,32 @@ def BoolTensor(*data):
     return Tensor(*data, dtype=_core.bool)
 
 
-from schuss import autograd as autograd
-from schuss import cuda as cuda
-from schuss import nn as nn
-from schuss import optim as optim
-from schuss.model import Model as Model
-from schuss.model import Parameter as Parameter
+if TYPE_CHECKING:
+    from schuss import autograd as autograd
+    from schuss import cuda as cuda
+    from schuss import descent as descent
+    from schuss import nn as nn
+    from schuss import optim as optim
+    from schuss import testing as testing
+    from schuss import tf as tf
+    from schuss import utils as utils
+    from schuss import viz as viz
+    from schuss.descent import GradientDescent
+    from schuss.model import Model, Parameter
+    from schuss.optim import Optimizer
+    from schuss.tape import GradientTape
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
-_LAZY = {
-    "tf": "schuss.tf",
-    "viz": "schuss.viz",
-    "utils": "schuss.utils",
-    "testing": "schuss.testing",
-    "descent": "schuss.descent",
-}
-_LAZY_NAMES = {
-    "GradientTape": "schuss.tape",
-    "GradientDescent": "schuss.descent",
-    "Optimizer": "schuss.optim",
+_MODULES = ("autograd", "cuda", "descent", "nn", "optim", "testing", "tf", "utils", "viz")
+_HOMES = {
+    "GradientDescent": "descent",
+    "GradientTape": "tape",
+    "Model": "model",
+    "Optimizer": "optim",
+    "Parameter": "model",
 }
 
 
@@ -102,12 +108,75 @@ def __getattr__(name: str):
     # Loaded on first use, so that importing schuss stays quick.
     from importlib import import_module
 
-    if name in _LAZY:
-        return import_module(_LAZY[name])
-    if name in _LAZY_NAMES:
-        return getattr(import_module(_LAZY_NAMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"schuss.{name}")
+    if name in _HOMES:
+        found = getattr(import_module(f"schuss.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'schuss' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})
+    dunder = [name for name in globals() if name.startswith("__") and name.endswith("__")]
+    return sorted({*dunder, *__all__, *_MODULES})
+
+
+# What `from schuss import *` gives; the other modules are reached by their names.
+__all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "GradientDescent",
+    "GradientTape",
+    "IntTensor",
+    "LongTensor",
+    "Model",
+    "Optimizer",
+    "Parameter",
+    "Size",
+    "absolute",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "autograd",
+    "ceil",
+    "clip",
+    "concat",
+    "contiguous_format",
+    "divide",
+    "e",
+    "fix",
+    "floor",
+    "greater",
+    "greater_equal",
+    "inf",
+    "less",
+    "less_equal",
+    "moveaxis",
+    "multiply",
+    "nan",
+    "negative",
+    "nn",
+    "not_equal",
+    "optim",
+    "pi",
+    "preserve_format",
+    "round",
+    "sgn",
+    "strided",
+    "subtract",
+    "swapdims",
+    "true_divide",
+    "trunc",
+]
+__all__ += _core.__all__
+__all__ += creation.__all__
+__all__ += modes.__all__
+__all__ += arrangement.__all__
+__all__ += mathematics.__all__
