@@ -22,6 +22,10 @@ methods.attach()
 
 from schuss.arrangement import *
 from schuss.mathematics import *
+from schuss.order import *
+from schuss.parts import *
+from schuss.products import *
+from schuss.series import *
 
 concat, moveaxis = arrangement.concatenate, arrangement.movedim
 swapdims, clip = arrangement.swapaxes, mathematics.clamp
@@ -39,6 +43,7 @@ arcsin, arccos, arctan, arctan2 = _core.asin, _core.acos, _core.atan, _core.atan
 arcsinh, arccosh, arctanh = _core.asinh, _core.acosh, _core.atanh
 round = mathematics.rounded
 floor, ceil, trunc = Tensor.floor, Tensor.ceil, Tensor.trunc
+spmm = mathematics.mm
 strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 
@@ -75,10 +80,29 @@ def BoolTensor(*data):
 
 from schuss import autograd as autograd
 from schuss import cuda as cuda
+from schuss import linalg as linalg
 from schuss import nn as nn
 from schuss import optim as optim
 from schuss.model import Model as Model
 from schuss.model import Parameter as Parameter
+
+_F = nn.functional
+adaptive_avg_pool1d, adaptive_max_pool1d = _F.adaptive_avg_pool1d, _F.adaptive_max_pool1d
+alpha_dropout, feature_alpha_dropout = _F.alpha_dropout, _F.feature_alpha_dropout
+avg_pool1d, max_pool1d = _F.avg_pool1d, _F.max_pool1d
+max_pool2d, max_pool3d = _F.max_pool2d, _F.max_pool3d
+max_pool1d_with_indices = _F.max_pool1d_with_indices
+batch_norm, group_norm, instance_norm = _F.batch_norm, _F.group_norm, _F.instance_norm
+layer_norm, rms_norm, embedding_bag = _F.layer_norm, _F.rms_norm, _F.embedding_bag
+channel_shuffle, pixel_shuffle = _F.channel_shuffle, _F.pixel_shuffle
+pixel_unshuffle = _F.pixel_unshuffle
+conv1d, conv2d, conv3d = _F.conv1d, _F.conv2d, _F.conv3d
+conv_transpose1d, conv_transpose2d = _F.conv_transpose1d, _F.conv_transpose2d
+conv_transpose3d = _F.conv_transpose3d
+grid_sampler = nn.images.grid_sampler
+grid_sampler_2d = grid_sampler_3d = grid_sampler
+native_batch_norm, native_group_norm = nn.scaling.native_batch_norm, nn.scaling.native_group_norm
+native_layer_norm = nn.scaling.native_layer_norm
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.

@@ -147,7 +147,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
         return _core._euclid(input, axes, keepdim)
     size = input.abs()
     if p == 0:
-        return (size != 0).to(input.dtype).sum(axes, keepdim)
+        return size.masked_fill(size != 0, 1.0).sum(axes, keepdim)
     if p == 1:
         return size.sum(axes, keepdim)
     if p == float("inf"):
