@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import reference_images
+import reference_linalg
 import reference_order
 import reference_special
 from samples import (
@@ -38,7 +39,14 @@ from samples import (
 )
 from scipy import special
 
-__all__ = ["BEHIND", "TABLE", "reference_images", "reference_order", "reference_special"]
+__all__ = [
+    "BEHIND",
+    "TABLE",
+    "reference_images",
+    "reference_linalg",
+    "reference_order",
+    "reference_special",
+]
 
 
 # A table reads best with few lines for each record.
@@ -518,6 +526,15 @@ BEHIND = {
     "bessel_i1": "i0",
     "hurwitz": "polygamma",
     "log_odds": "logit",
+    "lu_of": "solve",
+    "cholesky_of": "cholesky",
+    "triangular_of": "solve_triangular",
+    "qr_of": "qr",
+    "svd_of": "svdvals",
+    "eigh_of": "eigvalsh",
+    "pinv_of": "pinv",
+    "cholesky_solve_of": "test_linalg.py",
+    "sqrth_of": "test_linalg.py",
     "polygamma_of": "polygamma",
     "sort_along": "sort",
     "kth_along": "kthvalue",

@@ -86,6 +86,12 @@ from schuss import optim as optim
 from schuss.model import Model as Model
 from schuss.model import Parameter as Parameter
 
+cholesky, cholesky_inverse = linalg.cholesky, linalg.cholesky_inverse
+cholesky_solve, lu, lu_solve = linalg.cholesky_solve, linalg.factors.lu_packed, linalg.factors.lu_of
+lu_unpack, matrix_exp, pinverse = linalg.lu_unpack, linalg.matrix_exp, linalg.pinv
+matrix_power, qr, svd = linalg.matrix_power, linalg.qr, linalg.spectra.svd_turned
+logdet, slogdet, inv = linalg.logdet, linalg.slogdet, linalg.inv
+
 _F = nn.functional
 adaptive_avg_pool1d, adaptive_max_pool1d = _F.adaptive_avg_pool1d, _F.adaptive_max_pool1d
 alpha_dropout, feature_alpha_dropout = _F.alpha_dropout, _F.feature_alpha_dropout

@@ -139,8 +139,12 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
         input = input.to(dtype)
     if not input.is_floating_point():
         raise RuntimeError(f"norm: needs a float tensor, got {input.dtype}; use x.float() first")
+    if p == "nuc":
+        import schuss
+
+        return schuss.linalg.matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim)
     if isinstance(p, str) and p != "fro":
-        raise RuntimeError(f"norm: p is a number or 'fro', not {p!r}")
+        raise RuntimeError(f"norm: p is a number, 'fro' or 'nuc', not {p!r}")
     p = 2.0 if p is None or p == "fro" else float(p)
     axes = () if dim is None else dim
     if p == 2:
@@ -179,8 +183,7 @@ def clamp(input, min=None, max=None, *, out=None):
     """
     if min is None and max is None:
         raise RuntimeError("clamp: needs min, max, or both")
-    low = -float("inf") if min is None else min
-    high = float("inf") if max is None else max
+    low, high = -float("inf") if min is None else min, float("inf") if max is None else max
     if not input.is_floating_point() and not _is_float(min) and not _is_float(max):
         # Infinity would make floats of integers, so one-sided bounds of integers are extremes.
         if min is None:

@@ -169,6 +169,9 @@ def attach() -> None:
         for name in names.split():
             setattr(Tensor, name, getattr(module, name))
     Tensor.polygamma = _polygamma
+    for name in ("cholesky", "logdet", "slogdet", "matrix_power", "matrix_exp", "qr", "lu_solve"):
+        setattr(Tensor, name, _algebra(name))
+    Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
     written = (
         "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
         " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
@@ -199,6 +202,19 @@ def attach() -> None:
     Tensor.unfold = unfold
     Tensor.mH = property(lambda self: self.mT, doc="The last two axes exchanged, as a view.")
     Tensor.real = property(lambda self: self, doc="The real part: the tensor itself.")
+
+
+def _algebra(name: str):
+    """A function of matrices as a method; the functions are loaded after the methods."""
+
+    def method(self, *args, **kwargs):
+        import schuss
+
+        return getattr(schuss, name)(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`schuss.{name}` of this tensor."
+    return method
 
 
 def _polygamma(self, n):

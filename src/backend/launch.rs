@@ -106,6 +106,23 @@ pub enum Order {
     Running { largest: bool },
 }
 
+/// Decompositions of matrices, the last two axes of an operand, in float64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dense {
+    /// In: a. Out: the two triangles in one matrix, the row swaps (int32, from 1), the order of the rows (int64).
+    Lu { pivot: bool },
+    /// In: a, of which the lower triangle is read. Out: the lower factor, and 0 or the order that is not positive (int32).
+    Cholesky,
+    /// In: a triangle and b. Out: x of a x = b.
+    Triangular { upper: bool, unit: bool },
+    /// In: a. Out: an orthogonal and an upper triangular factor, by Householder's reflections.
+    Qr,
+    /// In: a. Out: left vectors, falling singular values, right vectors as rows.
+    Svd,
+    /// In: a, of which one triangle is read. Out: rising eigenvalues, and vectors as columns.
+    Eigen { upper: bool },
+}
+
 /// The positions that a pooling window takes along one axis: for each place of the result a start (which may lie before
 /// the axis), a count, and the step between them.
 pub struct Span<'a> {
@@ -176,6 +193,11 @@ pub enum Launch<'a> {
         function: Special,
         ins: &'a [Operand],
         out: &'a Operand,
+    },
+    Dense {
+        what: Dense,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
     },
     /// Elements of each row (the last axis) by their order, and the places where they stand.
     Order {

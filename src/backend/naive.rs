@@ -90,10 +90,14 @@ fn apply(word: Word, a: &[f64]) -> f64 {
 /// The logarithm of the gamma function and its slope, by Stirling's series of a shifted argument, mirrored below a half.
 fn gamma(x: f64) -> (f64, f64) {
     const PI: f64 = std::f64::consts::PI;
+    if x == f64::INFINITY {
+        return (x, x);
+    }
     if x < 0.5 {
         let (log, slope) = gamma(1.0 - x);
         // A whole turn changes neither sine nor tangent, and large arguments would lose theirs.
         let part = (x - x.floor()) * PI;
+        let slope = if x < 0.0 && part == 0.0 { f64::NAN } else { slope };
         return ((PI / part.sin().abs()).ln() - log, slope - PI / part.tan());
     }
     let (mut z, mut log, mut slope) = (x, 0.0, 0.0);

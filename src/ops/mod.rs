@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod arith;
 pub mod compare;
+pub mod dense;
 pub mod index;
 pub mod linear;
 pub mod loss;
@@ -154,6 +155,7 @@ pub static ALL: &[&[&Op]] = &[
     index::TABLE,
     merge::TABLE,
     linear::TABLE,
+    dense::TABLE,
     windows::TABLE,
     loss::TABLE,
     step::TABLE,

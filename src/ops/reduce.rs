@@ -508,6 +508,7 @@ fn cumprod_run(call: &Call) -> Result<()> {
 /// beyond it: a linear recurrence, solved by doubling, which no zero element spoils.
 fn cumprod_back(pull: &Pull) -> Grads {
     let (g, x) = (pull.grad(), &pull.ins[0]);
+    super::view::reads(&[x]);
     let shape = x.shape();
     let rank = shape.len();
     if rank == 0 || x.numel() == 0 {
@@ -566,6 +567,7 @@ fn min_run(call: &Call) -> Result<()> {
 pub(super) fn placed_back(pull: &Pull) -> Grads {
     let (x, places) = (&pull.ins[0], &pull.outs[1]);
     let Some(g) = &pull.grads[0] else { return [None].into_iter().collect() };
+    super::view::reads(&[places]);
     let axis = pull.args[0].int().unwrap_or(0);
     if x.rank() == 0 {
         return [Some(g.reshape(&x.shape()))].into_iter().collect();

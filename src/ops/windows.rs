@@ -147,6 +147,7 @@ fn pool_run(call: &Call) -> Result<()> {
 fn pool_back(pull: &Pull) -> Grads {
     let (x, at) = (&pull.ins[0], &pull.outs[1]);
     let Some(g) = &pull.grads[0] else { return [None].into_iter().collect() };
+    super::view::reads(&[at]);
     let shape = x.shape();
     if x.numel() == 0 || g.numel() == 0 {
         return [Some(super::view::zeros_like(x))].into_iter().collect();

@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod convert;
+pub mod dense;
 pub mod draw;
 pub mod fold;
 pub mod gather;
@@ -42,6 +43,7 @@ impl Backend for Cpu {
             Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(kind, input, out),
             Launch::Special { function, ins, out } => special::run(function, ins, out),
+            Launch::Dense { what, ins, outs } => dense::run(what, ins, outs),
             Launch::Order { order, input, values, places } => order::run(order, input, values, places),
             Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
             Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
