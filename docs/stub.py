@@ -112,7 +112,8 @@ PROPERTIES = {
     "data": "Tensor",
     "device": "device",
     "dtype": "dtype",
-    "grad": "Tensor | None",
+    # Where a program reads a gradient it knows that there is one.
+    "grad": "Tensor | Any",
     "itemsize": "int",
     "mT": "Tensor",
     "nbytes": "int",
@@ -182,7 +183,9 @@ class Core:
         self.recorded = {n for n, row in self.rows.items() if row.get("function", True)}
         listed = getattr(module, "__all__", ())
         members = {
-            n: v for n, v in vars(module).items() if n in listed or not re.fullmatch(r"__\w+__", n)
+            n: v
+            for n, v in vars(module).items()
+            if n in listed or n == "__version__" or not re.fullmatch(r"__\w+__", n)
         }
         self.members = dict(sorted(members.items()))
         self.classes = {n: v for n, v in self.members.items() if isinstance(v, type)}
@@ -357,7 +360,7 @@ def class_stub(core: Core, name: str, cls: type) -> str:
     mark = ""
     if not cls.__flags__ & 1 << 10:
         mark = "@final\n"
-    elif cls.__basicsize__ != cls.__base__.__basicsize__ and not exception:
+    elif cls.__basicsize__ != cls.__bases__[0].__basicsize__ and not exception:
         mark = "@disjoint_base\n"
     return f"{mark}{head}\n{inner}"
 

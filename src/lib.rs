@@ -15,4 +15,4 @@ pub use base::{DType, Error, Number, Result};
 pub use graph::Tensor;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: base::memory::Memory = base::memory::Memory;

@@ -95,3 +95,24 @@ def test_what_is_made_under_no_grad() -> None:
         z = (y * 2).sum()
     with refuses(RuntimeError):
         z.backward()
+
+
+def test_what_inference_mode_makes_is_marked() -> None:
+    x = schuss.ones(3, requires_grad=True)
+    with schuss.inference_mode():
+        made, view = schuss.zeros(3), x[0]
+        product = x * 2.0
+        product.add_(1.0)
+        assert made.is_inference() and product.is_inference() and product[0].is_inference()
+        assert not x.is_inference() and not view.is_inference()
+    with pytest.raises(RuntimeError, match="clone"):
+        product.add_(1.0)
+    with pytest.raises(RuntimeError, match="clone"):
+        _ = x * product
+    with pytest.raises(RuntimeError, match="clone"):
+        made.requires_grad_()
+    # Where the derivative does not read it, and in a copy, it is a tensor like any other.
+    (x + product).sum().backward()
+    (x * product.clone()).sum().backward()
+    assert x.grad.tolist() == [4.0, 4.0, 4.0]
+    assert not (product + 1.0).is_inference()

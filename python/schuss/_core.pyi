@@ -24,7 +24,7 @@ __all__ = [
     "ShapeError",
     "Tape",
     "Tensor",
-    "_GradMode",
+    "_InferenceMode",
     "__version__",
     "_adam_step",
     "_after_fork",
@@ -34,13 +34,17 @@ __all__ = [
     "_binary_cross_entropy",
     "_binary_cross_entropy_with_logits",
     "_cast",
+    "_cholesky_of",
+    "_cholesky_solve_of",
     "_chunk",
     "_clamp_between",
     "_convolution",
     "_convolution_transpose",
     "_default_generator",
+    "_double_product",
     "_draw",
     "_draw_",
+    "_eigh_of",
     "_embed",
     "_euclid",
     "_fold_windows",
@@ -53,6 +57,7 @@ __all__ = [
     "_kth_along",
     "_l1_loss",
     "_log_odds",
+    "_lu_of",
     "_max_along",
     "_median_along",
     "_min_along",
@@ -63,13 +68,16 @@ __all__ = [
     "_nll_loss",
     "_nonzero",
     "_pick",
+    "_pinv_of",
     "_plain_step",
     "_polygamma_of",
     "_pool_windows",
     "_prod_over",
     "_put_at",
+    "_qr_of",
     "_ranked",
     "_repeat",
+    "_repeated",
     "_running_extreme",
     "_scatter",
     "_scatter_add",
@@ -82,12 +90,17 @@ __all__ = [
     "_set_size",
     "_sgd_step",
     "_slice",
+    "_softmax_back",
     "_sort_along",
     "_split",
+    "_sqrth_of",
     "_stack",
     "_sum_to",
     "_sum_to_size",
+    "_svd_of",
     "_take_at",
+    "_triangular_of",
+    "_turned",
     "_unbind",
     "_unfold_windows",
     "_unwindow",
@@ -147,6 +160,7 @@ __all__ = [
     "dtype",
     "elu",
     "empty",
+    "enable_grad",
     "eq",
     "erf",
     "erfc",
@@ -237,6 +251,7 @@ __all__ = [
     "ne",
     "neg",
     "nextafter",
+    "no_grad",
     "ones",
     "permute",
     "philox",
@@ -499,7 +514,7 @@ class Tensor:
     def __new__(cls, *data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Self: ...
     @property
     def H(self) -> Tensor:
-        """The matrix transposed, as a view."""
+        """The matrix transposed, a view."""
     @property
     def T(self) -> Tensor:
         """The axes in reverse order, as a view."""
@@ -761,6 +776,8 @@ class Tensor:
         """In-place form of `ceil`."""
     def char(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.int8; itself where it already is."""
+    def cholesky(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.cholesky` of this tensor."""
     def chunk(input, chunks: Any, dim: _int | Sequence[_int] = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts of equal size along an axis, as views."""
     def clamp(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
@@ -969,7 +986,7 @@ class Tensor:
     def get_device(self) -> _int:
         """The number of the GPU; -1 on the processor."""
     @property
-    def grad(self) -> Tensor | None: ...
+    def grad(self) -> Tensor | Any: ...
     @grad.setter
     def grad(self, value: Any) -> None: ...
     @property
@@ -1050,8 +1067,8 @@ class Tensor:
     def is_contiguous(self, /, **_options: Any) -> _bool: ...
     is_cuda: ClassVar[_bool]
     def is_floating_point(self, /) -> _bool: ...
-    def is_inference(self) -> _bool:
-        """Whether the tensor was made for inference alone: never."""
+    def is_inference(self, /) -> _bool:
+        """Whether it was made in inference mode, and so takes part in no derivative outside of it."""
     @property
     def is_leaf(self) -> _bool: ...
     @is_leaf.setter
@@ -1141,6 +1158,8 @@ class Tensor:
         """`log2(2 ** input + 2 ** other)` without overflow."""
     def logcumsumexp(self, /, dim: _int | Sequence[_int] | None = ...) -> Tensor:
         """The logarithm of the running sum of exponentials along an axis, without overflow."""
+    def logdet(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.logdet` of this tensor."""
     def logical_and(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """Where both are true (not zero)."""
     def logical_and_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1169,6 +1188,8 @@ class Tensor:
         """Where the first is less."""
     def lt_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `lt`."""
+    def lu_solve(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.lu_solve` of this tensor."""
     @property
     def mH(self) -> Any:
         """The last two axes exchanged, as a view."""
@@ -1187,6 +1208,10 @@ class Tensor:
         """The elements where the mask holds, in one axis."""
     def matmul(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The matrix product, with NumPy's rules for vectors and broadcast batches."""
+    def matrix_exp(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.matrix_exp` of this tensor."""
+    def matrix_power(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.matrix_power` of this tensor."""
     def max(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, other: Tensor | _bool | _int | _float | None = None, out: Any = None, axis: _int | Sequence[_int] | None = None) -> Any:
         """The largest element; along `dim` (values, indices); against another tensor."""
     def maximum(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1304,6 +1329,8 @@ class Tensor:
         """The axes in another order."""
     def pin_memory(self, *args: Any, **kwargs: Any) -> Tensor:
         """This tensor itself: there is no GPU to copy to."""
+    def pinverse(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.pinverse` of this tensor."""
     def polygamma(self, n: Any) -> Tensor:
         """The n-th derivative of `digamma` at each element."""
     def polygamma_(self, n: Any) -> Tensor:
@@ -1320,6 +1347,8 @@ class Tensor:
         """A copy with the source written, or added, at places of the flattened tensor."""
     def put_(input, index: Any, source: Any, accumulate: Any = False) -> Tensor:
         """In-place form of `put`."""
+    def qr(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.qr` of this tensor."""
     def quantile(input, q: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, interpolation: Any = 'linear', out: Any = None) -> Tensor:
         """The value below which a share q of the elements lies, between neighbours by interpolation."""
     def rad2deg(self, /) -> Tensor:
@@ -1438,6 +1467,8 @@ class Tensor:
     def size(self, /, dim: _int | Sequence[_int] | None = None) -> Any: ...
     def slice_scatter(input, src: Any, dim: _int | Sequence[_int] = 0, start: Any = None, end: Any = None, step: Any = 1) -> Tensor:
         """A copy with `src` in a slice of an axis."""
+    def slogdet(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.slogdet` of this tensor."""
     def softmax(self, /, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ...) -> Tensor:
         """`exp(x) / sum(exp(x))` along an axis."""
     def sort(input, dim: _int | Sequence[_int] = -1, descending: Any = False, stable: Any = False, *, out: Any = None) -> Any:
@@ -1474,6 +1505,8 @@ class Tensor:
         """The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside."""
     def sum_to_size(self, /, *size: Any) -> Tensor:
         """The tensor summed to a shape that broadcasts to its own."""
+    def svd(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.svd` of this tensor."""
     def swapaxes(input, axis0: Any, axis1: Any) -> Tensor:
         """Two axes exchanged, as a view."""
     def swapaxes_(input, axis0: Any, axis1: Any) -> Tensor:
@@ -1571,11 +1604,11 @@ class Tensor:
     def zero_(self, /) -> Tensor: ...
 
 @disjoint_base
-class _GradMode:
-    """A mode to be entered: `with schuss.no_grad():` or `@schuss.no_grad()`."""
-    def __new__(cls, on: Any, inference: Any = False) -> Self: ...
+class _InferenceMode:
+    """Nothing is recorded inside, and what is made inside cannot be kept for a derivative outside."""
+    def __new__(cls, on: Any) -> Self: ...
     def __enter__(self, /) -> Any: ...
-    def __exit__(self, /, *_raised: Any) -> None: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
 
 @final
 class device:
@@ -1630,6 +1663,22 @@ class dtype:
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
 
+@final
+class enable_grad:
+    """Operations inside are recorded again, inside `no_grad` too."""
+    def __new__(cls, function: Any = None) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
+
+@final
+class no_grad:
+    """Operations inside are not recorded; a context manager and a decorator."""
+    def __new__(cls, function: Any = None) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
+
 __version__: str
 bfloat16: _dtype
 bool: _dtype
@@ -1672,6 +1721,12 @@ def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any, pos_
 def _cast(input: Any, dtype: _dtype | None = ..., *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
 
+def _cholesky_of(input: Any, *, out: Any = None) -> Any:
+    """The lower triangle whose product with its transpose is the matrix, and 0 or the order that is not positive."""
+
+def _cholesky_solve_of(b: Any, l: Any, *, out: Any = None) -> Any:
+    """x of `l l.T x = b`; the derivative takes l for a full matrix, as PyTorch's does."""
+
 def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any: ...
 
 def _clamp_between(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
@@ -1685,11 +1740,17 @@ def _convolution_transpose(input: Any, weight: Any, bias: Any = None, stride: An
 
 def _default_generator() -> Any: ...
 
+def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """Twice the product: the derivative of the square, in one pass."""
+
 def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False) -> Any:
     """Draws into a new tensor; Python gives PyTorch's names and keywords to it."""
 
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
     """Draws over a tensor's elements, in place."""
+
+def _eigh_of(input: Any, upper: Any = ..., *, out: Any = None) -> Any:
+    """The rising eigenvalues and the vectors of a symmetric matrix, of which one triangle is read."""
 
 def _embed(input: Any, value: Any, size: Any = ..., stride: Any = ..., offset: Any = ..., *, out: Any = None) -> Any:
     """The first with the second written through a window: an in-place write as a function."""
@@ -1727,6 +1788,9 @@ def _l1_loss(input: Any, target: Any, reduction: Any = ..., *, out: Any = None) 
 def _log_odds(input: Any, *, out: Any = None) -> Any:
     """`log(x / (1 - x))` alone."""
 
+def _lu_of(input: Any, pivot: Any = ..., *, out: Any = None) -> Any:
+    """Gaussian elimination: both triangles in one matrix, the row swaps counted from 1, the order of the rows."""
+
 def _max_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
     """The largest elements along an axis, and their positions."""
 
@@ -1755,6 +1819,9 @@ def _nonzero(x: Any) -> Any:
 def _pick(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., order: Any = ..., *, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""
 
+def _pinv_of(input: Any, found: Any, *, out: Any = None) -> Any:
+    """The second operand, which is the pseudo-inverse of the first, with the derivative that this has."""
+
 def _plain_step(param: Any, grad: Any, lr: _float | None = ..., decay: Any = ..., *, out: Any = None) -> Any:
     """Gradient descent without momentum: the new parameter."""
 
@@ -1770,11 +1837,17 @@ def _prod_over(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bo
 def _put_at(tensors: Sequence[Tensor], axes: Any = ..., front: Any = ..., add: Any = ..., *, out: Any = None) -> Any:
     """The first tensor with the second written, or added, at the places that the others name."""
 
+def _qr_of(input: Any, full: Any = ..., *, out: Any = None) -> Any:
+    """An orthogonal and an upper triangular factor; with `full` the orthogonal one is square."""
+
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
 
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
+
+def _repeated(input: Any, size: Any = ..., scale: Any = ..., *, out: Any = None) -> Any:
+    """One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass."""
 
 def _running_extreme(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., largest: Any = ..., *, out: Any = None) -> Any:
     """The largest (or smallest) element up to each along an axis, and where it stands."""
@@ -1797,7 +1870,8 @@ def _scatter_prod(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] |
 def _search_in(sorted_sequence: Any, input: Any, right: Any = ..., out_int32: Any = ..., *, out: Any = None) -> Any:
     """Where each value belongs among sorted elements: before equal ones, or behind them."""
 
-def _select(x: Any, dim: _int | Sequence[_int], index: Any) -> Any: ...
+def _select(input: Any, dim: _int | Sequence[_int] | None = ..., index: Any = ..., *, out: Any = None) -> Any:
+    """One position along an axis, which goes away."""
 
 def _set_grad_enabled(on: Any) -> Any: ...
 
@@ -1809,10 +1883,16 @@ def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float | None = ..., mom
 def _slice(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., *, out: Any = None) -> Any:
     """Part of each axis: starts, sizes and steps. What basic indexing is made of."""
 
+def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int] | None = ..., log: Any = ..., *, out: Any = None) -> Any:
+    """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
+
 def _sort_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., descending: Any = ..., k: Any = ..., *, out: Any = None) -> Any:
     """The `k` smallest (or largest) elements along an axis in order, and where they stood; all of them where k is -1."""
 
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any: ...
+
+def _sqrth_of(input: Any, found: Any, *, out: Any = None) -> Any:
+    """The second operand, which is the square root of the first, with the derivative that this has."""
 
 def _stack(tensors: Sequence[Tensor], dim: _int | Sequence[_int]) -> Any: ...
 
@@ -1822,8 +1902,17 @@ def _sum_to(input: Any, *size: Any, out: Any = None) -> Any:
 def _sum_to_size(input: Any, *size: Any, out: Any = None) -> Any:
     """The tensor summed to a shape that broadcasts to its own."""
 
+def _svd_of(input: Any, full: Any = ..., *, out: Any = None) -> Any:
+    """Left vectors, falling singular values, right vectors as rows."""
+
 def _take_at(tensors: Sequence[Tensor], axes: Any = ..., front: Any = ..., *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
+
+def _triangular_of(a: Any, b: Any, upper: Any = ..., unit: Any = ..., *, out: Any = None) -> Any:
+    """x of `a x = b` for a triangle a; the batches are equal."""
+
+def _turned(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """`input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of."""
 
 def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any: ...
 

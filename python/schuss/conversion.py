@@ -246,7 +246,6 @@ def attach() -> None:
         "is_signed": is_signed,
         "is_shared": _never("is_shared", "other processes see the memory"),
         "is_pinned": _never("is_pinned", "the memory is pinned for a GPU"),
-        "is_inference": _never("is_inference", "the tensor was made for inference alone"),
         "get_device": get_device,
         "resolve_conj": _itself("resolve_conj", "nothing is conjugated late"),
         "resolve_neg": _itself("resolve_neg", "nothing is negated late"),

@@ -166,12 +166,13 @@ def normal(
         )
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         raise TypeError("normal: needs size= where mean and std are numbers")
-    if isinstance(std, Tensor) and bool((std < 0).any()):
-        raise RuntimeError("normal: every standard deviation must be at least 0")
-    if not isinstance(std, Tensor) and std < 0:
+    if isinstance(std, Tensor):
+        if bool(_core.lt(std, 0).any()):
+            raise RuntimeError("normal: every standard deviation must be at least 0")
+    elif std < 0:
         raise RuntimeError(f"normal: the standard deviation must be at least 0, got {std}")
-    kind = mean.dtype if isinstance(mean, Tensor) else std.dtype
-    shape = (mean + std).shape
+    kind = (mean if isinstance(mean, Tensor) else std).dtype
+    shape = _core.add(mean, std).shape
     with_noise = _drawn("normal", shape, "normal", 0.0, 1.0, kind, device, generator)
     made = (with_noise * std + mean).detach()
     if out is not None:

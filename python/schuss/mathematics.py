@@ -129,7 +129,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     return std(input, dim, unbiased, keepdim, correction=correction), input.mean(axes, keepdim)
 
 
-def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
+def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm over some axes, or of all elements; "fro" is p = 2.
 
     >>> schuss.tensor([3.0, 4.0]).norm()
@@ -227,6 +227,8 @@ def where(condition, input=None, other=None, *, out=None):
         raise TypeError(f"where: condition must be a Tensor, got {type(condition).__name__}")
     if condition.dtype not in (_core.bool, _core.uint8):
         raise RuntimeError(f"where: condition must be a bool tensor, got {condition.dtype}")
+    if input is None or other is None:
+        raise TypeError("where: needs both input and other, or neither")
     found = _core._where(condition, input, other)
     return found if out is None else out.copy_(found)
 

@@ -192,10 +192,11 @@ def attach() -> None:
         setattr(Tensor, name, method)
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes"):
         setattr(Tensor, f"{name}_", _reshaped(name))
-    Tensor.mT = property(
+    turned = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
     )
-    Tensor.H = property(t_of, doc="The matrix transposed, as a view.")
+    for name, value in (("mT", turned), ("H", property(t_of, doc="The matrix transposed, a view."))):
+        setattr(Tensor, name, value)
     Tensor.nelement = nelement
     Tensor.ndimension = ndimension
     Tensor.is_same_size = is_same_size

@@ -6,7 +6,13 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING
 
-from schuss._core import _GradMode, _set_grad_enabled, is_grad_enabled
+from schuss._core import (
+    _InferenceMode,
+    _set_grad_enabled,
+    enable_grad,
+    is_grad_enabled,
+    no_grad,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
 _IS_GENERATOR = 0x20  # CO_GENERATOR of CPython's code flags
 
 
-def _inside(mode, function):
+def inside(mode, function):
     """The function run inside a mode that `mode()` makes anew for each call."""
     code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & _IS_GENERATOR:
@@ -52,56 +58,22 @@ def _inside(mode, function):
     return wrapper
 
 
-class no_grad(_GradMode):
-    """Operations inside are not recorded; a context manager and a decorator.
-
-    >>> x = schuss.ones(2, requires_grad=True)
-    >>> with schuss.no_grad():
-    ...     (x * 2).requires_grad
-    False
-    """
-
-    def __new__(cls, function=None) -> Any:
-        if function is not None:
-            return _inside(cls, function)
-        return _GradMode.__new__(cls, False)
-
-    def __call__(self, function):
-        return _inside(type(self), function)
-
-
-class enable_grad(_GradMode):
-    """Operations inside are recorded again, inside `no_grad` too.
-
-    >>> with schuss.no_grad(), schuss.enable_grad():
-    ...     schuss.is_grad_enabled()
-    True
-    """
-
-    def __new__(cls, function=None) -> Any:
-        if function is not None:
-            return _inside(cls, function)
-        return _GradMode.__new__(cls, True)
-
-    def __call__(self, function):
-        return _inside(type(self), function)
-
-
-class inference_mode(_GradMode):
-    """As `no_grad`, for code that never needs a gradient of what it makes.
+class inference_mode(_InferenceMode):
+    """As `no_grad`, and what is made inside is marked: it cannot be kept for a derivative, nor be
+    written in place, outside. A context manager and a decorator.
 
     >>> with schuss.inference_mode():
-    ...     schuss.is_inference_mode_enabled()
+    ...     schuss.ones(2).is_inference()
     True
     """
 
     def __new__(cls, mode=True) -> Any:
         if callable(mode):
-            return _inside(cls, mode)
-        return _GradMode.__new__(cls, not mode, True)
+            return inside(cls, mode)
+        return _InferenceMode.__new__(cls, bool(mode))
 
     def __call__(self, function):
-        return _inside(type(self), function)
+        return inside(type(self), function)
 
 
 class set_grad_enabled:
@@ -127,7 +99,7 @@ class set_grad_enabled:
     def __call__(self, function):
         _set_grad_enabled(self.before)
         mode = self.mode
-        return _inside(lambda: set_grad_enabled(mode), function)
+        return inside(lambda: set_grad_enabled(mode), function)
 
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]

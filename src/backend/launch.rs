@@ -76,6 +76,8 @@ pub enum FoldKind {
     ArgMin,
     /// Sum of squared differences from the mean divided by (count - correction).
     Var,
+    /// `log(sum(exp(x)))` without overflow.
+    LogSumExp,
 }
 
 /// Functions with a loop in every element, computed in float64.
@@ -157,7 +159,7 @@ pub enum Launch<'a> {
         correction: f64,
         out: &'a Operand,
     },
-    /// Batched matrix product `out[b, m, n] = a[b, m, k] @ b[b, k, n]`, all of rank 3 and one float or integer type.
+    /// Matrix product `out[m, n] = a[m, k] @ b[k, n]`, all of one float or integer type, under one batch axis or none.
     Contract {
         a: &'a Operand,
         b: &'a Operand,
@@ -167,6 +169,13 @@ pub enum Launch<'a> {
     Softmax {
         log: bool,
         input: &'a Operand,
+        out: &'a Operand,
+    },
+    /// The cotangent of a softmax's (or log-softmax's) input, from that of its result and the result.
+    SoftmaxBack {
+        log: bool,
+        grad: &'a Operand,
+        result: &'a Operand,
         out: &'a Operand,
     },
     /// `out[i...] = source[index 0][index 1]...`: for each index operand the axis of the source that it addresses.

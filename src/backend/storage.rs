@@ -4,10 +4,13 @@ use crate::base::{Error, Result};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SMALL: usize = 64;
-const ALIGN: usize = 64;
+/// Buffers of a few vectors lie where the allocator puts them, larger ones begin with a cache line.
+const ALIGN: [usize; 2] = [16, 64];
+const LINED: usize = 4096;
 /// From this size on an allocation is held against the machine's memory: the system may promise what it has not got.
 const LARGE: usize = 1 << 30;
 
@@ -31,7 +34,7 @@ pub struct Storage {
 
 enum Owner {
     /// Up to 64 bytes lie in the storage itself and cost no allocation of their own.
-    Small(UnsafeCell<[u64; SMALL / 8]>),
+    Small(UnsafeCell<MaybeUninit<[u64; SMALL / 8]>>),
     Heap(*mut u8, Layout),
     /// Somebody else's memory, kept alive by what is boxed; the truth says whether it may be written.
     Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
@@ -56,14 +59,15 @@ impl Storage {
     #[inline]
     fn make(bytes: usize, zero: bool) -> Result<Storage> {
         if bytes <= SMALL {
-            return Ok(Storage { owner: Owner::Small(UnsafeCell::new([0; SMALL / 8])), len: bytes, version: AtomicU32::new(0) });
+            let cells = if zero { MaybeUninit::zeroed() } else { MaybeUninit::uninit() };
+            return Ok(Storage { owner: Owner::Small(UnsafeCell::new(cells)), len: bytes, version: AtomicU32::new(0) });
         }
         let refuse =
             || Error::memory("allocate", format!("no memory for {bytes} bytes; use a smaller shape or dtype, or free tensors first"));
         if bytes >= LARGE && bytes > physical() {
             return Err(refuse());
         }
-        let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| refuse())?;
+        let layout = Layout::from_size_align(bytes, ALIGN[usize::from(bytes >= LINED)]).map_err(|_| refuse())?;
         // SAFETY: the layout's size is over 64, so not zero.
         let ptr = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };
         if ptr.is_null() {

@@ -79,6 +79,18 @@ impl DType {
             other => other,
         }
     }
+    /// Whether an integer is one of this type's values.
+    pub fn holds(self, value: i64) -> bool {
+        let (low, high) = match self {
+            Bool => (0, 1),
+            U8 => (0, 255),
+            I8 => (-128, 127),
+            I16 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+            I32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            _ => (i64::MIN, i64::MAX),
+        };
+        (low..=high).contains(&value)
+    }
     /// The wider type of two tensors of equal rank in the promotion.
     pub fn promote(self, other: DType) -> DType {
         let (a, b) = if self <= other { (self, other) } else { (other, self) };

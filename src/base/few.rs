@@ -6,10 +6,19 @@ use std::ops::{Deref, DerefMut};
 const INLINE: usize = 4;
 
 /// A list that lives in place up to four entries and on the heap beyond.
-#[derive(Clone)]
 pub enum Few<T> {
     Inline(u8, [T; INLINE]),
     Heap(Vec<T>),
+}
+
+impl<T: Copy> Clone for Few<T> {
+    #[inline(always)]
+    fn clone(&self) -> Few<T> {
+        match self {
+            Few::Inline(n, list) => Few::Inline(*n, *list),
+            Few::Heap(heap) => Few::Heap(heap.clone()),
+        }
+    }
 }
 
 impl<T: Copy + Default> Few<T> {
@@ -41,16 +50,19 @@ impl<T: Copy + Default> Few<T> {
     }
 
     pub fn insert(&mut self, at: usize, value: T) {
-        let mut list = self.to_vec();
-        list.insert(at, value);
-        *self = Few::from(&list[..]);
+        self.push(value);
+        self[at..].rotate_right(1);
     }
 
     pub fn remove(&mut self, at: usize) -> T {
-        let mut list = self.to_vec();
-        let gone = list.remove(at);
-        *self = Few::from(&list[..]);
-        gone
+        self[at..].rotate_left(1);
+        match self {
+            Few::Heap(heap) => heap.pop().unwrap_or_default(),
+            Few::Inline(n, list) => {
+                *n -= 1;
+                list[*n as usize]
+            }
+        }
     }
 }
 
@@ -108,7 +120,10 @@ impl<T: Copy + Default> FromIterator<T> for Few<T> {
 impl<T: PartialEq> PartialEq for Few<T> {
     #[inline]
     fn eq(&self, other: &Few<T>) -> bool {
-        self[..] == other[..]
+        match (self, other) {
+            (Few::Inline(n, a), Few::Inline(m, b)) => n == m && (0..INLINE).all(|i| i >= *n as usize || a[i] == b[i]),
+            _ => self[..] == other[..],
+        }
     }
 }
 

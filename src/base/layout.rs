@@ -99,7 +99,8 @@ impl Layout {
             shape.swap(a, b);
             strides.swap(a, b);
         }
-        Layout::new(shape, strides, self.offset)
+        let dense = row_major(&shape, &strides);
+        Layout { shape, strides, offset: self.offset, numel: self.numel, dense }
     }
 
     /// The same elements seen under a larger shape; new and repeated axes get stride 0.

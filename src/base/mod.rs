@@ -5,6 +5,7 @@ pub mod error;
 pub mod few;
 pub mod layout;
 pub mod lock;
+pub mod memory;
 pub mod number;
 pub mod shape;
 

@@ -3,13 +3,15 @@
 
 use super::record::caught;
 use crate::backend::Operand;
+use crate::base::shape::Shape;
 use crate::base::{DType, Error, Result, shape};
 use crate::graph::mode::{GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::flag;
-use crate::graph::{Edge, Kept, Pair, Tensor};
+use crate::graph::{Edge, Pair, Tensor};
 use crate::ops;
+use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +20,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub static INTERRUPT: std::sync::OnceLock<fn() -> Result<()>> = std::sync::OnceLock::new();
 const ASK_EVERY: u32 = 1024;
 
+/// Runs work without the host language's lock; set by the door.
+pub static UNLOCK: std::sync::OnceLock<fn(&mut (dyn FnMut() + Send))> = std::sync::OnceLock::new();
+/// Elements from which a node is worth letting other threads run.
+const LONG: usize = 1 << 14;
+
 static WALKS: AtomicU32 = AtomicU32::new(1);
+
+/// Gradients of a node's results, or of its operands.
+type Cotangents = SmallVec<[Option<Tensor>; 2]>;
 
 /// How a walk is done.
 pub struct Plan<'a> {
@@ -28,12 +38,12 @@ pub struct Plan<'a> {
     /// Gradients are wanted at these ends alone, and are returned; else leaves accumulate.
     pub ends: Option<&'a [Edge]>,
     /// Only nodes for which this holds are entered.
-    pub inside: Option<&'a dyn Fn(&Node) -> bool>,
+    pub inside: Option<&'a (dyn Fn(&Node) -> bool + Sync)>,
 }
 
-/// A place where gradients gather: a node's outputs, or a leaf.
+/// A place where gradients gather: a node's outputs, or a leaf. Left empty once they have been passed on.
 struct Slot {
-    at: Edge,
+    at: Option<Edge>,
     grads: Pair<Option<Tensor>>,
 }
 
@@ -43,7 +53,7 @@ struct Walk {
     /// Slots of nodes that another walk has claimed.
     elsewhere: HashMap<usize, usize>,
     heap: BinaryHeap<(u64, usize)>,
-    leaves: Vec<usize>,
+    leaves: SmallVec<[usize; 8]>,
 }
 
 fn address(edge: &Edge) -> usize {
@@ -54,6 +64,14 @@ fn address(edge: &Edge) -> usize {
 }
 
 impl Walk {
+    fn new() -> Walk {
+        let mut id = WALKS.fetch_add(1, Ordering::Relaxed);
+        if id == 0 {
+            id = WALKS.fetch_add(1, Ordering::Relaxed);
+        }
+        Walk { id, slots: Vec::with_capacity(8), elsewhere: HashMap::new(), heap: BinaryHeap::with_capacity(4), leaves: SmallVec::new() }
+    }
+
     fn slot(&mut self, edge: &Edge) -> usize {
         let cell = match edge {
             Edge::Node(node, _) => &node.slot,
@@ -71,7 +89,7 @@ impl Walk {
             }
             self.elsewhere.insert(address(edge), index);
         }
-        self.slots.push(Slot { at: edge.clone(), grads: Pair::new() });
+        self.slots.push(Slot { at: Some(edge.clone()), grads: Pair::new() });
         match edge {
             Edge::Node(node, _) => self.heap.push((node.serial, index)),
             Edge::Leaf(_) => self.leaves.push(index),
@@ -97,18 +115,39 @@ impl Walk {
         });
         Ok(())
     }
+
+    /// Whether the next node has much to do.
+    #[inline]
+    fn is_long(&self) -> bool {
+        let Some(&(_, index)) = self.heap.peek() else { return false };
+        let slot = &self.slots[index];
+        slot.grads.iter().flatten().any(|g| g.numel() >= LONG) || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest >= LONG)
+    }
+
+    /// Takes a slot's place and gradients; the place may be claimed by other walks from now on.
+    fn take(&mut self, index: usize) -> (Option<Edge>, Pair<Option<Tensor>>) {
+        let slot = &mut self.slots[index];
+        if let Some(edge) = &slot.at {
+            leave(self.id, edge);
+        }
+        (slot.at.take(), std::mem::take(&mut slot.grads))
+    }
+}
+
+fn leave(id: u32, edge: &Edge) {
+    let cell = match edge {
+        Edge::Node(node, _) => &node.slot,
+        Edge::Leaf(t) => &t.0.slot,
+    };
+    if cell.load(Ordering::Relaxed) >> 32 == u64::from(id) {
+        cell.store(0, Ordering::Release);
+    }
 }
 
 impl Drop for Walk {
     fn drop(&mut self) {
-        for slot in &self.slots {
-            let cell = match &slot.at {
-                Edge::Node(node, _) => &node.slot,
-                Edge::Leaf(t) => &t.0.slot,
-            };
-            if cell.load(Ordering::Relaxed) >> 32 == u64::from(self.id) {
-                cell.store(0, Ordering::Release);
-            }
+        for edge in self.slots.iter().filter_map(|slot| slot.at.as_ref()) {
+            leave(self.id, edge);
         }
     }
 }
@@ -117,27 +156,45 @@ impl Drop for Walk {
 pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>> {
     let _grad = GradGuard::set(plan.create);
     let wanted = plan.ends.map(|ends| reaching(roots, ends, plan.inside));
-    let mut id = WALKS.fetch_add(1, Ordering::Relaxed);
-    if id == 0 {
-        id = WALKS.fetch_add(1, Ordering::Relaxed);
-    }
-    let mut walk = Walk { id, slots: Vec::new(), elsewhere: HashMap::new(), heap: BinaryHeap::new(), leaves: Vec::new() };
+    let mut walk = Walk::new();
     let mut found: Vec<Option<Tensor>> = plan.ends.map_or_else(Vec::new, |e| vec![None; e.len()]);
     for (edge, grad) in roots {
         walk.add(edge, grad.clone())?;
     }
+    if !nodes(&mut walk, plan, wanted.as_ref(), &mut found, true)? {
+        let mut rest = Ok(true);
+        let mut work = || rest = nodes(&mut walk, plan, wanted.as_ref(), &mut found, false);
+        match UNLOCK.get() {
+            Some(unlock) => unlock(&mut work),
+            None => work(),
+        }
+        rest?;
+    }
+    leaves(&mut walk, plan, &mut found)?;
+    Ok(found)
+}
+
+/// Passes gradients from node to node; false where a walk that should be brief has come to a long node.
+fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &mut [Option<Tensor>], brief: bool) -> Result<bool> {
     let mut steps = 0u32;
-    while let Some((_, index)) = walk.heap.pop() {
+    loop {
+        if brief && (steps == ASK_EVERY || walk.is_long()) {
+            return Ok(false);
+        }
+        let Some((_, index)) = walk.heap.pop() else { return Ok(true) };
         steps = steps.wrapping_add(1);
         if steps.is_multiple_of(ASK_EVERY)
             && let Some(ask) = INTERRUPT.get()
         {
             ask()?;
         }
-        let Edge::Node(node, _) = walk.slots[index].at.clone() else { continue };
-        let mut grads: Vec<Option<Tensor>> = std::mem::take(&mut walk.slots[index].grads).into_iter().collect();
+        let (Some(Edge::Node(node, _)), grads) = walk.take(index) else { continue };
+        let mut grads: Cotangents = grads;
         grads.resize(node.outputs as usize, None);
-        watchers(&node, &mut grads)?;
+        let watched = node.extra().is_some();
+        if watched {
+            watchers(&node, &mut grads)?;
+        }
         if let Some(ends) = plan.ends {
             for (i, end) in ends.iter().enumerate() {
                 if let Edge::Node(n, k) = end
@@ -147,13 +204,12 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
                 }
             }
         }
-        let enter =
-            wanted.as_ref().is_none_or(|w| w.contains(&address(&walk.slots[index].at))) && plan.inside.is_none_or(|inside| inside(&node));
+        let enter = wanted.is_none_or(|w| w.contains(&(Arc::as_ptr(&node) as usize))) && plan.inside.is_none_or(|inside| inside(&node));
         if !enter || grads.iter().all(Option::is_none) {
             continue;
         }
         // Nodes of tapes alone are none of backward's business, and what one backward used up is gone for the next.
-        if let (None, Some(held)) = (plan.inside, node.held()) {
+        if watched && let (None, Some(held)) = (plan.inside, node.held()) {
             if !held.requires {
                 continue;
             }
@@ -161,7 +217,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
                 return Err(freed(&node.name()));
             }
         }
-        let ends = pull(&node, &grads, plan, wanted.as_ref())?;
+        let ends = pull(&node, grads, plan, wanted, watched)?;
         for (edge, grad) in node.edges.iter().zip(ends) {
             if let (Some(edge), Some(grad)) = (edge, grad) {
                 walk.add(edge, grad)?;
@@ -171,23 +227,34 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             node.spend();
         }
     }
+}
+
+/// Hands what has come to the leaves over to them, or to the plan's ends.
+fn leaves(walk: &mut Walk, plan: &Plan, found: &mut [Option<Tensor>]) -> Result<()> {
     for index in std::mem::take(&mut walk.leaves) {
-        let Edge::Leaf(leaf) = walk.slots[index].at.clone() else { continue };
-        let Some(mut grad) = walk.slots[index].grads.get_mut(0).and_then(Option::take) else { continue };
-        for hook in leaf.hooks(false) {
-            if let Some(other) = hook.call(&grad)? {
-                grad = hooked(&grad, other)?;
+        let (Some(Edge::Leaf(leaf)), mut grads) = walk.take(index) else { continue };
+        let Some(mut grad) = grads.get_mut(0).and_then(Option::take) else { continue };
+        let (requires, hooked_) = {
+            let core = leaf.0.core.get();
+            (core.requires_grad, core.hooks.is_some())
+        };
+        if hooked_ {
+            for hook in leaf.hooks(false) {
+                if let Some(other) = hook.call(&grad)? {
+                    grad = hooked(&grad, other)?;
+                }
             }
         }
         match plan.ends {
-            None => {
-                if leaf.requires_grad() {
-                    accumulate(&leaf, grad, plan.create)?;
+            None if requires => {
+                accumulate(&leaf, grad, plan.create)?;
+                if hooked_ {
                     for hook in leaf.hooks(true) {
                         hook.call(&leaf)?;
                     }
                 }
             }
+            None => {}
             Some(ends) => {
                 for (i, end) in ends.iter().enumerate() {
                     if let Edge::Leaf(t) = end
@@ -199,7 +266,7 @@ pub fn run(roots: &[(Edge, Tensor)], plan: &Plan) -> Result<Vec<Option<Tensor>>>
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Hooks of the tensors that a node made, and those whose gradient is kept.
@@ -221,12 +288,9 @@ fn hooked(grad: &Tensor, other: Tensor) -> Result<Tensor> {
 }
 
 fn watchers(node: &Arc<Node>, grads: &mut [Option<Tensor>]) -> Result<()> {
-    let (hooks, retained) = {
-        let extra = node.extra.get();
-        match extra.as_deref() {
-            None => return Ok(()),
-            Some(e) => (e.hooks.iter().map(|(_, k, h)| (*k, h.clone())).collect::<Vec<_>>(), e.retained.clone()),
-        }
+    let (hooks, retained) = match node.extra() {
+        None => return Ok(()),
+        Some(e) => (e.hooks.iter().map(|(_, k, h)| (*k, h.clone())).collect::<Vec<_>>(), e.retained.clone()),
     };
     for (k, hook) in hooks {
         if let Some(grad) = &grads[k as usize]
@@ -248,14 +312,11 @@ fn watchers(node: &Arc<Node>, grads: &mut [Option<Tensor>]) -> Result<()> {
 }
 
 /// Runs one node's rule and fits each gradient to its operand: broadcasting undone, dtype as it was.
-fn pull(node: &Arc<Node>, grads: &[Option<Tensor>], plan: &Plan, wanted: Option<&HashSet<usize>>) -> Result<Vec<Option<Tensor>>> {
+fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&HashSet<usize>>, watched: bool) -> Result<Cotangents> {
     let mut needs = 0u32;
     for (i, edge) in node.edges.iter().enumerate() {
         if let Some(edge) = edge {
-            let on_path = match edge {
-                _ if wanted.is_none() => true,
-                other => wanted.is_some_and(|w| w.contains(&address(other))),
-            };
+            let on_path = wanted.is_none_or(|w| w.contains(&address(edge)));
             let inside = match (edge, plan.inside) {
                 (Edge::Node(n, _), Some(inside)) if plan.ends.is_none() => inside(n),
                 _ => true,
@@ -265,22 +326,20 @@ fn pull(node: &Arc<Node>, grads: &[Option<Tensor>], plan: &Plan, wanted: Option<
             }
         }
     }
-    let before = pull_hooks(node, true);
-    let mut grads = grads.to_vec();
-    for hook in &before {
-        if let Some(other) = hook.call(&[], &grads)? {
-            grads = other;
+    if watched {
+        for hook in &pull_hooks(node, true) {
+            if let Some(other) = hook.call(&[], &grads)? {
+                grads = other.into();
+            }
         }
     }
-    let (inputs, outputs) = {
-        let kept = node.kept.get();
-        if kept.freed {
-            return Err(freed(&node.name()));
+    let seen = if watched && node.has_pull_hooks() { Some(grads.clone()) } else { None };
+    let mut fitted = match &node.rule {
+        Rule::Dynamic(own) => {
+            let forms = node.forms()?;
+            let raw = own.pull(node, &grads)?;
+            fit_all(node, raw, |i| forms.get(i).and_then(Option::as_ref).map(|m| (m.shape.clone(), m.dtype)))?
         }
-        (kept.inputs.clone(), kept.outputs.clone())
-    };
-    let raw: Vec<Option<Tensor>> = match &node.rule {
-        Rule::Dynamic(own) => own.pull(node, &grads)?,
         Rule::Op(op) => {
             let Some(vjp) = op.vjp else {
                 return Err(Error::new(
@@ -290,53 +349,56 @@ fn pull(node: &Arc<Node>, grads: &[Option<Tensor>], plan: &Plan, wanted: Option<
                 ));
             };
             let alive = plan.create || Mode::now().tape();
-            let ins = inputs.iter().enumerate().map(|(i, k)| node.unpack(k, Some(i), 0, alive)).collect::<Result<Vec<_>>>()?;
-            let outs = outputs.iter().enumerate().map(|(k, o)| node.unpack(o, None, k as u32, alive)).collect::<Result<Vec<_>>>()?;
-            let grads: Vec<Option<Sym>> = grads.iter().map(|g| g.clone().map(Sym::Tensor)).collect();
-            let pull = Pull { grads: &grads, ins: &ins, outs: &outs, args: &node.args, needs: Needs(needs) };
-            caught(|| Ok(vjp(&pull)))?
-                .into_iter()
-                .map(|s| match s {
-                    Some(Sym::Tensor(t)) => Some(t),
-                    _ => None,
-                })
-                .collect()
+            let opened = node.open(alive, !plan.retain && plan.inside.is_none() && !watched)?;
+            let mut cotangents: SmallVec<[Option<Sym>; 2]> = SmallVec::new();
+            grads.drain(..).for_each(|g| cotangents.push(g.map(Sym::Tensor)));
+            let pull = Pull { grads: &cotangents, ins: &opened.ins, outs: &opened.outs, args: &node.args, needs: Needs(needs) };
+            let raw = caught(|| Ok(vjp(&pull)))?.into_iter().map(|s| match s {
+                Some(Sym::Tensor(t)) => Some(t),
+                Some(Sym::Operand(f)) => Some(Tensor::from_operand(f.operand)),
+                _ => None,
+            });
+            fit_all(node, raw, |i| opened.ins.get(i).filter(|x| x.has_form()).map(|x| (x.shape(), x.dtype())))?
         }
     };
-    let mut fitted = Vec::with_capacity(raw.len());
-    for (i, grad) in raw.into_iter().enumerate() {
-        let keep = node.edges.get(i).is_some_and(Option::is_some);
-        fitted.push(match (grad, inputs.get(i)) {
-            (Some(g), Some(kept)) if keep => Some(fit(node, i, g, kept)?),
-            (Some(g), None) if keep => Some(g),
-            _ => None,
-        });
-    }
-    let after = pull_hooks(node, false);
-    for hook in &after {
-        if let Some(other) = hook.call(&fitted, &grads)? {
-            fitted = other;
+    if let Some(grads) = seen {
+        for hook in &pull_hooks(node, false) {
+            if let Some(other) = hook.call(&fitted, &grads)? {
+                fitted = other.into();
+            }
         }
     }
     Ok(fitted)
 }
 
 fn pull_hooks(node: &Node, before: bool) -> Vec<Arc<dyn crate::graph::node::PullHook>> {
-    node.extra
-        .get()
-        .as_deref()
-        .map_or_else(Vec::new, |e| e.on_pull.iter().filter(|(_, h)| h.before() == before).map(|(_, h)| h.clone()).collect())
+    node.extra().map_or_else(Vec::new, |e| e.on_pull.iter().filter(|(_, h)| h.before() == before).map(|(_, h)| h.clone()).collect())
 }
 
-fn fit(node: &Node, i: usize, grad: Tensor, kept: &Kept) -> Result<Tensor> {
-    let (want, dtype) = match kept {
-        Kept::Meta(m) => (&m.shape, m.dtype),
-        Kept::Full(op, ..) => (&op.layout.shape, op.dtype),
-        _ => return Ok(grad),
-    };
+/// Each gradient that has somewhere to go, in the form of its operand.
+#[inline]
+fn fit_all(
+    node: &Node,
+    raw: impl IntoIterator<Item = Option<Tensor>>,
+    form: impl Fn(usize) -> Option<(Shape, DType)>,
+) -> Result<Cotangents> {
+    let mut fitted = Cotangents::new();
+    for (i, grad) in raw.into_iter().enumerate() {
+        let keep = node.edges.get(i).is_some_and(Option::is_some);
+        fitted.push(match (grad, form(i)) {
+            (Some(g), Some((want, dtype))) if keep => Some(fit(node, i, g, &want, dtype)?),
+            (Some(g), None) if keep => Some(g),
+            _ => None,
+        });
+    }
+    Ok(fitted)
+}
+
+#[inline]
+fn fit(node: &Node, i: usize, grad: Tensor, want: &[usize], dtype: DType) -> Result<Tensor> {
     let (same, own) = {
         let core = grad.0.core.get();
-        (core.operand.layout.shape == *want, core.operand.dtype)
+        (core.operand.layout.shape[..] == *want, core.operand.dtype)
     };
     let mut grad = grad;
     if !same {
@@ -398,7 +460,7 @@ fn is_alone(t: &Tensor) -> bool {
 }
 
 /// The places from which one of the ends can be reached, so that no other gradient is computed.
-fn reaching(roots: &[(Edge, Tensor)], ends: &[Edge], inside: Option<&dyn Fn(&Node) -> bool>) -> HashSet<usize> {
+fn reaching(roots: &[(Edge, Tensor)], ends: &[Edge], inside: Option<&(dyn Fn(&Node) -> bool + Sync)>) -> HashSet<usize> {
     let targets: HashSet<usize> = ends.iter().map(address).collect();
     let oldest = ends.iter().map(|e| if let Edge::Node(n, _) = e { n.serial } else { 0 }).min().unwrap_or(0);
     // All nodes below the roots, oldest last; then marks are handed from operands to results, oldest first.
@@ -474,7 +536,7 @@ pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
 
 /// `roots.backward(...)`: gradients into leaves, or into `inputs` alone.
 pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create: bool, inputs: Option<&[Tensor]>) -> Result<()> {
-    let mut starts = Vec::with_capacity(roots.len());
+    let mut starts: SmallVec<[(Edge, Tensor); 1]> = SmallVec::new();
     for (root, g) in roots.iter().zip(given) {
         super::write::refresh(root);
         if !root.requires_grad() {

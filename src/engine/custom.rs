@@ -77,7 +77,7 @@ impl Saved {
                         _ if requires => Place::Other(Some(edge.unwrap_or(Edge::Leaf(t))), true),
                         _ => Place::Other(None, false),
                     };
-                    (Kept::Full(operand, version, family), place)
+                    (Kept::of(&operand, Some((version, family))), place)
                 })
             })
             .collect();

@@ -1,80 +1,369 @@
-//! The short way of the most frequent call: one formula over a few contiguous floats of one shape, nothing to settle.
-//! Leans on graph and backend; whatever it does not know goes the long way through record.
+//! The short way of the most frequent calls: one map, kernel or view over few elements, outside tapes. What the long
+//! way copies out of the handles is read here under their locks. Leans on graph and backend; whatever it does not know
+//! goes the long way through record, which also finds the words for what is wrong.
 
-use crate::backend::cpu::map::{From, plain};
-use crate::backend::{Operand, Storage};
-use crate::base::{DType, Error, Layout, Result};
-use crate::graph::mode::Mode;
+use super::record::{check_inside, made_in};
+use super::settle::{Fact, weigh};
+use crate::backend::cpu::map::{From, TILE, plain, tiled};
+use crate::backend::{MapBody, Operand, Storage};
+use crate::base::lock::Guard;
+use crate::base::shape::Shape;
+use crate::base::{DType, Error, Layout, Number, Result, shape};
+use crate::graph::mode::{self, Mode};
+use crate::graph::node::{Draft, Rule};
+use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::tensor::{Core, flag};
-use crate::graph::{Body, Class, Feed, Op, Tensor};
+use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Tensor};
+use smallvec::SmallVec;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// Elements that are computed without letting other threads run.
+/// Elements that are computed without letting other threads run, and under the locks of their handles.
 const MOST: usize = 1 << 12;
 const ODD: u8 = flag::VARIABLE | flag::WATCHED | flag::STRICT | flag::PROBE | flag::INFERENCE;
 
-/// The one element type and shape of the operands, once they are known to be plain.
-fn is_plain(core: &Core) -> bool {
-    core.flags & ODD == 0
-        && matches!(core.operand.dtype, DType::F32 | DType::F64)
-        && core.operand.layout.is_contiguous()
-        && core.operand.layout.numel() <= MOST
-        && (core.base.is_none() || core.seen == core.version())
+/// Whether nothing about a handle needs the long way: no tape looks at it, and it knows its place in the graph.
+#[inline(always)]
+fn is_plain(core: &Core, mode: Mode) -> bool {
+    core.flags & (ODD & !made_in(mode)) == 0 && (core.base.is_none() || core.seen == core.version())
 }
 
-/// Runs a map of one or two operands if it is plain: the result, and whether it must be recorded.
+/// One operand under its lock.
+enum Side<'a> {
+    Tensor(&'a Tensor, &'a Core),
+    Operand(&'a Operand),
+    Number(Number),
+    Absent,
+}
+
+impl<'a> Side<'a> {
+    #[inline(always)]
+    fn operand(&self) -> Option<&'a Operand> {
+        match self {
+            Side::Tensor(_, core) => Some(&core.operand),
+            Side::Operand(o) => Some(o),
+            Side::Number(_) | Side::Absent => None,
+        }
+    }
+    #[inline(always)]
+    fn fact(&self) -> Fact {
+        match (self, self.operand()) {
+            (Side::Number(n), _) => Fact::Number(*n),
+            (_, Some(o)) => Fact::Tensor { dtype: o.dtype, rank: o.layout.rank(), flags: 0 },
+            (_, None) => Fact::Absent,
+        }
+    }
+    /// Where its gradient goes, and the serial behind that.
+    #[inline(always)]
+    fn edge(&self) -> Option<Edge> {
+        let Side::Tensor(t, core) = self else { return None };
+        Some(match &core.edge {
+            Some((node, k)) => Edge::Node(node.clone(), *k),
+            None => Edge::Leaf((*t).clone()),
+        })
+    }
+    #[inline(always)]
+    fn serial(&self) -> u64 {
+        if let Side::Tensor(_, Core { edge: Some((node, _)), .. }) = self { node.serial } else { 0 }
+    }
+    /// What the derivative reads of it, or its form alone.
+    #[inline(always)]
+    fn kept(&self, full: bool) -> Kept {
+        match self {
+            Side::Absent => Kept::Absent,
+            Side::Number(n) => Kept::Number(*n),
+            Side::Tensor(_, core) => Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))),
+            Side::Operand(o) => Kept::of(o, full.then(|| (o.storage.version().load(Ordering::Relaxed), None))),
+        }
+    }
+    #[inline(always)]
+    fn from(&self) -> From<'a> {
+        match self {
+            Side::Number(n) => From::Number(*n),
+            Side::Tensor(_, core) => From::Memory(&core.operand),
+            Side::Operand(o) => From::Memory(o),
+            Side::Absent => From::Number(Number::Bool(false)),
+        }
+    }
+}
+
+/// The locks of up to three operands, taken in the order of their addresses, so that two threads cannot hold one each.
+struct Held<'a> {
+    guards: [Option<Guard<'a, Core>>; MANY],
+    /// Which guard is an operand's: the same handle may be fed twice.
+    at: [usize; MANY],
+}
+
+/// Operands of the short way.
+const MANY: usize = 3;
+
+impl<'a> Held<'a> {
+    #[inline(always)]
+    fn new(feeds: &[Feed<'a>]) -> Held<'a> {
+        let mut held = Held { guards: [None, None, None], at: [0, 1, 2] };
+        let place = |feed: &Feed| if let Feed::Tensor(t) = feed { t.id() } else { 0 };
+        let mut order = [0, 1, 2];
+        for i in 1..feeds.len() {
+            let mut j = i;
+            while j > 0 && place(&feeds[order[j - 1]]) > place(&feeds[order[j]]) {
+                order.swap(j - 1, j);
+                j -= 1;
+            }
+        }
+        let mut last = None::<(&Tensor, usize)>;
+        for &i in &order[..feeds.len()] {
+            let Feed::Tensor(t) = feeds[i] else { continue };
+            match last {
+                Some((other, k)) if t.same(other) => held.at[i] = k,
+                _ => {
+                    held.guards[i] = Some(t.0.core.get());
+                    last = Some((t, i));
+                }
+            }
+        }
+        held
+    }
+    #[inline(always)]
+    fn side<'s>(&'s self, feeds: &[Feed<'s>], i: usize) -> Side<'s> {
+        match (feeds.get(i), &self.guards[self.at[i]]) {
+            (Some(Feed::Tensor(t)), Some(core)) => Side::Tensor(t, core),
+            (Some(Feed::Operand(o)), _) => Side::Operand(o),
+            (Some(Feed::Number(n)), _) => Side::Number(*n),
+            _ => Side::Absent,
+        }
+    }
+}
+
+/// Runs a map or a kernel of up to three operands, and records it, if it is plain.
 #[inline]
-pub fn map(op: &'static Op, feeds: &[Feed], mode: Mode) -> Option<Result<(Tensor, bool)>> {
-    let Body::Map(body) = &op.body else { return None };
-    let fits = body.outputs == 1 && body.params == 0 && !matches!(op.class, Class::Integer | Class::Logic | Class::Question | Class::Any);
-    if !fits || !mode.is_plain() {
+pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    if !mode.is_plain() || feeds.is_empty() || feeds.len() > MANY {
+        return None;
+    }
+    let known = match &op.body {
+        Body::Map(body) => body.outputs == 1 && !matches!(op.class, Class::Integer | Class::Logic | Class::Question | Class::Any),
+        Body::Kernel(..) => !op.is_list(),
+        _ => false,
+    };
+    if !known {
         return None;
     }
     match feeds {
         [Feed::Tensor(a)] => {
-            let a = a.0.core.get();
-            is_plain(&a).then(|| run(op, &a, &[From::Memory(&a.operand)], mode, a.requires_grad))
-        }
-        [Feed::Tensor(a), Feed::Tensor(b)] if a.same(b) => {
-            let a = a.0.core.get();
-            is_plain(&a).then(|| run(op, &a, &[From::Memory(&a.operand), From::Memory(&a.operand)], mode, a.requires_grad))
-        }
-        [Feed::Tensor(a), Feed::Tensor(b)] => {
-            // Two locks are taken in the order of their addresses, so that two threads cannot hold one each.
-            let (x, y);
-            if a.id() < b.id() {
-                x = a.0.core.get();
-                y = b.0.core.get();
-            } else {
-                y = b.0.core.get();
-                x = a.0.core.get();
-            }
-            let same = x.operand.dtype == y.operand.dtype && x.operand.layout.shape == y.operand.layout.shape;
-            let plain = same && is_plain(&x) && is_plain(&y);
-            plain.then(|| run(op, &x, &[From::Memory(&x.operand), From::Memory(&y.operand)], mode, x.requires_grad || y.requires_grad))
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x)], args, mode)
         }
         [Feed::Tensor(a), Feed::Number(n)] => {
-            let a = a.0.core.get();
-            is_plain(&a).then(|| run(op, &a, &[From::Memory(&a.operand), From::Number(*n)], mode, a.requires_grad))
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x), Side::Number(*n)], args, mode)
         }
-        [Feed::Number(n), Feed::Tensor(a)] => {
-            let a = a.0.core.get();
-            is_plain(&a).then(|| run(op, &a, &[From::Number(*n), From::Memory(&a.operand)], mode, a.requires_grad))
+        [Feed::Tensor(a), Feed::Operand(o)] => {
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x), Side::Operand(o)], args, mode)
         }
+        [Feed::Tensor(a), Feed::Tensor(b)] if a.id() < b.id() => {
+            let (x, y) = (a.0.core.get(), b.0.core.get());
+            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
+        }
+        [Feed::Tensor(a), Feed::Tensor(b)] if a.id() > b.id() => {
+            let (y, x) = (b.0.core.get(), a.0.core.get());
+            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
+        }
+        _ => {
+            let held = Held::new(feeds);
+            work(op, &[held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)][..feeds.len()], args, mode)
+        }
+    }
+}
+
+#[inline]
+fn work(op: &'static Op, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    match &op.body {
+        Body::Map(body) => map(op, body, sides, args, mode),
+        Body::Kernel(meta, run) => kernel(op, *meta, *run, sides, args, mode),
         _ => None,
     }
 }
 
-fn run(op: &'static Op, like: &Core, from: &[From], mode: Mode, requires: bool) -> Result<(Tensor, bool)> {
-    let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map")) };
-    let (dtype, n) = (like.operand.dtype, like.operand.layout.numel());
-    let result = if body.truth { DType::Bool } else { dtype };
-    let Some(loops) = (body.native)(dtype) else { return Err(Error::bug(op.name, format!("no loop for {dtype}"))) };
-    let storage = Arc::new(Storage::new(n * result.size())?);
-    let out = Operand { storage, layout: Layout::like(&like.operand.layout), dtype: result };
-    plain(loops.pick(), from, &out, dtype);
-    let tensor = Tensor::from_operand(out);
-    Ok((tensor, requires && mode.grad() && result.is_float()))
+/// The inputs that require grad and those that are no tensors, as the bits by which a record knows what to keep.
+#[inline(always)]
+fn bits(sides: &[Side], mode: Mode) -> Option<(u32, u32)> {
+    let (mut needs, mut others) = (0, 0);
+    for (i, side) in sides.iter().enumerate() {
+        match side {
+            Side::Tensor(_, core) if is_plain(core, mode) => needs |= u32::from(core.requires_grad) << i,
+            Side::Tensor(..) => return None,
+            Side::Operand(_) => {}
+            Side::Number(_) | Side::Absent => others |= 1 << i,
+        }
+    }
+    Some((needs, others))
+}
+
+fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    let (needs, others) = bits(sides, mode)?;
+    let (mut metas, mut ins) = ([const { None }; MANY], [None; MANY]);
+    for (i, side) in sides.iter().enumerate() {
+        match side.operand() {
+            Some(o) if o.layout.numel() <= MOST => {
+                metas[i] = Some(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
+                ins[i] = Some(o);
+            }
+            None if matches!(side, Side::Absent) => {}
+            _ => return None,
+        }
+    }
+    let made = meta(&metas[..sides.len()], args).ok()?;
+    let [form] = &made[..] else { return None };
+    if shape::count(op.name, &form.shape).ok()? > MOST {
+        return None;
+    }
+    let needs = if mode.grad() && form.dtype.is_float() { needs } else { 0 };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
+    let storage = match Storage::new(form.shape.iter().product::<usize>() * form.dtype.size()) {
+        Ok(storage) => Arc::new(storage),
+        Err(error) => return Some(Err(error)),
+    };
+    let mut tensor = Tensor::make(|| Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype });
+    // SAFETY: just made.
+    let core = unsafe { tensor.fresh() };
+    core.flags = made_in(mode);
+    if let Err(error) = run(&Call { ins: &ins[..sides.len()], outs: std::slice::from_ref(&core.operand), args }) {
+        return Some(Err(error));
+    }
+    if needs != 0 {
+        record(op, core, sides, args, needs, reads);
+    }
+    Some(Ok(tensor))
+}
+
+#[inline(always)]
+fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    let (mut needs, others) = bits(sides, mode)?;
+    let (mut lead, mut one_dtype, mut one_shape) = (None::<&Operand>, true, true);
+    for side in sides {
+        match (side.operand(), lead) {
+            (None, _) if matches!(side, Side::Absent) => return None,
+            (None, _) => {}
+            (own, None) => lead = own,
+            (Some(own), Some(lead)) => {
+                one_dtype &= own.dtype == lead.dtype;
+                one_shape &= own.layout.shape == lead.layout.shape;
+            }
+        }
+    }
+    let lead = lead?;
+    let (compute, result) = if one_dtype && matches!(lead.dtype, DType::F32 | DType::F64) && op.quirk != Quirk::Masks {
+        (lead.dtype, if body.truth { DType::Bool } else { lead.dtype })
+    } else {
+        let mut facts = [Fact::Absent; MANY];
+        facts.iter_mut().zip(sides).for_each(|(fact, side)| *fact = side.fact());
+        weigh(op, &facts[..sides.len()], mode).ok()?
+    };
+    let divides = matches!(op.quirk, Quirk::Divides | Quirk::Raises) && !compute.is_float();
+    if divides || !body.truth && result != compute {
+        return None;
+    }
+    needs = if mode.grad() && result.is_float() { needs } else { 0 };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
+    let like = one_shape && lead.layout.is_contiguous();
+    let wide = if like { Shape::new() } else { common_shape(op, lead, sides)? };
+    let n = if like { lead.layout.numel() } else { wide.iter().product() };
+    let mut all_direct = true;
+    for own in sides.iter().filter_map(Side::operand) {
+        all_direct &= own.dtype == compute && own.layout.is_contiguous() && own.layout.numel() == n;
+    }
+    if n > MOST || !all_direct && n > TILE {
+        return None;
+    }
+    let loops = (body.native)(compute)?.pick();
+    let storage = match Storage::new(n * result.size()) {
+        Ok(storage) => Arc::new(storage),
+        Err(error) => return Some(Err(error)),
+    };
+    let mut tensor = Tensor::make(|| Operand {
+        storage,
+        layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) },
+        dtype: result,
+    });
+    // SAFETY: just made.
+    let core = unsafe { tensor.fresh() };
+    core.flags = made_in(mode);
+    let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
+    match sides {
+        // SAFETY: every operand was just found to hold `n` elements of the loop's type, row-major, as the result does.
+        [a] if all_direct => unsafe { plain(loops, &[a.from()], &params, &core.operand, compute) },
+        // SAFETY: as above.
+        [a, b] if all_direct => unsafe { plain(loops, &[a.from(), b.from()], &params, &core.operand, compute) },
+        _ => {
+            let mut from = [From::Number(Number::Bool(false)); MANY];
+            for (from, side) in from.iter_mut().zip(sides) {
+                *from = side.from();
+            }
+            tiled(loops, &from[..sides.len()], &params, &core.operand, compute);
+        }
+    }
+    if needs != 0 {
+        record(op, core, sides, args, needs, reads);
+    }
+    Some(Ok(tensor))
+}
+
+/// The broadcast shape, if it is one, and one that can be counted: an expanded operand may have more elements.
+fn common_shape(op: &Op, lead: &Operand, sides: &[Side]) -> Option<Shape> {
+    let mut common = lead.layout.shape.clone();
+    for own in sides.iter().filter_map(Side::operand) {
+        if own.layout.shape != common {
+            common = shape::broadcast(op.name, &common, &own.layout.shape).ok()?;
+        }
+    }
+    shape::count(op.name, &common).ok()?;
+    Some(common)
+}
+
+/// Gives a fresh result its node.
+#[inline(always)]
+fn record(op: &'static Op, core: &mut Core, sides: &[Side], args: &[Arg], needs: u32, reads: u32) {
+    let below = sides.iter().map(Side::serial).max().unwrap_or(0);
+    let mut draft = Draft::new(Rule::Op(op), args, 1, mode::next_serial(below), None);
+    for (i, side) in sides.iter().enumerate() {
+        draft.input(if needs >> i & 1 == 1 { side.edge() } else { None }, side.kept(reads >> i & 1 == 1));
+    }
+    let full = reads >> OUTPUT_BIT & 1 == 1;
+    draft.output(Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))));
+    core.edge = Some((draft.done(), 0));
+    core.requires_grad = true;
+}
+
+/// Takes a view of a plain tensor, and records it.
+#[inline]
+pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
+    if !mode.is_plain() {
+        return None;
+    }
+    let x = base.0.core.get();
+    let tracked = x.requires_grad && mode.grad();
+    if !is_plain(&x, mode) || x.family.is_some() {
+        return None;
+    }
+    let reads = if tracked { op.saves.get(1)? } else { 0 };
+    let layout = match rule(&x.operand.layout, args) {
+        Ok(layout) => layout,
+        Err(error) => return Some(Err(error)),
+    };
+    if let Err(error) = check_inside(op, &layout, &x.operand) {
+        return Some(Err(error));
+    }
+    let mut tensor = Tensor::make(|| x.operand.view(layout));
+    // SAFETY: just made.
+    let core = unsafe { tensor.fresh() };
+    core.seen = x.version();
+    core.base = Some(x.base.as_ref().unwrap_or(base).clone());
+    core.flags = x.flags & flag::INFERENCE | if mode.grad() { 0 } else { flag::QUIET_VIEW };
+    if tracked {
+        record(op, core, &[Side::Tensor(base, &x)], args, 1, reads);
+    }
+    Some(Ok(tensor))
 }
 
 /// Elements that are written in place where they lie; more go through tiles, which keep the loop in vectors.
@@ -82,11 +371,14 @@ const IN_PLACE: usize = 512;
 
 /// Whether a tensor may be written with nothing to record and nobody's view to mend.
 fn is_free(core: &Core, mode: Mode) -> bool {
+    let own = &core.operand;
     core.base.is_none()
-        && is_plain(core)
-        && core.operand.layout.numel() <= IN_PLACE
+        && is_plain(core, mode)
+        && matches!(own.dtype, DType::F32 | DType::F64)
+        && own.layout.is_contiguous()
+        && own.layout.numel() <= IN_PLACE
         && (!mode.grad() || !core.requires_grad)
-        && core.operand.storage.is_writable()
+        && own.storage.is_writable()
 }
 
 /// `target = op(target, other)` over the same bytes, if it is plain and nothing is recorded.
@@ -104,13 +396,20 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
         let dtype = core.operand.dtype;
         let Some(loops) = (body.native)(dtype) else { return Err(Error::bug(op.name, format!("no loop for {dtype}"))) };
         let first = From::Memory(&core.operand);
+        // SAFETY: `is_free` and `beside` found row-major operands of one dtype and shape.
         match second {
-            Some(second) => plain(loops.pick(), &[first, second], &core.operand, dtype),
-            None => plain(loops.pick(), &[first], &core.operand, dtype),
+            Some(second) => unsafe { plain(loops.pick(), &[first, second], &[], &core.operand, dtype) },
+            None => unsafe { plain(loops.pick(), &[first], &[], &core.operand, dtype) },
         }
         core.bump();
         core.seen = core.version();
         Ok(())
+    };
+    let beside = |own: &Operand, other: &Operand| {
+        own.dtype == other.dtype
+            && own.layout.shape == other.layout.shape
+            && other.layout.is_contiguous()
+            && !Arc::ptr_eq(&own.storage, &other.storage)
     };
     match feeds {
         [Feed::Tensor(a)] if a.same(target) => {
@@ -122,24 +421,26 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
             is_free(&core, mode).then(|| work(&mut core, Some(From::Number(*n))))
         }
         [Feed::Tensor(a), Feed::Tensor(b)] if a.same(target) && !b.same(target) => {
-            let other = b.operand();
-            if mode.grad() && b.requires_grad() {
-                return None;
+            let (mut core, other);
+            if a.id() < b.id() {
+                core = target.0.core.get();
+                other = b.0.core.get();
+            } else {
+                other = b.0.core.get();
+                core = target.0.core.get();
             }
-            let mut core = target.0.core.get();
-            let own = &core.operand;
-            let fits = own.dtype == other.dtype
-                && own.layout.shape == other.layout.shape
-                && other.layout.is_contiguous()
-                && !Arc::ptr_eq(&own.storage, &other.storage);
-            (fits && !b.has_flag(ODD) && is_free(&core, mode)).then(|| work(&mut core, Some(From::Memory(&other))))
+            let fits = is_plain(&other, mode)
+                && (!mode.grad() || !other.requires_grad)
+                && is_free(&core, mode)
+                && beside(&core.operand, &other.operand);
+            fits.then(|| work(&mut core, Some(From::Memory(&other.operand))))
         }
         _ => None,
     }
 }
 
 /// One number everywhere, in place, under the same conditions.
-pub fn fill(target: &Tensor, value: crate::base::Number, mode: Mode) -> Option<Result<()>> {
+pub fn fill(target: &Tensor, value: Number, mode: Mode) -> Option<Result<()>> {
     if !mode.is_plain() {
         return None;
     }

@@ -4,16 +4,17 @@
 use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, of};
-use crate::base::{DType, Error, Layout, Lock, Number, Result};
+use crate::base::{DType, Error, Layout, Number, Result};
 use crate::graph::mode::{self, Mode};
-use crate::graph::node::{Dynamic, Extra, Keeps, Needs, Node, Rule, watched};
-use crate::graph::op::OUTPUT_BIT;
+use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
+use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An operand as it was when the operator was asked for.
 pub struct Look {
@@ -41,7 +42,7 @@ pub static OVERRIDES: OnceLock<Override> = OnceLock::new();
 #[inline]
 pub fn look(t: &Tensor, mode: Mode) -> Look {
     let mut core = t.0.core.get();
-    if core.base.is_some() {
+    if core.base.is_some() && core.seen != core.version() {
         drop(core);
         super::write::refresh(t);
         core = t.0.core.get();
@@ -96,6 +97,16 @@ impl Seen {
     pub fn of(feed: &Feed, mode: Mode) -> Seen {
         match feed {
             Feed::Tensor(t) => Seen::Tensor(look(t, mode)),
+            Feed::Operand(o) => Seen::Tensor(Look {
+                operand: (*o).clone(),
+                flags: 0,
+                tag: 0,
+                requires: false,
+                edge: None,
+                serial: 0,
+                version: o.storage.version().load(Ordering::Relaxed),
+                family: None,
+            }),
             Feed::Number(n) => Seen::Number(*n),
             Feed::Absent => Seen::Absent,
         }
@@ -113,62 +124,75 @@ impl Seen {
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
-    if let Some(found) = super::quick::map(op, feeds, mode) {
-        let (out, tracked) = found?;
-        if !tracked {
-            return Ok(Outs::One(out));
+    match &op.body {
+        Body::Map(_) | Body::Kernel(..) => {
+            if let Some(done) = super::quick::run(op, feeds, args, mode) {
+                return done.map(Outs::One);
+            }
         }
-        let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
-        return finish(op, &seen, args, Outs::One(out), mode);
+        Body::View(rule) => return view(op, *rule, feeds, args, mode),
+        Body::Inline(body) => return inline(op, *body, feeds, args, mode),
     }
-    if let (Body::View(rule), [Feed::Tensor(base)], false) = (&op.body, feeds, mode.probe()) {
-        let x = look(base, mode);
-        let layout = rule(&x.operand.layout, args)?;
-        check_inside(op.name, &layout, &x.operand)?;
-        let out = view_of(base, &x, layout, mode);
-        if x.edge.is_none() && x.flags & flag::STRICT == 0 {
-            return Ok(Outs::One(out));
-        }
-        return finish(op, &[Seen::Tensor(x)].into_iter().collect(), args, Outs::One(out), mode);
-    }
-    if let Body::Inline(body) = &op.body {
-        return inline(op, *body, feeds, args, mode);
-    }
-    let mut seen: Pair<Seen> = Pair::new();
-    for feed in feeds {
-        seen.push(Seen::of(feed, mode));
-    }
+    let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = match &op.body {
-        Body::Map(_) => run_map(op, &seen, args, mode)?,
-        Body::View(rule) => {
-            let x = seen.get(0).and_then(Seen::look).ok_or_else(|| Error::bug(op.name, "a view of no tensor"))?;
-            if mode.probe() {
-                note(&seen);
-                let layout = rule(&Layout::contiguous(x.operand.layout.shape.clone()), args)?;
-                return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: x.operand.dtype }, 0)));
-            }
-            let Feed::Tensor(base) = feeds[0] else { return Err(Error::bug(op.name, "a view of no tensor")) };
-            let layout = rule(&x.operand.layout, args)?;
-            check_inside(op.name, &layout, &x.operand)?;
-            Outs::One(view_of(base, x, layout, mode))
-        }
-        Body::Kernel(meta, run) => {
-            let metas: Vec<Option<Meta>> =
-                seen.iter().map(|s| s.look().map(|l| Meta { shape: l.operand.layout.shape.clone(), dtype: l.operand.dtype })).collect();
-            let made = meta(&metas, args)?;
-            if mode.probe() {
-                note(&seen);
-                return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
-            }
-            let ins: Vec<Option<Operand>> = seen.iter().map(|s| s.look().map(|l| l.operand.clone())).collect();
-            let backend = &crate::backend::cpu::Cpu;
-            let outs = made.iter().map(|m| Operand::new(backend, &m.shape, m.dtype)).collect::<Result<Vec<_>>>()?;
-            run(&Call { ins: &ins, outs: &outs, args })?;
-            outs_of(outs.into_iter().map(Tensor::from_operand).collect())
-        }
-        Body::Inline(_) => return Err(Error::bug(op.name, "an inline body was met twice")),
+        Body::Kernel(meta, run) => kernel(*meta, *run, &seen, args, mode)?,
+        _ => run_map(op, &seen, args, mode)?,
     };
+    if mode.probe() {
+        return Ok(outs);
+    }
     finish(op, &seen, args, outs, mode)
+}
+
+fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mode) -> Result<Outs> {
+    let base = match feeds {
+        [Feed::Tensor(base)] => *base,
+        [Feed::Operand(x)] => {
+            let layout = rule(&x.layout, args)?;
+            check_inside(op, &layout, x)?;
+            return Ok(Outs::One(Tensor::from_operand(x.view(layout))));
+        }
+        _ => return Err(Error::type_(op.name, "a view is taken of one tensor")),
+    };
+    if let Some(done) = super::quick::view(op, rule, base, args, mode) {
+        return done.map(Outs::One);
+    }
+    let x = look(base, mode);
+    if mode.probe() {
+        mode::note_read(x.tag);
+        let layout = rule(&Layout::contiguous(x.operand.layout.shape.clone()), args)?;
+        return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: x.operand.dtype }, 0)));
+    }
+    let layout = rule(&x.operand.layout, args)?;
+    check_inside(op, &layout, &x.operand)?;
+    let out = view_of(base, &x, layout, mode);
+    if x.edge.is_none() && x.flags & flag::STRICT == 0 {
+        return Ok(Outs::One(out));
+    }
+    finish(op, &smallvec![Seen::Tensor(x)], args, Outs::One(out), mode)
+}
+
+fn kernel(meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {
+    let (mut metas, mut ins) = (SmallVec::<[Option<Meta>; 3]>::new(), SmallVec::<[Option<&Operand>; 3]>::new());
+    for s in seen.iter() {
+        let operand = s.look().map(|l| &l.operand);
+        metas.push(operand.map(|o| Meta { shape: o.layout.shape.clone(), dtype: o.dtype }));
+        ins.push(operand);
+    }
+    let made = meta(&metas, args)?;
+    if mode.probe() {
+        note(seen);
+        return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
+    }
+    let backend = &crate::backend::cpu::Cpu;
+    if let [m] = &made[..] {
+        let out = Operand::new(backend, &m.shape, m.dtype)?;
+        run(&Call { ins: &ins, outs: std::slice::from_ref(&out), args })?;
+        return Ok(Outs::One(Tensor::from_operand(out)));
+    }
+    let outs = made.iter().map(|m| Operand::new(backend, &m.shape, m.dtype)).collect::<Result<Vec<_>>>()?;
+    run(&Call { ins: &ins, outs: &outs, args })?;
+    Ok(Outs::Many(outs.into_iter().map(Tensor::from_operand).collect()))
 }
 
 /// The bits of a truth are the truth: its bitwise opposite is the logical one.
@@ -188,7 +212,12 @@ fn outs_of(mut list: Vec<Tensor>) -> Outs {
 }
 
 /// A view must stay inside its storage.
-fn check_inside(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
+#[inline]
+pub(crate) fn check_inside(op: &Op, layout: &Layout, x: &Operand) -> Result<()> {
+    if op.quirk == Quirk::Reaches { check_reach(op.name, layout, x) } else { Ok(()) }
+}
+
+fn check_reach(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
     let (low, high) = layout.span();
     let room = x.storage.len() / x.dtype.size();
     if low < 0 || high > room as isize && layout.numel() > 0 {
@@ -207,6 +236,7 @@ fn check_inside(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
 
 fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
     let mut core = Core::plain(x.operand.view(layout));
+    core.flags = x.flags & flag::INFERENCE;
     core.family = x.family.clone();
     core.seen = x.version;
     if x.flags & flag::VARIABLE == 0 {
@@ -217,6 +247,12 @@ fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
         core.flags |= flag::QUIET_VIEW;
     }
     Tensor::from_core(core)
+}
+
+/// The mark of what is made in this mode.
+#[inline]
+pub(crate) fn made_in(mode: Mode) -> u8 {
+    if mode.inference() { flag::INFERENCE } else { 0 }
 }
 
 /// Attaches the node, and passes on what operands hand down.
@@ -232,8 +268,9 @@ pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Out
             }
         }
     }
-    if strict != 0 {
-        let mark = |t: &Tensor| t.set_flag(flag::STRICT, true);
+    let marks = strict | made_in(mode);
+    if marks != 0 {
+        let mark = |t: &Tensor| t.set_flag(marks, true);
         match &outs {
             Outs::One(t) => mark(t),
             Outs::Many(list) => list.iter().for_each(mark),
@@ -261,44 +298,34 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
         rule = Rule::Dynamic(own);
     }
     let reads = match &rule {
-        Rule::Op(_) => {
-            let metas: Vec<Meta> = outs.iter().map(|t| Meta { shape: t.shape(), dtype: t.dtype() }).collect();
-            reads(op, seen, args, &metas, needs)?
-        }
+        Rule::Op(_) => reads(op, seen, args, || outs.iter().map(|t| Meta { shape: t.shape(), dtype: t.dtype() }).collect(), needs)?,
         Rule::Dynamic(_) => u32::MAX,
     };
-    let (mut edges, mut inputs, mut serial) = (Pair::new(), Pair::new(), 0);
+    let below = seen.iter().filter_map(Seen::look).map(|l| l.serial).max().unwrap_or(0);
+    let mut draft = draft(rule, args, outs.len(), below, mode);
     for (i, s) in seen.iter().enumerate() {
-        let (edge, kept) = match s {
-            Seen::Absent => (None, Kept::Absent),
-            Seen::Number(n) => (None, Kept::Number(*n)),
+        match s {
+            Seen::Absent => draft.input(None, Kept::Absent),
+            Seen::Number(n) => draft.input(None, Kept::Number(*n)),
             Seen::Tensor(look) => {
-                serial = serial.max(look.serial);
                 let edge = if look.operand.dtype.is_float() { look.edge.clone() } else { None };
-                let kept = if reads >> i.min(7) & 1 == 1 {
-                    Kept::Full(look.operand.clone(), look.version, look.family.clone())
-                } else {
-                    Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype })
-                };
-                (edge, kept)
+                let full = reads >> i.min(7) & 1 == 1;
+                if full && look.flags & flag::INFERENCE != 0 {
+                    return Err(Error::runtime(
+                        op.name,
+                        "a tensor made in inference mode cannot be kept for the derivative; use x.clone() outside of inference mode",
+                    ));
+                }
+                draft.input(edge, Kept::of(&look.operand, full.then(|| (look.version, look.family.clone()))));
             }
-        };
-        edges.push(edge);
-        inputs.push(kept);
+        }
     }
-    let outputs = outs
-        .iter()
-        .enumerate()
-        .map(|(k, t)| {
-            let core = t.0.core.get();
-            if reads >> (OUTPUT_BIT + k as u32) & 1 == 1 {
-                Kept::Full(core.operand.clone(), core.version(), core.family.clone())
-            } else {
-                Kept::Meta(Meta { shape: core.operand.layout.shape.clone(), dtype: core.operand.dtype })
-            }
-        })
-        .collect();
-    let node = make(rule, args, edges, Keeps { inputs, outputs, freed: false }, outs.len(), serial, mode);
+    for (k, t) in outs.iter().enumerate() {
+        let core = t.0.core.get();
+        let full = reads >> (OUTPUT_BIT + k as u32) & 1 == 1;
+        draft.output(Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))));
+    }
+    let node = finished(draft, mode);
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
         if core.operand.dtype.is_float() {
@@ -318,18 +345,24 @@ pub(crate) fn make(
     inputs_serial: u64,
     mode: Mode,
 ) -> Arc<Node> {
+    let mut draft = draft(rule, args, outputs, inputs_serial, mode);
+    for (edge, kept) in edges.into_iter().zip(kept.inputs) {
+        draft.input(edge, kept);
+    }
+    kept.outputs.into_iter().for_each(|k| draft.output(k));
+    finished(draft, mode)
+}
+
+/// A node to be filled, younger than what it is made of.
+#[inline]
+fn draft(rule: Rule, args: &[Arg], outputs: usize, below: u64, mode: Mode) -> Draft {
     let place = if mode.tape() { LOCATOR.get().and_then(|f| f()) } else { None };
-    let extra = place.map(|place| Box::new(Extra { place: Some(place), ..Extra::default() }));
-    let node = Arc::new(Node {
-        rule,
-        serial: mode::next_serial(inputs_serial),
-        args: args.into(),
-        edges,
-        outputs: outputs as u32,
-        kept: Lock::new(kept),
-        slot: AtomicU64::new(0),
-        extra: Lock::new(extra),
-    });
+    Draft::new(rule, args, outputs, mode::next_serial(below), place)
+}
+
+#[inline]
+fn finished(draft: Draft, mode: Mode) -> Arc<Node> {
+    let node = draft.done();
     if mode.tape() {
         tape::note(&node);
     }
@@ -338,7 +371,7 @@ pub(crate) fn make(
 
 /// Which operands and results the derivative reads when these inputs need gradients: found out once by running the rule
 /// over stand-ins.
-pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Meta], needs: u32) -> Result<u32> {
+pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: impl Fn() -> Vec<Meta>, needs: u32) -> Result<u32> {
     let Some(vjp) = op.vjp else { return Ok(0) };
     let mut plain = 0;
     for (i, s) in seen.iter().enumerate().take(3) {
@@ -365,7 +398,7 @@ pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Me
                 }
             })
             .collect();
-        let metas: Vec<Meta> = outs.to_vec();
+        let metas = outs();
         let made: Vec<Sym> =
             metas.iter().enumerate().map(|(k, m)| Sym::Tensor(stand_in(m.clone(), 1 << (OUTPUT_BIT + k as u32)))).collect();
         let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_float().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
@@ -424,6 +457,7 @@ fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args:
         .iter()
         .map(|f| match f {
             Feed::Tensor(t) => Some(Sym::Tensor((*t).clone())),
+            Feed::Operand(o) => Some(Sym::Tensor(Tensor::from_operand((*o).clone()))),
             Feed::Number(n) => Some(Sym::Number(*n)),
             Feed::Absent => None,
         })
@@ -448,7 +482,6 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
         return Ok(Outs::One(stand_in(Meta { shape, dtype: result }, 0)));
     }
     check_divisor(op, seen, compute)?;
-    let compute = if compute == DType::Bool { DType::U8 } else { compute };
     let mut ins = spread(seen, &shape, compute, op)?;
     if op.class == Class::Logic {
         ins = as_truths(ins)?;

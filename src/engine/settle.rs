@@ -5,45 +5,67 @@ use crate::backend::{Launch, Operand, of};
 use crate::base::shape::{self, Shape};
 use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
+use crate::graph::op::Quirk;
 use crate::graph::tensor::flag;
 use crate::graph::{Class, Op, Pair};
+use smallvec::SmallVec;
 
-/// The compute dtype and the result's dtype of a map.
+/// What promotion asks of one operand.
+#[derive(Clone, Copy)]
+pub(crate) enum Fact {
+    Tensor { dtype: DType, rank: usize, flags: u8 },
+    Number(Number),
+    Absent,
+}
+
+impl Seen {
+    fn fact(&self) -> Fact {
+        match self {
+            Seen::Tensor(l) => Fact::Tensor { dtype: l.operand.dtype, rank: l.operand.layout.rank(), flags: l.flags },
+            Seen::Number(n) => Fact::Number(*n),
+            Seen::Absent => Fact::Absent,
+        }
+    }
+}
+
+/// The compute dtype and the result's dtype of a map over these operands.
 pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, DType)> {
+    let facts: SmallVec<[Fact; 3]> = seen.iter().map(Seen::fact).collect();
+    weigh(op, &facts, mode)
+}
+
+/// The same for operands of which only the facts are at hand.
+pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType)> {
     let (mut full, mut zero, mut number) = (None, None, None);
     let mut strict = 0;
-    let skip = usize::from(op.name == "where");
-    for (i, s) in seen.iter().enumerate() {
-        // A condition and a mask choose, they do not take part in the promotion.
-        if i < skip || op.name == "masked_fill" && i == 1 {
-            continue;
-        }
-        match s {
-            Seen::Tensor(look) => {
-                strict |= look.flags & flag::STRICT;
-                let slot: &mut Option<DType> = if look.operand.layout.rank() > 0 { &mut full } else { &mut zero };
-                *slot = Some(slot.map_or(look.operand.dtype, |d| d.promote(look.operand.dtype)));
+    for fact in taking_part(op, facts) {
+        match *fact {
+            Fact::Tensor { dtype, rank, flags } => {
+                strict |= flags & flag::STRICT;
+                let slot: &mut Option<DType> = if rank > 0 { &mut full } else { &mut zero };
+                *slot = Some(slot.map_or(dtype, |d| d.promote(dtype)));
             }
-            Seen::Number(n) => number = Some(number.map_or(n.dtype(), |d: DType| d.promote(n.dtype()))),
-            Seen::Absent => {}
+            Fact::Number(n) => number = Some(number.map_or(n.dtype(), |d: DType| d.promote(n.dtype()))),
+            Fact::Absent => {}
         }
     }
     if strict != 0 {
-        strictly(op, seen, number)?;
+        strictly(op, facts, number)?;
     }
-    if op.name == "masked_fill"
-        && let Some(Seen::Tensor(mask)) = seen.get(1)
-        && mask.operand.dtype != DType::Bool
-    {
-        return Err(Error::dtype(op.name, format!("the mask must be a bool tensor, got {}", mask.operand.dtype)));
+    let mut common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
+    if op.quirk == Quirk::Masks {
+        // A masked write keeps the dtype of what it is written to.
+        match facts {
+            [Fact::Tensor { dtype, .. }, Fact::Tensor { dtype: DType::Bool, .. }, ..] => common = *dtype,
+            [_, Fact::Tensor { dtype, .. }, ..] => {
+                return Err(Error::dtype(op.name, format!("the mask must be a bool tensor, got {dtype}")));
+            }
+            _ => {}
+        }
     }
-    let common = DType::weigh(full, DType::weigh(zero, number)).unwrap_or(DType::F32);
-    // A masked write keeps the dtype of what it is written to.
-    let own = seen.get(0).and_then(Seen::look).map(|l| l.operand.dtype);
-    let common = if op.name == "masked_fill" { own.unwrap_or(common) } else { common };
     let common = if strict != 0 { full.or(zero).unwrap_or(common) } else { common };
     let refuse = |what: &str, hint: &str| Err(Error::dtype(op.name, format!("needs {what}, got {common}; {hint}")));
-    Ok(match op.class {
+    let (compute, result) = match op.class {
         Class::Float => {
             let d = match common {
                 d if d.is_float() => d,
@@ -56,30 +78,55 @@ pub(crate) fn settle(op: &Op, seen: &Pair<Seen>, mode: Mode) -> Result<(DType, D
         Class::Real if !full.or(zero).unwrap_or(common).is_float() || zero.is_some_and(|d| !d.is_float()) => {
             return refuse("a float tensor", "use x.float() first");
         }
-        Class::Number if op.name == "square" && common == DType::Bool => (DType::I64, DType::I64),
+        Class::Number if op.quirk == Quirk::Counts && common == DType::Bool => (DType::I64, DType::I64),
         Class::Number | Class::Any | Class::Real => (common.compute(), common),
         Class::Arithmetic if common == DType::Bool => {
             return refuse("numbers", "use x.int() first, or logical_not / logical_xor for truths");
         }
         Class::Arithmetic => (common.compute(), common),
         Class::Integer if common.is_float() => return refuse("integers or truths", "use x.int() or x.long() first"),
-        Class::Integer if common == DType::Bool && op.name.ends_with("_shift") => return refuse("integers", "use x.int() first"),
+        Class::Integer if common == DType::Bool && op.quirk == Quirk::Shifts => return refuse("integers", "use x.int() first"),
         Class::Integer => (common.compute(), common),
         Class::Compare => (common.compute(), DType::Bool),
         Class::Logic => (if mode.probe() { DType::U8 } else { DType::Bool }, DType::Bool),
         Class::Question => (if common.is_float() { common.compute() } else { DType::F64 }, DType::Bool),
-    })
+    };
+    let compute = if compute == DType::Bool { DType::U8 } else { compute };
+    Ok((widened(op, facts, compute, result)?, result))
+}
+
+/// A plain integer that a narrow dtype cannot hold is not wrapped on its way in: the computation is done in int64, so
+/// that comparisons and bounds are right; where the number itself would be stored, it is refused.
+fn widened(op: &Op, facts: &[Fact], compute: DType, result: DType) -> Result<DType> {
+    if compute.is_float() || compute == DType::I64 {
+        return Ok(compute);
+    }
+    let beyond = |fact: &&Fact| matches!(fact, Fact::Number(Number::Int(i)) if !compute.holds(*i));
+    match facts.iter().find(beyond) {
+        Some(Fact::Number(n)) if matches!(op.quirk, Quirk::Chooses | Quirk::Masks) => Err(Error::runtime(
+            op.name,
+            format!("the value {} cannot be converted to {result} without overflow; convert the tensor with .long() first", n.as_i64()),
+        )),
+        Some(_) => Ok(DType::I64),
+        None => Ok(compute),
+    }
+}
+
+/// A condition and a mask choose, they do not take part in the promotion.
+fn taking_part<'a>(op: &Op, facts: &'a [Fact]) -> impl Iterator<Item = &'a Fact> {
+    let out = match op.quirk {
+        Quirk::Chooses => 0,
+        Quirk::Masks => 1,
+        _ => usize::MAX,
+    };
+    facts.iter().enumerate().filter(move |(i, _)| *i != out).map(|(_, fact)| fact)
 }
 
 /// TensorFlow's rule: tensors of one operation have one dtype, and a plain number must be exact in it.
 #[cold]
-fn strictly(op: &Op, seen: &Pair<Seen>, number: Option<DType>) -> Result<()> {
-    let mut dtypes: Vec<DType> = Vec::new();
-    for (i, look) in seen.iter().enumerate().filter_map(|(i, s)| s.look().map(|l| (i, l))) {
-        if !(i == 0 && op.name == "where" || i == 1 && op.name == "masked_fill") {
-            dtypes.push(look.operand.dtype);
-        }
-    }
+fn strictly(op: &Op, facts: &[Fact], number: Option<DType>) -> Result<()> {
+    let dtypes: Vec<DType> =
+        taking_part(op, facts).filter_map(|f| if let Fact::Tensor { dtype, .. } = f { Some(*dtype) } else { None }).collect();
     if let Some(pair) = dtypes.windows(2).find(|w| w[0] != w[1]) {
         return Err(Error::dtype(
             op.name,
@@ -157,8 +204,8 @@ pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Resul
     if compute.is_float() {
         return Ok(());
     }
-    let divides = matches!(op.name, "floor_divide" | "remainder" | "fmod");
-    if !divides && op.name != "pow" {
+    let divides = op.quirk == Quirk::Divides;
+    if !divides && op.quirk != Quirk::Raises {
         return Ok(());
     }
     let any = |test: fn(f64) -> bool| match seen.get(1) {

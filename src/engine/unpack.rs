@@ -1,6 +1,7 @@
 //! What a node keeps, handed out again: the same elements, in their place in the graph. Leans on record and graph.
 
 use super::record;
+use crate::backend::Operand;
 use crate::base::{Error, Result, shape};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Keeps, Rule, freed};
@@ -8,38 +9,85 @@ use crate::graph::sym::Sym;
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Edge, Kept, Meta, Node, Tensor};
 use crate::ops;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Operands and results as a rule sees them.
+pub(crate) struct Opened {
+    pub ins: SmallVec<[Sym; 2]>,
+    pub outs: SmallVec<[Sym; 1]>,
+}
+
 impl Node {
+    /// All that a rule reads. Where they take no part in a graph, kept elements come without handles; and where nobody
+    /// will ask again (`last`), they are taken out, which frees the node.
+    pub(crate) fn open(self: &Arc<Node>, alive: bool, last: bool) -> Result<Opened> {
+        let mut kept = self.kept.get();
+        if kept.freed {
+            return Err(freed(&self.name()));
+        }
+        if alive {
+            let (inputs, outputs) = (kept.inputs.clone(), kept.outputs.clone());
+            drop(kept);
+            let ins = inputs.iter().enumerate().map(|(i, k)| self.unpack(k, Some(i), 0, true)).collect::<Result<_>>()?;
+            let outs = outputs.iter().enumerate().map(|(k, o)| self.unpack(o, None, k as u32, true)).collect::<Result<_>>()?;
+            return Ok(Opened { ins, outs });
+        }
+        let mut opened = Opened { ins: SmallVec::new(), outs: SmallVec::new() };
+        let Keeps { inputs, outputs, freed } = &mut *kept;
+        for (i, k) in inputs.iter().enumerate() {
+            self.check_version(k, Some(i))?;
+        }
+        for k in outputs.iter() {
+            self.check_version(k, None)?;
+        }
+        for k in inputs.iter_mut() {
+            opened.ins.push(seen(k, last));
+        }
+        for k in outputs.iter_mut() {
+            opened.outs.push(seen(k, last));
+        }
+        let full = |s: &Sym| matches!(s, Sym::Operand(_));
+        *freed |= last && opened.ins.iter().chain(&opened.outs).any(full);
+        Ok(opened)
+    }
+
+    /// An error where the elements have been written since they were kept.
+    #[inline]
+    fn check_version(&self, kept: &Kept, input: Option<usize>) -> Result<()> {
+        let Kept::Full(full) = kept else { return Ok(()) };
+        let now = full.family.as_deref().unwrap_or(full.operand.storage.version()).load(Ordering::Relaxed);
+        if now == full.version { Ok(()) } else { Err(self.overwritten(&full.operand, full.version, now, input)) }
+    }
+
+    #[cold]
+    fn overwritten(&self, operand: &Operand, version: u32, now: u32, input: Option<usize>) -> Error {
+        let which = match input {
+            Some(i) => format!("its operand {i}"),
+            None => "its result".to_string(),
+        };
+        Error::grad(
+            "backward",
+            format!(
+                "one of the tensors needed for the gradient of {} has been modified by an in-place operation: {which}, {} of shape {}, \
+                 is at version {now}; expected version {version}. Write to a copy (x.clone()) or out of place instead",
+                self.name(),
+                operand.dtype,
+                shape::show(&operand.layout.shape)
+            ),
+        )
+    }
+
     /// A kept operand as a rule sees it; `alive` says whether it keeps its place in the graph.
     pub(crate) fn unpack(self: &Arc<Node>, kept: &Kept, input: Option<usize>, output: u32, alive: bool) -> Result<Sym> {
-        let (operand, version, family) = match kept {
+        let (operand, family) = match kept {
             Kept::Absent => return Ok(Sym::Absent),
             Kept::Number(n) => return Ok(Sym::Number(*n)),
             Kept::Meta(meta) => return Ok(Sym::Meta(meta.clone())),
-            Kept::Full(operand, version, family) => (operand, *version, family),
+            Kept::Full(full) => (&full.operand, &full.family),
         };
-        let now = match family {
-            None => operand.storage.version().load(Ordering::Relaxed),
-            Some(own) => own.load(Ordering::Relaxed),
-        };
-        if now != version {
-            let which = match input {
-                Some(i) => format!("its operand {i}"),
-                None => "its result".to_string(),
-            };
-            return Err(Error::grad(
-                "backward",
-                format!(
-                    "one of the tensors needed for the gradient of {} has been modified by an in-place operation: {which}, {} of shape {}, \
-                     is at version {now}; expected version {version}. Write to a copy (x.clone()) or out of place instead",
-                    self.name(),
-                    operand.dtype,
-                    shape::show(&operand.layout.shape)
-                ),
-            ));
-        }
+        self.check_version(kept, input)?;
         let mut core = Core::plain(operand.clone());
         core.family.clone_from(family);
         if alive {
@@ -97,6 +145,24 @@ impl Node {
             }
         }
         Ok(list)
+    }
+}
+
+/// A kept operand without a handle; taken out where it is the last time.
+#[inline]
+fn seen(kept: &mut Kept, last: bool) -> Sym {
+    match kept {
+        Kept::Absent => Sym::Absent,
+        Kept::Number(n) => Sym::Number(*n),
+        Kept::Meta(meta) => Sym::Meta(meta.clone()),
+        Kept::Full(full) if !last => Sym::Operand(full.clone()),
+        Kept::Full(full) => {
+            let form = Kept::of(&full.operand, None);
+            match std::mem::replace(kept, form) {
+                Kept::Full(full) => Sym::Operand(full),
+                _ => Sym::Absent,
+            }
+        }
     }
 }
 

@@ -169,7 +169,6 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ));
         }
         settle::check_divisor(op, &seen, compute)?;
-        let compute = if compute == DType::Bool { DType::U8 } else { compute };
         let mut ins = settle::spread(&seen, &shape, compute, op)?;
         for x in &ins {
             refuse_overlap(&name, x, &own)?;
@@ -211,7 +210,7 @@ fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg],
         }
     }
     let meta = Meta { shape: own.layout.shape.clone(), dtype: own.dtype };
-    let reads = record::reads(op, seen, args, &[meta], needs)?;
+    let reads = record::reads(op, seen, args, || vec![meta.clone()], needs)?;
     for (i, feed) in feeds.iter().enumerate() {
         if let Feed::Tensor(t) = feed
             && t.same(target)
@@ -487,7 +486,7 @@ impl Tensor {
             return Ok(());
         }
         self.set_flag(flag::RETAINS, true);
-        node.extra.get().get_or_insert_default().retained.push((k, Arc::downgrade(&self.0)));
+        node.extra_mut().retained.push((k, Arc::downgrade(&self.0)));
         Ok(())
     }
 

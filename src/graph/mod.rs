@@ -10,7 +10,7 @@ pub mod tensor;
 
 pub use arg::{Arg, Param, ParamKind};
 pub use node::{Edge, Kept, Node, Rule};
-pub use op::{Body, Call, Class, Input, InputKind, Meta, Op};
+pub use op::{Body, Call, Class, Input, InputKind, Meta, Metas, Op};
 pub use pair::Pair;
 pub use sym::{Grads, Pull, Sym};
 pub use tensor::{Feed, Outs, Tensor};

@@ -42,11 +42,12 @@ impl Mode {
     pub fn overridden(self) -> bool {
         self.0 & OVERRIDE != 0
     }
-    /// Nothing but grad mode is set: no tape, probe or override.
+    /// Nothing but grad mode and inference mode is set: no tape, probe or override.
     #[inline]
     pub fn is_plain(self) -> bool {
-        self.0 & !NO_GRAD == 0
+        self.0 & !(NO_GRAD | INFERENCE) == 0
     }
+    #[inline]
     pub fn inference(self) -> bool {
         self.0 & INFERENCE != 0
     }

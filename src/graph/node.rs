@@ -3,9 +3,13 @@
 use super::tensor::{Hook, flag};
 use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::backend::Operand;
+use crate::base::lock::Guard;
 use crate::base::{Error, Lock, Number, Result};
-use std::sync::Arc;
+use smallvec::SmallVec;
+use std::cell::OnceCell;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 /// Where a gradient goes: on to a node's output, or to a leaf.
 #[derive(Clone)]
@@ -21,8 +25,39 @@ pub enum Kept {
     Number(Number),
     /// Only its shape and type.
     Meta(Meta),
-    /// The elements, and the count of writes at the time, with the counter it is compared to.
-    Full(Operand, u32, Option<Arc<AtomicU32>>),
+    /// The elements.
+    Full(Box<Full>),
+}
+
+/// Elements that a derivative reads.
+#[derive(Clone)]
+pub struct Full {
+    pub operand: Operand,
+    /// The count of writes at the time.
+    pub version: u32,
+    /// The counter that it is compared to, where that is not the storage's own.
+    pub family: Option<Arc<AtomicU32>>,
+    /// A handle for them, made only if one is asked for.
+    pub handle: OnceCell<Tensor>,
+}
+
+impl Kept {
+    #[inline]
+    fn numel(&self) -> usize {
+        match self {
+            Kept::Meta(m) => m.shape.iter().product(),
+            Kept::Full(f) => f.operand.layout.numel(),
+            _ => 0,
+        }
+    }
+    /// Only the form of an operand, or its elements with their version and its counter.
+    #[inline(always)]
+    pub fn of(operand: &Operand, full: Option<(u32, Option<Arc<AtomicU32>>)>) -> Kept {
+        match full {
+            Some((version, family)) => Kept::Full(Box::new(Full { operand: operand.clone(), version, family, handle: OnceCell::new() })),
+            None => Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype }),
+        }
+    }
 }
 
 /// A derivative that is not in the table: a user's function, or an override.
@@ -48,9 +83,11 @@ pub struct Node {
     /// For each operand where its gradient goes; None where it needs none.
     pub edges: Pair<Option<Edge>>,
     pub outputs: u32,
+    /// Elements of its largest operand.
+    pub(crate) largest: usize,
     pub(crate) kept: Lock<Keeps>,
     pub(crate) slot: AtomicU64,
-    pub(crate) extra: Lock<Option<Box<Extra>>>,
+    extra: OnceLock<Box<Lock<Extra>>>,
 }
 
 pub(crate) struct Keeps {
@@ -106,7 +143,65 @@ pub trait PullHook: Send + Sync {
     fn before(&self) -> bool;
 }
 
+/// A node that nobody else has yet: its lists are filled where they will lie, since moving them costs more than all else.
+pub(crate) struct Draft(Arc<Node>);
+
+impl Draft {
+    #[inline(always)]
+    pub fn new(rule: Rule, args: &[Arg], outputs: usize, serial: u64, place: Option<(Arc<str>, u32)>) -> Draft {
+        let node = Arc::new(MaybeUninit::<Node>::uninit());
+        let extra = OnceLock::new();
+        if place.is_some() {
+            let _ = extra.set(Box::new(Lock::new(Extra { place, ..Extra::default() })));
+        }
+        // SAFETY: just made, so nobody else has it.
+        unsafe {
+            let at = Arc::into_raw(node).cast_mut().cast::<Node>();
+            at.write(Node {
+                rule,
+                serial,
+                args: args.into(),
+                edges: Pair::new(),
+                outputs: outputs as u32,
+                largest: 0,
+                kept: Lock::new(Keeps { inputs: Pair::new(), outputs: Pair::new(), freed: false }),
+                slot: AtomicU64::new(0),
+                extra,
+            });
+            Draft(Arc::from_raw(at))
+        }
+    }
+    #[inline(always)]
+    fn node(&mut self) -> &mut Node {
+        // SAFETY: a draft is the only one to have its node.
+        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+    }
+    #[inline(always)]
+    pub fn input(&mut self, edge: Option<Edge>, kept: Kept) {
+        let node = self.node();
+        node.largest = node.largest.max(kept.numel());
+        node.edges.push(edge);
+        node.kept.get_mut().inputs.push(kept);
+    }
+    #[inline(always)]
+    pub fn output(&mut self, kept: Kept) {
+        self.node().kept.get_mut().outputs.push(kept);
+    }
+    #[inline(always)]
+    pub fn done(self) -> Arc<Node> {
+        self.0
+    }
+}
+
 impl Node {
+    /// Hooks and the like, where there are any.
+    #[inline]
+    pub(crate) fn extra(&self) -> Option<Guard<'_, Extra>> {
+        self.extra.get().map(|e| e.get())
+    }
+    pub(crate) fn extra_mut(&self) -> Guard<'_, Extra> {
+        self.extra.get_or_init(Box::default).get()
+    }
     pub fn name(&self) -> String {
         match &self.rule {
             Rule::Op(op) => op.name.to_string(),
@@ -122,11 +217,10 @@ impl Node {
     /// Forgets what was kept for the derivative; the edges stay.
     pub fn free(&self) {
         let mut kept = self.kept.get();
-        kept.freed = true;
         let full = |k: &Kept| matches!(k, Kept::Full(..));
         let lost = kept.inputs.iter().chain(kept.outputs.iter()).any(full);
+        kept.freed |= lost || matches!(self.rule, Rule::Dynamic(_));
         if !lost {
-            kept.freed = matches!(self.rule, Rule::Dynamic(_));
             if let Rule::Dynamic(d) = &self.rule {
                 drop(kept);
                 d.release();
@@ -134,8 +228,8 @@ impl Node {
             return;
         }
         let shrink = |k: &mut Kept| {
-            if let Kept::Full(op, ..) = k {
-                *k = Kept::Meta(Meta { shape: op.layout.shape.clone(), dtype: op.dtype });
+            if let Kept::Full(full) = k {
+                *k = Kept::of(&full.operand, None);
             }
         };
         let (inputs, outputs) = (kept.inputs.clone(), kept.outputs.clone());
@@ -157,7 +251,7 @@ impl Node {
     }
     /// What tapes hold it for; None where no tape was open when it was made.
     pub(crate) fn held(&self) -> Option<Held> {
-        self.extra.get().as_deref().and_then(|e| e.held)
+        self.extra().and_then(|e| e.held)
     }
     /// Notes that some more tapes hold it.
     pub(crate) fn hold(&self, tapes: u32) {
@@ -166,11 +260,11 @@ impl Node {
             Edge::Leaf(_) => true,
         };
         let requires = self.edges.iter().flatten().any(reaches);
-        self.extra.get().get_or_insert_default().held = Some(Held { tapes, requires, spent: false });
+        self.extra_mut().held = Some(Held { tapes, requires, spent: false });
     }
     /// A tape lets go; the last one takes with it what nothing else will read.
     pub(crate) fn unhold(&self) {
-        let useless = match self.extra.get().as_deref_mut().and_then(|e| e.held.as_mut()) {
+        let useless = match self.extra().as_deref_mut().and_then(|e| e.held.as_mut()) {
             Some(held) => {
                 held.tapes = held.tapes.saturating_sub(1);
                 held.tapes == 0 && (held.spent || !held.requires)
@@ -183,7 +277,7 @@ impl Node {
     }
     /// A walk that does not retain the graph is through: freed now, or when the last tape lets go.
     pub(crate) fn spend(&self) {
-        if let Some(held) = self.extra.get().as_deref_mut().and_then(|e| e.held.as_mut())
+        if let Some(held) = self.extra().as_deref_mut().and_then(|e| e.held.as_mut())
             && held.tapes > 0
         {
             held.spent = true;
@@ -209,14 +303,33 @@ impl Node {
             args: Box::default(),
             edges: Pair::new(),
             outputs: 1,
+            largest: 0,
             kept: Lock::new(Keeps { inputs: Pair::new(), outputs: [meta].into_iter().collect(), freed: false }),
             slot: AtomicU64::new(0),
-            extra: Lock::new(Some(Box::new(extra))),
+            extra: OnceLock::from(Box::new(Lock::new(extra))),
         })
     }
     /// The tensor that a source stands for, while it is there.
     pub fn source_of(&self) -> Option<Tensor> {
-        self.extra.get().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
+        self.extra().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
+    }
+
+    pub(crate) fn has_pull_hooks(&self) -> bool {
+        self.extra().is_some_and(|e| !e.on_pull.is_empty())
+    }
+
+    /// Shape and dtype of each operand that is a tensor; an error once the node has been freed.
+    pub(crate) fn forms(&self) -> Result<Vec<Option<Meta>>> {
+        let kept = self.kept.get();
+        if kept.freed {
+            return Err(freed(&self.name()));
+        }
+        let form = |k: &Kept| match k {
+            Kept::Meta(m) => Some(m.clone()),
+            Kept::Full(f) => Some(Meta { shape: f.operand.layout.shape.clone(), dtype: f.operand.dtype }),
+            _ => None,
+        };
+        Ok(kept.inputs.iter().map(form).collect())
     }
 
     /// Shapes and dtypes of operands and results.
@@ -229,13 +342,13 @@ impl Node {
     pub fn output_meta(&self, k: usize) -> (crate::base::shape::Shape, crate::base::DType) {
         match self.kept.get().outputs.get(k) {
             Some(Kept::Meta(m)) => (m.shape.clone(), m.dtype),
-            Some(Kept::Full(o, ..)) => (o.layout.shape.clone(), o.dtype),
+            Some(Kept::Full(f)) => (f.operand.layout.shape.clone(), f.operand.dtype),
             _ => (crate::base::Few::new(), crate::base::DType::F32),
         }
     }
 
     pub fn place(&self) -> Option<(Arc<str>, u32)> {
-        self.extra.get().as_ref().and_then(|e| e.place.clone())
+        self.extra().and_then(|e| e.place.clone())
     }
 }
 
@@ -254,8 +367,8 @@ pub fn freed(name: &str) -> Error {
 impl Drop for Node {
     // A long chain is taken apart in a loop: dropping it edge by edge would recurse as deep as the chain is long.
     fn drop(&mut self) {
-        let mut todo: Vec<Arc<Node>> = Vec::new();
-        let take = |edges: &mut Pair<Option<Edge>>, todo: &mut Vec<Arc<Node>>| {
+        let mut todo: SmallVec<[Arc<Node>; 4]> = SmallVec::new();
+        let take = |edges: &mut Pair<Option<Edge>>, todo: &mut SmallVec<[Arc<Node>; 4]>| {
             for slot in edges.iter_mut() {
                 if let Some(Edge::Node(node, _)) = slot.take_if(|e| matches!(e, Edge::Node(..))) {
                     todo.push(node);
@@ -263,8 +376,8 @@ impl Drop for Node {
             }
         };
         take(&mut self.edges, &mut todo);
-        while let Some(node) = todo.pop() {
-            if let Some(mut last) = Arc::into_inner(node) {
+        while let Some(mut node) = todo.pop() {
+            if let Some(last) = Arc::get_mut(&mut node) {
                 take(&mut last.edges, &mut todo);
             }
         }

@@ -5,6 +5,7 @@ use super::{Arg, Param, Tensor};
 use crate::backend::{MapBody, Operand};
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Result};
+use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Which element types an operator takes, and what it gives for them.
@@ -30,6 +31,26 @@ pub enum Class {
     Any,
 }
 
+/// What sets an operator apart from its class when its operands' types are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quirk {
+    None,
+    /// The first operand chooses between the others, and takes no part in the promotion.
+    Chooses,
+    /// The second operand is a mask; the first keeps its dtype.
+    Masks,
+    /// Integers are divided, and never by zero.
+    Divides,
+    /// Integers are raised to powers, and never to negative ones.
+    Raises,
+    /// Truths are counted in int64.
+    Counts,
+    /// Truths are refused.
+    Shifts,
+    /// A view that may be asked to reach past its storage.
+    Reaches,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
     One,
@@ -53,13 +74,15 @@ pub struct Meta {
 
 /// What a kernel body is handed: operands in, operands out, parameters.
 pub struct Call<'a> {
-    pub ins: &'a [Option<Operand>],
+    pub ins: &'a [Option<&'a Operand>],
     pub outs: &'a [Operand],
     pub args: &'a [Arg],
 }
 
 pub type ViewRule = fn(&Layout, &[Arg]) -> Result<Layout>;
-pub type MetaRule = fn(&[Option<Meta>], &[Arg]) -> Result<Vec<Meta>>;
+/// What a kernel gives: nearly always one tensor.
+pub type Metas = SmallVec<[Meta; 1]>;
+pub type MetaRule = fn(&[Option<Meta>], &[Arg]) -> Result<Metas>;
 pub type Kernel = fn(&Call) -> Result<()>;
 pub type Inline = fn(&[Option<Sym>], &[Arg]) -> Result<Vec<Tensor>>;
 pub type Vjp = fn(&Pull) -> Grads;
@@ -82,6 +105,7 @@ pub struct Op {
     pub inputs: &'static [Input],
     pub params: &'static [Param],
     pub class: Class,
+    pub quirk: Quirk,
     pub body: Body,
     pub vjp: Option<Vjp>,
     /// Where tests sample its inputs.

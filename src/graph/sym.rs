@@ -3,7 +3,7 @@
 //! Rules see only operands that have been checked; an error inside one (no memory, a bug) unwinds with the error as its
 //! payload and is caught where the walk runs the rule.
 
-use super::node::Needs;
+use super::node::{Full, Needs};
 use super::tensor::{Feed, emit};
 use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::base::shape::Shape;
@@ -13,6 +13,8 @@ use crate::base::{DType, Error, Number, Result};
 pub enum Sym {
     Tensor(Tensor),
     Number(Number),
+    /// Kept elements, outside the graph.
+    Operand(Box<Full>),
     Meta(Meta),
     Absent,
 }
@@ -60,6 +62,7 @@ impl Sym {
         match self {
             Sym::Tensor(t) => Feed::Tensor(t),
             Sym::Number(n) => Feed::Number(*n),
+            Sym::Operand(f) => Feed::Operand(&f.operand),
             Sym::Absent => Feed::Absent,
             Sym::Meta(m) => fail(Error::bug("backward", format!("a rule read a tensor of shape {:?} that was not kept", m.shape))),
         }
@@ -71,29 +74,46 @@ impl Sym {
     pub fn tensor(&self) -> &Tensor {
         match self {
             Sym::Tensor(t) => t,
+            Sym::Operand(f) => f.handle.get_or_init(|| Tensor::from_operand(f.operand.clone())),
             _ => fail(Error::bug("backward", "a rule wanted a tensor where there is none")),
         }
     }
     pub fn shape(&self) -> Shape {
         match self {
             Sym::Tensor(t) => t.shape(),
+            Sym::Operand(f) => f.operand.layout.shape.clone(),
             Sym::Meta(m) => m.shape.clone(),
             _ => Shape::new(),
         }
     }
     pub fn rank(&self) -> usize {
-        self.shape().len()
+        match self {
+            Sym::Tensor(t) => t.rank(),
+            Sym::Operand(f) => f.operand.layout.rank(),
+            Sym::Meta(m) => m.shape.len(),
+            _ => 0,
+        }
     }
     pub fn numel(&self) -> usize {
-        self.shape().iter().product()
+        match self {
+            Sym::Tensor(t) => t.numel(),
+            Sym::Operand(f) => f.operand.layout.numel(),
+            Sym::Meta(m) => m.shape.iter().product(),
+            _ => 1,
+        }
     }
     pub fn dtype(&self) -> DType {
         match self {
             Sym::Tensor(t) => t.dtype(),
+            Sym::Operand(f) => f.operand.dtype,
             Sym::Meta(m) => m.dtype,
             Sym::Number(n) => n.dtype(),
             Sym::Absent => DType::F32,
         }
+    }
+    /// Whether it has a shape: it is a tensor, or stands for one.
+    pub fn has_form(&self) -> bool {
+        matches!(self, Sym::Tensor(_) | Sym::Operand(..) | Sym::Meta(_))
     }
     pub fn is_absent(&self) -> bool {
         matches!(self, Sym::Absent)

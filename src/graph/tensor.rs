@@ -5,6 +5,7 @@ use super::{Node, Op};
 use crate::backend::{Operand, Storage};
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Lock, Number, Result};
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -71,10 +72,12 @@ pub struct Hooks {
     pub after: Vec<(u64, Arc<dyn Hook>)>,
 }
 
-/// What an operator is fed: a tensor, a plain number, or nothing.
+/// What an operator is fed: a tensor, bare elements, a plain number, or nothing.
 #[derive(Clone, Copy)]
 pub enum Feed<'a> {
     Tensor(&'a Tensor),
+    /// Elements outside every graph.
+    Operand(&'a Operand),
     Number(Number),
     Absent,
 }
@@ -141,7 +144,7 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[super::Arg]) -> Result<Outs
 }
 
 impl Core {
-    #[inline]
+    #[inline(always)]
     pub fn plain(operand: Operand) -> Core {
         Core {
             operand,
@@ -178,12 +181,36 @@ impl Core {
 }
 
 impl Tensor {
-    #[inline]
+    #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
-        Tensor(Arc::new(Handle { core: Lock::new(core), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) }))
+        Tensor::allocate(|| core)
+    }
+    /// A fresh handle over an operand that is put together where it will lie.
+    #[inline(always)]
+    pub(crate) fn make(operand: impl FnOnce() -> Operand) -> Tensor {
+        Tensor::allocate(|| Core::plain(operand()))
+    }
+    #[inline(always)]
+    fn allocate(core: impl FnOnce() -> Core) -> Tensor {
+        let handle = Arc::new(MaybeUninit::<Handle>::uninit());
+        // SAFETY: just made, so nobody else has it; written whole before it is seen as a handle.
+        unsafe {
+            let at = Arc::into_raw(handle).cast_mut().cast::<Handle>();
+            at.write(Handle { core: Lock::new(core()), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) });
+            Tensor(Arc::from_raw(at))
+        }
+    }
+    /// The facts of a handle that nobody else has yet.
+    ///
+    /// # Safety
+    /// The handle must have just been made, and never have been cloned or wrapped.
+    #[inline(always)]
+    pub(crate) unsafe fn fresh(&mut self) -> &mut Core {
+        // SAFETY: the caller's promise.
+        unsafe { (*Arc::as_ptr(&self.0).cast_mut()).core.get_mut() }
     }
     /// A fresh tensor over an operand, outside every graph.
-    #[inline]
+    #[inline(always)]
     pub fn from_operand(operand: Operand) -> Tensor {
         Tensor::from_core(Core::plain(operand))
     }

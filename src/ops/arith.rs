@@ -46,9 +46,10 @@ crate::op! {
     /// >>> schuss.tensor([7, -7]).floor_divide(2)
     /// tensor([ 3, -4])
     floor_divide(input, other) Arithmetic {
-        map(number value, |x, y;| x.floor_div(y));
+        map(quotient value, |x, y;| x.floor_div(y));
         vjp |g, [_x, _y], _o| [g * 0.0, g * 0.0];
         check 0.5..4.0;
+        quirk Divides;
         face in_place;
     }
     /// The remainder with the divisor's sign, as Python's `%`. Integer division by zero raises RuntimeError.
@@ -56,9 +57,10 @@ crate::op! {
     /// >>> schuss.tensor([7, -7]).remainder(3)
     /// tensor([1, 2])
     remainder(input, other) Arithmetic {
-        map(number value, |x, y;| x.modulo(y));
+        map(quotient value, |x, y;| x.modulo(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).floor())];
         check 0.5..4.0;
+        quirk Divides;
         face in_place;
     }
     /// The remainder with the dividend's sign, as C's `fmod`. Integer division by zero raises RuntimeError.
@@ -66,9 +68,10 @@ crate::op! {
     /// >>> schuss.tensor([7, -7]).fmod(3)
     /// tensor([ 1, -1])
     fmod(input, other) Arithmetic {
-        map(number value, |x, y;| x.fmod(y));
+        map(quotient value, |x, y;| x.fmod(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).trunc())];
         check 0.5..4.0;
+        quirk Divides;
         face in_place;
     }
     /// A power, element by element. Integers to negative integer powers raise RuntimeError.
@@ -76,9 +79,10 @@ crate::op! {
     /// >>> schuss.tensor([1.0, 2.0, 3.0]).pow(2)
     /// tensor([1., 4., 9.])
     pow(input, exponent) Arithmetic {
-        map(number value, |x, y;| x.pow(y));
+        map(power value, |x, y;| x.pow(y));
         rule power;
         check 0.5..2.0;
+        quirk Raises;
         face in_place;
     }
     /// The square, element by element.
@@ -87,8 +91,15 @@ crate::op! {
     /// tensor([1., 4.])
     square(input) Number {
         map(number value, |x;| x * x);
-        vjp |g, [x], _o| [g * &(x * 2.0)];
+        vjp |g, [x], _o| [g.double_product(x)];
+        quirk Counts;
         face in_place;
+    }
+    /// Twice the product: the derivative of the square, in one pass.
+    double_product(input, other) Number {
+        map(number value, |x, y;| x * (y + y));
+        vjp |g, [x, y], _o| [g.double_product(y), g.double_product(x)];
+        face hidden;
     }
     /// The negative, element by element.
     ///
@@ -140,6 +151,7 @@ crate::op! {
     where_(condition, input, other) Number {
         map(number value, |c, x, y;| Value::select(c.truth(), x, y));
         vjp |g, [c, _x, _y], _o| [g * 0.0, &c.where_(g, &Sym::from(0.0)), &c.where_(&Sym::from(0.0), g)];
+        quirk Chooses;
         face hidden;
     }
     /// A value in place of the elements where the mask holds.
@@ -149,6 +161,7 @@ crate::op! {
     masked_fill(input, mask, value) Number {
         map(number value, |x, m, v;| Value::select(m.truth(), v, x));
         vjp |g, [_x, m, _v], _o| [&g.masked_fill(m, &Sym::from(0.0)), g * 0.0, &m.where_(g, &Sym::from(0.0))];
+        quirk Masks;
         face in_place;
     }
     /// Elements kept within two bounds, of which either may be absent; NaN stays NaN.

@@ -75,12 +75,12 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1, 3]).bitwise_left_shift(2)
     /// tensor([ 4, 12])
-    bitwise_left_shift(input, other) Integer { map(integer value, |x, y;| x.shl(y)); check 0.0..6.0; face in_place; }
+    bitwise_left_shift(input, other) Integer { map(integer value, |x, y;| x.shl(y)); check 0.0..6.0; quirk Shifts; face in_place; }
     /// The bits moved down by a count, the sign kept.
     ///
     /// >>> schuss.tensor([8, -8]).bitwise_right_shift(2)
     /// tensor([ 2, -2])
-    bitwise_right_shift(input, other) Integer { map(integer value, |x, y;| x.shr(y)); check 0.0..6.0; face in_place; }
+    bitwise_right_shift(input, other) Integer { map(integer value, |x, y;| x.shr(y)); check 0.0..6.0; quirk Shifts; face in_place; }
     /// Where an element is NaN.
     ///
     /// >>> schuss.tensor([1.0, float("nan")]).isnan()

@@ -2,10 +2,11 @@
 
 use super::view::operand;
 use crate::backend::launch::Dense;
-use crate::backend::{Launch, of};
+use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Few, Result, shape};
 use crate::graph::sym::must;
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// Gaussian elimination: both triangles in one matrix, the row swaps counted from 1, the order of the rows.
@@ -89,17 +90,17 @@ fn made(lead: &[usize], last: &[usize], dtype: DType) -> Meta {
     Meta { shape: lead.iter().chain(last).copied().collect(), dtype }
 }
 
-fn lu_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn lu_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, m, n, dtype) = matrix("lu", ins, 0)?;
-    Ok(vec![made(&lead, &[m, n], dtype), made(&lead, &[m.min(n)], DType::I32), made(&lead, &[m], DType::I64)])
+    Ok(smallvec![made(&lead, &[m, n], dtype), made(&lead, &[m.min(n)], DType::I32), made(&lead, &[m], DType::I64)])
 }
 
-fn cholesky_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn cholesky_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, n, dtype) = square("cholesky", ins)?;
-    Ok(vec![made(&lead, &[n, n], dtype), made(&lead, &[], DType::I32)])
+    Ok(smallvec![made(&lead, &[n, n], dtype), made(&lead, &[], DType::I32)])
 }
 
-fn triangular_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn triangular_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, n, dtype) = square("solve_triangular", ins)?;
     let (other, rows, k, kind) = matrix("solve_triangular", ins, 1)?;
     if rows != n || lead != other || kind != dtype {
@@ -108,29 +109,29 @@ fn triangular_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
             format!("a triangle of {n} rows ({dtype}) and right sides of {rows} ({kind}) do not fit, or their batches differ"),
         ));
     }
-    Ok(vec![made(&lead, &[n, k], dtype)])
+    Ok(smallvec![made(&lead, &[n, k], dtype)])
 }
 
-fn qr_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn qr_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let (lead, m, n, dtype) = matrix("qr", ins, 0)?;
     let k = if args[0] == Arg::Bool(true) { m } else { m.min(n) };
-    Ok(vec![made(&lead, &[m, k], dtype), made(&lead, &[k, n], dtype)])
+    Ok(smallvec![made(&lead, &[m, k], dtype), made(&lead, &[k, n], dtype)])
 }
 
-fn svd_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn svd_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let (lead, m, n, dtype) = matrix("svd", ins, 0)?;
     let k = m.min(n);
     let (left, right) = if args[0] == Arg::Bool(true) { (m, n) } else { (k, k) };
-    Ok(vec![made(&lead, &[m, left], dtype), made(&lead, &[k], dtype), made(&lead, &[right, n], dtype)])
+    Ok(smallvec![made(&lead, &[m, left], dtype), made(&lead, &[k], dtype), made(&lead, &[right, n], dtype)])
 }
 
-fn eigh_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn eigh_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, n, dtype) = square("eigh", ins)?;
-    Ok(vec![made(&lead, &[n], dtype), made(&lead, &[n, n], dtype)])
+    Ok(smallvec![made(&lead, &[n], dtype), made(&lead, &[n, n], dtype)])
 }
 
 fn launch(call: &Call, what: Dense) -> Result<()> {
-    let ins: Vec<_> = call.ins.iter().flatten().cloned().collect();
+    let ins: Vec<Operand> = call.ins.iter().flatten().map(|&x| x.clone()).collect();
     of(&operand(call, 0)?.storage).launch(&Launch::Dense { what, ins: &ins, outs: call.outs })
 }
 
@@ -180,9 +181,9 @@ fn only(grad: Sym) -> Grads {
     [Some(grad)].into_iter().collect()
 }
 
-fn pinv_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn pinv_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, m, n, dtype) = matrix("pinv", ins, 0)?;
-    Ok(vec![made(&lead, &[n, m], dtype)])
+    Ok(smallvec![made(&lead, &[n, m], dtype)])
 }
 
 fn pinv_run(call: &Call) -> Result<()> {
@@ -219,9 +220,9 @@ fn cholesky_solve_back(pull: &Pull) -> Grads {
     grads
 }
 
-fn sqrth_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn sqrth_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, n, dtype) = square("matrix_sqrth", ins)?;
-    Ok(vec![made(&lead, &[n, n], dtype)])
+    Ok(smallvec![made(&lead, &[n, n], dtype)])
 }
 
 /// The solution x of `root x + x root = g` for the symmetric part of g, in the basis of the root's vectors.

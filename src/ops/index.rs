@@ -5,7 +5,8 @@ use crate::backend::launch::Pick;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, Few, Layout, Result, shape};
 use crate::graph::sym::must;
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`.
@@ -93,14 +94,14 @@ impl Plan {
     }
 }
 
-fn take_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn take_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let list = metas(ins);
     let indices: Vec<&[usize]> = list[1..].iter().map(|m| &m.shape[..]).collect();
-    Ok(vec![Meta { shape: plan("index", &list[0].shape, &indices, args)?.out, dtype: list[0].dtype }])
+    Ok(smallvec![Meta { shape: plan("index", &list[0].shape, &indices, args)?.out, dtype: list[0].dtype }])
 }
 
 fn take_run(call: &Call) -> Result<()> {
-    let list: Vec<&Operand> = call.ins.iter().flatten().collect();
+    let list: Vec<&Operand> = call.ins.iter().flatten().copied().collect();
     let (x, indices) = (list[0], &list[1..]);
     let shapes: Vec<&[usize]> = indices.iter().map(|i| &i.layout.shape[..]).collect();
     let plan = plan("index", &x.layout.shape, &shapes, call.args)?;
@@ -116,12 +117,12 @@ fn take_back(pull: &Pull) -> Grads {
     [Some(Sym::Tensor(grad))].into_iter().collect()
 }
 
-fn put_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
-    Ok(vec![metas(ins).swap_remove(0)])
+fn put_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![metas(ins).swap_remove(0)])
 }
 
 fn put_run(call: &Call) -> Result<()> {
-    let list: Vec<&Operand> = call.ins.iter().flatten().collect();
+    let list: Vec<&Operand> = call.ins.iter().flatten().copied().collect();
     of(&list[0].storage).launch(&Launch::Copy { src: list[0], dst: &call.outs[0] })?;
     put_into(&call.outs[0], list[1], &list[2..], call.args)
 }
@@ -184,14 +185,14 @@ fn at_least_one(m: &Meta) -> Meta {
     if m.shape.is_empty() { Meta { shape: Few::filled(1, 1), dtype: m.dtype } } else { m.clone() }
 }
 
-fn gather_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn gather_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let list = metas(ins);
     let axis = shape::axis("gather", args[0].int().unwrap_or(0), list[0].shape.len())?;
     if list[1].shape.contains(&0) {
-        return Ok(vec![Meta { shape: list[1].shape.clone(), dtype: list[0].dtype }]);
+        return Ok(smallvec![Meta { shape: list[1].shape.clone(), dtype: list[0].dtype }]);
     }
     check_along("gather", &at_least_one(&list[0]), &at_least_one(&list[1]), axis)?;
-    Ok(vec![Meta { shape: list[1].shape.clone(), dtype: list[0].dtype }])
+    Ok(smallvec![Meta { shape: list[1].shape.clone(), dtype: list[0].dtype }])
 }
 
 /// The operand of `axis` for a gather or scatter whose result has `shape`.
@@ -217,7 +218,7 @@ fn gather_run(call: &Call) -> Result<()> {
     of(&x.storage).launch(&Launch::Gather { source: &source, picks: &[pick], out: &out })
 }
 
-pub(super) fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+pub(super) fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let list = metas(ins);
     let axis = shape::axis("scatter", args[0].int().unwrap_or(0), list[0].shape.len())?;
     if !list[1].shape.contains(&0) {
@@ -237,7 +238,7 @@ pub(super) fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Met
             ));
         }
     }
-    Ok(vec![list[0].clone()])
+    Ok(smallvec![list[0].clone()])
 }
 
 fn scatter_as(call: &Call, add: bool) -> Result<()> {

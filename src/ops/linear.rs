@@ -3,7 +3,9 @@
 use super::view::operand;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, Few, Layout, Result, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::node::Needs;
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The matrix product, with NumPy's rules for vectors and broadcast batches.
@@ -13,6 +15,12 @@ crate::op! {
     matmul(input, other) Any {
         kernel(matmul_meta, matmul_run);
         rule matmul_back;
+    }
+    /// `input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of.
+    turned(input, other) Any {
+        kernel(turned_meta, turned_run);
+        vjp |g, [x, y], _o| [if y.rank() == 1 { y.unsqueeze(-1) * g } else { y.matmul(&g.transpose(0, 1)) }, x.matmul(g)];
+        face hidden;
     }
     /// `input @ weight.T + bias`, the affine map of a layer: weight is (outputs, inputs), bias (outputs,).
     ///
@@ -49,7 +57,7 @@ fn two(ins: &[Option<Meta>]) -> Result<(Meta, Meta)> {
     }
 }
 
-fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (a, b) = two(ins)?;
     if a.shape.is_empty() || b.shape.is_empty() {
         return Err(Error::shape(
@@ -81,7 +89,7 @@ fn matmul_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
     if b.shape.len() > 1 {
         out.push(b.shape[b.shape.len() - 1]);
     }
-    Ok(vec![Meta { shape: out, dtype: a.dtype }])
+    Ok(smallvec![Meta { shape: out, dtype: a.dtype }])
 }
 
 /// One operand as (batch, rows, columns) under the product's leading axes; None where the batch is no single stride.
@@ -134,6 +142,9 @@ fn matmul_run(call: &Call) -> Result<()> {
     if a.layout.shape[ra - 1] == 0 {
         return of(&out.storage).launch(&Launch::Fill { dst: out, value: 0i64.into() });
     }
+    if ra <= 2 && rb <= 2 {
+        return matrices(a, b, out);
+    }
     let lead_rank = out.layout.rank() - usize::from(ra > 1) - usize::from(rb > 1);
     let lead: Few<usize> = out.layout.shape[..lead_rank].into();
     // Many rows of one matrix: a batch on the left alone is one tall product.
@@ -154,9 +165,46 @@ fn matmul_run(call: &Call) -> Result<()> {
     of(&a.storage).launch(&Launch::Contract { a: &a, b: &b, out: &out.view(flat) })
 }
 
+/// Two matrices, or a vector as one row on the left or one column on the right.
+fn matrices(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
+    let (row, column, flat);
+    let (mut left, mut right, mut into) = (a, b, out);
+    if a.layout.rank() == 1 {
+        row = a.view(a.layout.insert_axis(0));
+        left = &row;
+    }
+    if b.layout.rank() == 1 {
+        column = b.view(b.layout.insert_axis(1));
+        right = &column;
+    }
+    if out.layout.rank() < 2 {
+        let sizes = [left.layout.shape[0], right.layout.shape[1]];
+        let mut layout = Layout::contiguous(sizes[..].into());
+        layout.offset = out.layout.offset;
+        flat = out.view(layout);
+        into = &flat;
+    }
+    of(&a.storage).launch(&Launch::Contract { a: left, b: right, out: into })
+}
+
+fn turned_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let (mut a, b) = two(ins)?;
+    a.shape.swap(0, 1);
+    matmul_meta(&[Some(a), Some(b)], args)
+}
+
+fn turned_run(call: &Call) -> Result<()> {
+    let a = operand(call, 0)?;
+    let a = a.view(a.layout.transpose(0, 1));
+    matmul_run(&Call { ins: &[Some(&a), call.ins[1]], outs: call.outs, args: &[] })
+}
+
 fn matmul_back(pull: &Pull) -> Grads {
     let (g, a, b) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
     let (ra, rb) = (a.rank(), b.rank());
+    if ra <= 2 && rb <= 2 {
+        return matrices_back(g, a, b, pull.needs);
+    }
     // Vectors are seen as one row, or one column, of a matrix.
     let mut wide = g.clone();
     if ra == 1 {
@@ -190,7 +238,18 @@ fn matmul_back(pull: &Pull) -> Grads {
     grads
 }
 
-fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn matrices_back(g: &Sym, a: &Sym, b: &Sym, needs: Needs) -> Grads {
+    let outer = |x: &Sym, y: &Sym| x.unsqueeze(-1) * y;
+    let (left, right): (&dyn Fn() -> Sym, &dyn Fn() -> Sym) = match (a.rank(), b.rank()) {
+        (1, 1) => (&|| g * b, &|| g * a),
+        (1, _) => (&|| b.matmul(g), &|| outer(a, g)),
+        (_, 1) => (&|| outer(g, b), &|| a.turned(g)),
+        _ => (&|| g.matmul(&b.transpose(0, 1)), &|| a.turned(g)),
+    };
+    [needs.has(0).then(left), needs.has(1).then(right)].into_iter().collect()
+}
+
+fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (x, w) = two(ins)?;
     if x.dtype != w.dtype {
         return Err(Error::dtype("linear", format!("the input is {} and the weight {}; convert one with .to()", x.dtype, w.dtype)));
@@ -224,7 +283,7 @@ fn linear_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
             ));
         }
     }
-    Ok(vec![Meta { shape: out, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape: out, dtype: x.dtype }])
 }
 
 fn linear_run(call: &Call) -> Result<()> {
@@ -238,12 +297,13 @@ fn linear_run(call: &Call) -> Result<()> {
             backend.launch(&Launch::Copy { src: op, dst: &wide })?;
             Ok(wide)
         };
-        let ins = call.ins.iter().map(|op| op.as_ref().map(widen).transpose()).collect::<Result<Vec<_>>>()?;
+        let made = call.ins.iter().map(|op| op.map(widen).transpose()).collect::<Result<Vec<_>>>()?;
+        let ins: Vec<Option<&Operand>> = made.iter().map(Option::as_ref).collect();
         let wide = [Operand::new(backend, &out.layout.shape, crate::base::DType::F32)?];
         linear_run(&Call { ins: &ins, outs: &wide, args: &[] })?;
         return backend.launch(&Launch::Copy { src: &wide[0], dst: out });
     }
-    matmul_run(&Call { ins: &[Some(x.clone()), Some(turned)], outs: call.outs, args: &[] })?;
+    matmul_run(&Call { ins: &[Some(x), Some(&turned)], outs: call.outs, args: &[] })?;
     if let Some(Some(b)) = call.ins.get(2) {
         let crate::graph::Body::Map(body) = &super::arith::add::OP.body else {
             return Err(Error::bug("linear", "add is no map"));
@@ -267,7 +327,10 @@ fn linear_back(pull: &Pull) -> Grads {
         grads.push(pull.needs.has(1).then(|| (g.unsqueeze(-1) * x).sum_to(&sw)));
     } else {
         grads.push(pull.needs.has(0).then(|| g.matmul(w)));
-        grads.push(pull.needs.has(1).then(|| flat(g, sw[0]).transpose(0, 1).matmul(&flat(x, sx[sx.len() - 1]))));
+        grads.push(pull.needs.has(1).then(|| match sx.len() {
+            2 => g.turned(x),
+            n => flat(g, sw[0]).transpose(0, 1).matmul(&flat(x, sx[n - 1])),
+        }));
     }
     let bias = pull.needs.has(2).then(|| g.sum_to(&pull.ins[2].shape()));
     grads.push(bias);
@@ -286,13 +349,13 @@ fn square_meta(op: &str, ins: &[Option<Meta>]) -> Result<Meta> {
     Ok(x.clone())
 }
 
-fn det_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn det_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let x = square_meta("det", ins)?;
-    Ok(vec![Meta { shape: x.shape[..x.shape.len() - 2].into(), dtype: x.dtype }])
+    Ok(smallvec![Meta { shape: x.shape[..x.shape.len() - 2].into(), dtype: x.dtype }])
 }
 
-fn inverse_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
-    Ok(vec![square_meta("inverse", ins)?])
+fn inverse_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![square_meta("inverse", ins)?])
 }
 
 /// Gaussian elimination with partial pivoting of `[a | right]`, in place; returns the determinant.

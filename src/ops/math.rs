@@ -60,17 +60,17 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).sin()
     /// tensor([0.0000, 0.8415])
-    sin(input) Float { map(float value, |x;| x.sin()); vjp |g, [x], _y| [g * &x.cos()]; face in_place; }
+    sin(input) Float { map(angle value, |x;| x.sin()); vjp |g, [x], _y| [g * &x.cos()]; face in_place; }
     /// The cosine of an angle in radians.
     ///
     /// >>> schuss.tensor([0.0, 1.0]).cos()
     /// tensor([1.0000, 0.5403])
-    cos(input) Float { map(float value, |x;| x.cos()); vjp |g, [x], _y| [-(g * &x.sin())]; face in_place; }
+    cos(input) Float { map(angle value, |x;| x.cos()); vjp |g, [x], _y| [-(g * &x.sin())]; face in_place; }
     /// The tangent of an angle in radians.
     ///
     /// >>> schuss.tensor([0.0, 1.0]).tan()
     /// tensor([0.0000, 1.5574])
-    tan(input) Float { map(float value, |x;| x.tan()); vjp |g, [_x], y| [g * &(y * y + 1.0)]; check -1.2..1.2; face in_place; }
+    tan(input) Float { map(angle value, |x;| x.tan()); vjp |g, [_x], y| [g * &(y * y + 1.0)]; check -1.2..1.2; face in_place; }
     /// The angle in radians whose sine it is; NaN outside [-1, 1].
     ///
     /// >>> schuss.tensor([0.0, 1.0]).asin()

@@ -5,7 +5,7 @@ use super::index::{along, scatter_meta};
 use super::view::{one, operand};
 use crate::backend::{FoldKind, Launch, of};
 use crate::base::{DType, Error, Layout, Result, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 
 crate::op! {
     /// The input with the source multiplied to the places that the index names along an axis.
@@ -38,7 +38,7 @@ crate::op! {
     sum_to_size(input; size: Ints) Any { inline(sum_to_size_inline); face method; }
 }
 
-fn merge_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn merge_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     scatter_meta(ins, args)
 }
 

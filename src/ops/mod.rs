@@ -32,6 +32,7 @@ macro_rules! op {
             $(vjp |$g:ident, [$($vx:ident),*], $vy:ident| $({ $($pre:stmt;)* })? [$($ve:expr),* $(,)?];)?
             $(rule $rule:path;)?
             $(check $lo:literal .. $hi:literal;)?
+            $(quirk $quirk:ident;)?
             $(face $($face:ident)*;)?
         }
     )*) => {$(
@@ -41,7 +42,7 @@ macro_rules! op {
             use super::*;
             #[allow(unused_imports)]
             use $crate::graph::arg::{Arg, Param, ParamKind, Typed, kinds};
-            use $crate::graph::op::{Body, Class, Face, Input, InputKind, Op, Saves};
+            use $crate::graph::op::{Body, Class, Face, Input, InputKind, Op, Quirk, Saves};
 
             const VJP: Option<$crate::graph::op::Vjp> = $crate::op!(@vjp
                 [$($x),*] [$($($p: $pk),*)?] $(|$g, [$($vx),*], $vy| { $($($pre;)*)? } [$($ve),*])? $(rule $rule)?);
@@ -57,6 +58,7 @@ macro_rules! op {
                     default: $crate::op!(@default $($pd)?),
                 }),*)?],
                 class: Class::$class,
+                quirk: $crate::op!(@quirk $($quirk)?),
                 body: $crate::op!(@record $body ( $($bt)* )),
                 vjp: VJP,
                 check: $crate::op!(@check $($lo, $hi)?),
@@ -77,6 +79,8 @@ macro_rules! op {
     (@default $d:expr) => { Some($d) };
     (@check) => { (-4.0, 4.0) };
     (@check $lo:literal, $hi:literal) => { ($lo, $hi) };
+    (@quirk) => { Quirk::None };
+    (@quirk $quirk:ident) => { Quirk::$quirk };
     (@face) => { Face { method: true, function: true, in_place: false } };
     (@face hidden) => { Face { method: false, function: false, in_place: false } };
     (@face method) => { Face { method: true, function: false, in_place: false } };

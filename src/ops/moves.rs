@@ -3,7 +3,8 @@
 use super::view::{clone_, expand, one, operand, reshape, zeros_like};
 use crate::backend::{Launch, of};
 use crate::base::{Error, Few, Result, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// Tensors joined along an axis that they have.
@@ -54,7 +55,7 @@ fn is_nothing(shape: &[usize]) -> bool {
     shape == [0]
 }
 
-fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let list: Vec<&Meta> = ins.iter().flatten().collect();
     let Some(first) = list.iter().find(|m| !is_nothing(&m.shape)).or(list.first()) else {
         return Err(Error::value("cat", "needs at least one tensor, got an empty list"));
@@ -84,7 +85,7 @@ fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
         }
         out[axis] = out[axis].checked_add(m.shape[axis]).ok_or_else(|| Error::shape("cat", "more elements than can be counted"))?;
     }
-    Ok(vec![Meta { shape: out, dtype }])
+    Ok(smallvec![Meta { shape: out, dtype }])
 }
 
 fn cat_run(call: &Call) -> Result<()> {
@@ -126,7 +127,7 @@ fn cat_back(pull: &Pull) -> Grads {
     grads
 }
 
-fn flip_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn flip_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     for &d in args[0].ints().iter() {
         shape::axis("flip", d, x.shape.len())?;
@@ -136,7 +137,7 @@ fn flip_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     if seen.windows(2).any(|w| w[0] == w[1]) {
         return Err(Error::runtime("flip", format!("an axis appears more than once in {:?}", &args[0].ints()[..])));
     }
-    Ok(vec![x])
+    Ok(smallvec![x])
 }
 
 fn flip_run(call: &Call) -> Result<()> {
@@ -175,12 +176,12 @@ fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     Ok(vec![reshape(&clone_(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
 }
 
-fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if x.shape.len() < 2 {
         return Err(Error::runtime("tril/triu", format!("needs at least two axes, got shape {}", shape::show(&x.shape))));
     }
-    Ok(vec![x])
+    Ok(smallvec![x])
 }
 
 fn triangle(call: &Call, lower: bool) -> Result<()> {

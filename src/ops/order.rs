@@ -6,7 +6,8 @@ use super::view::{one, operand};
 use crate::backend::launch::Order;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Few, Result, shape};
-use crate::graph::{Arg, Call, Meta, Sym, Tensor};
+use crate::graph::{Arg, Call, Meta, Metas, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The `k` smallest (or largest) elements along an axis in order, and where they stood; all of them where k is -1.
@@ -58,7 +59,7 @@ crate::op! {
 }
 
 /// Values and places of the input's shape, its axis of another size or gone.
-fn pair_of(op: &str, ins: &[Option<Meta>], args: &[Arg], size: Option<usize>) -> Result<Vec<Meta>> {
+fn pair_of(op: &str, ins: &[Option<Meta>], args: &[Arg], size: Option<usize>) -> Result<Metas> {
     let x = one(ins);
     let axis = shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
     let mut out = x.shape.clone();
@@ -70,7 +71,7 @@ fn pair_of(op: &str, ins: &[Option<Meta>], args: &[Arg], size: Option<usize>) ->
         }
         _ => {}
     }
-    Ok(vec![Meta { shape: out.clone(), dtype: x.dtype }, Meta { shape: out, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape: out.clone(), dtype: x.dtype }, Meta { shape: out, dtype: DType::I64 }])
 }
 
 fn length(x: &Meta, args: &[Arg]) -> Result<usize> {
@@ -78,7 +79,7 @@ fn length(x: &Meta, args: &[Arg]) -> Result<usize> {
     Ok(x.shape.get(axis).copied().unwrap_or(1))
 }
 
-fn sort_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn sort_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let n = length(&one(ins), args)?;
     let k = args[3].int().unwrap_or(-1);
     if k > n as i64 || k < -1 {
@@ -110,7 +111,7 @@ fn sort_run(call: &Call) -> Result<()> {
     launch(call, Order::Sorted { descending: call.args[2] == Arg::Bool(true) })
 }
 
-fn kth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn kth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let (n, k) = (length(&one(ins), args)?, args[2].int().unwrap_or(1));
     if k < 1 || k > n as i64 {
         return Err(Error::runtime("kthvalue", format!("k is {k}, but the axis has {n} elements (counted from 1)")));
@@ -123,14 +124,14 @@ fn kth_run(call: &Call) -> Result<()> {
     launch(call, Order::Nth((call.args[2].int().unwrap_or(1) - 1) as usize))
 }
 
-fn some(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn some(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     if length(&one(ins), args)? == 0 {
         return Err(Error::index(op, format!("the shape {} has no element along the axis", shape::show(&one(ins).shape))));
     }
     pair_of(op, ins, args, None)
 }
 
-fn median_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn median_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     numbers("median", ins)?;
     some("median", ins, args)
 }
@@ -139,7 +140,7 @@ fn median_run(call: &Call) -> Result<()> {
     launch(call, Order::Median { skip_nan: call.args[2] == Arg::Bool(true) })
 }
 
-fn mode_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn mode_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     some("mode", ins, args)
 }
 
@@ -147,7 +148,7 @@ fn mode_run(call: &Call) -> Result<()> {
     launch(call, Order::Mode)
 }
 
-fn running_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn running_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let n = length(&one(ins), args)?;
     pair_of("cummax/cummin", ins, args, Some(n))
 }
@@ -156,7 +157,7 @@ fn running_run(call: &Call) -> Result<()> {
     launch(call, Order::Running { largest: call.args[2] == Arg::Bool(true) })
 }
 
-fn search_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn search_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let (Some(Some(sorted)), Some(Some(x))) = (ins.first(), ins.get(1)) else {
         return Err(Error::bug("searchsorted", "an operand is missing"));
     };
@@ -172,7 +173,7 @@ fn search_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             ),
         ));
     }
-    Ok(vec![Meta { shape: b.clone(), dtype: if args[1] == Arg::Bool(true) { DType::I32 } else { DType::I64 } }])
+    Ok(smallvec![Meta { shape: b.clone(), dtype: if args[1] == Arg::Bool(true) { DType::I32 } else { DType::I64 } }])
 }
 
 fn search_run(call: &Call) -> Result<()> {

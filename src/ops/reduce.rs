@@ -2,7 +2,8 @@
 
 use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Error, Few, Number, Result, dtype, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside.
@@ -11,7 +12,7 @@ crate::op! {
     /// tensor([4., 6.])
     sum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(sum_meta, sum_run);
-        vjp |g, [x], _y| [spread(g, x, &dim, keepdim)];
+        vjp |g, [x], _y| [spread(g, x, &dim, keepdim, 1.0)];
     }
     /// The mean over some axes, or over all. Needs floats, unless a dtype is given.
     ///
@@ -19,7 +20,13 @@ crate::op! {
     /// tensor(3.)
     mean(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(mean_meta, mean_run);
-        vjp |g, [x], y| [spread(&(g * (y.numel() as f64 / x.numel().max(1) as f64)), x, &dim, keepdim)];
+        vjp |g, [x], y| [spread(g, x, &dim, keepdim, y.numel() as f64 / x.numel().max(1) as f64)];
+    }
+    /// One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass.
+    repeated(input; size: Ints, scale: Number) Any {
+        kernel(repeated_meta, repeated_run);
+        vjp |g, [_x], _y| [g.sum((), false, ()) * scale.as_f64()];
+        face hidden;
     }
     /// The product over some axes, or over all.
     ///
@@ -84,7 +91,7 @@ crate::op! {
     /// >>> schuss.tensor([1000.0, 1000.0]).logsumexp(0)
     /// tensor(1000.6932)
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
-        inline(logsumexp_inline);
+        kernel(logsumexp_meta, logsumexp_run);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
     }
     /// `exp(x) / sum(exp(x))` along an axis.
@@ -93,7 +100,7 @@ crate::op! {
     /// tensor([0.5000, 0.5000])
     softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, softmax_run);
-        vjp |g, [x], y| [(y * &(g - &(g * y).sum([dim], true, ()))).cast(x.dtype())];
+        vjp |g, [x], y| [g.softmax_back(y, dim, false).cast(x.dtype())];
     }
     /// The logarithm of the softmax along an axis, exact also far out.
     ///
@@ -101,7 +108,13 @@ crate::op! {
     /// tensor([-0.6931, -0.6931])
     log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, log_softmax_run);
-        vjp |g, [x], y| [(g - &(&y.exp() * &g.sum([dim], true, ()))).cast(x.dtype())];
+        vjp |g, [x], y| [g.softmax_back(y, dim, true).cast(x.dtype())];
+    }
+    /// The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result.
+    softmax_back(grad, result; dim: Axis, log: Bool = Arg::Bool(false)) Any {
+        kernel(softmax_back_meta, softmax_back_run);
+        rule softmax_back_back;
+        face hidden;
     }
     /// The running sum along an axis.
     ///
@@ -134,6 +147,23 @@ crate::op! {
     }
 }
 
+/// Elements up to which a repeated number is written out; more are a view without strides.
+const SHORT: usize = 1 << 12;
+
+fn repeated_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let shape = args[0].ints().iter().map(|&n| n as usize).collect();
+    Ok(smallvec![Meta { shape, dtype: one(ins).dtype }])
+}
+
+fn repeated_run(call: &Call) -> Result<()> {
+    let x = call.ins[0].ok_or_else(|| Error::bug("repeated", "no operand"))?;
+    let scale = call.args[1].number().map_or(1.0, Number::as_f64);
+    let value = crate::backend::cpu::convert::element(x, 0).as_f64();
+    // As the product of the two would be, rounded to the operand's type.
+    let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
+    of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
+}
+
 fn one(ins: &[Option<Meta>]) -> Meta {
     ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
 }
@@ -157,20 +187,26 @@ fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>
 
 /// A cotangent of a folded tensor under the folded tensor's rank.
 fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
-    if keepdim || x.rank() == g.rank() {
+    if keepdim || x.rank() == g.rank() || g.rank() == 0 {
         return g.clone();
     }
     let (kept, _) = crate::graph::sym::must(folded("sum", &x.shape(), &Arg::from(dim), true));
     g.reshape(&kept)
 }
 
-fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
-    let wide = open(g, x, dim, keepdim).expand(&x.shape());
+/// A cotangent of a sum, scaled, for every element that was summed.
+fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
+    let wide = if g.rank() == 0 && x.numel() <= SHORT {
+        g.repeated(&x.shape(), scale)
+    } else {
+        let g = if scale == 1.0 { g.clone() } else { g * scale };
+        open(&g, x, dim, keepdim).expand(&x.shape())
+    };
     if wide.dtype() == x.dtype() { wide } else { wide.cast(x.dtype()) }
 }
 
 fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
-    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let out = &call.outs[0];
     if axes.len() == x.layout.rank() {
         return of(&x.storage).launch(&Launch::Fold { kind, input: x, folded: axes.len(), correction, out });
@@ -181,12 +217,12 @@ fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Resu
 }
 
 fn along(call: &Call, kind: FoldKind) -> Result<()> {
-    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("fold", &call.args[0].ints(), rank)?;
     fold(call, kind, &axes, 0.0)
 }
 
-fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("sum", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = match args[2] {
@@ -194,12 +230,12 @@ fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
         _ if x.dtype.is_float() => x.dtype,
         _ => DType::I64,
     };
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 /// The operand converted first where a dtype was asked for.
 fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
-    let x = call.ins[0].as_ref().ok_or_else(|| Error::bug("fold", "no operand"))?;
+    let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let Arg::DType(wanted) = *dtype else { return Ok(None) };
     let wider = wanted.is_float() && !x.dtype.is_float() || !wanted.is_float() && x.dtype.is_float();
     if !wider {
@@ -213,7 +249,7 @@ fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
 
 fn fold_as(call: &Call, kind: FoldKind) -> Result<()> {
     match converted(call, &call.args[2])? {
-        Some(x) => along(&Call { ins: &[Some(x)], outs: call.outs, args: call.args }, kind),
+        Some(x) => along(&Call { ins: &[Some(&x)], outs: call.outs, args: call.args }, kind),
         None => along(call, kind),
     }
 }
@@ -226,14 +262,14 @@ fn prod_run(call: &Call) -> Result<()> {
     fold_as(call, FoldKind::Prod)
 }
 
-fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("mean", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = if let Arg::DType(d) = args[2] { d } else { x.dtype };
     if !dtype.is_float() {
         return Err(Error::dtype("mean", format!("needs a float tensor, got {dtype}; use x.float().mean() or mean(dtype=schuss.float32)")));
     }
-    Ok(vec![Meta { shape, dtype }])
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
 fn mean_run(call: &Call) -> Result<()> {
@@ -304,11 +340,11 @@ fn running(x: &Sym, axis: i64) -> Sym {
     total
 }
 
-fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, axes) = folded("amax/amin", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     refuse_empty("amax/amin", &x.shape, &axes)?;
-    Ok(vec![Meta { shape, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
@@ -346,7 +382,7 @@ fn extreme_back(pull: &Pull) -> Grads {
     [Some(grad)].into_iter().collect()
 }
 
-fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if x.dtype == DType::Bool {
         return Err(Error::runtime("argmax/argmin", "is not defined for bool; use x.int() first"));
@@ -358,7 +394,7 @@ fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
         return Err(Error::index("argmax/argmin", message));
     }
-    Ok(vec![Meta { shape, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape, dtype: DType::I64 }])
 }
 
 fn argmax_run(call: &Call) -> Result<()> {
@@ -369,10 +405,10 @@ fn argmin_run(call: &Call) -> Result<()> {
     along(call, FoldKind::ArgMin)
 }
 
-fn truth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn truth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("any/all", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    Ok(vec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
+    Ok(smallvec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
 }
 
 fn any_run(call: &Call) -> Result<()> {
@@ -383,17 +419,17 @@ fn all_run(call: &Call) -> Result<()> {
     along(call, FoldKind::All)
 }
 
-fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
         return Err(Error::dtype("var/std", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
     }
     let (shape, _) = folded("var/std", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
-    Ok(vec![Meta { shape, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn variance_run(call: &Call) -> Result<()> {
-    let rank = call.ins[0].as_ref().map_or(0, |x| x.layout.rank());
+    let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("var", &call.args[0].ints(), rank)?;
     fold(call, FoldKind::Var, &axes, call.args[1].number().map_or(1.0, Number::as_f64))
 }
@@ -425,32 +461,25 @@ fn euclid_back(pull: &Pull) -> Grads {
     [Some(length.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &ratio))].into_iter().collect()
 }
 
-fn logsumexp_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
-    let x = if x.dtype().is_float() { x.clone() } else { x.cast(dtype::default_float()) };
-    let dims = args[0].ints();
-    let shape = x.shape();
-    let axes = shape::axes("logsumexp", &dims, shape.len())?;
-    if axes.iter().any(|&i| shape[i] == 0) {
-        // The sum of nothing is 0, and its logarithm -inf.
-        return Ok(vec![x.exp().sum(dims, args[1].clone(), ()).log().tensor().clone()]);
-    }
-    let top = x.amax(dims.clone(), true);
-    // An infinite largest element is left out of the subtraction: inf - inf has no value.
-    let top = top.isinf().where_(&Sym::from(0.0), &top);
-    let sums = (&x - &top).exp().sum(dims, true, ()).log() + &top;
-    let (left, _) = folded("logsumexp", &shape, &args[0], args[1] == Arg::Bool(true))?;
-    Ok(vec![sums.reshape(&left).tensor().clone()])
+fn logsumexp_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+    let x = one(ins);
+    let (shape, _) = folded("logsumexp", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let dtype = if x.dtype.is_float() { x.dtype } else { dtype::default_float() };
+    Ok(smallvec![Meta { shape, dtype }])
 }
 
-fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn logsumexp_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::LogSumExp)
+}
+
+fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis("softmax", args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
     if !dtype.is_float() {
         return Err(Error::dtype("softmax", format!("needs a float tensor, got {dtype}; use x.float() first")));
     }
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 
 /// An operand with one axis moved to the end.
@@ -478,7 +507,35 @@ fn log_softmax_run(call: &Call) -> Result<()> {
     soft(call, true)
 }
 
-fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn softmax_back_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![one(ins)])
+}
+
+fn softmax_back_run(call: &Call) -> Result<()> {
+    let (g, y) = (super::view::operand(call, 0)?, super::view::operand(call, 1)?);
+    let axis = shape::axis("softmax", call.args[0].int().unwrap_or(0), g.layout.rank())?;
+    let (grad, result, out) = (turned(g, axis), turned(y, axis), turned(&call.outs[0], axis));
+    let log = call.args[1] == Arg::Bool(true);
+    of(&g.storage).launch(&Launch::SoftmaxBack { log, grad: &grad, result: &result, out: &out })
+}
+
+/// With h the cotangent: both forms are linear in the first operand and not in the second.
+fn softmax_back_back(pull: &Pull) -> Grads {
+    let (h, g, y) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let (dim, log) = (pull.args[0].int().unwrap_or(0), pull.args[1] == Arg::Bool(true));
+    let mut grads = Grads::new();
+    if log {
+        let e = y.exp();
+        grads.push(pull.needs.has(0).then(|| h - &(h * &e).sum([dim], true, ())));
+        grads.push(pull.needs.has(1).then(|| -(h * &e * &g.sum([dim], true, ()))));
+    } else {
+        grads.push(pull.needs.has(0).then(|| h.softmax_back(y, dim, false)));
+        grads.push(pull.needs.has(1).then(|| h * &(g - &(g * y).sum([dim], true, ())) - g * &(h * y).sum([dim], true, ())));
+    }
+    grads
+}
+
+fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis("cumsum", args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = match args[1] {
@@ -486,7 +543,7 @@ fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
         _ if x.dtype.is_float() => x.dtype,
         _ => DType::I64,
     };
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 
 fn scan(call: &Call, kind: FoldKind) -> Result<()> {
@@ -538,7 +595,7 @@ fn cumprod_back(pull: &Pull) -> Grads {
     [Some((sums * before).cast(x.dtype()))].into_iter().collect()
 }
 
-fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, axes) = folded("max/min", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
@@ -547,7 +604,7 @@ fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0]),
         ));
     }
-    Ok(vec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
 }
 
 fn pair(call: &Call, value: FoldKind, place: FoldKind) -> Result<()> {

@@ -5,7 +5,8 @@ use crate::backend::launch::Special;
 use crate::backend::{Launch, of};
 use crate::base::{DType, Error, Result, dtype, shape};
 use crate::graph::sym::fail;
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 const LN2: f64 = std::f64::consts::LN_2;
 const PI: f64 = std::f64::consts::PI;
@@ -333,7 +334,7 @@ fn polygamma_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     Ok(vec![(order.hurwitz(&x) * factor).tensor().clone()])
 }
 
-fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let mut made = Meta { shape: shape::Shape::new(), dtype: DType::Bool };
     for x in ins.iter().flatten() {
         made.shape = shape::broadcast("special", &made.shape, &x.shape)?;
@@ -342,10 +343,10 @@ fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
     if !made.dtype.is_float() {
         made.dtype = dtype::default_float();
     }
-    Ok(vec![made])
+    Ok(smallvec![made])
 }
 
-fn igamma_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn igamma_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     if let Some(x) = ins.iter().flatten().find(|x| !x.dtype.is_float()) {
         return Err(Error::dtype("igamma/nextafter", format!("needs float tensors, got {}; use x.float() first", x.dtype)));
     }
@@ -397,12 +398,12 @@ fn incomplete_back(pull: &Pull, sign: f64) -> Grads {
     [None, pull.needs.has(1).then(|| g * &slope)].into_iter().collect()
 }
 
-fn frexp_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
+fn frexp_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let x = super::view::one(ins);
     if !x.dtype.is_float() {
         return Err(Error::dtype("frexp", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
     }
-    Ok(vec![x.clone(), Meta { shape: x.shape, dtype: DType::I32 }])
+    Ok(smallvec![x.clone(), Meta { shape: x.shape, dtype: DType::I32 }])
 }
 
 fn frexp_run(call: &Call) -> Result<()> {

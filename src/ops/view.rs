@@ -2,7 +2,8 @@
 
 use crate::backend::{Launch, of};
 use crate::base::{DType, Error, Few, Layout, Result, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The same elements under another shape; one size may be -1. Raises RuntimeError where only a copy could give it.
@@ -84,6 +85,12 @@ crate::op! {
         rule view_back;
         face hidden;
     }
+    /// One position along an axis, which goes away.
+    select(input; dim: Axis, index: Int) Any {
+        view(select_rule);
+        rule view_back;
+        face hidden;
+    }
     /// The diagonal of two axes, as the last axis.
     ///
     /// >>> schuss.tensor([[1, 2], [3, 4]]).diagonal()
@@ -100,6 +107,7 @@ crate::op! {
     as_strided(input; size: Ints, stride: Ints, storage_offset: MaybeInt = Arg::None) Any {
         view(as_strided_rule);
         rule as_strided_back;
+        quirk Reaches;
     }
     /// Elements of a window on the row-major form of the input: the derivative of `unwindow`.
     window(input; size: Ints, stride: Ints, offset: Int) Any {
@@ -336,12 +344,39 @@ fn as_strided_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
 }
 
 /// The derivative of a view: its cotangent laid back through the same view of a row-major tensor.
+fn select_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let (dim, index) = (args[0].int().unwrap_or(0), args[1].int().unwrap_or(0));
+    if x.rank() == 0 {
+        return Err(Error::index("select", "a 0-d tensor has no axis to index; use .item() for its number"));
+    }
+    let axis = shape::axis("select", dim, x.rank())?;
+    let size = x.shape[axis] as i64;
+    if index < -size || index >= size {
+        return Err(Error::index(
+            "select",
+            format!(
+                "index {index} is out of range for axis {axis} of size {size} in a tensor of shape {} (allowed: {} to {})",
+                shape::show(&x.shape),
+                -size,
+                size - 1
+            ),
+        ));
+    }
+    let at = if index < 0 { index + size } else { index };
+    let offset = x.offset as isize + at as isize * x.strides[axis];
+    let left = |i: &usize| *i != axis;
+    let (shape, strides) =
+        ((0..x.rank()).filter(left).map(|i| x.shape[i]).collect(), (0..x.rank()).filter(left).map(|i| x.strides[i]).collect());
+    Ok(Layout::new(shape, strides, offset as usize))
+}
+
 fn view_back(pull: &Pull) -> Grads {
     let x = pull.ins[0].shape();
     let flat = Layout::contiguous(x.clone());
     let seen = match pull.args {
         [Arg::Ints(_), _, _, _] => pick_rule(&flat, pull.args),
         [Arg::Ints(_), ..] => slice_rule(&flat, pull.args),
+        [_, _] => select_rule(&flat, pull.args),
         _ => diagonal_rule(&flat, pull.args),
     };
     let seen = crate::graph::sym::must(seen);
@@ -380,9 +415,9 @@ fn inside(op: &str, window: &Layout, offset: Option<i64>, elements: usize) -> Re
     Ok(())
 }
 
-fn window_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn window_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     inside("window", &window_layout(args), args[2].int(), one(ins).shape.iter().product())?;
-    Ok(vec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
+    Ok(smallvec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
 }
 
 /// Row-major elements of the first operand, with room where it is scattered.
@@ -398,7 +433,7 @@ fn flat(call: &Call) -> Result<crate::backend::Operand> {
 }
 
 pub(super) fn operand<'a>(call: &'a Call, i: usize) -> Result<&'a crate::backend::Operand> {
-    call.ins.get(i).and_then(Option::as_ref).ok_or_else(|| Error::bug("kernel", "an operand is missing"))
+    call.ins.get(i).copied().flatten().ok_or_else(|| Error::bug("kernel", "an operand is missing"))
 }
 
 fn shifted(base: &crate::backend::Operand, window: &Layout) -> crate::backend::Operand {
@@ -412,9 +447,9 @@ fn window_run(call: &Call) -> Result<()> {
     of(&base.storage).launch(&Launch::Copy { src: &seen, dst: &call.outs[0] })
 }
 
-fn unwindow_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn unwindow_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     inside("unwindow", &window_layout(&args[1..]), args[3].int(), sizes(&args[0].ints()).iter().product())?;
-    Ok(vec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
+    Ok(smallvec![Meta { shape: sizes(&args[0].ints()), dtype: one(ins).dtype }])
 }
 
 fn unwindow_run(call: &Call) -> Result<()> {
@@ -430,9 +465,9 @@ fn unwindow_run(call: &Call) -> Result<()> {
     }
 }
 
-fn embed_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn embed_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     inside("embed", &window_layout(args), args[2].int(), one(ins).shape.iter().product())?;
-    Ok(vec![one(ins)])
+    Ok(smallvec![one(ins)])
 }
 
 fn embed_run(call: &Call) -> Result<()> {
@@ -442,8 +477,8 @@ fn embed_run(call: &Call) -> Result<()> {
     backend.launch(&Launch::Copy { src: operand(call, 1)?, dst: &shifted(out, &window_layout(call.args)) })
 }
 
-pub(super) fn same_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Vec<Meta>> {
-    Ok(vec![one(ins)])
+pub(super) fn same_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    Ok(smallvec![one(ins)])
 }
 
 pub(super) fn copy_run(call: &Call) -> Result<()> {
@@ -451,8 +486,8 @@ pub(super) fn copy_run(call: &Call) -> Result<()> {
     of(&x.storage).launch(&Launch::Copy { src: x, dst: &call.outs[0] })
 }
 
-fn cast_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn cast_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let dtype = if let Arg::DType(d) = args[0] { d } else { x.dtype };
-    Ok(vec![Meta { shape: x.shape, dtype }])
+    Ok(smallvec![Meta { shape: x.shape, dtype }])
 }

@@ -5,7 +5,8 @@ use super::view::{one, operand};
 use crate::backend::launch::{Geometry, Span};
 use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Few, Result, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The windows of images (n, c, sizes...) as (n, c, kernel..., places...), 0 outside.
@@ -68,7 +69,7 @@ fn places(op: &str, sizes: &[usize], g: &Geometry) -> Result<Vec<usize>> {
         .collect()
 }
 
-fn unfold_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn unfold_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let g = geometry(args);
     if x.shape.len() != 2 + g.kernel.len() {
@@ -77,7 +78,7 @@ fn unfold_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
     let at = places("unfold", &x.shape[2..], &g)?;
     let out: Few<usize> = x.shape[..2].iter().chain(&g.kernel).chain(&at).copied().collect();
     shape::count("unfold", &out)?;
-    Ok(vec![Meta { shape: out, dtype: x.dtype }])
+    Ok(smallvec![Meta { shape: out, dtype: x.dtype }])
 }
 
 /// A row-major operand of the same elements.
@@ -96,7 +97,7 @@ fn unfold_run(call: &Call) -> Result<()> {
     of(&x.storage).launch(&Launch::Windows { image: &x, columns: &call.outs[0], geometry: &geometry(call.args), back: false })
 }
 
-fn fold_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn fold_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let g = geometry(&args[1..]);
     let sizes: Vec<usize> = args[0].ints().iter().map(|&s| s.max(0) as usize).collect();
@@ -111,7 +112,7 @@ fn fold_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
             ),
         ));
     }
-    Ok(vec![Meta { shape: x.shape[..2].iter().chain(&sizes).copied().collect(), dtype: x.dtype }])
+    Ok(smallvec![Meta { shape: x.shape[..2].iter().chain(&sizes).copied().collect(), dtype: x.dtype }])
 }
 
 fn fold_run(call: &Call) -> Result<()> {
@@ -119,7 +120,7 @@ fn fold_run(call: &Call) -> Result<()> {
     of(&x.storage).launch(&Launch::Windows { image: &call.outs[0], columns: &x, geometry: &geometry(&call.args[1..]), back: true })
 }
 
-fn pool_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
+fn pool_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let at = args[0].ints();
     let d = at.len();
@@ -129,7 +130,7 @@ fn pool_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Vec<Meta>> {
         return Err(Error::shape("max_pool", format!("needs (n, c, sizes...) with {d} sizes, got {}", shape::show(&x.shape))));
     }
     let out: Few<usize> = x.shape[..2].iter().copied().chain(at.iter().map(|&n| n.max(0) as usize)).collect();
-    Ok(vec![Meta { shape: out.clone(), dtype: x.dtype }, Meta { shape: out, dtype: DType::I64 }])
+    Ok(smallvec![Meta { shape: out.clone(), dtype: x.dtype }, Meta { shape: out, dtype: DType::I64 }])
 }
 
 fn pool_run(call: &Call) -> Result<()> {

@@ -8,17 +8,19 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
 
-/// A feed that owns what it was made of.
-pub enum Fed {
+/// A feed: what was made for it is its own, a tensor that was there is only looked at.
+pub enum Fed<'a> {
+    There(&'a Tensor),
     Tensor(Tensor),
     Number(Number),
     Absent,
 }
 
-impl Fed {
+impl Fed<'_> {
     #[inline]
     pub fn feed(&self) -> Feed<'_> {
         match self {
+            Fed::There(t) => Feed::Tensor(t),
             Fed::Tensor(t) => Feed::Tensor(t),
             Fed::Number(n) => Feed::Number(*n),
             Fed::Absent => Feed::Absent,
@@ -49,9 +51,9 @@ pub fn number(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
 
 /// What an operator can be fed with: a tensor, a number, an array; None for anything else.
 #[inline]
-pub fn feed(x: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
+pub fn feed<'a>(x: &'a Bound<'_, PyAny>) -> PyResult<Option<Fed<'a>>> {
     if let Ok(t) = x.cast::<PyTensor>() {
-        return Ok(Some(Fed::Tensor(t.get().tensor())));
+        return Ok(Some(Fed::There(t.get().get_ref())));
     }
     if let Some(n) = number(x)? {
         return Ok(Some(Fed::Number(n)));
@@ -66,7 +68,7 @@ pub fn describe(x: &Bound<'_, PyAny>) -> String {
     x.get_type().name().map(|n| n.to_string()).unwrap_or_else(|_| "an object".into())
 }
 
-pub fn must_feed(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Fed> {
+pub fn must_feed<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
     feed(x)?.ok_or_else(|| PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x))))
 }
 
@@ -75,6 +77,15 @@ pub fn tensor(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         Ok(t) => Ok(t.get().tensor()),
         Err(_) if data::is_array(x) => data::to_tensor(x, None),
         Err(_) => Err(PyTypeError::new_err(format!("{op}: {name} must be a Tensor, got {}; use schuss.tensor(...) first", describe(x)))),
+    }
+}
+
+/// A tensor as it stands, or one made of an array.
+#[inline]
+pub fn must_tensor<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
+    match x.cast::<PyTensor>() {
+        Ok(t) => Ok(Fed::There(t.get().get_ref())),
+        Err(_) => tensor(op, name, x).map(Fed::Tensor),
     }
 }
 

@@ -40,7 +40,6 @@ fn cotangents(op: &str, x: Option<&Bound<'_, PyAny>>, n: usize) -> PyResult<Vec<
 #[pyfunction]
 #[pyo3(signature = (tensors, grad_tensors=None, retain_graph=None, create_graph=false, inputs=None))]
 fn backward_all(
-    py: Python<'_>,
     tensors: &Bound<'_, PyAny>,
     grad_tensors: Option<&Bound<'_, PyAny>>,
     retain_graph: Option<bool>,
@@ -51,7 +50,7 @@ fn backward_all(
     let given = cotangents("backward", grad_tensors, roots.len())?;
     let inputs = inputs.filter(|x| !x.is_none()).map(|x| several("backward", x)).transpose()?;
     let retain = retain_graph.unwrap_or(create_graph);
-    Ok(py.detach(|| backward::backward(&roots, &given, retain, create_graph, inputs.as_deref()))?)
+    Ok(backward::backward(&roots, &given, retain, create_graph, inputs.as_deref())?)
 }
 
 /// Gradients of outputs at inputs; None where nothing connects them.
@@ -67,7 +66,7 @@ fn grad_of(
     let roots = several("grad", outputs)?;
     let ends = several("grad", inputs)?;
     let given = cotangents("grad", grad_outputs, roots.len())?;
-    let found = py.detach(|| backward::grad(&roots, &ends, &given, retain_graph, create_graph))?;
+    let found = backward::grad(&roots, &ends, &given, retain_graph, create_graph)?;
     let list = found.into_iter().map(|g| g.map_or(Ok(py.None()), |g| wrap(py, g))).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, list)?.into_any().unbind())
 }
@@ -232,10 +231,6 @@ fn _narrow(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, start: i64, length
     wrap(py, shapes::narrow("narrow", x.get().get_ref(), dim, start, length)?)
 }
 #[pyfunction]
-fn _select(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, index: i64) -> PyResult<Py<PyAny>> {
-    wrap(py, shapes::select(x.get().get_ref(), dim, index)?)
-}
-#[pyfunction]
 fn _movedim(py: Python<'_>, x: &Bound<'_, PyTensor>, source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let (from, to) = (args::ints("movedim", "source", source)?, args::ints("movedim", "destination", destination)?);
     wrap(py, shapes::move_axes(x.get().get_ref(), &from, &to)?)
@@ -273,7 +268,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_unbind, m)?)?;
     m.add_function(wrap_pyfunction!(_stack, m)?)?;
     m.add_function(wrap_pyfunction!(_narrow, m)?)?;
-    m.add_function(wrap_pyfunction!(_select, m)?)?;
     m.add_function(wrap_pyfunction!(_movedim, m)?)?;
     m.add_function(wrap_pyfunction!(_nonzero, m)?)?;
     m.add_function(wrap_pyfunction!(_ranked, m)?)

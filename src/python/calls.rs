@@ -8,6 +8,7 @@ use crate::engine::write;
 use crate::graph::tensor::emit;
 use crate::graph::{Arg, Feed, InputKind, Op, Outs, ParamKind};
 use crate::ops;
+use pyo3::Borrowed;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -95,16 +96,16 @@ unsafe fn door(
             unsafe {
                 let keywords = Bound::from_borrowed_ptr_or_opt(py, k);
                 let named = keywords.as_ref().map_or(Ok(0), |k| k.len())?;
-                let mut given: SmallVec<[Bound<'_, PyAny>; 6]> = SmallVec::new();
+                let mut given: SmallVec<[Borrowed<'_, '_, PyAny>; 6]> = SmallVec::new();
                 if form != Form::Function {
-                    given.push(Bound::from_borrowed_ptr(py, slf));
+                    given.push(Borrowed::from_ptr(py, slf));
                 }
                 for i in 0..n as usize {
-                    given.push(Bound::from_borrowed_ptr(py, *a.add(i)));
+                    given.push(Borrowed::from_ptr(py, *a.add(i)));
                 }
                 let positional = given.len();
                 for i in 0..named {
-                    given.push(Bound::from_borrowed_ptr(py, *a.add(n as usize + i)));
+                    given.push(Borrowed::from_ptr(py, *a.add(n as usize + i)));
                 }
                 let (given, named) = given.split_at(positional);
                 call(py, op, form, given, keywords.as_ref().map(|k| k.cast_unchecked::<PyTuple>()), named)
@@ -146,12 +147,12 @@ fn call(
     py: Python<'_>,
     op: &'static Op,
     form: Form,
-    given: &[Bound<'_, PyAny>],
+    given: &[Borrowed<'_, '_, PyAny>],
     names: Option<&Bound<'_, PyTuple>>,
-    named: &[Bound<'_, PyAny>],
+    named: &[Borrowed<'_, '_, PyAny>],
 ) -> PyResult<Py<PyAny>> {
     let (inputs, params) = (op.inputs.len(), op.params.len());
-    let mut slots: SmallVec<[Option<Bound<'_, PyAny>>; 8]> = smallvec::smallvec![None; inputs + params];
+    let mut slots: SmallVec<[Option<&Bound<'_, PyAny>>; 8]> = smallvec::smallvec![None; inputs + params];
     let mut out = None;
     let mut spread: Option<Few<i64>> = None;
     for (i, x) in given.iter().enumerate() {
@@ -160,7 +161,7 @@ fn call(
             let rest = &given[i..];
             if rest.len() > 1 || params == i - inputs + 1 {
                 spread = Some(rest.iter().map(|r| args::int(op.name, op.params[i - inputs].name, r)).collect::<PyResult<_>>()?);
-                slots[i] = Some(x.clone());
+                slots[i] = Some(x);
                 break;
             }
         }
@@ -173,17 +174,17 @@ fn call(
                 signature(op)
             )));
         }
-        slots[i] = Some(x.clone());
+        slots[i] = Some(x);
     }
     if let Some(names) = names {
         for (key, x) in names.iter().zip(named) {
             let key = key.cast::<PyString>()?.to_string();
             if key == "out" {
-                out = (!x.is_none()).then(|| x.clone());
+                out = (!x.is_none()).then(|| (**x).clone());
                 continue;
             }
             match place(op, &key) {
-                Some(i) if slots[i].is_none() => slots[i] = Some(x.clone()),
+                Some(i) if slots[i].is_none() => slots[i] = Some(x),
                 Some(_) => {
                     return Err(PyTypeError::new_err(format!("{}() got several values for {key}; its form is {}", op.name, signature(op))));
                 }
@@ -193,10 +194,10 @@ fn call(
     }
     let mut fed: SmallVec<[Fed; 3]> = SmallVec::new();
     for (i, input) in op.inputs.iter().enumerate() {
-        match (&slots[i], input.kind) {
+        match (slots[i], input.kind) {
             (Some(x), InputKind::List) => fed.extend(args::tensors(op.name, x)?.into_iter().map(Fed::Tensor)),
             (Some(x), InputKind::Maybe) if x.is_none() => fed.push(Fed::Absent),
-            (Some(x), _) if i == 0 && form != Form::Function || !maps(op) => fed.push(Fed::Tensor(args::tensor(op.name, input.name, x)?)),
+            (Some(x), _) if i == 0 && form != Form::Function || !maps(op) => fed.push(args::must_tensor(op.name, input.name, x)?),
             (Some(x), _) => fed.push(args::must_feed(op.name, input.name, x)?),
             (None, InputKind::Maybe) => fed.push(Fed::Absent),
             (None, _) => {
@@ -209,12 +210,12 @@ fn call(
             }
         }
     }
-    if form == Form::Function && maps(op) && !fed.iter().any(|f| matches!(f, Fed::Tensor(_))) {
+    if form == Form::Function && maps(op) && !fed.iter().any(|f| matches!(f, Fed::Tensor(_) | Fed::There(_))) {
         return Err(PyTypeError::new_err(format!("{}(): at least one argument must be a Tensor; use schuss.tensor(...) first", op.name)));
     }
     let mut list: SmallVec<[Arg; 3]> = SmallVec::new();
     for (i, p) in op.params.iter().enumerate() {
-        list.push(match (&slots[inputs + i], &p.default) {
+        list.push(match (slots[inputs + i], &p.default) {
             (Some(_), _) if spread.is_some() && i + 1 == params => Arg::Ints(spread.take().unwrap_or_default()),
             (Some(x), _) => args::param(op.name, p.name, p.kind, x)?,
             (None, Some(default)) => default.clone(),
@@ -228,7 +229,7 @@ fn call(
     if form == Form::InPlace {
         let Feed::Tensor(target) = feeds[0] else { return Err(PyTypeError::new_err("in-place forms write a Tensor")) };
         enter(py, size, || write::apply(op, target, &feeds, &list))?;
-        return Ok(given[0].clone().unbind());
+        return Ok((*given[0]).clone().unbind());
     }
     let outs = enter(py, size, || emit(op, &feeds, &list))?;
     match out {

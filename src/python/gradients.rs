@@ -25,6 +25,10 @@ impl PyTensor {
         slf.get().inner.require_grad(requires_grad)?;
         Ok(slf.unbind())
     }
+    /// Whether it was made in inference mode, and so takes part in no derivative outside of it.
+    fn is_inference(&self) -> bool {
+        self.inner.has_flag(flag::INFERENCE)
+    }
     #[getter]
     fn is_leaf(&self) -> bool {
         write::refresh(&self.inner);
@@ -140,7 +144,7 @@ impl PyTensor {
         };
         let root = slf.get().tensor();
         let retain = retain_graph.unwrap_or(create_graph);
-        slf.py().detach(|| backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref())).map_err(PyErr::from)
+        Ok(backward::backward(&[root], &[given], retain, create_graph, inputs.as_deref())?)
     }
 
     /// Marks the handle as a variable: open tapes watch it by themselves.

@@ -5,12 +5,17 @@ use super::{args, data, enter, wrap};
 use crate::backend::launch::Draw;
 use crate::base::{DType, Few, Number, dtype::default_float};
 use crate::graph::Tensor;
+use crate::graph::mode::Mode;
+use crate::graph::tensor::flag;
 use crate::tensor::random::{self, Stream};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 fn finish(py: Python<'_>, t: Tensor, requires_grad: Option<bool>) -> PyResult<Py<PyAny>> {
+    if Mode::now().inference() {
+        t.set_flag(flag::INFERENCE, true);
+    }
     if requires_grad == Some(true) {
         t.require_grad(true)?;
     }

@@ -41,15 +41,22 @@ fn interrupted() -> Result<(), Error> {
     Python::attach(|py| py.check_signals().map_err(|e| error::carried(py, e)))
 }
 
+/// Long work inside the engine, with the interpreter's lock let go.
+fn unlocked(work: &mut (dyn FnMut() + Send)) {
+    Python::attach(|py| py.detach(work));
+}
+
 #[pymodule(gil_used = true)]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::engine::start();
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
+    let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
     let _ = crate::engine::record::OVERRIDES.set(function::find_override);
     error::register(m)?;
     dtype::register(m)?;
     m.add_class::<tensor::PyTensor>()?;
+    tensor::measure(m.py())?;
     makers::register(m)?;
     modes::register(m)?;
     node::register(m)?;

@@ -1,47 +1,103 @@
 //! Grad modes as context managers and decorators, and the switches of the process. Leans on graph's modes.
 
 use crate::backend::cpu::threads;
-use crate::base::dtype as dtypes;
+use crate::base::{Lock, dtype as dtypes};
 use crate::graph::mode;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use std::sync::Mutex;
+use smallvec::SmallVec;
 
-/// A mode to be entered: `with schuss.no_grad():` or `@schuss.no_grad()`.
-#[pyclass(frozen, subclass, module = "schuss._core", name = "_GradMode")]
-pub struct GradMode {
-    /// Whether operations are recorded inside; for inference mode, whether it is on.
-    on: bool,
-    inference: bool,
-    /// What it was before each entry.
-    before: Mutex<Vec<(bool, bool)>>,
-}
+/// What the modes were before each entry of one object, which may be entered again inside itself.
+#[derive(Default)]
+struct Before(Lock<SmallVec<[(bool, bool); 4]>>);
 
-#[pymethods]
-impl GradMode {
-    #[new]
-    #[pyo3(signature = (on, inference=false))]
-    fn new(on: bool, inference: bool) -> GradMode {
-        GradMode { on, inference, before: Mutex::new(Vec::new()) }
-    }
-    fn __enter__(slf: Bound<'_, Self>) -> Py<Self> {
-        let this = slf.get();
+impl Before {
+    fn enter(&self, grad: bool, inference: Option<bool>) {
         let now = mode::Mode::now();
-        if let Ok(mut before) = this.before.lock() {
-            before.push((now.grad(), now.inference()));
+        self.0.get().push((now.grad(), now.inference()));
+        mode::set_grad(grad);
+        if let Some(on) = inference {
+            mode::set_inference(on);
         }
-        mode::set_grad(this.on);
-        if this.inference {
-            mode::set_inference(!this.on);
-        }
-        slf.unbind()
     }
-    #[pyo3(signature = (*_raised))]
-    fn __exit__(&self, _raised: &Bound<'_, PyAny>) {
-        if let Some((grad, inference)) = self.before.lock().ok().and_then(|mut b| b.pop()) {
+    fn exit(&self) {
+        let last = self.0.get().pop();
+        if let Some((grad, inference)) = last {
             mode::set_grad(grad);
             mode::set_inference(inference);
         }
+    }
+}
+
+/// A function that runs inside a mode, which `make()` makes anew for each call.
+fn inside(make: &Bound<'_, PyAny>, function: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    Ok(make.py().import("schuss.modes")?.getattr("inside")?.call1((make, function))?.unbind())
+}
+
+macro_rules! grad_mode {
+    ($class:ident, $name:literal, $on:literal, $(#[doc = $doc:literal])*) => {
+        $(#[doc = $doc])*
+        #[pyclass(frozen, module = "schuss", name = $name)]
+        pub struct $class(Before);
+
+        #[pymethods]
+        impl $class {
+            #[new]
+            #[pyo3(signature = (function=None))]
+            fn new(py: Python<'_>, function: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+                match function {
+                    None => Ok(Py::new(py, $class(Before::default()))?.into_any()),
+                    Some(function) => inside(py.get_type::<$class>().as_any(), function),
+                }
+            }
+            fn __enter__(slf: Py<Self>) -> Py<Self> {
+                slf.get().0.enter($on, None);
+                slf
+            }
+            fn __exit__(&self, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
+                self.0.exit();
+            }
+            fn __call__(slf: &Bound<'_, Self>, function: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+                inside(slf.get_type().as_any(), function)
+            }
+        }
+    };
+}
+grad_mode!(NoGrad, "no_grad", false,
+    /// Operations inside are not recorded; a context manager and a decorator.
+    ///
+    /// >>> x = schuss.ones(2, requires_grad=True)
+    /// >>> with schuss.no_grad():
+    /// ...     (x * 2).requires_grad
+    /// False
+);
+grad_mode!(EnableGrad, "enable_grad", true,
+    /// Operations inside are recorded again, inside `no_grad` too.
+    ///
+    /// >>> with schuss.no_grad(), schuss.enable_grad():
+    /// ...     schuss.is_grad_enabled()
+    /// True
+);
+
+/// Nothing is recorded inside, and what is made inside cannot be kept for a derivative outside.
+#[pyclass(frozen, subclass, module = "schuss._core", name = "_InferenceMode")]
+pub struct InferenceMode {
+    on: bool,
+    before: Before,
+}
+
+#[pymethods]
+impl InferenceMode {
+    #[new]
+    fn new(on: bool) -> InferenceMode {
+        InferenceMode { on, before: Before::default() }
+    }
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf.get().before.enter(!slf.get().on, Some(slf.get().on));
+        slf
+    }
+    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
+        self.before.exit();
     }
 }
 
@@ -102,7 +158,9 @@ fn promote_types(py: Python<'_>, type1: &Bound<'_, PyAny>, type2: &Bound<'_, PyA
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<GradMode>()?;
+    m.add_class::<NoGrad>()?;
+    m.add_class::<EnableGrad>()?;
+    m.add_class::<InferenceMode>()?;
     m.add_function(wrap_pyfunction!(is_grad_enabled, m)?)?;
     m.add_function(wrap_pyfunction!(is_inference_mode_enabled, m)?)?;
     m.add_function(wrap_pyfunction!(_set_grad_enabled, m)?)?;

@@ -175,8 +175,7 @@ impl PyNode {
         let Edge::Node(node, _) = &self.edge else {
             return Err(PyRuntimeError::new_err("register_hook: the node of a leaf takes no hooks; use tensor.register_hook"));
         };
-        let mut extra = node.extra.get();
-        let extra = extra.get_or_insert_default();
+        let mut extra = node.extra_mut();
         extra.next += 1;
         let id = extra.next;
         extra.on_pull.push((id, Arc::new(NodeHook { call: hook, before })));
@@ -264,7 +263,7 @@ impl Handle {
             }
             At::Node(weak) => {
                 if let Some(node) = weak.upgrade()
-                    && let Some(extra) = node.extra.get().as_mut()
+                    && let Some(mut extra) = node.extra()
                 {
                     extra.hooks.retain(|(id, ..)| *id != self.id);
                     extra.on_pull.retain(|(id, _)| *id != self.id);
@@ -301,11 +300,11 @@ pub fn hook_tensor(slf: &Bound<'_, PyTensor>, hook: Py<PyAny>, after: bool) -> P
             return Err(PyRuntimeError::new_err("register_post_accumulate_grad_hook: only leaf tensors accumulate gradients"));
         }
         Some((node, k)) => {
-            let mut extra = node.extra.get();
-            let extra = extra.get_or_insert_default();
+            let mut extra = node.extra_mut();
             extra.next += 1;
-            extra.hooks.push((extra.next, k, hook));
-            Handle { at: At::Node(Arc::downgrade(&node)), id: extra.next }
+            let id = extra.next;
+            extra.hooks.push((id, k, hook));
+            Handle { at: At::Node(Arc::downgrade(&node)), id }
         }
         None => Handle { id: t.add_hook(hook, after), at: At::Tensor(Arc::downgrade(&t.0)) },
     };

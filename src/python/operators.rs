@@ -4,7 +4,8 @@ use super::args::{self, Fed};
 use super::tensor::{PyTensor, wrap, wrap_new};
 use super::{data, dtype, enter};
 use crate::base::{DType, Number};
-use crate::engine::write;
+use crate::engine::{quick, write};
+use crate::graph::mode::Mode;
 use crate::graph::tensor::{emit, flag};
 use crate::graph::{Feed, Op, Tensor};
 use crate::ops::{arith, compare, linear};
@@ -33,12 +34,12 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
         None => return Ok(py.NotImplemented()),
     };
     let feeds = if swapped { [y.feed(), Feed::Tensor(x)] } else { [Feed::Tensor(x), y.feed()] };
-    let size = x.numel().max(if let Fed::Tensor(t) = &y { t.numel() } else { 0 });
+    let size = x.numel().max(if let Feed::Tensor(t) = y.feed() { t.numel() } else { 0 });
     wrap(py, enter(py, size, || emit(op, &feeds, &[]))?.one())
 }
 
 /// What an operator is fed beside a tensor: TensorFlow's tensors take lists and arrays in their own dtype.
-fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
+fn beside<'a>(x: &Tensor, other: &'a Bound<'_, PyAny>) -> PyResult<Option<Fed<'a>>> {
     let is_data = || other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>() || data::is_array(other);
     if x.has_flag(flag::STRICT) && args::number(other)?.is_none() && is_data() {
         let py = other.py();
@@ -51,7 +52,7 @@ fn beside(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Fed>> {
 /// Two operands: the short way at once, the long one with the lock let go where there is much to do.
 #[inline]
 fn pair(py: Python<'_>, op: &'static Op, feeds: [Feed; 2]) -> PyResult<Py<PyAny>> {
-    if let Some(Ok((out, false))) = crate::engine::quick::map(op, &feeds, crate::graph::mode::Mode::now()) {
+    if let Some(Ok(out)) = quick::run(op, &feeds, &[], Mode::now()) {
         return wrap_new(py, out);
     }
     let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);
@@ -60,8 +61,11 @@ fn pair(py: Python<'_>, op: &'static Op, feeds: [Feed; 2]) -> PyResult<Py<PyAny>
 
 #[inline]
 fn unary(slf: &Bound<'_, PyTensor>, op: &'static Op) -> PyResult<Py<PyAny>> {
-    let x = &slf.get().inner;
-    wrap(slf.py(), enter(slf.py(), x.numel(), || emit(op, &[Feed::Tensor(x)], &[]))?.one())
+    let (py, x) = (slf.py(), &slf.get().inner);
+    if let Some(Ok(out)) = quick::run(op, &[Feed::Tensor(x)], &[], Mode::now()) {
+        return wrap_new(py, out);
+    }
+    wrap(py, enter(py, x.numel(), || emit(op, &[Feed::Tensor(x)], &[]))?.one())
 }
 
 /// A tensor as the target of `x += y`. TensorFlow's tensors are values and refuse, upon which Python computes `x = x + y`.
@@ -146,6 +150,12 @@ impl PyTensor {
         let py = slf.py();
         if other.cast::<PyTensor>().is_err() && !data::is_array(other) {
             return Ok(py.NotImplemented());
+        }
+        if let Ok(other) = other.cast::<PyTensor>() {
+            let feeds = [Feed::Tensor(&slf.get().inner), Feed::Tensor(&other.get().inner)];
+            if let Some(Ok(out)) = quick::run(&linear::matmul::OP, &feeds, &[], Mode::now()) {
+                return wrap_new(py, out);
+            }
         }
         matmul(py, slf.get().tensor(), args::tensor("matmul", "other", other)?)
     }

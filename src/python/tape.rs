@@ -54,7 +54,7 @@ impl PyTape {
             let seed = seed?;
             given.push(if seed.is_none() { None } else { Some(args::tensor("gradient", "output_gradients", &seed)?) });
         }
-        let found = py.detach(|| self.tape.gradient(&targets, &sources, &given))?;
+        let found = self.tape.gradient(&targets, &sources, &given)?;
         let list = found.into_iter().map(|g| g.map_or(Ok(py.None()), |g| wrap(py, g))).collect::<PyResult<Vec<_>>>()?;
         Ok(PyList::new(py, list)?.into_any().unbind())
     }
@@ -64,7 +64,7 @@ impl PyTape {
         let facts = |k: &Kept| -> PyResult<Option<(Py<PyAny>, Py<dtype::PyDType>)>> {
             let (shape, d) = match k {
                 Kept::Meta(m) => (m.shape.clone(), m.dtype),
-                Kept::Full(o, ..) => (o.layout.shape.clone(), o.dtype),
+                Kept::Full(f) => (f.operand.layout.shape.clone(), f.operand.dtype),
                 _ => return Ok(None),
             };
             Ok(Some((tensor::size(py, &shape)?, dtype::object(py, d)?)))

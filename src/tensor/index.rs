@@ -212,6 +212,7 @@ pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
     }
     let values = match value {
         Feed::Tensor(t) => t.to_dtype(x.dtype())?,
+        Feed::Operand(o) => Tensor::from_operand(o.clone()).to_dtype(x.dtype())?,
         Feed::Number(n) => Tensor::full(&[], fitting(n, x.dtype())?, x.dtype())?,
         Feed::Absent => return Err(Error::type_("index_put_", "there is nothing to write")),
     };

@@ -13,6 +13,8 @@ use crate::base::dtype::Element;
 use crate::base::{DType, Error, Number, Result, shape};
 use crate::engine::backward;
 use crate::graph::Tensor;
+use crate::graph::mode::Mode;
+use crate::graph::tensor::flag;
 
 /// Reading.
 impl Tensor {
@@ -57,6 +59,12 @@ impl Tensor {
             ));
         }
         let mut core = self.0.core.get();
+        if on && core.has(flag::INFERENCE) && !Mode::now().inference() {
+            return Err(Error::runtime(
+                "requires_grad_",
+                "a tensor made in inference mode cannot require gradients outside of it; use x.clone() first",
+            ));
+        }
         if !on && core.edge.is_some() && core.requires_grad {
             return Err(Error::runtime(
                 "requires_grad_",

@@ -29,24 +29,7 @@ pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Ten
 
 /// One position of an axis, which goes away.
 pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
-    let sizes = x.shape();
-    if sizes.is_empty() {
-        return Err(Error::index("select", "a 0-d tensor has no axis to index"));
-    }
-    let a = shape::axis("select", axis, sizes.len())?;
-    let size = sizes[a] as i64;
-    if index < -size || index >= size {
-        return Err(Error::index(
-            "select",
-            format!("index {index} is out of range for axis {a} of size {size} in a tensor of shape {}", shape::show(&sizes)),
-        ));
-    }
-    let mut starts = Few::filled(0i64, sizes.len());
-    let mut wanted: Few<i64> = sizes.iter().map(|&s| s as i64).collect();
-    starts[a] = if index < 0 { index + size } else { index };
-    wanted[a] = 1;
-    let order: Few<i64> = (0..sizes.len()).filter(|&i| i != a).map(|i| i as i64).collect();
-    view::pick(x, starts, wanted, Few::filled(1i64, sizes.len()), order)
+    view::select(x, axis, index)
 }
 
 /// Parts of the sizes given along an axis.

@@ -54,6 +54,8 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     sources = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if is_grads_batched:
+        if grad_outputs is None:
+            raise ValueError("grad: is_grads_batched=True needs grad_outputs")
         batch = grad_outputs if isinstance(grad_outputs, Tensor) else grad_outputs[0]
         rows = [grad(outputs, sources, g, True, create_graph, allow_unused=allow) for g in batch]
         return tuple(_core._stack([row[i] for row in rows], 0) for i in range(len(sources)))

@@ -4,7 +4,7 @@ Leans on the table of kinds that Model keeps and on Parameter."""
 from __future__ import annotations
 
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from schuss import Tensor
 from schuss.model.parameter import Parameter
@@ -175,7 +175,7 @@ class Walks:
             return
         if remove_duplicate:
             memo.add(self)
-        yield prefix, self
+        yield prefix, cast("Model", self)
         for name, child in self._members_of("module"):
             if child is not None:
                 path = f"{prefix}.{name}" if prefix else name
@@ -183,7 +183,7 @@ class Walks:
 
     def get_submodule(self, target: str) -> Model:
         """The submodel at a dotted path; the empty path is this model."""
-        found = self
+        found = cast("Model", self)
         for name in target.split(".") if target else ():
             found = step(found, name, target, Walks)
         return found

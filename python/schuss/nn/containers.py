@@ -48,7 +48,8 @@ class _Numbered(Model):
         return getattr(self, self._child_name(index))
 
     def _made_of(self, items: list[tuple[str, Any]]) -> Any:
-        return type(self)(model for _, model in items)
+        made: Any = type(self)
+        return made(model for _, model in items)
 
     def __setitem__(self, index: int, module: Model) -> None:
         setattr(self, self._child_name(index), module)

@@ -248,7 +248,8 @@ class Embedding(Model):
             raise schuss.ShapeError(
                 f"Embedding.from_pretrained: needs 2 axes, got {tuple(embeddings.shape)}"
             )
-        return cls(*embeddings.shape, padding_idx, _weight=embeddings, _freeze=freeze, **options)
+        count, width = embeddings.shape
+        return cls(count, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
 
     def reset_parameters(self) -> None:
         """Draw the table from the standard normal distribution; the padding row is zero."""

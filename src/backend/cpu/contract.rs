@@ -1,7 +1,7 @@
 //! Batched matrix products: the `gemm` crate for sizes that pay its set-up, plain loops below. Leans on convert for types.
 
 use super::convert::{self, Cursor};
-use super::{isa, threads};
+use super::{isa, matvec, threads};
 use crate::backend::Storage;
 use crate::backend::launch::Operand;
 use crate::base::{DType, Layout, Result};
@@ -15,7 +15,7 @@ const WIDE: usize = 1 << 21;
 /// Strides of one matrix: (row, column), in elements.
 type Steps = (isize, isize);
 
-/// `out[b] = a[b] @ b[b]`, all of rank 3 and one dtype.
+/// `out[b] = a[b] @ b[b]`, all of one dtype and of rank 3, or of rank 2 where there is no batch.
 pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     match out.dtype {
         DType::F32 => {
@@ -75,10 +75,14 @@ macro_rules! lane {
         #[inline(always)]
         #[allow(clippy::too_many_arguments)]
         unsafe fn $inner<const FMA: bool>(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps) {
-            let madd = |x: $t, y: $t, z: $t| if FMA { x.mul_add(y, z) } else { x * y + z };
+            let madd = matvec::madd::<$t, FMA>;
             // SAFETY: the caller promises matrices of these sizes behind the pointers.
             unsafe {
-                if sb.1 == 1 && so.1 == 1 && n > 1 {
+                if n == 1 {
+                    matvec::product::<$t, FMA>(m, k, a, sa, b, sb.0, o, so.0);
+                } else if m == 1 {
+                    matvec::product::<$t, FMA>(n, k, b, (sb.1, sb.0), a, sa.1, o, so.1);
+                } else if sb.1 == 1 && so.1 == 1 && n > 1 {
                     // Rows of the result are built from rows of b, which the compiler makes vectors of.
                     for i in 0..m {
                         let row = o.offset(i as isize * so.0);
@@ -142,8 +146,9 @@ lane!(f32, small_f32, small_f32_on);
 lane!(f64, small_f64, small_f64_on);
 
 fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
-    let (batch, m, k, n) = (out.layout.shape[0], a.layout.shape[1], a.layout.shape[2], b.layout.shape[2]);
-    let steps = |op: &Operand| (op.layout.strides[1], op.layout.strides[2]);
+    let (batch, m, k, n) = sizes(a, b, out);
+    let steps = |op: &Operand| (op.layout.strides[op.layout.rank() - 2], op.layout.strides[op.layout.rank() - 1]);
+    let leap = |op: &Operand| if op.layout.rank() > 2 { op.layout.strides[0] } else { 0 };
     let (sa, sb, so) = (steps(a), steps(b), steps(out));
     let work = m.saturating_mul(n).saturating_mul(k);
     let wide = work >= WIDE && threads::count() > 1 && batch < 4;
@@ -152,10 +157,10 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
         let i = i as isize;
         // SAFETY: item `i` lies inside each operand; items of the batch are written by one thread each.
         unsafe {
-            let x = pa.at(0).cast::<T>().offset(i * a.layout.strides[0]);
-            let y = pb.at(0).cast::<T>().offset(i * b.layout.strides[0]);
-            let z = po.at(0).cast::<T>().offset(i * out.layout.strides[0]);
-            if work <= SMALL || m == 1 && sb.1 == 1 || n == 1 {
+            let x = pa.at(0).cast::<T>().offset(i * leap(a));
+            let y = pb.at(0).cast::<T>().offset(i * leap(b));
+            let z = po.at(0).cast::<T>().offset(i * leap(out));
+            if work <= SMALL || m == 1 || n == 1 {
                 T::small()(m, n, k, x, sa, y, sb, z, so);
             } else {
                 T::blocked(m, n, k, x, sa, y, sb, z, so, wide);
@@ -169,11 +174,19 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
     }
 }
 
+/// Batch, rows, inner size and columns.
+fn sizes(a: &Operand, b: &Operand, out: &Operand) -> (usize, usize, usize, usize) {
+    let r = a.layout.rank();
+    let batch = if r > 2 { out.layout.shape[0] } else { 1 };
+    (batch, a.layout.shape[r - 2], a.layout.shape[r - 1], b.layout.shape[r - 1])
+}
+
 fn integers(a: &Operand, b: &Operand, out: &Operand) {
-    let (batch, m, k, n) = (out.layout.shape[0], a.layout.shape[1], a.layout.shape[2], b.layout.shape[2]);
+    let (batch, m, k, n) = sizes(a, b, out);
     let at = |op: &Operand, i: usize, r: usize, c: usize| {
-        let s = &op.layout.strides;
-        op.ptr().cast::<i64>().wrapping_offset(i as isize * s[0] + r as isize * s[1] + c as isize * s[2])
+        let (s, last) = (&op.layout.strides, op.layout.rank() - 1);
+        let leap = if last > 1 { i as isize * s[0] } else { 0 };
+        op.ptr().cast::<i64>().wrapping_offset(leap + r as isize * s[last - 1] + c as isize * s[last])
     };
     for i in 0..batch {
         for r in 0..m {

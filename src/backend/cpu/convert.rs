@@ -1,7 +1,7 @@
 //! Elements moved from one layout to another, converted where the types differ; every other family reads and writes
 //! odd layouts through here. Leans on launch and dtype.
 
-use super::threads;
+use super::{block, isa, threads};
 use crate::backend::launch::Operand;
 use crate::base::dtype::{Element, Truth};
 use crate::base::layout::Walk;
@@ -25,6 +25,16 @@ pub fn cast<S: Element, D: Element>(s: S) -> D {
     }
 }
 
+/// A plain number as an element.
+#[inline(always)]
+pub fn of_number<D: Element>(value: Number) -> D {
+    match value {
+        Number::Float(f) => D::from_f64(f),
+        other if D::DTYPE.is_float() => D::from_f64(other.as_f64()),
+        other => D::from_i64(other.as_i64()),
+    }
+}
+
 /// A layout walked in row-major order from any position on.
 pub struct Cursor {
     shape: Few<usize>,
@@ -37,6 +47,22 @@ impl Cursor {
         Cursor { shape: walk.shape, strides: walk.strides.swap_remove(0) }
     }
 
+    /// How many elements lie side by side from a run's first on; 0 if the runs are not straight.
+    pub fn straight(&self) -> usize {
+        let last = self.shape.len() - 1;
+        if self.strides[last] == 1 { self.shape[last] } else { 0 }
+    }
+
+    /// A layout walked as if broadcast to a shape that it fits.
+    pub fn under(layout: &Layout, shape: &[usize]) -> Cursor {
+        if shape.is_empty() {
+            return Cursor { shape: Few::filled(1, 1), strides: Few::filled(0, 1) };
+        }
+        let lead = shape.len() - layout.rank();
+        let stride = |i: usize| if i < lead || layout.shape[i - lead] != shape[i] { 0 } else { layout.strides[i - lead] };
+        Cursor { shape: shape.into(), strides: (0..shape.len()).map(stride).collect() }
+    }
+
     /// Calls `run(first, count, stride)` for each stretch of the elements `start..start + count` along the last axis;
     /// `first` is an element offset from the layout's own.
     #[inline]
@@ -46,6 +72,9 @@ impl Cursor {
         let mut index: Few<usize> = Few::filled(0, last + 1);
         let (mut rest, mut at) = (start, 0isize);
         for i in (0..=last).rev() {
+            if rest == 0 {
+                break;
+            }
             index[i] = rest % self.shape[i];
             rest /= self.shape[i];
             at += index[i] as isize * self.strides[i];
@@ -73,6 +102,55 @@ impl Cursor {
     }
 }
 
+/// Elements that lie side by side, converted.
+unsafe fn cast_all<S: Element, D: Element>(src: *const S, dst: *mut D, n: usize) {
+    for j in 0..n {
+        // SAFETY: the caller promises `n` elements on both sides.
+        unsafe { *dst.add(j) = cast(*src.add(j)) };
+    }
+}
+
+/// The same with both types known only at run time.
+///
+/// # Safety
+/// Both sides must hold `n` elements.
+pub unsafe fn cast_row(from: DType, src: *const u8, to: DType, dst: *mut u8, n: usize) {
+    let frequent = match (from, to) {
+        (DType::F32, DType::F64) => &widen,
+        (DType::F64, DType::F32) => &narrow,
+        (DType::I64, DType::F32) => &single,
+        (DType::I64, DType::F64) => &double,
+        (DType::U8, DType::F32) => &pixels,
+        // SAFETY: the caller's promise.
+        _ => return unsafe { cast_any(from, src, to, dst, n) },
+    };
+    // SAFETY: as above.
+    unsafe { frequent[isa::level()](src, dst, n) }
+}
+
+macro_rules! frequent {
+    ($($name:ident $inner:ident $s:ty, $d:ty);*) => {$(
+        #[inline(always)]
+        unsafe fn $inner<const FMA: bool>(src: *const u8, dst: *mut u8, n: usize) {
+            let (src, dst) = (src.cast::<$s>(), dst.cast::<$d>());
+            for j in 0..n {
+                // SAFETY: the caller promises `n` elements on both sides.
+                unsafe { *dst.add(j) = *src.add(j) as $d };
+            }
+        }
+        crate::per_isa!(static $name: unsafe fn(src: *const u8, dst: *mut u8, n: usize) = $inner);
+    )*};
+}
+// The pairs that wider vectors are worth their code for.
+frequent!(widen widen_row f32, f64; narrow narrow_row f64, f32; single single_row i64, f32; double double_row i64, f64; pixels pixels_row u8, f32);
+
+unsafe fn cast_any(from: DType, src: *const u8, to: DType, dst: *mut u8, n: usize) {
+    dispatch!(from, S => dispatch!(to, D => {
+        // SAFETY: the caller's promise.
+        unsafe { cast_all::<S, D>(src.cast(), dst.cast(), n) }
+    }));
+}
+
 #[inline(always)]
 unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: usize, count: usize, dst: *mut D) {
     let mut to = dst;
@@ -81,9 +159,7 @@ unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: us
         unsafe {
             let from = src.offset(at);
             if step == 1 {
-                for j in 0..n {
-                    *to.add(j) = cast(*from.add(j));
-                }
+                cast_all(from, to, n);
             } else if step == 0 {
                 let v = cast(*from);
                 for j in 0..n {
@@ -107,9 +183,7 @@ unsafe fn store<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: u
         unsafe {
             let to = dst.offset(at);
             if step == 1 {
-                for j in 0..n {
-                    *to.add(j) = cast(*from.add(j));
-                }
+                cast_all(from, to, n);
             } else {
                 for j in 0..n {
                     *to.offset(j as isize * step) = cast(*from.add(j));
@@ -184,35 +258,7 @@ pub fn copy(src: &Operand, dst: &Operand) -> Result<()> {
         });
         return Ok(());
     }
-    let (from, to) = (Cursor::new(&src.layout), Cursor::new(&dst.layout));
-    if dst.layout.is_contiguous() {
-        let size = dst.dtype.size();
-        threads::each(n, CHUNK, |r| {
-            // SAFETY: chunk `r` lies inside both operands, and no other chunk writes it.
-            unsafe { read_as(dst.dtype, src, &from, r.start, r.len(), dst.ptr().add(r.start * size)) }
-        });
-    } else if src.layout.is_contiguous() {
-        let size = src.dtype.size();
-        threads::each(n, CHUNK, |r| {
-            // SAFETY: as above.
-            unsafe { write_as(src.dtype, src.ptr().add(r.start * size), dst, &to, r.start, r.len()) }
-        });
-    } else {
-        const TILE: usize = 512;
-        threads::each(n, CHUNK, |r| {
-            let mut tile = [0u64; TILE];
-            let mut start = r.start;
-            while start < r.end {
-                let count = TILE.min(r.end - start);
-                // SAFETY: as above; the tile holds TILE elements of any dtype.
-                unsafe {
-                    read_as(dst.dtype, src, &from, start, count, tile.as_mut_ptr().cast());
-                    write_as(dst.dtype, tile.as_ptr().cast(), dst, &to, start, count);
-                }
-                start += count;
-            }
-        });
-    }
+    block::copy(src, dst);
     Ok(())
 }
 
@@ -254,10 +300,7 @@ pub fn fill(dst: &Operand, value: Number) -> Result<()> {
         return Ok(());
     }
     dispatch!(dst.dtype, D => {
-        let v = match value {
-            Number::Float(f) => D::from_f64(f),
-            other => if D::DTYPE.is_float() { D::from_f64(other.as_f64()) } else { D::from_i64(other.as_i64()) },
-        };
+        let v = of_number::<D>(value);
         let base = Bytes(dst.ptr());
         if dst.layout.is_contiguous() {
             threads::each(n, CHUNK, |r| {

@@ -1,239 +1,47 @@
-//! Folds along axes: sums in 32 fixed lanes of float64 (so that neither threads nor instruction sets change a bit and
-//! 2^24 float32 still add up), extremes with NaN carried, truths. Leans on convert and per_isa.
+//! Folds along axes: sums in fixed lanes of float64 (so that neither threads nor instruction sets change a bit and 2^24
+//! float32 still add up), extremes with NaN carried, truths. Leans on accumulate, truth and convert.
 
+use super::accumulate::{Apart, Loops, Max, Min, Places, Prod, Spread, Sum};
 use super::convert::{self, Bytes, Cursor};
-use super::{isa, threads};
+use super::{softmax, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
 use crate::base::{DType, Error, Layout, Result};
 
-const LANES: usize = 32;
 const TILE: usize = 512;
 /// Elements of one partial result of a long fold; fixed, so that the fold tree depends on the shape alone.
-const CHUNK: usize = 1 << 16;
+pub(super) const CHUNK: usize = 1 << 16;
+/// Columns that are folded down together.
+pub(super) const PANEL: usize = 512;
 
-/// One fold over one element type.
-trait Fold<T: Copy>: Copy + Send + Sync {
-    type Acc: Copy + Send + Sync;
-    fn start(&self) -> Self::Acc;
-    fn step(&self, acc: Self::Acc, x: T) -> Self::Acc;
-    fn join(&self, a: Self::Acc, b: Self::Acc) -> Self::Acc;
-}
-
-#[derive(Clone, Copy)]
-struct Sum;
-#[derive(Clone, Copy)]
-struct Prod;
-#[derive(Clone, Copy)]
-struct Max;
-#[derive(Clone, Copy)]
-struct Min;
-/// Sum of squared distances from a centre.
-#[derive(Clone, Copy)]
-struct Spread(f64);
-
-macro_rules! float_folds {
-    ($($t:ty),*) => {$(
-        impl Fold<$t> for Sum {
-            type Acc = f64;
-            #[inline(always)] fn start(&self) -> f64 { 0.0 }
-            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc + x as f64 }
-            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
-        }
-        impl Fold<$t> for Prod {
-            type Acc = f64;
-            #[inline(always)] fn start(&self) -> f64 { 1.0 }
-            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc * x as f64 }
-            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a * b }
-        }
-        impl Fold<$t> for Spread {
-            type Acc = f64;
-            #[inline(always)] fn start(&self) -> f64 { 0.0 }
-            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { let d = x as f64 - self.0; acc + d * d }
-            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
-        }
-        impl Fold<$t> for Max {
-            type Acc = $t;
-            #[inline(always)] fn start(&self) -> $t { <$t>::NEG_INFINITY }
-            #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x > acc || x != x { x } else { acc } }
-            #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
-        }
-        impl Fold<$t> for Min {
-            type Acc = $t;
-            #[inline(always)] fn start(&self) -> $t { <$t>::INFINITY }
-            #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x < acc || x != x { x } else { acc } }
-            #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
-        }
-    )*};
-}
-float_folds!(f32, f64);
-
-impl Fold<i64> for Sum {
-    type Acc = i64;
-    #[inline(always)]
-    fn start(&self) -> i64 {
-        0
-    }
-    #[inline(always)]
-    fn step(&self, acc: i64, x: i64) -> i64 {
-        acc.wrapping_add(x)
-    }
-    #[inline(always)]
-    fn join(&self, a: i64, b: i64) -> i64 {
-        a.wrapping_add(b)
-    }
-}
-impl Fold<i64> for Prod {
-    type Acc = i64;
-    #[inline(always)]
-    fn start(&self) -> i64 {
-        1
-    }
-    #[inline(always)]
-    fn step(&self, acc: i64, x: i64) -> i64 {
-        acc.wrapping_mul(x)
-    }
-    #[inline(always)]
-    fn join(&self, a: i64, b: i64) -> i64 {
-        a.wrapping_mul(b)
-    }
-}
-impl Fold<i64> for Max {
-    type Acc = i64;
-    #[inline(always)]
-    fn start(&self) -> i64 {
-        i64::MIN
-    }
-    #[inline(always)]
-    fn step(&self, acc: i64, x: i64) -> i64 {
-        acc.max(x)
-    }
-    #[inline(always)]
-    fn join(&self, a: i64, b: i64) -> i64 {
-        a.max(b)
-    }
-}
-impl Fold<i64> for Min {
-    type Acc = i64;
-    #[inline(always)]
-    fn start(&self) -> i64 {
-        i64::MAX
-    }
-    #[inline(always)]
-    fn step(&self, acc: i64, x: i64) -> i64 {
-        acc.min(x)
-    }
-    #[inline(always)]
-    fn join(&self, a: i64, b: i64) -> i64 {
-        a.min(b)
-    }
-}
-
-/// Folds `n` elements into lanes: element i goes to lane i mod 32.
-#[inline(always)]
-unsafe fn into_lanes<T: Copy, F: Fold<T>>(fold: F, lanes: *mut F::Acc, from: *const T, n: usize) {
-    // SAFETY: the caller promises 32 lanes and `n` elements.
-    unsafe {
-        let mut local: [F::Acc; LANES] = *lanes.cast();
-        let whole = n / LANES * LANES;
-        let mut i = 0;
-        while i < whole {
-            for (l, lane) in local.iter_mut().enumerate() {
-                *lane = fold.step(*lane, *from.add(i + l));
-            }
-            i += LANES;
-        }
-        for (l, lane) in local.iter_mut().enumerate().take(n - whole) {
-            *lane = fold.step(*lane, *from.add(whole + l));
-        }
-        *lanes.cast() = local;
-    }
-}
-
-/// Folds a row into accumulators of its own columns.
-#[inline(always)]
-unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: *mut F::Acc, from: *const T, n: usize) {
-    for i in 0..n {
-        // SAFETY: the caller promises `n` accumulators and elements.
-        unsafe { *columns.add(i) = fold.step(*columns.add(i), *from.add(i)) };
-    }
-}
-
-/// The loops of one fold and type, compiled for each instruction set.
-trait Loops<T: Copy>: Fold<T> {
-    unsafe fn lanes(self, lanes: *mut Self::Acc, from: *const T, n: usize);
-    unsafe fn columns(self, columns: *mut Self::Acc, from: *const T, n: usize);
-}
-
-macro_rules! loops {
-    ($($fold:ty, $t:ty, $acc:ty);*) => {$(
-        impl Loops<$t> for $fold {
-            #[inline]
-            unsafe fn lanes(self, lanes: *mut $acc, from: *const $t, n: usize) {
-                #[inline(always)]
-                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: *mut $acc, from: *const $t, n: usize) {
-                    // SAFETY: the caller's promise.
-                    unsafe { into_lanes::<$t, $fold>(fold, lanes, from, n) }
-                }
-                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: *mut $acc, from: *const $t, n: usize) = inner);
-                // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](self, lanes, from, n) }
-            }
-            #[inline]
-            unsafe fn columns(self, columns: *mut $acc, from: *const $t, n: usize) {
-                #[inline(always)]
-                unsafe fn inner<const FMA: bool>(fold: $fold, columns: *mut $acc, from: *const $t, n: usize) {
-                    // SAFETY: the caller's promise.
-                    unsafe { into_columns::<$t, $fold>(fold, columns, from, n) }
-                }
-                crate::per_isa!(static table: unsafe fn(fold: $fold, columns: *mut $acc, from: *const $t, n: usize) = inner);
-                // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](self, columns, from, n) }
-            }
-        }
-    )*};
-}
-loops!(Sum, f32, f64; Sum, f64, f64; Sum, i64, i64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64;
-       Max, f32, f32; Max, f64, f64; Max, i64, i64; Min, f32, f32; Min, f64, f64; Min, i64, i64;
-       Spread, f32, f64; Spread, f64, f64);
-
-trait Work: Copy + Send + Sync + crate::base::dtype::Element {}
+pub(super) trait Work: Copy + Send + Sync + crate::base::dtype::Element {}
 impl Work for f32 {}
 impl Work for f64 {}
 impl Work for i64 {}
 
-fn tree<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; LANES]) -> F::Acc {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for l in 0..half {
-            lanes[l] = fold.join(lanes[l], lanes[l + half]);
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
 /// Folds elements `start..start + n` of a layout from `at` on into one result.
 fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Cursor>, start: usize, n: usize) -> F::Acc {
-    let mut lanes = [fold.start(); LANES];
     let Some(cursor) = cursor else {
         // SAFETY: a straight operand holds its elements as T one after the other.
-        unsafe { fold.lanes(lanes.as_mut_ptr(), input.ptr().cast::<T>().add(start), n) };
-        return tree(fold, &mut lanes);
+        return unsafe { fold.row(input.ptr().cast::<T>().add(start), n) };
     };
-    {
-        let mut tile = [T::default(); TILE];
-        let mut done = 0;
-        while done < n {
-            let count = TILE.min(n - done);
-            // SAFETY: the tile holds TILE elements; TILE is a multiple of the lanes.
-            unsafe {
-                convert::read::<T>(input, cursor, start + done, count, tile.as_mut_ptr());
-                fold.lanes(lanes.as_mut_ptr(), tile.as_ptr(), count);
-            }
-            done += count;
-        }
+    let mut acc = fold.start();
+    if input.dtype == T::DTYPE && cursor.straight() >= TILE / 8 {
+        // SAFETY: a run's elements lie one after the other.
+        cursor.runs(start, n, |at, count, _| unsafe { acc = fold.join(acc, fold.row(input.ptr().cast::<T>().offset(at), count)) });
+        return acc;
     }
-    tree(fold, &mut lanes)
+    let mut tile = [T::default(); TILE];
+    let mut done = 0;
+    while done < n {
+        let count = TILE.min(n - done);
+        // SAFETY: the tile holds TILE elements.
+        unsafe {
+            convert::read::<T>(input, cursor, start + done, count, tile.as_mut_ptr());
+            acc = fold.join(acc, fold.row(tile.as_ptr(), count));
+        }
+        done += count;
+    }
+    acc
 }
 
 /// Folds every row of `count` elements; calls `finish(row, result)`.
@@ -265,9 +73,11 @@ fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand,
     });
 }
 
-/// Folds down columns: the last kept axis is contiguous, so whole rows are added at once.
-fn columns<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish: impl Fn(usize, F::Acc) + Sync) {
-    const PANEL: usize = 512;
+/// What a panel of columns is given: calls with the address of a row, how many rows, and the bytes between them.
+pub(super) type Down<'a> = &'a dyn Fn(&mut dyn FnMut(*const u8, usize, isize));
+
+/// Cuts an input whose last kept axis is contiguous into panels of columns: `work(first result, columns, down)`.
+pub(super) fn panels(input: &Operand, folded: usize, panel: usize, work: impl Fn(usize, usize, Down) + Sync) {
     let kept = input.layout.rank() - folded;
     let width = input.layout.shape[kept - 1];
     let outer: usize = input.layout.shape[..kept - 1].iter().product();
@@ -275,69 +85,106 @@ fn columns<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish
     let (down, height) = (Cursor::new(&down), down.numel());
     let lead = Layout::new(input.layout.shape[..kept - 1].into(), input.layout.strides[..kept - 1].into(), 0);
     let lead = Cursor::new(&lead);
-    let panels = width.div_ceil(PANEL);
+    let (panels, size) = (width.div_ceil(panel), input.dtype.size() as isize);
     let base = Bytes(input.ptr());
-    threads::each(outer * panels, (CHUNK / (height * width.min(PANEL)).max(1)).max(1), |range| {
-        let mut acc = [fold.start(); PANEL];
-        let mut tile = [T::default(); PANEL];
+    threads::each(outer * panels, (CHUNK / (height * width.min(panel)).max(1)).max(1), |range| {
         for job in range {
-            let (o, panel) = (job / panels, job % panels);
-            let (first, n) = (panel * PANEL, PANEL.min(width - panel * PANEL));
-            acc[..n].fill(fold.start());
-            let mut origin = 0isize;
-            lead.runs(o, 1, |at, _, _| origin = at);
-            down.runs(0, height, |at, count, step| {
-                for r in 0..count {
-                    let offset = origin + at + r as isize * step + first as isize;
-                    // SAFETY: the offsets are those of elements of the operand; `n` of them lie side by side.
-                    unsafe {
-                        let row = base.at(0).offset(offset * input.dtype.size() as isize);
-                        if input.dtype == T::DTYPE {
-                            fold.columns(acc.as_mut_ptr(), row.cast(), n);
-                        } else {
-                            crate::dispatch!(input.dtype, S => for (j, to) in tile[..n].iter_mut().enumerate() {
-                                *to = convert::cast::<S, T>(*row.cast::<S>().add(j));
-                            });
-                            fold.columns(acc.as_mut_ptr(), tile.as_ptr(), n);
-                        }
-                    }
-                }
+            let (o, first) = (job / panels, job % panels * panel);
+            let mut origin = first as isize;
+            lead.runs(o, 1, |at, _, _| origin += at);
+            work(o * width + first, panel.min(width - first), &|each| {
+                down.runs(0, height, |at, count, step| {
+                    // SAFETY: the offsets are those of elements of the operand.
+                    each(unsafe { base.at(0).offset((origin + at) * size) }, count, step * size);
+                });
             });
-            for (j, &a) in acc[..n].iter().enumerate() {
-                finish(o * width + first + j, a);
-            }
         }
     });
 }
 
+/// Folds down columns: the last kept axis is contiguous, so whole rows are added at once.
+fn columns<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand, folded: usize, finish: impl Fn(usize, F::Acc) + Sync) {
+    panels(input, folded, PANEL, |first, n, down| {
+        let fold = fold(first);
+        let mut acc = [fold.start(); PANEL];
+        let mut tile = [T::default(); PANEL];
+        // SAFETY: the addresses are those of rows of `n` elements of the operand.
+        down(&mut |from, rows, pitch| unsafe {
+            if input.dtype == T::DTYPE {
+                return fold.columns(&mut acc[..n], from.cast(), pitch / size_of::<T>() as isize, rows);
+            }
+            for row in 0..rows as isize {
+                convert::cast_row(input.dtype, from.offset(row * pitch), T::DTYPE, tile.as_mut_ptr().cast(), n);
+                fold.columns(&mut acc[..n], tile.as_ptr(), 0, 1);
+            }
+        });
+        for (j, &a) in acc[..n].iter().enumerate() {
+            finish(first + j, a);
+        }
+    });
+}
+
+/// Many short rows that lie one after the other, folded down: several of them make one row of a wider matrix.
+fn narrow<T: Work, F: Loops<T>>(fold: F, input: &Operand, finish: impl Fn(usize, F::Acc)) {
+    let (height, width) = (input.layout.shape[1], input.layout.shape[0]);
+    let group = (PANEL / width).min(height).max(1);
+    let wide = group * width;
+    let mut acc = [fold.start(); PANEL];
+    let from = input.ptr().cast::<T>();
+    // SAFETY: the operand's elements lie one after the other, `height * width` of them.
+    unsafe {
+        fold.columns(&mut acc[..wide], from, wide as isize, height / group);
+        fold.columns(&mut acc[..height % group * width], from.add(height / group * wide), 0, 1);
+    }
+    for j in 0..width {
+        finish(j, (1..group).fold(acc[j], |a, g| fold.join(a, acc[g * width + j])));
+    }
+}
+
+/// Whether a fold goes down columns that lie side by side.
+pub(super) fn by_columns(input: &Operand, folded: usize) -> bool {
+    let layout = &input.layout;
+    let (rank, kept) = (layout.rank(), layout.rank() - folded);
+    kept > 0
+        && folded > 0
+        && layout.strides[kept - 1] == 1
+        && layout.shape[kept - 1] >= 4
+        && (kept..rank).all(|i| layout.strides[i] != 1 || layout.shape[i] == 1)
+}
+
 fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish: impl Fn(usize, F::Acc) + Sync) {
-    let rank = input.layout.rank();
-    let kept = rank - folded;
-    let count: usize = input.layout.shape[kept..].iter().product();
+    let (shape, strides) = (&input.layout.shape, &input.layout.strides);
+    let kept = shape.len() - folded;
+    let count: usize = shape[kept..].iter().product();
     if count == 0 {
-        let outer: usize = input.layout.shape[..kept].iter().product();
+        let outer: usize = shape[..kept].iter().product();
         (0..outer).for_each(|row| finish(row, fold.start()));
         return;
     }
-    let by_columns = kept > 0
-        && folded > 0
-        && input.layout.strides[kept - 1] == 1
-        && input.layout.shape[kept - 1] >= 4
-        && (kept..rank).all(|i| input.layout.strides[i] != 1 || input.layout.shape[i] == 1);
-    if by_columns {
-        columns(fold, input, folded, finish);
+    let flat = input.dtype == T::DTYPE && shape.len() == 2 && folded == 1 && strides[0] == 1 && strides[1] == shape[0] as isize;
+    if flat && shape[0] <= PANEL / 8 && count > 1 {
+        narrow(fold, input, finish);
+    } else if by_columns(input, folded) {
+        columns(|_| fold, input, folded, finish);
     } else {
         rows(|_| fold, input, count, finish);
     }
 }
 
 /// Writes one result into a contiguous output of any dtype.
-fn put(out: &Operand, row: usize, float: f64, int: i64) {
+pub(super) fn put(out: &Operand, row: usize, float: f64, int: i64) {
     let base = out.ptr();
+    match out.dtype {
+        // SAFETY: `row` is below the output's count, and each row is written by one thread.
+        DType::F32 => return unsafe { *base.cast::<f32>().add(row) = float as f32 },
+        // SAFETY: as above.
+        DType::F64 => return unsafe { *base.cast::<f64>().add(row) = float },
+        _ => {}
+    }
     crate::dispatch!(out.dtype, D => {
         use crate::base::dtype::Element;
         let v = if D::DTYPE.is_float() { D::from_f64(float) } else { D::from_i64(int) };
-        // SAFETY: `row` is below the output's count, and each row is written by one thread.
+        // SAFETY: as above.
         unsafe { *base.cast::<D>().add(row) = v };
     });
 }
@@ -367,11 +214,16 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
         (FoldKind::Min, DType::F32) => either::<f32, _>(Min, input, folded, |r, a| put(out.0, r, f64::from(a), 0)),
         (FoldKind::Min, DType::F64) => either::<f64, _>(Min, input, folded, |r, a| put(out.0, r, a, 0)),
         (FoldKind::Min, _) => either::<i64, _>(Min, input, folded, |r, a| put(out.0, r, 0.0, a)),
-        (FoldKind::Any | FoldKind::All, _) => truths(kind == FoldKind::Any, input, count, out.0),
-        (FoldKind::ArgMax, _) => extreme(input, count, out.0, |best, x| x > best),
-        (FoldKind::ArgMin, _) => extreme(input, count, out.0, |best, x| x < best),
-        (FoldKind::Var, DType::F64) => spread::<f64>(input, count, correction, out.0),
-        (FoldKind::Var, DType::F32) => spread::<f32>(input, count, correction, out.0),
+        (FoldKind::Any | FoldKind::All, _) => truth::run(kind == FoldKind::All, input, folded, out.0),
+        (FoldKind::ArgMax, DType::F32) => extreme::<f32, _>(Max, false, input, folded, out.0),
+        (FoldKind::ArgMax, DType::F64) => extreme::<f64, _>(Max, false, input, folded, out.0),
+        (FoldKind::ArgMax, _) => extreme::<i64, _>(Max, false, input, folded, out.0),
+        (FoldKind::ArgMin, DType::F32) => extreme::<f32, _>(Min, true, input, folded, out.0),
+        (FoldKind::ArgMin, DType::F64) => extreme::<f64, _>(Min, true, input, folded, out.0),
+        (FoldKind::ArgMin, _) => extreme::<i64, _>(Min, true, input, folded, out.0),
+        (FoldKind::Var, DType::F64) => spread::<f64>(input, folded, correction, out.0),
+        (FoldKind::Var, DType::F32) => spread::<f32>(input, folded, correction, out.0),
+        (FoldKind::LogSumExp, _) => return softmax::log_sum(input, folded, out.0),
         (FoldKind::Var, other) => return Err(Error::bug("var", format!("no loop for {other}"))),
     }
     Ok(())
@@ -379,70 +231,84 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
 
 struct Shared<'a>(&'a Operand);
 
-fn truths(any: bool, input: &Operand, count: usize, out: &Operand) {
-    let cursor = Cursor::new(&input.layout);
-    threads::each(out.numel(), (CHUNK / count.max(1)).max(1), |range| {
-        let mut tile = [crate::base::dtype::Truth(0); TILE];
-        for row in range {
-            let (mut result, mut done) = (!any, 0);
-            while done < count && result != any {
-                let n = TILE.min(count - done);
-                // SAFETY: the tile holds TILE truths.
-                unsafe { convert::read(input, &cursor, row * count + done, n, tile.as_mut_ptr()) };
-                result = if any { tile[..n].iter().any(|t| t.0 != 0) } else { tile[..n].iter().all(|t| t.0 != 0) };
-                done += n;
-            }
-            put(out, row, 0.0, i64::from(result));
-        }
-    });
-}
-
 /// The position of the first extreme; the first NaN wins over everything.
-fn extreme(input: &Operand, count: usize, out: &Operand, better: impl Fn(f64, f64) -> bool + Sync) {
+fn extreme<T: Work + Places, F: Loops<T, Acc = T>>(fold: F, smallest: bool, input: &Operand, folded: usize, out: &Operand) {
+    let count: usize = input.layout.shape[input.layout.rank() - folded..].iter().product();
+    if input.dtype == T::DTYPE && by_columns(input, folded) && u32::try_from(count).is_ok() {
+        panels(input, folded, PANEL, |first, n, down| {
+            let (mut best, mut at, mut seen) = ([T::default(); PANEL], [0u32; PANEL], 0u32);
+            down(&mut |from, rows, pitch| {
+                for row in 0..rows as isize {
+                    let from = from.wrapping_offset(row * pitch).cast::<T>();
+                    // SAFETY: a row of `n` elements of the operand.
+                    unsafe {
+                        if seen == 0 {
+                            best[..n].copy_from_slice(std::slice::from_raw_parts(from, n));
+                        }
+                        T::places(smallest, &mut best[..n], &mut at[..n], from, seen);
+                    }
+                    seen += 1;
+                }
+            });
+            (0..n).for_each(|j| put(out, first + j, 0.0, i64::from(at[j])));
+        });
+        return;
+    }
+    let straight = input.dtype == T::DTYPE && input.layout.is_contiguous();
     let cursor = Cursor::new(&input.layout);
-    let exact = input.dtype == DType::I64;
     threads::each(out.numel(), (CHUNK / count.max(1)).max(1), |range| {
-        let (mut tile, mut whole) = ([0f64; TILE], [0i64; TILE]);
+        let mut spare = if straight { Vec::new() } else { vec![T::default(); count] };
         for row in range {
-            let (mut best, mut bits, mut at, mut done) = (f64::NAN, 0i64, 0usize, 0);
-            'row: while done < count {
-                let n = TILE.min(count - done);
-                // SAFETY: the tiles hold TILE elements.
-                unsafe {
-                    convert::read(input, &cursor, row * count + done, n, tile.as_mut_ptr());
-                    if exact {
-                        convert::read(input, &cursor, row * count + done, n, whole.as_mut_ptr());
-                    }
+            // SAFETY: the operand holds the row, and the spare one has room for it.
+            let at = unsafe {
+                if straight {
+                    place(fold, smallest, input.ptr().cast::<T>().add(row * count), count)
+                } else {
+                    convert::read(input, &cursor, row * count, count, spare.as_mut_ptr());
+                    place(fold, smallest, spare.as_ptr(), count)
                 }
-                for j in 0..n {
-                    let x = tile[j];
-                    if x.is_nan() {
-                        at = done + j;
-                        break 'row;
-                    }
-                    // float64 cannot tell neighbouring large int64 apart.
-                    let closer = exact && x == best && if better(0.0, 1.0) { whole[j] > bits } else { whole[j] < bits };
-                    if done + j == 0 || better(best, x) || closer {
-                        (best, bits, at) = (x, whole[j], done + j);
-                    }
-                }
-                done += n;
-            }
+            };
             put(out, row, 0.0, at as i64);
         }
     });
 }
 
-fn spread<T: Work>(input: &Operand, count: usize, correction: f64, out: &Operand)
+/// The place of a row's extreme: the block that has it, then the element.
+#[allow(clippy::eq_op, reason = "what is not equal to itself is NaN")]
+unsafe fn place<T: Work + Places, F: Loops<T, Acc = T>>(fold: F, smallest: bool, from: *const T, n: usize) -> usize {
+    let (mut best, mut block) = (fold.start(), 0);
+    for start in (0..n).step_by(TILE) {
+        // SAFETY: the caller promises `n` elements.
+        let here = unsafe { fold.row(from.add(start), TILE.min(n - start)) };
+        if start == 0 || here != here || if smallest { here < best } else { here > best } {
+            (best, block) = (here, start);
+        }
+        if here != here {
+            break;
+        }
+    }
+    // SAFETY: as above.
+    block + unsafe { best.find(from.add(block), TILE.min(n - block)) }
+}
+
+fn spread<T: Work>(input: &Operand, folded: usize, correction: f64, out: &Operand)
 where
     Sum: Loops<T, Acc = f64>,
     Spread: Loops<T, Acc = f64>,
+    Apart: Loops<T, Acc = f64>,
 {
+    let count: usize = input.layout.shape[input.layout.rank() - folded..].iter().product();
     let mut means = vec![0.0f64; out.numel()];
     let slots = Bytes(means.as_mut_ptr().cast());
     let n = count as f64;
-    // SAFETY: one slot for each row.
-    rows::<T, _>(|_| Sum, input, count, |r, a| unsafe { *slots.at(0).cast::<f64>().add(r) = a / n });
     let left = (n - correction).max(0.0);
-    rows::<T, _>(|r| Spread(means[r]), input, count, |r, a| put(out, r, a / left, 0));
+    // SAFETY: one slot for each row.
+    let note = |r: usize, a: f64| unsafe { *slots.at(0).cast::<f64>().add(r) = a / n };
+    if count > 0 && by_columns(input, folded) {
+        columns::<T, _>(|_| Sum, input, folded, note);
+        columns::<T, _>(|first| Apart(means[first..].as_ptr()), input, folded, |r, a| put(out, r, a / left, 0));
+    } else {
+        rows::<T, _>(|_| Sum, input, count, note);
+        rows::<T, _>(|r| Spread(means[r]), input, count, |r, a| put(out, r, a / left, 0));
+    }
 }

@@ -91,6 +91,7 @@ macro_rules! per_isa {
 }
 
 /// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
+/// `angle` is `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches whose arguments it serves.
 #[macro_export]
 macro_rules! map_body {
     ($class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
@@ -99,7 +100,7 @@ macro_rules! map_body {
         #[allow(unused_imports)]
         use $crate::formula::{Float, Integer, Value, paper::{OnPaper, Paper}};
         #[allow(unused_imports)]
-        use $crate::backend::cpu::native::{F32, F64, Int, Native, Put, drive};
+        use $crate::backend::cpu::native::{F32, F64, Int, NEAR_TILE, Native, Put};
         #[allow(unused_imports)]
         use std::ops::{Add, Div, Mul, Sub};
 
@@ -137,6 +138,9 @@ macro_rules! map_body {
     (@out (mask)) => { <V as Value>::Mask };
     (@out ($n:literal)) => { [V; $n] };
 
+    (@body angle $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body power $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
+    (@body quotient $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body float $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
         #[inline(always)]
         #[allow(unused_variables)]
@@ -165,8 +169,13 @@ macro_rules! map_body {
         }
     };
 
-    (@loops float $out:tt [$($x:ident),*] [$($p:ident),*]) => {
-        $crate::map_body!(@float_run $out [$($x),*] [$($p),*]);
+    (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float $($rest)*); };
+    (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle $($rest)*); };
+    (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers float $($rest)*); };
+    (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };
+    (@loops quotient $($rest:tt)*) => { $crate::map_body!(@numbers quotient $($rest)*); };
+    (@floats $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);
         $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
         fn native(dtype: DType) -> Option<MapLoops> {
@@ -177,8 +186,8 @@ macro_rules! map_body {
             }
         }
     };
-    (@loops number $out:tt [$($x:ident),*] [$($p:ident),*]) => {
-        $crate::map_body!(@float_run $out [$($x),*] [$($p),*]);
+    (@numbers $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);
         $crate::map_body!(@int_run $out [$($x),*] [$($p),*]);
         $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
@@ -197,16 +206,37 @@ macro_rules! map_body {
         }
     };
 
-    (@float_run $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+    (@float_run float $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         #[inline(always)]
         #[allow(unused_variables, unused_assignments)]
         unsafe fn run32<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
-            $crate::map_body!(@loop F32<FMA>, $out, ins, params, outs, n, [$($x),*] [$($p),*])
+            $crate::map_body!(@loop F32<FMA>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
         }
         #[inline(always)]
         #[allow(unused_variables, unused_assignments)]
         unsafe fn run64<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
-            $crate::map_body!(@loop F64<FMA>, $out, ins, params, outs, n, [$($x),*] [$($p),*])
+            $crate::map_body!(@loop F64<FMA>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
+        }
+    };
+    (@float_run $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@near_run run32 F32 $near $out [$($x),*] [$($p),*]);
+        $crate::map_body!(@near_run run64 F64 $near $out [$($x),*] [$($p),*]);
+    };
+    (@near_run $run:ident $v:ident $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        #[inline(always)]
+        #[allow(unused_variables, unused_assignments)]
+        unsafe fn $run<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+            let mut from = 0;
+            while from < n {
+                let to = n.min(from + NEAR_TILE);
+                // SAFETY: the caller promises `n` elements behind every pointer.
+                if unsafe { <$v<FMA>>::$near(ins, from, to) } {
+                    $crate::map_body!(@loop $v<FMA, true>, $out, ins, params, outs, from, to, [$($x),*] [$($p),*])
+                } else {
+                    $crate::map_body!(@loop $v<FMA>, $out, ins, params, outs, from, to, [$($x),*] [$($p),*])
+                }
+                from = to;
+            }
         }
     };
     (@int_run $out:tt [$($x:ident),*] [$($p:ident),*]) => {
@@ -215,9 +245,9 @@ macro_rules! map_body {
         unsafe fn run_int<T: Copy>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize)
         where
             Int<T>: Native<E = T> + Integer,
-            $crate::map_body!(@int_out $out): Put,
+            $crate::map_body!(@put Int<T>, $out): Put,
         {
-            $crate::map_body!(@loop Int<T>, $out, ins, params, outs, n, [$($x),*] [$($p),*])
+            $crate::map_body!(@loop Int<T>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
         }
         fn int_loops(dtype: DType) -> Option<MapLoops> {
             // Integers gain little from 512-bit vectors, so two builds of each loop are enough.
@@ -243,16 +273,20 @@ macro_rules! map_body {
             }
         }
     };
-    (@int_out (value)) => { Int<T> };
-    (@int_out (mask)) => { bool };
-    (@int_out ($n:literal)) => { [Int<T>; $n] };
+    (@put $v:ty, (value)) => { $v };
+    (@put $v:ty, (mask)) => { bool };
+    (@put $v:ty, ($n:literal)) => { [$v; $n] };
 
-    (@loop $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $n:ident, [$($x:ident),*] [$($p:ident),*]) => {{
+    // No closure around the body: it would be compiled for the plain instruction set where it is not inlined.
+    (@loop $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
         let mut _k = 0;
         $( let $x = $ins[_k].cast::<<$v as Native>::E>(); _k += 1; )*
         let mut _k = 0;
         $( let $p = <$v>::param($params[_k]); _k += 1; )*
-        // SAFETY: the caller promises `n` elements behind every pointer.
-        unsafe { drive($outs, $n, |i| body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*])) }
+        let to = <$crate::map_body!(@put $v, $out) as Put>::pointers($outs);
+        for i in $from..$to {
+            // SAFETY: the caller promises `n` elements behind every pointer.
+            unsafe { body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*]).put(to, i) };
+        }
     }};
 }

@@ -1,14 +1,15 @@
 //! One formula for every element: the compiled loop over contiguous rows, everything else through tiles in the first
-//! cache. Leans on convert for odd layouts and types.
+//! cache. Leans on block and convert for odd layouts and types.
 
-use super::convert::{self, Cursor};
+use super::block::{self, Grid};
+use super::convert::{self, Bytes, Cursor};
 use super::threads;
 use crate::backend::launch::{MapBody, MapLoop, Operand};
 use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
 
 /// Elements of a tile; eight bytes each, so that a tile of any type is 4 KiB.
-const TILE: usize = 512;
+pub const TILE: usize = 512;
 /// Elements that one thread takes at a time.
 const CHUNK: usize = 1 << 15;
 /// Operands of one map, results included.
@@ -45,7 +46,145 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
         unsafe { kernel(&from[..ins.len()], params, &to[..outs.len()], n) };
         return Ok(());
     }
+    let straight = |op: &Operand| op.layout.is_contiguous();
+    if !(ins.iter().all(straight) && outs.iter().all(straight)) {
+        let layouts: Vec<_> = outs.iter().chain(ins).map(|op| &op.layout).collect();
+        let grid = Grid::new(&layouts);
+        if grid.size.0 * grid.size.1 >= LEAST {
+            blocks(kernel, compute, result, params, ins, outs, grid);
+            return Ok(());
+        }
+    }
     general(kernel, compute, result, params, ins, outs)
+}
+
+/// Elements that make a rectangle worth the name; smaller ones go through tiles of the flattened tensor.
+const LEAST: usize = 64;
+/// From this length on rows are given to the loop one by one, where they lie.
+const LONG: usize = 192;
+
+/// How a block reads or writes one operand.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    /// Where it lies.
+    Direct,
+    /// One element for each row, spread over a tile once.
+    Spread,
+    /// Through a tile.
+    Moved,
+}
+
+/// One operand of a blocked map.
+struct Side<'a> {
+    op: &'a Operand,
+    base: Bytes,
+    /// The loop's element type, and the operand's steps.
+    dtype: DType,
+    steps: block::Steps,
+    part: Part,
+    /// Where its tile begins, in bytes, and elements from one row of the tile to the next; 0 where all rows are one.
+    tile: usize,
+    pitch: usize,
+}
+
+impl Side<'_> {
+    fn at(&self, offset: isize) -> *mut u8 {
+        self.base.0.wrapping_offset(offset * self.op.dtype.size() as isize)
+    }
+}
+
+/// A thread's tiles, and what those of the inputs hold: from where, and how many rows and elements.
+struct Desk {
+    memory: Vec<u64>,
+    held: [(*mut u8, usize, usize); MOST],
+}
+
+/// The map over rectangles of two axes, so that an operand which lies across is turned in the caches.
+#[inline(never)]
+fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand], mut grid: Grid) {
+    let whole = grid.size.1 < LONG && !grid.turned;
+    let across = (0..outs.len()).any(|k| grid.steps(k).1 != 1);
+    let lies: Vec<bool> = outs
+        .iter()
+        .chain(ins)
+        .enumerate()
+        .map(|(k, op)| op.dtype == if k < outs.len() { result } else { compute } && grid.steps(k).1 == 1)
+        .collect();
+    // Whether tiles have to be filled again for every row.
+    let renewed = lies.iter().enumerate().any(|(k, &lies)| !lies && (k < outs.len() || grid.steps(k).0 != 0));
+    // A strip of rows is worked on together. Of an input that lies across, 16 rows use all that is read with a line of memory;
+    // a result that does is better written in longer pieces.
+    let (strip, wide) = match (whole, grid.turned, across) {
+        (true, ..) => (2048 / grid.size.1, grid.size.1),
+        (_, true, true) => (128, 128),
+        (_, true, false) => (16, 512),
+        _ if renewed => (4096 / grid.size.1.min(512), 512),
+        _ => (CHUNK / grid.size.1, 1024),
+    };
+    let (strip, wide) = (strip.clamp(1, grid.size.0), wide.min(grid.size.1));
+    let rows = (CHUNK / grid.size.1).max(1).div_ceil(strip).max(1) * strip;
+    grid.cut(rows, CHUNK.div_ceil(wide) * wide);
+    let room = if renewed || whole { strip * wide * 8 } else { wide * 8 };
+    let mut sides: Vec<Side> = Vec::with_capacity(outs.len() + ins.len());
+    for (k, op) in outs.iter().chain(ins).enumerate() {
+        let (steps, output) = (grid.steps(k), k < outs.len());
+        let dtype = if output { result } else { compute };
+        let part = match steps.1 {
+            _ if lies[k] && (!whole || steps.0 == wide as isize || grid.size.0 == 1) => Part::Direct,
+            0 if !output => Part::Spread,
+            _ => Part::Moved,
+        };
+        let pitch = if steps.0 == 0 && !whole && !output { 0 } else { wide };
+        sides.push(Side { op, base: Bytes(op.ptr()), dtype, steps, part, tile: k * room, pitch });
+    }
+    // One more for the elements of the other type that are read or written.
+    let begin = || Desk { memory: Vec::with_capacity((sides.len() + 1) * room / 8), held: [(std::ptr::null_mut(), 0, 0); MOST] };
+    grid.each(begin, |desk, offsets, (down, along)| {
+        let tiles: *mut u8 = desk.memory.as_mut_ptr().cast();
+        let spare = tiles.wrapping_add(sides.len() * room);
+        for y in (0..down).step_by(strip) {
+            let high = strip.min(down - y);
+            for x in (0..along).step_by(wide) {
+                let n = wide.min(along - x);
+                let mut at = [(std::ptr::null_mut::<u8>(), 0usize); MOST];
+                for (k, side) in sides.iter().enumerate() {
+                    let from = side.at(offsets[k] + y as isize * side.steps.0 + x as isize * side.steps.1);
+                    if side.part == Part::Direct {
+                        at[k] = (from, side.steps.0.wrapping_mul(side.dtype.size() as isize) as usize);
+                        continue;
+                    }
+                    let tile = tiles.wrapping_add(side.tile);
+                    at[k] = (tile, side.pitch * side.dtype.size());
+                    let rows = if side.pitch == 0 { 1 } else { high };
+                    let same = side.steps.0 == 0 || rows == 1 || side.part == Part::Spread;
+                    let held = desk.held[k];
+                    if k < outs.len() || same && held.0 == from && held.1 >= rows && held.2 >= n {
+                        continue;
+                    }
+                    desk.held[k] = (from, rows, n);
+                    // SAFETY: the rectangle lies inside its operand; `strip * wide` elements of any type fit a tile.
+                    unsafe { block::read(side.op.dtype, from, side.steps, side.dtype, tile, side.pitch as isize, (rows, n), spare) };
+                }
+                let (calls, count) = if whole { (1, high * n) } else { (high, n) };
+                for row in 0..calls {
+                    let (mut from, mut to) = ([std::ptr::null::<u8>(); MOST], [std::ptr::null_mut::<u8>(); MOST]);
+                    for (k, &(base, pitch)) in at[..sides.len()].iter().enumerate() {
+                        let p = base.wrapping_add(row.wrapping_mul(pitch));
+                        if k < outs.len() { to[k] = p } else { from[k - outs.len()] = p }
+                    }
+                    // SAFETY: every pointer reaches `count` elements of the loop's types.
+                    unsafe { kernel(&from[..ins.len()], params, &to[..outs.len()], count) };
+                }
+                for (k, side) in sides[..outs.len()].iter().enumerate() {
+                    if side.part != Part::Direct {
+                        let to = side.at(offsets[k] + y as isize * side.steps.0 + x as isize * side.steps.1);
+                        // SAFETY: the kernel has just filled these rows of the tile; no other job writes the rectangle.
+                        unsafe { block::write(result, at[k].0, side.pitch as isize, side.op.dtype, to, side.steps, (high, n), spare) };
+                    }
+                }
+            }
+        }
+    });
 }
 
 fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
@@ -111,49 +250,116 @@ fn way(op: &Operand, wanted: DType, n: usize) -> Way {
     }
 }
 
+/// Operands of a plain map.
+const FEW: usize = 3;
 /// Elements of a tile that a plain number is spread over.
-pub const SPREAD: usize = 256;
+const SPREAD: usize = 256;
 
 /// One operand of a plain map: memory, or a number spread over a tile.
+#[derive(Clone, Copy)]
 pub enum From<'a> {
     Memory(&'a Operand),
     Number(Number),
 }
 
-/// A map over one or two row-major operands of the loop's own type and one count, into row-major memory.
-#[inline]
-pub fn plain(kernel: MapLoop, from: &[From], out: &Operand, dtype: DType) {
-    let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
-    let mut tile = [0f64; SPREAD];
-    let mut at = [(std::ptr::null::<u8>(), 0usize); 2];
-    let mut step = n.max(1);
-    assert!(from.len() <= 2 && out.layout.is_contiguous(), "a row-major output");
-    for (slot, one) in at.iter_mut().zip(from) {
-        *slot = match one {
-            From::Memory(op) => {
-                assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "operands of n elements");
-                (op.ptr().cast_const(), dtype.size())
+/// Writes a number `count` times as an element of the loop's type.
+///
+/// # Safety
+/// `to` must have room for `count` elements of any type, aligned to eight bytes.
+#[inline(always)]
+unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match dtype {
+            DType::F32 => std::slice::from_raw_parts_mut(to.cast::<f32>(), count).fill(value.as_f64() as f32),
+            other => {
+                crate::dispatch!(other, T => std::slice::from_raw_parts_mut(to.cast::<T>(), count).fill(convert::of_number::<T>(value)))
             }
+        }
+    }
+}
+
+/// A map over up to three row-major operands into row-major memory.
+///
+/// # Safety
+/// Every operand must hold as many elements as `out`, row-major and of the loop's own type.
+#[inline]
+pub unsafe fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match from {
+            [From::Memory(a)] => kernel(&[a.ptr()], params, &[out.ptr()], out.numel()),
+            [From::Memory(a), From::Memory(b)] => kernel(&[a.ptr(), b.ptr()], params, &[out.ptr()], out.numel()),
+            _ => beside_numbers(kernel, from, params, out, dtype),
+        }
+    }
+}
+
+/// The same with plain numbers among the operands.
+///
+/// # Safety
+/// As `plain`.
+unsafe fn beside_numbers(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+    let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
+    let mut tiles = [const { MaybeUninit::<[u64; SPREAD]>::uninit() }; FEW];
+    let mut at = [(std::ptr::null::<u8>(), 0usize); FEW];
+    assert!(from.len() <= FEW, "at most three operands");
+    for ((slot, one), tile) in at.iter_mut().zip(from).zip(&mut tiles) {
+        *slot = match one {
+            From::Memory(op) => (op.ptr().cast_const(), dtype.size()),
             From::Number(value) => {
-                let count = n.min(SPREAD);
-                step = SPREAD;
-                if dtype == DType::F64 {
-                    tile[..count].fill(value.as_f64());
-                } else {
-                    // SAFETY: a tile of 256 float64 has room for as many float32.
-                    let singles = unsafe { std::slice::from_raw_parts_mut(tile.as_mut_ptr().cast::<f32>(), count) };
-                    singles.fill(value.as_f64() as f32);
-                }
-                (tile.as_ptr().cast(), 0)
+                let tile: *mut u8 = tile.as_mut_ptr().cast();
+                // SAFETY: the tile has eight bytes for each of 256 elements.
+                unsafe { spread(*value, dtype, tile, n.min(SPREAD)) };
+                (tile.cast_const(), 0)
             }
         };
     }
     let mut start = 0;
     while start < n {
-        let count = step.min(n - start);
-        let ins = [at[0].0.wrapping_add(start * at[0].1), at[1].0.wrapping_add(start * at[1].1)];
-        // SAFETY: just asserted: operands and output hold `n` elements, and a tile holds a step's.
-        unsafe { kernel(&ins[..from.len()], &[], &[to.wrapping_add(start * size)], count) };
+        let count = SPREAD.min(n - start);
+        let ins = at.map(|(base, size)| base.wrapping_add(start * size));
+        // SAFETY: operands and output hold `n` elements by the caller's promise, and a tile holds a step's.
+        unsafe { kernel(&ins[..from.len()], params, &[to.wrapping_add(start * size)], count) };
         start += count;
     }
+}
+
+/// A map over up to three operands of at most a tile's elements, broadcast and converted as they are read.
+#[inline(never)]
+pub fn tiled(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+    let n = out.numel();
+    let mut tiles = [const { Tile::uninit() }; FEW];
+    let mut ins = [std::ptr::null::<u8>(); FEW];
+    assert!(from.len() <= FEW && n <= TILE && out.layout.is_contiguous(), "a row-major output of one tile");
+    if n == 0 {
+        return;
+    }
+    for ((slot, one), tile) in ins.iter_mut().zip(from).zip(&mut tiles) {
+        let tile: *mut u8 = tile.as_mut_ptr().cast();
+        *slot = match one {
+            From::Memory(op) if op.dtype == dtype && op.layout.is_contiguous() && op.numel() == n => op.ptr(),
+            // The most frequent of all: a row under a matrix.
+            // SAFETY: a tile holds 512 elements of any type, and `n` is a whole number of rows.
+            From::Memory(op) if op.dtype == dtype && op.layout.is_contiguous() && out.layout.shape.ends_with(&op.layout.shape) => unsafe {
+                let bytes = op.numel() * dtype.size();
+                for row in 0..n / op.numel() {
+                    std::ptr::copy_nonoverlapping(op.ptr(), tile.add(row * bytes), bytes);
+                }
+                tile
+            },
+            // SAFETY: a tile holds 512 elements of any type; the cursor walks the operand under the output's shape.
+            From::Memory(op) => unsafe {
+                convert::read_as(dtype, op, &Cursor::under(&op.layout, &out.layout.shape), 0, n, tile);
+                tile
+            },
+            // SAFETY: as above.
+            From::Number(value) => unsafe {
+                spread(*value, dtype, tile, n);
+                tile
+            },
+        };
+    }
+    // SAFETY: every pointer reaches `n` elements of the loop's types.
+    unsafe { kernel(&ins[..from.len()], params, &[out.ptr()], n) };
 }

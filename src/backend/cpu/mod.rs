@@ -1,5 +1,7 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
+pub mod accumulate;
+pub mod block;
 pub mod contract;
 pub mod convert;
 pub mod dense;
@@ -9,6 +11,7 @@ pub mod gather;
 pub mod isa;
 pub mod map;
 pub mod math;
+pub mod matvec;
 pub mod merge;
 pub mod native;
 pub mod order;
@@ -18,6 +21,7 @@ pub mod scan;
 pub mod softmax;
 pub mod special;
 pub mod threads;
+pub mod truth;
 pub mod windows;
 
 use super::{Backend, Launch, Storage};
@@ -39,6 +43,7 @@ impl Backend for Cpu {
             Launch::Fold { kind, input, folded, correction, out } => fold::run(kind, input, folded, correction, out),
             Launch::Contract { a, b, out } => contract::run(a, b, out),
             Launch::Softmax { log, input, out } => softmax::run(log, input, out),
+            Launch::SoftmaxBack { log, grad, result, out } => softmax::back(log, grad, result, out),
             Launch::Gather { source, picks, out } => gather::gather(source, picks, out),
             Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(kind, input, out),

@@ -5,15 +5,19 @@ use crate::base::Number;
 use crate::formula::value::{Float, Integer, Truth, Value};
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 
-/// float32 in a loop; `FMA` says whether the loop's instruction set multiplies and adds in one rounding.
+/// float32 in a loop; `FMA` says whether the loop's instruction set multiplies and adds in one rounding, `NEAR` that the
+/// arguments have been looked at and are within the reach of the cheaper functions.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub struct F32<const FMA: bool>(pub f32);
+pub struct F32<const FMA: bool, const NEAR: bool = false>(pub f32);
 
 /// float64 in a loop.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub struct F64<const FMA: bool>(pub f64);
+pub struct F64<const FMA: bool, const NEAR: bool = false>(pub f64);
+
+/// Elements that are looked at together, to choose a loop for them.
+pub const NEAR_TILE: usize = 256;
 
 /// An integer in a loop; arithmetic wraps.
 #[derive(Clone, Copy)]
@@ -37,19 +41,6 @@ pub trait Put: Copy {
 }
 
 impl Truth for bool {}
-
-/// Writes what `each` gives for every element.
-///
-/// # Safety
-/// Every output must hold `n` elements.
-#[inline(always)]
-pub unsafe fn drive<P: Put>(outs: &[*mut u8], n: usize, each: impl Fn(usize) -> P) {
-    let to = P::pointers(outs);
-    for i in 0..n {
-        // SAFETY: the caller promises element `i`.
-        unsafe { each(i).put(to, i) };
-    }
-}
 
 impl Put for bool {
     type To = *mut u8;
@@ -88,11 +79,11 @@ macro_rules! put {
         }
     )*};
 }
-put!([const FMA: bool] F32<FMA>, f32; [const FMA: bool] F64<FMA>, f64; [T: Copy] Int<T>, T);
+put!([const FMA: bool, const NEAR: bool] F32<FMA, NEAR>, f32; [const FMA: bool, const NEAR: bool] F64<FMA, NEAR>, f64; [T: Copy] Int<T>, T);
 
 macro_rules! float {
     ($name:ident, $e:ty, $math:ident) => {
-        impl<const FMA: bool> Native for $name<FMA> {
+        impl<const FMA: bool, const NEAR: bool> Native for $name<FMA, NEAR> {
             type E = $e;
             #[inline(always)]
             fn load(e: $e) -> Self { $name(e) }
@@ -100,12 +91,12 @@ macro_rules! float {
             fn param(n: Number) -> Self { $name(n.as_f64() as $e) }
         }
         float!(@op $name, $e, Add add +, Sub sub -, Mul mul *, Div div /);
-        impl<const FMA: bool> Neg for $name<FMA> {
+        impl<const FMA: bool, const NEAR: bool> Neg for $name<FMA, NEAR> {
             type Output = Self;
             #[inline(always)]
             fn neg(self) -> Self { $name(-self.0) }
         }
-        impl<const FMA: bool> Value for $name<FMA> {
+        impl<const FMA: bool, const NEAR: bool> Value for $name<FMA, NEAR> {
             type Mask = bool;
             #[inline(always)]
             fn lit(value: f64) -> Self { $name(value as $e) }
@@ -122,46 +113,91 @@ macro_rules! float {
             #[inline(always)]
             fn abs(self) -> Self { $name(self.0.abs()) }
             #[inline(always)]
-            fn modulo(self, other: Self) -> Self { $name($math::remainder::<FMA>(self.0, other.0)) }
+            fn modulo(self, other: Self) -> Self {
+                $name(if NEAR { $math::remainder_near::<FMA>(self.0, other.0) } else { $math::remainder::<FMA>(self.0, other.0) })
+            }
             #[inline(always)]
-            fn fmod(self, other: Self) -> Self { $name($math::fmod::<FMA>(self.0, other.0)) }
+            fn fmod(self, other: Self) -> Self {
+                $name(if NEAR { $math::fmod_near::<FMA>(self.0, other.0) } else { $math::fmod::<FMA>(self.0, other.0) })
+            }
             #[inline(always)]
             fn floor_div(self, other: Self) -> Self {
                 // The quotient of what is left when the remainder is taken off, so that a // b and a % b agree.
-                let rem = $math::remainder::<FMA>(self.0, other.0);
+                let rem = self.modulo(other).0;
                 let near = $math::round::<FMA>((self.0 - rem) / other.0);
                 let plain = $math::floor::<FMA>(self.0 / other.0);
                 let usable = near == near && self.0.abs() < <$e>::INFINITY && other.0.abs() < <$e>::INFINITY && other.0 != 0.0;
                 $name(if usable { near } else { plain })
             }
             #[inline(always)]
-            fn pow(self, other: Self) -> Self { $name($math::pow::<FMA>(self.0, other.0)) }
+            fn pow(self, other: Self) -> Self { if NEAR { self * self * self } else { $name($math::pow::<FMA>(self.0, other.0)) } }
         }
-        impl<const FMA: bool> Float for $name<FMA> {
+        impl<const FMA: bool, const NEAR: bool> Float for $name<FMA, NEAR> {
             #[inline(always)]
             fn sqrt(self) -> Self { $name(self.0.sqrt()) }
-            float!(@word $name $math: floor ceil trunc round exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma);
+            float!(@word $name $math: floor ceil trunc round exp exp2 expm1 log log2 log10 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma);
+            float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near);
             #[inline(always)]
             fn atan2(self, other: Self) -> Self { $name($math::atan2::<FMA>(self.0, other.0)) }
             #[inline(always)]
             fn copysign(self, other: Self) -> Self { $name(self.0.copysign(other.0)) }
         }
+        impl<const FMA: bool> $name<FMA> {
+            /// Whether the angles of a stretch are within the reach of the cheaper functions.
+            ///
+            /// # Safety
+            /// The first input must hold `to` elements.
+            #[inline(always)]
+            pub unsafe fn angle(ins: &[*const u8], from: usize, to: usize) -> bool {
+                // SAFETY: the caller's promise.
+                $math::all_near(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
+            }
+            /// Whether all the exponents of a stretch are 3.
+            ///
+            /// # Safety
+            /// The second input must hold `to` elements.
+            #[inline(always)]
+            pub unsafe fn power(ins: &[*const u8], from: usize, to: usize) -> bool {
+                let mut other = 0u32;
+                for i in from..to {
+                    // SAFETY: the caller's promise.
+                    other |= u32::from(unsafe { *ins[1].cast::<$e>().add(i) } != 3.0);
+                }
+                other == 0
+            }
+            /// Whether the quotients of a stretch are short enough for a remainder in one step, which must be fused to be exact.
+            ///
+            /// # Safety
+            /// The first two inputs must hold `to` elements.
+            #[inline(always)]
+            pub unsafe fn quotient(ins: &[*const u8], from: usize, to: usize) -> bool {
+                // SAFETY: the caller's promise.
+                FMA && unsafe {
+                    let (a, b) = (ins[0].cast::<$e>().add(from), ins[1].cast::<$e>().add(from));
+                    $math::all_short(std::slice::from_raw_parts(a, to - from), std::slice::from_raw_parts(b, to - from))
+                }
+            }
+        }
     };
+    (@near $name:ident $math:ident: $($f:ident $near:ident),*) => {$(
+        #[inline(always)]
+        fn $f(self) -> Self { $name(if NEAR { $math::$near::<FMA>(self.0) } else { $math::$f::<FMA>(self.0) }) }
+    )*};
     (@op $name:ident, $e:ty, $($trait:ident $method:ident $op:tt),*) => {$(
-        impl<const FMA: bool> $trait for $name<FMA> {
+        impl<const FMA: bool, const NEAR: bool> $trait for $name<FMA, NEAR> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self { $name(self.0 $op other.0) }
         }
-        impl<const FMA: bool> $trait<f64> for $name<FMA> {
+        impl<const FMA: bool, const NEAR: bool> $trait<f64> for $name<FMA, NEAR> {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: f64) -> Self { $name(self.0 $op other as $e) }
         }
-        impl<const FMA: bool> $trait<$name<FMA>> for f64 {
-            type Output = $name<FMA>;
+        impl<const FMA: bool, const NEAR: bool> $trait<$name<FMA, NEAR>> for f64 {
+            type Output = $name<FMA, NEAR>;
             #[inline(always)]
-            fn $method(self, other: $name<FMA>) -> $name<FMA> { $name(self as $e $op other.0) }
+            fn $method(self, other: $name<FMA, NEAR>) -> $name<FMA, NEAR> { $name(self as $e $op other.0) }
         }
     )*};
     (@word $name:ident $math:ident: $($f:ident)*) => {$(

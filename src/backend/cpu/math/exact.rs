@@ -133,3 +133,34 @@ pub fn fmod_single<const FMA: bool>(a: f32, b: f32) -> f32 {
 pub fn fmod_double<const FMA: bool>(a: f64, b: f64) -> f64 {
     a % b
 }
+
+/// Whether the `_near` remainders serve every pair: the quotients fit a mantissa. Written to be vectorised.
+#[inline(always)]
+pub fn all_short<T: Real>(a: &[T], b: &[T]) -> bool {
+    let mut long = 0u32;
+    for (x, y) in a.iter().zip(b) {
+        // No number, an infinite dividend and a divisor of zero are none of them below.
+        let short = x.abs() < y.abs() * T::WHOLE;
+        long |= u32::from(!short);
+    }
+    long == 0
+}
+
+/// `fmod` where `all_short` holds and the target fuses: the quotient is one too large at most, so that what is left is
+/// exact in one step.
+#[inline(always)]
+pub fn fmod_near<T: Real, const FMA: bool>(a: T, b: T) -> T {
+    let (x, y) = (a.abs(), b.abs());
+    let q = trunc::<T, FMA>(x / y);
+    let r = fused::<T, FMA>(-q, y, x);
+    let r = pick(r < T::lit(0.0), r + y, r).copysign(a);
+    pick(y == T::INFINITY, a, r)
+}
+
+/// `remainder` under the same conditions.
+#[inline(always)]
+pub fn remainder_near<T: Real, const FMA: bool>(a: T, b: T) -> T {
+    let zero = T::lit(0.0);
+    let r = fmod_near::<T, FMA>(a, b);
+    pick((r != zero) & ((r < zero) != (b < zero)), r + b, r)
+}

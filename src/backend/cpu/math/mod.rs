@@ -36,6 +36,9 @@ macro_rules! names {
         names!($f, hyperbolic: sinh cosh tanh asinh acosh atanh);
         names!($f, error: erf erfc);
         names!($f, exact: floor ceil trunc round sign remainder(a, b) copysign(a, b) fma(a, b, c));
+        names!($f, exact: fmod_near(a, b) remainder_near(a, b));
+        pub use super::circular::all_near;
+        pub use super::exact::all_short;
     };
     ($f:ident, $home:ident: $($name:ident $(($($arg:ident),+))?)+) => {
         $(names!(@one $f, $home, $name $(, $($arg),+)?);)+

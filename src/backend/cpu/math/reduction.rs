@@ -45,15 +45,18 @@ impl Angle for f32 {
         // however large. No table look-up by exponent is needed, as pieces out of range are
         // whole numbers (fraction 0) or vanishingly small.
         let x = f64::from(x);
-        let part = TURNS.map(|c| {
-            let y = x * c;
-            y - round::<f64, FMA>(y)
-        });
+        let mut part = [0.0; 6];
+        let mut i = 0;
+        while i < 6 {
+            let y = x * TURNS[i];
+            part[i] = y - round::<f64, FMA>(y);
+            i += 1;
+        }
         let sum = (part[0] + part[1]) + (part[2] + part[3]) + (part[4] + part[5]);
         let quarters = round::<f64, FMA>(sum * 4.0);
         // The quarter is taken from the parts, not from their rounded sum: every partial sum that
         // a later part can cancel is exact.
-        let rest = part.into_iter().fold(quarters * -0.25, |a, b| a + b);
+        let rest = (((((quarters * -0.25 + part[0]) + part[1]) + part[2]) + part[3]) + part[4]) + part[5];
         Turn { count: quarters as f32 + f32::MAGIC, high: (rest * core::f64::consts::TAU) as f32, low: 0.0 }
     }
 
@@ -135,6 +138,18 @@ fn shift<const FROM: usize, const TO: usize>(words: [u64; FROM], by: usize, plac
     out
 }
 
+/// 64 of the 128 bits of `a` and `b`, from bit `s` of `a` on.
+#[inline(always)]
+fn join(a: u64, b: u64, s: u64) -> u64 {
+    (a << s) | ((b >> 1) >> (63 - s))
+}
+
+/// An integer below 2^52 as a number, without an instruction for it.
+#[inline(always)]
+fn whole(v: u64) -> f64 {
+    f64::from_bits(v | f64::WHOLE.to_bits()) - f64::WHOLE
+}
+
 /// Reduces an angle of at least 2^26 (Payne and Hanek, 1983): of the product of its 53-bit
 /// integer with the bits of `2 / pi`, only the 192 that are below 4 are formed, and the top 128
 /// of these kept. Integers of 32 bits by 32, as every vector unit has them.
@@ -152,8 +167,7 @@ fn turn_far<const FMA: bool>(x: f64) -> Turn<f64> {
     let w: [u64; 5] = shift(w, 2, word);
     let w: [u64; 4] = shift(w, 1, word);
     let s = place & 63;
-    let join = |a: u64, b: u64| (a << s) | ((b >> 1) >> (63 - s));
-    let f = [join(w[2], w[3]), join(w[1], w[2]), join(w[0], w[1])];
+    let f = [join(w[2], w[3], s), join(w[1], w[2], s), join(w[0], w[1], s)];
     let f = [f[0] & LOW, f[0] >> 32, f[1] & LOW, f[1] >> 32, f[2] & LOW, f[2] >> 32];
     let (ml, mh) = (m & LOW, m >> 32);
     let mut carry = 0;
@@ -170,7 +184,7 @@ fn turn_far<const FMA: bool>(x: f64) -> Turn<f64> {
     let quarter = (r[5] + (1 << 29)) >> 30;
     let first = r[5].wrapping_sub(quarter << 30);
     let first = f64::from_bits(f64::MAGIC.to_bits().wrapping_add(first)) - f64::MAGIC;
-    let [second, third, fourth] = [r[4], r[3], r[2]].map(|v| f64::from_bits(v | f64::WHOLE.to_bits()) - f64::WHOLE);
+    let (second, third, fourth) = (whole(r[4]), whole(r[3]), whole(r[2]));
     const UNIT: f64 = 1.0 / (1u64 << 32) as f64;
     let scale = 4.0 * UNIT;
     let (a, a_low) = fast_two_sum(first * scale, second * (scale * UNIT));

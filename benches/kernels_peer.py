@@ -1,0 +1,245 @@
+"""Times the processor's kernels on a million elements beside PyTorch, one thread each, by turns.
+
+Leans on schuss, NumPy and torch; `python benches/kernels_peer.py --help` says what can be chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import statistics
+import sys
+import timeit
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import schuss
+import torch
+
+Make = Callable[[Any], dict[str, Any]]
+LIBRARIES = (schuss, torch)
+
+
+def values(*shape: int, low: float = -3.0, high: float = 3.0, dtype: str = "float32") -> Make:
+    """Two arrays `a` and `b` of one shape, evenly distributed."""
+
+    def make(library: Any) -> dict[str, Any]:
+        draw = numpy.random.default_rng(7)
+        arrays = [draw.uniform(low, high, shape).astype(dtype) for _ in range(2)]
+        return {"L": library, "a": library.tensor(arrays[0]), "b": library.tensor(arrays[1])}
+
+    return make
+
+
+def recorded(*shape: int) -> Make:
+    """`a` requires a gradient, `b` is a cotangent."""
+
+    def make(library: Any) -> dict[str, Any]:
+        names = values(*shape)(library)
+        names["a"].requires_grad_(True)
+        return names
+
+    return make
+
+
+def strided() -> list[tuple[str, str, str, Make]]:
+    """Operands that do not lie in row-major order."""
+    square, cube = values(1024, 1024), values(64, 128, 128)
+    rows = [
+        ("a.T + b", square),
+        ("a.T * b", square),
+        ("a.T + b.T", square),
+        ("a + b[:, :1]", square),
+        ("a * b[0]", square),
+        ("a[:, ::2] + b[:, ::2]", square),
+        ("a[:, ::2] * 2.0", square),
+        ("a[10:1000] + b[20:1010]", square),
+        ("a[:, 10:1000] + b[:, 20:1010]", square),
+        ("a[::2] + b[::2]", square),
+        ("a[:, :, None] * b[0]", values(64, 64)),
+        ("a.T.contiguous()", square),
+        ("a.T.exp()", square),
+        ("a[:, ::2].contiguous()", square),
+        ("a.permute(0, 2, 1).contiguous()", cube),
+        ("a.permute(0, 2, 1) + b", cube),
+        ("a.permute(2, 0, 1).contiguous()", cube),
+        ("a.permute(1, 0, 2).contiguous()", cube),
+        ("a.permute(0, 2, 3, 1).contiguous()", values(16, 64, 32, 32)),
+        ("a.T.contiguous()", values(1000, 1003)),
+        ("a.T.contiguous()", values(1024, 1024, dtype="float64")),
+        ("a.T + b", values(1024, 1024, dtype="float64")),
+        ("a.T.to(L.float64)", square),
+    ]
+    return [("strided", statement, shape(make), make) for statement, make in rows]
+
+
+def plain() -> list[tuple[str, str, str, Make]]:
+    """Row-major operands: maps and folds that memory bounds."""
+    rows = []
+    for dtype in ("float32", "float64"):
+        line, square = values(1 << 20, dtype=dtype), values(1024, 1024, dtype=dtype)
+        rows += [
+            (s, line)
+            for s in ("a + b", "a * b", "a * 2.0", "a.clone()", "a.sum()", "a.max()", "a.mean()")
+        ]
+        rows += [
+            (s, line)
+            for s in ("a.amin()", "a.prod()", "a.var()", "a.std()", "a.argmax()", "a.argmin()")
+        ]
+        rows += [
+            (s, line)
+            for s in ("a.any()", "a.all()", "a > b", "(a > 9.0).any()", "a.abs()", "a.relu()")
+        ]
+        for axis in (0, 1):
+            names = ("sum", "mean", "amax", "var", "argmax", "any", "all", "prod")
+            rows += [(f"a.{name}(dim={axis})", square) for name in names]
+            rows += [(f"a.max(dim={axis})[0]", square)]
+        rows += [("a.T.sum(dim=0)", square), ("a.T.sum(dim=1)", square)]
+        rows += [
+            ("a.sum(dim=1)", values(64, 128, 128, dtype=dtype)),
+            ("a.sum(dim=(0, 2))", values(64, 128, 128, dtype=dtype)),
+        ]
+    return [("plain", statement, shape(make), make) for statement, make in rows]
+
+
+def soft() -> list[tuple[str, str, str, Make]]:
+    """Softmax and what is like it, alone and with its derivative."""
+    rows = []
+    for sizes in ((1024, 1000), (64, 10), (32, 4, 64, 64)):
+        for name in ("softmax", "log_softmax"):
+            for axis in (-1, 0):
+                rows += [(f"a.{name}({axis})", values(*sizes))]
+                rows += [(f"L.autograd.grad(a.{name}({axis}), a, b)[0]", recorded(*sizes))]
+        rows += [("a.logsumexp(-1)", values(*sizes)), ("a.logsumexp(0)", values(*sizes))]
+        rows += [("L.autograd.grad(a.logsumexp(-1), a, b.select(-1, 0))[0]", recorded(*sizes))]
+        rows += [("a.argmax(-1)", values(*sizes))]
+    return [("soft", statement, shape(make), make) for statement, make in rows]
+
+
+def words() -> list[tuple[str, str, str, Make]]:
+    """The elementary functions."""
+    rows = []
+    functional = "L.nn.functional."
+    for dtype in ("float32", "float64"):
+        line = values(1 << 20, dtype=dtype)
+        positive = values(1 << 20, low=0.01, high=50.0, dtype=dtype)
+        inside = values(1 << 20, low=-0.99, high=0.99, dtype=dtype)
+        rows += [
+            (f"a.{n}()", line)
+            for n in ("exp", "expm1", "exp2", "tanh", "sigmoid", "erf", "erfc", "sinh", "cosh")
+        ]
+        rows += [(f"{functional}gelu(a)", line), (f"{functional}gelu(a, approximate='tanh')", line)]
+        rows += [(f"{functional}silu(a)", line), (f"{functional}softplus(a)", line)]
+        rows += [(f"a.{n}()", positive) for n in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt")]
+        rows += [(f"a.{n}()", inside) for n in ("asin", "acos", "atan", "atanh")]
+        for most in (3.0, 1e4, 1e30 if dtype == "float32" else 1e300):
+            angle = values(1 << 20, low=-most / 2, high=most / 2, dtype=dtype)
+            rows += [(f"a.{n}()", angle) for n in ("sin", "cos", "tan")]
+        wide = values(1 << 20, low=-1e4, high=1e4, dtype=dtype)
+        rows += [("L.fmod(a, b)", line), ("L.remainder(a, b)", line), ("a // b", line)]
+        rows += [("L.fmod(a, 3.0)", wide), ("L.remainder(a, 0.7)", wide)]
+        rows += [
+            ("a ** b", positive),
+            ("a ** 2.5", positive),
+            ("a ** 2", positive),
+            ("a ** 3", positive),
+            ("a ** 0.5", positive),
+        ]
+        rows += [("L.atan2(a, b)", line), ("L.hypot(a, b)", line)]
+    return [("words", statement, shape(make), make) for statement, make in rows]
+
+
+def scans() -> list[tuple[str, str, str, Make]]:
+    """Running sums and products."""
+    rows = []
+    for dtype in ("float32", "float64"):
+        square, line = values(1024, 1024, dtype=dtype), values(1 << 20, dtype=dtype)
+        for name in ("cumsum", "cumprod"):
+            rows += [(f"a.{name}(0)", line), (f"a.{name}(-1)", square), (f"a.{name}(0)", square)]
+    rows += [("L.autograd.grad(a.cumsum(-1), a, b)[0]", recorded(1024, 1024))]
+    return [("scans", statement, shape(make), make) for statement, make in rows]
+
+
+def shape(make: Make) -> str:
+    """What stands behind the statement in the table."""
+    a = make(torch)["a"]
+    low, high = a.min().item(), a.max().item()
+    return f"{tuple(a.shape)} {str(a.dtype).removeprefix('torch.')} [{low:.0e}, {high:.0e}]"
+
+
+def agree(statement: str, make: Make) -> float:
+    """The largest difference between the libraries, as a part of the largest number."""
+    ours, theirs = (
+        numpy.asarray(eval(statement, make(L)).detach().numpy(), dtype=float) for L in LIBRARIES
+    )
+    if ours.shape != theirs.shape:
+        sys.exit(f"{statement}: shapes {ours.shape} and {theirs.shape}")
+    known = numpy.isfinite(theirs)
+    if not numpy.array_equal(numpy.isfinite(ours), known):
+        return math.inf
+    apart = numpy.abs(ours[known] - theirs[known])
+    return float(apart.max(initial=0.0) / max(numpy.abs(theirs[known]).max(initial=0.0), 1e-300))
+
+
+def measure(
+    statement: str, make: Make, rounds: int, milliseconds: float
+) -> tuple[float, float, float]:
+    """Median seconds a call for each library, and the median ratio."""
+    timers = [timeit.Timer(statement, globals=make(library)) for library in LIBRARIES]
+    counts = []
+    for timer in timers:
+        timer.timeit(2)
+        once = min(timer.repeat(3, 1))
+        counts.append(max(1, round(milliseconds / 1e3 / once)))
+    seconds: list[list[float]] = [[], []]
+    for turn in range(rounds):
+        for k in (0, 1) if turn % 2 else (1, 0):
+            seconds[k].append(timers[k].timeit(counts[k]) / counts[k])
+    ratio = statistics.median(t / s for s, t in zip(*seconds, strict=True))
+    return statistics.median(seconds[0]), statistics.median(seconds[1]), ratio
+
+
+def main() -> None:
+    """Prints a table for each group, and the geometric mean of its ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="only rows that contain one of these words")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--milliseconds", type=float, default=15.0)
+    parser.add_argument("--json", type=Path, help="writes the figures to a file")
+    parser.add_argument(
+        "--beside", type=Path, help="figures of an earlier run, to stand in the table"
+    )
+    chosen = parser.parse_args()
+    for library in LIBRARIES:
+        library.set_num_threads(1)
+    gc.disable()
+    before = json.loads(chosen.beside.read_text()) if chosen.beside else {}
+    kept, group_of = {}, {}
+    for group, statement, on, make in [*strided(), *plain(), *soft(), *words(), *scans()]:
+        name = f"{statement:48} {on}"
+        line = f"{group} {name}"
+        if chosen.words and not any(word in line for word in chosen.words):
+            continue
+        gap = agree(statement, make)
+        ours, theirs, ratio = measure(statement, make, chosen.rounds, chosen.milliseconds)
+        kept[f"{group} {name}"] = (ours, theirs, ratio)
+        group_of.setdefault(group, []).append(ratio)
+        was = f"{before[line][2]:6.2f} ->" if line in before else ""
+        flag = f"  differs by {gap:.0e}" if gap > (1e-12 if "float64 " in on else 3e-6) else ""
+        print(
+            f"{line:102} {1e6 * ours:10.1f} {1e6 * theirs:10.1f} us {was}{ratio:7.2f}{flag}",
+            flush=True,
+        )
+    for group, ratios in group_of.items():
+        mean = statistics.geometric_mean(ratios)
+        print(f"{group}: geometric mean {mean:.2f}, least {min(ratios):.2f}, rows {len(ratios)}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(kept, indent=1))
+
+
+if __name__ == "__main__":
+    main()

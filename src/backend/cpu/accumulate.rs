@@ -1,0 +1,359 @@
+//! The loops of folds: what is done with one element more, over rows in lanes, down columns in panels. Leans on per_isa.
+
+use super::isa;
+
+/// Rows of columns that are added at once, so that the accumulators are read and written once for them.
+const TOGETHER: usize = 4;
+
+/// One fold over one element type.
+pub trait Fold<T: Copy>: Copy + Send + Sync {
+    type Acc: Copy + Send + Sync;
+    /// Independent accumulators of a long row: enough to hide an addition's, or a comparison's, latency.
+    const LANES: usize;
+    fn start(&self) -> Self::Acc;
+    fn step(&self, acc: Self::Acc, x: T) -> Self::Acc;
+    fn join(&self, a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    /// `step` in column `i`.
+    #[inline(always)]
+    fn step_at(&self, _i: usize, acc: Self::Acc, x: T) -> Self::Acc {
+        self.step(acc, x)
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct Sum;
+#[derive(Clone, Copy)]
+pub struct Prod;
+#[derive(Clone, Copy)]
+pub struct Max;
+#[derive(Clone, Copy)]
+pub struct Min;
+/// The largest of what is no NaN.
+#[derive(Clone, Copy)]
+pub struct Top;
+/// Sum of squared distances from a centre.
+#[derive(Clone, Copy)]
+pub struct Spread(pub f64);
+/// The same with a centre for each column.
+#[derive(Clone, Copy)]
+pub struct Apart(pub *const f64);
+// SAFETY: the centres are only read.
+unsafe impl Send for Apart {}
+// SAFETY: as above.
+unsafe impl Sync for Apart {}
+
+macro_rules! float_folds {
+    ($($t:ty),*) => {$(
+        impl Fold<$t> for Sum {
+            const LANES: usize = 32;
+            type Acc = f64;
+            #[inline(always)] fn start(&self) -> f64 { 0.0 }
+            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc + x as f64 }
+            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
+        }
+        impl Fold<$t> for Prod {
+            const LANES: usize = 32;
+            type Acc = f64;
+            #[inline(always)] fn start(&self) -> f64 { 1.0 }
+            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc * x as f64 }
+            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a * b }
+        }
+        impl Fold<$t> for Spread {
+            const LANES: usize = 32;
+            type Acc = f64;
+            #[inline(always)] fn start(&self) -> f64 { 0.0 }
+            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { let d = x as f64 - self.0; acc + d * d }
+            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
+        }
+        impl Fold<$t> for Apart {
+            const LANES: usize = 32;
+            type Acc = f64;
+            #[inline(always)] fn start(&self) -> f64 { 0.0 }
+            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { self.step_at(0, acc, x) }
+            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
+            #[inline(always)]
+            fn step_at(&self, i: usize, acc: f64, x: $t) -> f64 {
+                // SAFETY: whoever made this promised a centre for each column.
+                let d = x as f64 - unsafe { *self.0.add(i) };
+                acc + d * d
+            }
+        }
+        impl Fold<$t> for Max {
+            const LANES: usize = 64;
+            type Acc = $t;
+            #[inline(always)] fn start(&self) -> $t { <$t>::NEG_INFINITY }
+            #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x > acc || x != x { x } else { acc } }
+            #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
+        }
+        impl Fold<$t> for Top {
+            const LANES: usize = 64;
+            type Acc = $t;
+            #[inline(always)] fn start(&self) -> $t { <$t>::NEG_INFINITY }
+            #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x > acc { x } else { acc } }
+            #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
+        }
+        impl Fold<$t> for Min {
+            const LANES: usize = 64;
+            type Acc = $t;
+            #[inline(always)] fn start(&self) -> $t { <$t>::INFINITY }
+            #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x < acc || x != x { x } else { acc } }
+            #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
+        }
+    )*};
+}
+float_folds!(f32, f64);
+
+impl Fold<i64> for Sum {
+    const LANES: usize = 32;
+    type Acc = i64;
+    #[inline(always)]
+    fn start(&self) -> i64 {
+        0
+    }
+    #[inline(always)]
+    fn step(&self, acc: i64, x: i64) -> i64 {
+        acc.wrapping_add(x)
+    }
+    #[inline(always)]
+    fn join(&self, a: i64, b: i64) -> i64 {
+        a.wrapping_add(b)
+    }
+}
+impl Fold<i64> for Prod {
+    const LANES: usize = 32;
+    type Acc = i64;
+    #[inline(always)]
+    fn start(&self) -> i64 {
+        1
+    }
+    #[inline(always)]
+    fn step(&self, acc: i64, x: i64) -> i64 {
+        acc.wrapping_mul(x)
+    }
+    #[inline(always)]
+    fn join(&self, a: i64, b: i64) -> i64 {
+        a.wrapping_mul(b)
+    }
+}
+impl Fold<i64> for Max {
+    const LANES: usize = 64;
+    type Acc = i64;
+    #[inline(always)]
+    fn start(&self) -> i64 {
+        i64::MIN
+    }
+    #[inline(always)]
+    fn step(&self, acc: i64, x: i64) -> i64 {
+        acc.max(x)
+    }
+    #[inline(always)]
+    fn join(&self, a: i64, b: i64) -> i64 {
+        a.max(b)
+    }
+}
+impl Fold<i64> for Min {
+    const LANES: usize = 64;
+    type Acc = i64;
+    #[inline(always)]
+    fn start(&self) -> i64 {
+        i64::MAX
+    }
+    #[inline(always)]
+    fn step(&self, acc: i64, x: i64) -> i64 {
+        acc.min(x)
+    }
+    #[inline(always)]
+    fn join(&self, a: i64, b: i64) -> i64 {
+        a.min(b)
+    }
+}
+
+/// Folds `n` elements, a multiple of L, in L lanes that are joined in pairs. No lane is chosen at run time, which would
+/// keep them in memory.
+#[inline(always)]
+unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
+    let mut lanes = [fold.start(); L];
+    let mut i = 0;
+    while i < n {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            // SAFETY: the caller promises `n` elements.
+            *lane = fold.step(*lane, unsafe { *from.add(i + l) });
+        }
+        i += L;
+    }
+    // Seen together with the joining in pairs, the loop would be compiled for pairs.
+    let mut lanes = std::hint::black_box(lanes);
+    let mut half = L / 2;
+    while half > 0 {
+        for l in 0..half {
+            lanes[l] = fold.join(lanes[l], lanes[l + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// One row to one result: in L lanes, what is left in eight, what is left of that one by one.
+///
+/// # Safety
+/// `from` must hold `n` elements.
+#[inline(always)]
+pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
+    let (many, some) = (n / L * L, n / 8 * 8);
+    // SAFETY: the caller promises `n` elements.
+    unsafe {
+        let mut acc = fold.start();
+        if many > 0 {
+            acc = in_lanes::<T, F, L>(fold, from, many);
+        }
+        if some > many {
+            acc = fold.join(acc, in_lanes::<T, F, 8>(fold, from.add(many), some - many));
+        }
+        for i in some..n {
+            acc = fold.step(acc, *from.add(i));
+        }
+        acc
+    }
+}
+
+/// Folds rows, `pitch` elements apart, into accumulators of their columns.
+#[inline(always)]
+unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize, rows: usize) {
+    let mut row = 0;
+    // SAFETY: the caller promises `rows` rows as long as the accumulators.
+    unsafe {
+        while row + TOGETHER <= rows {
+            let at = from.offset(row as isize * pitch);
+            for (i, column) in columns.iter_mut().enumerate() {
+                let mut acc = *column;
+                for r in 0..TOGETHER {
+                    acc = fold.step_at(i, acc, *at.offset(r as isize * pitch).add(i));
+                }
+                *column = acc;
+            }
+            row += TOGETHER;
+        }
+        while row < rows {
+            let at = from.offset(row as isize * pitch);
+            for (i, column) in columns.iter_mut().enumerate() {
+                *column = fold.step_at(i, *column, *at.add(i));
+            }
+            row += 1;
+        }
+    }
+}
+
+/// The loops of one fold and type, compiled for each instruction set.
+pub trait Loops<T: Copy>: Fold<T> {
+    /// # Safety
+    /// `from` must hold `n` elements.
+    unsafe fn row(self, from: *const T, n: usize) -> Self::Acc;
+    /// # Safety
+    /// `from` must hold rows as long as the accumulators.
+    unsafe fn columns(self, columns: &mut [Self::Acc], from: *const T, pitch: isize, rows: usize);
+}
+
+macro_rules! loops {
+    ($($fold:ty, $t:ty, $acc:ty);*) => {$(
+        impl Loops<$t> for $fold {
+            #[inline]
+            unsafe fn row(self, from: *const $t, n: usize) -> $acc {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(fold: $fold, from: *const $t, n: usize) -> $acc {
+                    // SAFETY: the caller's promise.
+                    unsafe { one_row::<$t, $fold, { <$fold as Fold<$t>>::LANES }>(fold, from, n) }
+                }
+                crate::per_isa!(static table: unsafe fn(fold: $fold, from: *const $t, n: usize) -> $acc = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, from, n) }
+            }
+            #[inline]
+            unsafe fn columns(self, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(fold: $fold, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {
+                    // SAFETY: the caller's promise.
+                    unsafe { into_columns::<$t, $fold>(fold, columns, from, pitch, rows) }
+                }
+                crate::per_isa!(static table: unsafe fn(fold: $fold, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, columns, from, pitch, rows) }
+            }
+        }
+    )*};
+}
+loops!(Sum, f32, f64; Sum, f64, f64; Sum, i64, i64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64;
+       Max, f32, f32; Max, f64, f64; Max, i64, i64; Min, f32, f32; Min, f64, f64; Min, i64, i64;
+       Top, f32, f32; Top, f64, f64; Spread, f32, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64);
+
+/// The extreme of a column and its row, as far as rows have been seen.
+#[inline(always)]
+unsafe fn into_places<T: Copy + PartialOrd, const SMALLEST: bool>(best: &mut [T], at: &mut [u32], from: *const T, row: u32) {
+    for (i, (best, at)) in best.iter_mut().zip(at).enumerate() {
+        // SAFETY: the caller promises a row as long as the accumulators.
+        let x = unsafe { *from.add(i) };
+        let closer = if SMALLEST { x < *best } else { x > *best };
+        #[allow(clippy::eq_op, reason = "what is not equal to itself is NaN, and the first wins")]
+        let take = closer || (x != x && *best == *best);
+        *best = if take { x } else { *best };
+        *at = if take { row } else { *at };
+    }
+}
+
+/// The first place of a value (or of NaN, if it is one), `n` if there is none.
+#[inline(always)]
+unsafe fn find<T: Copy + PartialEq>(value: T, from: *const T, n: usize) -> usize {
+    let mut place = u32::MAX;
+    #[allow(clippy::eq_op, reason = "what is not equal to itself is NaN")]
+    if value == value {
+        for i in 0..n {
+            // SAFETY: the caller promises `n` elements.
+            let here = unsafe { *from.add(i) } == value;
+            place = place.min(if here { i as u32 } else { u32::MAX });
+        }
+    } else {
+        for i in 0..n {
+            // SAFETY: as above.
+            let x = unsafe { *from.add(i) };
+            place = place.min(if x != x { i as u32 } else { u32::MAX });
+        }
+    }
+    if place == u32::MAX { n } else { place as usize }
+}
+
+/// Places of extremes, compiled for each instruction set.
+pub trait Places: Copy + PartialOrd {
+    /// # Safety
+    /// `from` must hold a row as long as the lists.
+    unsafe fn places(smallest: bool, best: &mut [Self], at: &mut [u32], from: *const Self, row: u32);
+    /// # Safety
+    /// `from` must hold `n` elements.
+    unsafe fn find(self, from: *const Self, n: usize) -> usize;
+}
+
+macro_rules! places {
+    ($($t:ty),*) => {$(
+        impl Places for $t {
+            unsafe fn places(smallest: bool, best: &mut [$t], at: &mut [u32], from: *const $t, row: u32) {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(smallest: bool, best: &mut [$t], at: &mut [u32], from: *const $t, row: u32) {
+                    // SAFETY: the caller's promise.
+                    unsafe { if smallest { into_places::<$t, true>(best, at, from, row) } else { into_places::<$t, false>(best, at, from, row) } }
+                }
+                crate::per_isa!(static table: unsafe fn(smallest: bool, best: &mut [$t], at: &mut [u32], from: *const $t, row: u32) = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](smallest, best, at, from, row) }
+            }
+            unsafe fn find(self, from: *const $t, n: usize) -> usize {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(value: $t, from: *const $t, n: usize) -> usize {
+                    // SAFETY: the caller's promise.
+                    unsafe { find::<$t>(value, from, n) }
+                }
+                crate::per_isa!(static table: unsafe fn(value: $t, from: *const $t, n: usize) -> usize = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, from, n) }
+            }
+        }
+    )*};
+}
+places!(f32, f64, i64);

@@ -1,0 +1,413 @@
+//! Rectangles of elements moved between layouts: rows copied, spread or picked, and turned in registers where the unit step
+//! lies across. Leans on convert for other types and isa.
+
+use super::{convert, isa, threads};
+use crate::backend::launch::Operand;
+use crate::base::layout::Walk;
+use crate::base::{DType, Few, Layout};
+
+/// Steps in elements, down and along.
+pub type Steps = (isize, isize);
+
+/// Moves `down x along` elements of one size: `(from, its steps, to, its steps, down, along)`.
+pub type Move = unsafe fn(*const u8, Steps, *mut u8, Steps, usize, usize);
+
+/// How elements of this many bytes are moved on this machine.
+pub fn mover(size: usize) -> Move {
+    match size {
+        1 => bytes[isa::level()],
+        2 => halves[isa::level()],
+        4 if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u32>,
+        4 => words[isa::level()],
+        _ if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u64>,
+        _ => doubles[isa::level()],
+    }
+}
+
+macro_rules! sizes {
+    ($($name:ident $inner:ident $t:ty),*) => {$(
+        #[inline(always)]
+        unsafe fn $inner<const FMA: bool>(from: *const u8, by: Steps, to: *mut u8, at: Steps, down: usize, along: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { shift::<$t>(from.cast(), by, to.cast(), at, down, along) }
+        }
+        crate::per_isa!(static $name: unsafe fn(from: *const u8, by: Steps, to: *mut u8, at: Steps, down: usize, along: usize) = $inner);
+    )*};
+}
+sizes!(bytes of_bytes u8, halves of_halves u16, words of_words u32, doubles of_doubles u64);
+
+/// Whether the source runs down where the target runs along, which rows would read a line for each element of.
+#[inline(always)]
+fn across(by: Steps, at: Steps, down: usize) -> bool {
+    by.0 == 1 && by.1 != 1 && by.1 != 0 && at.1 == 1 && down > 1
+}
+
+#[inline(always)]
+unsafe fn shift<T: Copy>(from: *const T, by: Steps, to: *mut T, at: Steps, down: usize, along: usize) {
+    // SAFETY: the caller promises both rectangles.
+    unsafe {
+        if across(by, at, down) {
+            return turn(from, by.1, to, at.0, down, along);
+        }
+        if across((by.1, by.0), (at.1, at.0), along) {
+            return turn(from, by.0, to, at.1, along, down);
+        }
+        for i in 0..down as isize {
+            row(from.offset(i * by.0), by.1, to.offset(i * at.0), at.1, along);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn row<T: Copy>(from: *const T, by: isize, to: *mut T, at: isize, n: usize) {
+    // SAFETY: the caller promises `n` elements on both sides.
+    unsafe {
+        match (by, at) {
+            (1, 1) if n * size_of::<T>() >= 2048 => std::ptr::copy(from, to, n),
+            (1, 1) => {
+                for j in 0..n {
+                    *to.add(j) = *from.add(j);
+                }
+            }
+            (0, 1) => {
+                let v = *from;
+                for j in 0..n {
+                    *to.add(j) = v;
+                }
+            }
+            (2, 1) => {
+                for j in 0..n {
+                    *to.add(j) = *from.add(2 * j);
+                }
+            }
+            (_, 1) => {
+                for j in 0..n {
+                    *to.add(j) = *from.offset(j as isize * by);
+                }
+            }
+            _ => {
+                for j in 0..n {
+                    *to.offset(j as isize * at) = *from.offset(j as isize * by);
+                }
+            }
+        }
+    }
+}
+
+/// `to[i * pitch + j] = from[j * step + i]` in squares of eight, so that a line is read while it is in the cache.
+#[inline(always)]
+unsafe fn turn<T: Copy>(from: *const T, step: isize, to: *mut T, pitch: isize, down: usize, along: usize) {
+    const SIDE: usize = 8;
+    for i in (0..down).step_by(SIDE) {
+        for j in (0..along).step_by(SIDE) {
+            let (high, wide) = (SIDE.min(down - i), SIDE.min(along - j));
+            for y in i..i + high {
+                for x in j..j + wide {
+                    // SAFETY: the caller promises both rectangles.
+                    unsafe { *to.offset(y as isize * pitch + x as isize) = *from.offset(x as isize * step + y as isize) };
+                }
+            }
+        }
+    }
+}
+
+/// Elements that AVX-512 turns in its registers, a square of one cache line each way.
+trait Square: Copy {
+    const SIDE: usize;
+    /// # Safety
+    /// The machine must have AVX-512, and both pointers a whole square at their steps.
+    unsafe fn square(from: *const Self, step: isize, to: *mut Self, pitch: isize);
+    const ROWS: &'static [Move; 3];
+}
+
+/// `shift` with whole squares turned in registers.
+unsafe fn turning<T: Square>(from: *const u8, by: Steps, to: *mut u8, at: Steps, down: usize, along: usize) {
+    let (ahead, back) = (across(by, at, down), across((by.1, by.0), (at.1, at.0), along));
+    let (by, at, down, along) = match (ahead, back) {
+        (true, _) => (by, at, down, along),
+        (_, true) => ((by.1, by.0), (at.1, at.0), along, down),
+        // SAFETY: the caller's promise.
+        _ => return unsafe { T::ROWS[2](from, by, to, at, down, along) },
+    };
+    let (from, to, step, pitch) = (from.cast::<T>(), to.cast::<T>(), by.1, at.0);
+    let (high, wide) = (down / T::SIDE * T::SIDE, along / T::SIDE * T::SIDE);
+    // SAFETY: the caller promises both rectangles; squares and edges lie inside them.
+    unsafe {
+        for i in (0..high).step_by(T::SIDE) {
+            for j in (0..wide).step_by(T::SIDE) {
+                let (x, y) = (j as isize, i as isize);
+                T::square(from.offset(x * step + y), step, to.offset(y * pitch + x), pitch);
+            }
+        }
+        let right = wide as isize;
+        turn(from.offset(right * step), step, to.offset(right), pitch, high, along - wide);
+        let low = high as isize;
+        turn(from.offset(low), step, to.offset(low * pitch), pitch, down - high, along);
+    }
+}
+
+impl Square for u32 {
+    const SIDE: usize = 16;
+    const ROWS: &'static [Move; 3] = &words;
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn square(from: *const u32, step: isize, to: *mut u32, pitch: isize) {
+        use std::arch::x86_64::*;
+        // SAFETY: the caller promises 16 rows of 16 on both sides.
+        unsafe {
+            let mut r = [_mm512_setzero_ps(); 16];
+            for (k, r) in r.iter_mut().enumerate() {
+                *r = _mm512_loadu_ps(from.offset(k as isize * step).cast());
+            }
+            // Pairs, then fours of neighbouring rows within each quarter; then the quarters themselves.
+            let mut t = r;
+            for k in 0..8 {
+                t[2 * k] = _mm512_unpacklo_ps(r[2 * k], r[2 * k + 1]);
+                t[2 * k + 1] = _mm512_unpackhi_ps(r[2 * k], r[2 * k + 1]);
+            }
+            for k in 0..4 {
+                let (a, b) = (_mm512_castps_pd(t[4 * k]), _mm512_castps_pd(t[4 * k + 1]));
+                let (c, d) = (_mm512_castps_pd(t[4 * k + 2]), _mm512_castps_pd(t[4 * k + 3]));
+                r[4 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+                r[4 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+                r[4 * k + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+                r[4 * k + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+            }
+            for k in 0..4 {
+                t[k] = _mm512_shuffle_f32x4::<0x88>(r[k], r[4 + k]);
+                t[4 + k] = _mm512_shuffle_f32x4::<0xdd>(r[k], r[4 + k]);
+                t[8 + k] = _mm512_shuffle_f32x4::<0x88>(r[8 + k], r[12 + k]);
+                t[12 + k] = _mm512_shuffle_f32x4::<0xdd>(r[8 + k], r[12 + k]);
+            }
+            for k in 0..8 {
+                r[k] = _mm512_shuffle_f32x4::<0x88>(t[k], t[8 + k]);
+                r[8 + k] = _mm512_shuffle_f32x4::<0xdd>(t[k], t[8 + k]);
+            }
+            for (k, r) in r.iter().enumerate() {
+                _mm512_storeu_ps(to.offset(k as isize * pitch).cast(), *r);
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn square(from: *const u32, step: isize, to: *mut u32, pitch: isize) {
+        // SAFETY: the caller's promise.
+        unsafe { turn(from, step, to, pitch, Self::SIDE, Self::SIDE) }
+    }
+}
+
+impl Square for u64 {
+    const SIDE: usize = 8;
+    const ROWS: &'static [Move; 3] = &doubles;
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn square(from: *const u64, step: isize, to: *mut u64, pitch: isize) {
+        use std::arch::x86_64::*;
+        // SAFETY: the caller promises 8 rows of 8 on both sides.
+        unsafe {
+            let mut r = [_mm512_setzero_pd(); 8];
+            for (k, r) in r.iter_mut().enumerate() {
+                *r = _mm512_loadu_pd(from.offset(k as isize * step).cast());
+            }
+            let mut t = r;
+            for k in 0..4 {
+                t[k] = _mm512_unpacklo_pd(r[2 * k], r[2 * k + 1]);
+                t[4 + k] = _mm512_unpackhi_pd(r[2 * k], r[2 * k + 1]);
+            }
+            for k in 0..2 {
+                let [a, b, c, d] = [t[4 * k], t[4 * k + 1], t[4 * k + 2], t[4 * k + 3]];
+                let (even, odd) = (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0x88>(c, d));
+                r[k] = _mm512_shuffle_f64x2::<0x88>(even, odd);
+                r[4 + k] = _mm512_shuffle_f64x2::<0xdd>(even, odd);
+                let (even, odd) = (_mm512_shuffle_f64x2::<0xdd>(a, b), _mm512_shuffle_f64x2::<0xdd>(c, d));
+                r[2 + k] = _mm512_shuffle_f64x2::<0x88>(even, odd);
+                r[6 + k] = _mm512_shuffle_f64x2::<0xdd>(even, odd);
+            }
+            for (k, r) in r.iter().enumerate() {
+                _mm512_storeu_pd(to.offset(k as isize * pitch).cast(), *r);
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unsafe fn square(from: *const u64, step: isize, to: *mut u64, pitch: isize) {
+        // SAFETY: the caller's promise.
+        unsafe { turn(from, step, to, pitch, Self::SIDE, Self::SIDE) }
+    }
+}
+
+/// Reads a rectangle into rows of `wanted`, `pitch` elements apart.
+///
+/// # Safety
+/// The rectangle must lie inside its operand, the rows in the target; `down * along` elements of any type fit the spare.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn read(
+    dtype: DType,
+    from: *const u8,
+    by: Steps,
+    wanted: DType,
+    to: *mut u8,
+    pitch: isize,
+    (down, along): (usize, usize),
+    spare: *mut u8,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if dtype == wanted {
+            return mover(dtype.size())(from, by, to, (pitch, 1), down, along);
+        }
+        let (mut from, mut step) = (from, by.0);
+        if by.1 != 1 {
+            mover(dtype.size())(from, by, spare, (along as isize, 1), down, along);
+            (from, step) = (spare, along as isize);
+        }
+        for i in 0..down {
+            let at = from.offset(i as isize * step * dtype.size() as isize);
+            let row = to.offset(i as isize * pitch * wanted.size() as isize);
+            convert::cast_row(dtype, at, wanted, row, along);
+        }
+    }
+}
+
+/// Writes rows of `dtype`, `pitch` elements apart, to a rectangle of `wanted`.
+///
+/// # Safety
+/// As `read`, with the roles exchanged.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn write(
+    dtype: DType,
+    from: *const u8,
+    pitch: isize,
+    wanted: DType,
+    to: *mut u8,
+    at: Steps,
+    (down, along): (usize, usize),
+    spare: *mut u8,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if dtype == wanted {
+            return mover(dtype.size())(from, (pitch, 1), to, at, down, along);
+        }
+        let (mut base, mut step) = (to, at.0);
+        if at.1 != 1 {
+            (base, step) = (spare, along as isize);
+        }
+        for i in 0..down {
+            let row = base.offset(i as isize * step * wanted.size() as isize);
+            let at = from.offset(i as isize * pitch * dtype.size() as isize);
+            convert::cast_row(dtype, at, wanted, row, along);
+        }
+        if at.1 != 1 {
+            mover(wanted.size())(spare, (along as isize, 1), to, at, down, along);
+        }
+    }
+}
+
+/// Several layouts of one shape cut into rectangles over two of their axes.
+pub struct Grid {
+    walk: Walk,
+    /// The axis whose elements lie side by side for most layouts, and the one across; there may be none.
+    along: usize,
+    down: Option<usize>,
+    /// Elements of these two axes.
+    pub size: (usize, usize),
+    /// Rows of a rectangle, and elements of a row that one job takes.
+    high: usize,
+    wide: usize,
+    /// Whether some layout runs down.
+    pub turned: bool,
+}
+
+impl Grid {
+    pub fn new(layouts: &[&Layout]) -> Grid {
+        let walk = Walk::new(layouts);
+        let rank = walk.shape.len();
+        let votes = |axis: usize| walk.strides.iter().filter(|s| s[axis] == 1 && !s.contains(&0)).count();
+        let along = (0..rank).max_by_key(|&axis| votes(axis)).unwrap_or(0);
+        let runs_down = |axis: usize| walk.strides.iter().any(|s| s[axis] == 1 && s[along] != 1 && s[along] != 0);
+        let others = || (0..rank).rev().filter(|&axis| axis != along);
+        let across = others().find(|&axis| runs_down(axis));
+        let down = across.or_else(|| others().next());
+        let size = (down.map_or(1, |axis| walk.shape[axis]), walk.shape[along]);
+        Grid { walk, along, down, size, high: size.0, wide: size.1, turned: across.is_some() }
+    }
+
+    /// Fixes how many rows and how many elements of a row make a job.
+    pub fn cut(&mut self, high: usize, wide: usize) {
+        (self.high, self.wide) = (high.clamp(1, self.size.0), wide.clamp(1, self.size.1));
+    }
+
+    /// The steps of layout `k`, down and along.
+    pub fn steps(&self, k: usize) -> Steps {
+        let strides = &self.walk.strides[k];
+        (self.down.map_or(0, |axis| strides[axis]), strides[self.along])
+    }
+
+    /// Whether layout `k` is one element for all.
+    pub fn is_constant(&self, k: usize) -> bool {
+        self.walk.strides[k].iter().all(|&s| s == 0)
+    }
+
+    /// Calls `work(offsets, (rows, elements of a row))` for the jobs of the grid, on several threads where there are many:
+    /// `begin` makes what a thread needs. Offsets are in elements from each layout's first.
+    pub fn each<State>(&self, begin: impl Fn() -> State + Sync, work: impl Fn(&mut State, &[isize], (usize, usize)) + Sync) {
+        let (downs, alongs) = (self.size.0.div_ceil(self.high), self.size.1.div_ceil(self.wide));
+        let axes: Few<usize> = (0..self.walk.shape.len()).filter(|&i| i != self.along && Some(i) != self.down).collect();
+        let outer: usize = axes.iter().map(|&i| self.walk.shape[i]).product();
+        let jobs = outer * downs * alongs;
+        let chunk = ((1 << 15) / (self.high * self.wide)).max(1);
+        threads::each(jobs, chunk, |range| {
+            let mut state = begin();
+            let mut offsets: Few<isize> = Few::filled(0, self.walk.strides.len());
+            for job in range {
+                let (x, y) = (job % alongs * self.wide, job / alongs % downs * self.high);
+                for (offset, strides) in offsets.iter_mut().zip(&self.walk.strides) {
+                    *offset = x as isize * strides[self.along] + self.down.map_or(0, |axis| y as isize * strides[axis]);
+                    let mut rest = job / alongs / downs;
+                    for &axis in axes.iter().rev() {
+                        *offset += (rest % self.walk.shape[axis]) as isize * strides[axis];
+                        rest /= self.walk.shape[axis];
+                    }
+                }
+                work(&mut state, &offsets, (self.high.min(self.size.0 - y), self.wide.min(self.size.1 - x)));
+            }
+        });
+    }
+}
+
+/// Copies `src` to `dst` (one shape, neither empty), converting.
+pub fn copy(src: &Operand, dst: &Operand) {
+    let mut grid = Grid::new(&[&dst.layout, &src.layout]);
+    let (at, by) = (grid.steps(0), grid.steps(1));
+    let (from, to) = (convert::Bytes(src.ptr()), convert::Bytes(dst.ptr()));
+    let place = |base: convert::Bytes, offset: isize, dtype: DType| base.0.wrapping_offset(offset * dtype.size() as isize);
+    if src.dtype == dst.dtype {
+        let shift = mover(src.dtype.size());
+        grid.cut(if grid.turned { 16 } else { ((1 << 14) / grid.size.1).max(1) }, 1 << 14);
+        let begin = || ();
+        grid.each(begin, |(), offsets, (down, along)| {
+            // SAFETY: the grid's rectangles lie inside the layouts, and no other job writes this one.
+            unsafe { shift(place(from, offsets[1], src.dtype), by, place(to, offsets[0], dst.dtype), at, down, along) }
+        });
+        return;
+    }
+    let high = if grid.turned { 16 } else { (2048 / grid.size.1).max(1) }.min(grid.size.0);
+    let wide = if grid.turned { 512 } else { 2048 }.min(grid.size.1);
+    grid.cut(high, wide);
+    let begin = || Vec::<u64>::with_capacity(2 * high * wide);
+    grid.each(begin, |tiles, offsets, (down, along)| {
+        let (a, b) = (place(from, offsets[1], src.dtype), place(to, offsets[0], dst.dtype));
+        let tile: *mut u8 = tiles.as_mut_ptr().cast();
+        let spare = tile.wrapping_add(8 * high * wide);
+        // SAFETY: as above; a job's elements fit the tile and the spare in every type.
+        unsafe {
+            if at.1 == 1 {
+                read(src.dtype, a, by, dst.dtype, b, at.0, (down, along), spare);
+            } else {
+                read(src.dtype, a, by, dst.dtype, tile, along as isize, (down, along), spare);
+                write(dst.dtype, tile, along as isize, dst.dtype, b, at, (down, along), spare);
+            }
+        }
+    });
+}

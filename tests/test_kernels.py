@@ -1,0 +1,167 @@
+"""Kernels over operands that lie in every way, and their folds, scans and softmax.
+
+Leans on schuss and NumPy; shapes straddle the sizes of tiles, panels and lanes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+import schuss
+
+SIZES = (1, 2, 3, 7, 16, 17, 40, 64, 65, 130, 200, 515)
+DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool")
+
+
+def shapes(draw: numpy.random.Generator, most: int = 60_000) -> tuple[int, ...]:
+    """One to four axes of sizes around those of the kernels' tiles."""
+    while True:
+        sizes = tuple(int(n) for n in draw.choice(SIZES, size=draw.integers(1, 5)))
+        if numpy.prod(sizes) <= most:
+            return sizes
+
+
+def operand(draw: numpy.random.Generator, sizes: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+    """The same view of one shape in NumPy and schuss, over memory laid out by chance."""
+    rank = len(sizes)
+    order = [int(i) for i in draw.permutation(rank)]
+    whole, window, spread = [], [], []
+    for axis in order:
+        n, way = sizes[axis], draw.integers(6)
+        step, first = (int(draw.integers(2, 4)), 0) if way == 0 else (1, 3 * int(way == 1))
+        whole.append(1 if way == 2 else first + n * step)
+        window.append(slice(None) if way == 2 else slice(first, first + n * step, step))
+        spread.append(n)
+    array = draw.integers(0, 2 if dtype == "bool" else 50, whole).astype(dtype)
+    back = [int(i) for i in numpy.argsort(order)]
+    theirs = numpy.broadcast_to(array[tuple(window)], spread).transpose(back)
+    return theirs, schuss.tensor(array)[tuple(window)].expand(*spread).permute(*back)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_maps_and_copies(seed: int) -> None:
+    draw = numpy.random.default_rng(seed)
+    sizes = shapes(draw)
+    kinds = [str(k) for k in draw.choice(DTYPES, size=2)]
+    (a, x), (b, y) = (operand(draw, sizes, kind) for kind in kinds)
+    assert x.contiguous().is_contiguous()
+    numpy.testing.assert_array_equal(x.contiguous().numpy(), a)
+    numpy.testing.assert_array_equal(x.to(y.dtype).numpy(), a.astype(b.dtype))
+    numpy.testing.assert_array_equal((x > y).numpy(), a.astype(float) > b.astype(float))
+    numpy.testing.assert_array_equal((x.double() * y + 1.0).numpy(), a.astype(float) * b + 1.0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_writes_through_views(seed: int) -> None:
+    draw = numpy.random.default_rng(seed)
+    sizes = shapes(draw)
+    (a, x), (b, y) = operand(draw, sizes, "float32"), operand(draw, sizes, "int64")
+    order = [int(i) for i in draw.permutation(len(sizes))]
+    whole = [0] * len(sizes)
+    for place, axis in enumerate(order):
+        whole[axis] = 2 * sizes[place]
+    window = tuple(slice(1, 1 + n) for n in sizes)
+    theirs, ours = numpy.zeros(whole, "float32"), schuss.zeros(*whole)
+    theirs.transpose(order)[window] = a
+    ours.permute(*order)[window].copy_(x)
+    numpy.testing.assert_array_equal(ours.numpy(), theirs)
+    theirs.transpose(order)[window] *= b
+    ours.permute(*order)[window].mul_(y)
+    numpy.testing.assert_array_equal(ours.numpy(), theirs)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_folds(seed: int) -> None:
+    draw = numpy.random.default_rng(seed)
+    sizes = shapes(draw)
+    kind = str(draw.choice(DTYPES))
+    a, x = operand(draw, sizes, kind)
+    axis = int(draw.integers(len(sizes)))
+    close = numpy.testing.assert_allclose
+    close(x.sum(axis).numpy(), a.sum(axis, dtype=float), rtol=1e-6)
+    numpy.testing.assert_array_equal(x.any(axis).numpy() != 0, a.any(axis))
+    numpy.testing.assert_array_equal(x.all(axis).numpy() != 0, a.all(axis))
+    if kind != "bool":
+        numpy.testing.assert_array_equal(x.amax(axis).numpy(), a.max(axis))
+        numpy.testing.assert_array_equal(x.amin(axis).numpy(), a.min(axis))
+        numpy.testing.assert_array_equal(x.argmax(axis).numpy(), a.argmax(axis))
+        numpy.testing.assert_array_equal(x.argmin(axis).numpy(), a.argmin(axis))
+        assert int(x.argmax()) == int(a.argmax())
+    if kind.startswith("float"):
+        wide = a.astype(float)
+        if sizes[axis] > 1:
+            close(x.var(axis).numpy(), wide.var(axis, ddof=1), rtol=1e-5, atol=1e-9)
+        close(x.cumsum(axis).numpy(), wide.cumsum(axis), rtol=1e-6)
+        close(
+            (x / 50 + 0.5).cumprod(axis).double().numpy(),
+            (a / a.dtype.type(50) + a.dtype.type(0.5)).cumprod(axis, dtype=float),
+            rtol=1e-5,
+        )
+        top = wide.max(axis, keepdims=True)
+        total = numpy.exp(wide - top).sum(axis, keepdims=True)
+        close(x.softmax(axis).numpy(), numpy.exp(wide - top) / total, rtol=1e-5, atol=1e-7)
+        close(x.log_softmax(axis).numpy(), wide - top - numpy.log(total), rtol=1e-5, atol=1e-5)
+        close(x.logsumexp(axis).numpy(), (top + numpy.log(total)).squeeze(axis), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize(
+    ("sizes", "axis"), [((3, 5), 1), ((5, 3), 0), ((4, 20), 0), ((2, 3, 18), 1), ((70,), 0)]
+)
+def test_derivatives_of_softmax(name: str, sizes: tuple[int, ...], axis: int) -> None:
+    draw = numpy.random.default_rng(1)
+    x = schuss.tensor(draw.normal(size=sizes), requires_grad=True)
+    assert schuss.autograd.gradcheck(lambda x: getattr(x, name)(axis), (x,))
+    assert schuss.autograd.gradgradcheck(lambda x: getattr(x, name)(axis), (x,))
+
+
+@pytest.mark.parametrize("n", [5, 16, 64, 515, 3000])
+@pytest.mark.parametrize("place", [0, -1])
+def test_what_is_not_finite(n: int, place: int) -> None:
+    for shape, axis in (((2, n), 1), ((n, 20), 0)):
+        plain = numpy.ones(shape, "float32")
+        hit = (slice(None), place) if axis == 1 else (place,)
+        for value in (numpy.nan, numpy.inf, -numpy.inf):
+            a = plain.copy()
+            a[hit] = value
+            x = schuss.tensor(a)
+            numpy.testing.assert_array_equal(x.amax(axis).numpy(), a.max(axis))
+            numpy.testing.assert_array_equal(x.amin(axis).numpy(), a.min(axis))
+            numpy.testing.assert_array_equal(x.argmax(axis).numpy(), a.argmax(axis))
+            numpy.testing.assert_array_equal(x.cumsum(axis).numpy(), a.cumsum(axis))
+            numpy.testing.assert_array_equal(x.isnan().any(axis).numpy(), numpy.isnan(a).any(axis))
+            assert x.softmax(axis).isnan().all().item() == (value != -numpy.inf)
+            ends = {numpy.inf: numpy.inf, -numpy.inf: 1 + numpy.log(n - 1)}.get(value, numpy.nan)
+            numpy.testing.assert_allclose(x.logsumexp(axis).numpy(), ends, rtol=1e-6)
+    empty = schuss.full((3, n), -numpy.inf)
+    assert empty.logsumexp(1).tolist() == [-numpy.inf] * 3
+    assert empty.softmax(1).isnan().all().item()
+
+
+def test_a_running_sum_overflows_no_earlier_than_in_order() -> None:
+    a = numpy.zeros(600)
+    a[:2] = -1.7e308
+    a[1] = 0.0
+    a[40:42] = 1e308
+    numpy.testing.assert_array_equal(schuss.tensor(a).cumsum(0).numpy(), a.cumsum())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_near_and_far_arguments_meet(dtype: str) -> None:
+    draw = numpy.random.default_rng(2)
+    a = draw.uniform(-1e4, 1e4, 2000).astype(dtype)
+    b = draw.uniform(-7.0, 7.0, 2000).astype(dtype)
+    a[700], a[1300], a[1301], b[900], b[901] = 3e30, numpy.inf, numpy.nan, 0.0, numpy.inf
+    x, y = schuss.tensor(a), schuss.tensor(b)
+    rough = 1e-6 if dtype == "float32" else 1e-14
+    with numpy.errstate(all="ignore"):
+        for name in ("sin", "cos"):
+            truth = getattr(numpy, name)(a.astype(float))
+            numpy.testing.assert_allclose(getattr(x, name)().numpy(), truth, rtol=rough, atol=rough)
+        numpy.testing.assert_array_equal(schuss.fmod(x, y).numpy(), numpy.fmod(a, b))
+        known = numpy.isfinite(b)
+        theirs = numpy.remainder(a, b)[known]
+        numpy.testing.assert_allclose(schuss.remainder(x, y).numpy()[known], theirs, rtol=rough)
+        numpy.testing.assert_allclose((y**3).numpy(), b.astype(dtype) ** 3, rtol=3 * rough)
