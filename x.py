@@ -288,9 +288,9 @@ def fmt(arguments: list[str]) -> None:
 
 
 def types(arguments: list[str]) -> None:
-    """Check the package's types, and the stub against the built core."""
+    """Check the types of all Python files, and the stub against the built core."""
     build()
-    VENV.install(requirements("pyright", "mypy"))
+    VENV.install(requirements("pyright", "mypy", "test", "examples"))
     with step("pyright"):
         python("-m", "pyright", "--pythonpath", VENV.python)
     with step("stubtest"):

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy
 import schuss
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 
 Make = Callable[[Any], dict[str, Any]]
 LIBRARIES = (schuss, torch)

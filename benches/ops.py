@@ -20,7 +20,7 @@ import numpy
 import schuss
 
 try:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 except ImportError:
     torch = None
 
@@ -82,7 +82,9 @@ def line(library: Any) -> dict[str, Any]:
     generator = numpy.random.default_rng(0)
     points = numpy.ones((100, 2), dtype=numpy.float32)
     points[:, 0] = generator.uniform(-1.0, 1.0, 100)
-    heights = points @ numpy.float32([3.0, 2.0]) + generator.random(100, dtype=numpy.float32)
+    heights = points @ numpy.array([3.0, 2.0], dtype=numpy.float32) + generator.random(
+        100, dtype=numpy.float32
+    )
     x, y = library.tensor(points), library.tensor(heights)
     w = library.tensor([-1.0, 1.0], requires_grad=True)
 
@@ -191,7 +193,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds, at least 7")
     parser.add_argument("--milliseconds", type=float, default=20.0, help="least time of a round")
     options = parser.parse_args()

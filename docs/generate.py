@@ -27,6 +27,8 @@ MODULES = {
     "optim.md": "schuss.optim",
     "lr_scheduler.md": "schuss.optim.lr_scheduler",
     "autograd.md": "schuss.autograd",
+    "autograd_function.md": "schuss.autograd.function",
+    "autograd_functional.md": "schuss.autograd.functional",
     "data.md": "schuss.utils.data",
     "tf.md": "schuss.tf",
     "tape.md": "schuss.tape",

@@ -17,9 +17,9 @@ def load(seed):
         from sklearn.datasets import load_digits
     except ImportError:
         sys.exit('digits: the data come with scikit-learn; pip install "schuss[examples]"')
-    data = load_digits()
-    images = schuss.tensor(data.images / 16, dtype=schuss.float32)
-    labels = schuss.tensor(data.target, dtype=schuss.int64)
+    pixels, numbers = load_digits(return_X_y=True)
+    images = schuss.tensor(pixels / 16, dtype=schuss.float32).reshape(-1, 8, 8)
+    labels = schuss.tensor(numbers, dtype=schuss.int64)
     sizes = [len(labels) - len(labels) // 5, len(labels) // 5]
     shuffle = schuss.Generator().manual_seed(seed)
     return random_split(TensorDataset(images, labels), sizes, generator=shuffle)

@@ -376,3 +376,16 @@ def test_distances():
     assert_close(nn.CosineSimilarity()(x, y), schuss.zeros(1))
     assert_close(nn.PairwiseDistance(eps=0.0)(x, y), schuss.tensor([math.sqrt(50)]))
     assert nn.PairwiseDistance(p=1, eps=0.0, keepdim=True)(x, y).tolist() == [[8.0]]
+
+
+@pytest.mark.parametrize(("name", "power"), [("mse_loss", 2), ("l1_loss", 1)])
+def test_a_weighted_mean_is_divided_by_the_weights(name, power):
+    loss = getattr(nn.functional, name)
+    x, y = schuss.tensor([1.0, 4.0]), schuss.tensor([0.0, 1.0])
+    w = schuss.tensor([1.0, 3.0])
+    each = loss(x, y, reduction="none")
+    assert each.tolist() == [1.0, 3.0**power]
+    assert loss(x, y, weight=w).item() == pytest.approx((each * w).sum().item() / 4.0)
+    assert loss(x, y, weight=w, reduction="sum").item() == pytest.approx((each * w).sum().item())
+    with pytest.raises(ValueError, match=r"weight \(3,\) for losses \(2,\)"):
+        loss(x, y, weight=schuss.ones(3))

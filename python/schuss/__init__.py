@@ -5,15 +5,29 @@ from __future__ import annotations
 
 import math as _math
 import os as _os
+from typing import TYPE_CHECKING
 
 from schuss import _core
 from schuss._core import *
 from schuss._core import Tensor
+from schuss._core import __version__ as __version__
 from schuss.size import Size
 
 _core._set_size(Size)
 
-from schuss import arrangement, conversion, mathematics, methods
+from schuss import (
+    arrangement,
+    conversion,
+    creation,
+    limits,
+    mathematics,
+    methods,
+    modes,
+    order,
+    parts,
+    products,
+    series,
+)
 from schuss.creation import *
 from schuss.modes import *
 
@@ -21,6 +35,7 @@ conversion.attach()
 methods.attach()
 
 from schuss.arrangement import *
+from schuss.limits import *
 from schuss.mathematics import *
 from schuss.order import *
 from schuss.parts import *
@@ -78,66 +93,132 @@ def BoolTensor(*data):
     return Tensor(*data, dtype=_core.bool)
 
 
-from schuss import autograd as autograd
-from schuss import cuda as cuda
-from schuss import linalg as linalg
-from schuss import nn as nn
-from schuss import optim as optim
-from schuss.model import Model as Model
-from schuss.model import Parameter as Parameter
-
-cholesky, cholesky_inverse = linalg.cholesky, linalg.cholesky_inverse
-cholesky_solve, lu, lu_solve = linalg.cholesky_solve, linalg.factors.lu_packed, linalg.factors.lu_of
-lu_unpack, matrix_exp, pinverse = linalg.lu_unpack, linalg.matrix_exp, linalg.pinv
-matrix_power, qr, svd = linalg.matrix_power, linalg.qr, linalg.spectra.svd_turned
-logdet, slogdet, inv = linalg.logdet, linalg.slogdet, linalg.inv
-
-_F = nn.functional
-adaptive_avg_pool1d, adaptive_max_pool1d = _F.adaptive_avg_pool1d, _F.adaptive_max_pool1d
-alpha_dropout, feature_alpha_dropout = _F.alpha_dropout, _F.feature_alpha_dropout
-avg_pool1d, max_pool1d = _F.avg_pool1d, _F.max_pool1d
-max_pool2d, max_pool3d = _F.max_pool2d, _F.max_pool3d
-max_pool1d_with_indices = _F.max_pool1d_with_indices
-batch_norm, group_norm, instance_norm = _F.batch_norm, _F.group_norm, _F.instance_norm
-layer_norm, rms_norm, embedding_bag = _F.layer_norm, _F.rms_norm, _F.embedding_bag
-channel_shuffle, pixel_shuffle = _F.channel_shuffle, _F.pixel_shuffle
-pixel_unshuffle = _F.pixel_unshuffle
-conv1d, conv2d, conv3d = _F.conv1d, _F.conv2d, _F.conv3d
-conv_transpose1d, conv_transpose2d = _F.conv_transpose1d, _F.conv_transpose2d
-conv_transpose3d = _F.conv_transpose3d
-grid_sampler = nn.images.grid_sampler
-grid_sampler_2d = grid_sampler_3d = grid_sampler
-native_batch_norm, native_group_norm = nn.scaling.native_batch_norm, nn.scaling.native_group_norm
-native_layer_norm = nn.scaling.native_layer_norm
+if TYPE_CHECKING:
+    from schuss import autograd as autograd
+    from schuss import cuda as cuda
+    from schuss import descent as descent
+    from schuss import linalg as linalg
+    from schuss import nn as nn
+    from schuss import optim as optim
+    from schuss import testing as testing
+    from schuss import tf as tf
+    from schuss import utils as utils
+    from schuss import viz as viz
+    from schuss.descent import GradientDescent
+    from schuss.model import Model, Parameter
+    from schuss.optim import Optimizer
+    from schuss.tape import GradientTape
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
-_LAZY = {
-    "tf": "schuss.tf",
-    "viz": "schuss.viz",
-    "utils": "schuss.utils",
-    "testing": "schuss.testing",
-    "descent": "schuss.descent",
+_MODULES = ("autograd", "cuda", "descent", "linalg", "nn", "optim", "testing", "tf", "utils", "viz")
+_HOMES = {
+    "GradientDescent": "descent",
+    "GradientTape": "tape",
+    "Model": "model",
+    "Optimizer": "optim",
+    "Parameter": "model",
 }
-_LAZY_NAMES = {
-    "GradientTape": "schuss.tape",
-    "GradientDescent": "schuss.descent",
-    "Optimizer": "schuss.optim",
-}
+# Functions that PyTorch has both here and in a module of their kind.
+for _home, _names in {
+    "linalg": (
+        "cholesky cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power qr"
+        " slogdet"
+    ),
+    "linalg.older": "lu lu_solve pinverse svd",
+    "nn.functional": (
+        "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm"
+        " channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
+        " embedding_bag feature_alpha_dropout group_norm instance_norm layer_norm max_pool1d"
+        " max_pool1d_with_indices max_pool2d max_pool3d pixel_shuffle pixel_unshuffle rms_norm"
+    ),
+    "nn.images": "grid_sampler grid_sampler_2d grid_sampler_3d",
+    "nn.scaling": "native_batch_norm native_group_norm native_layer_norm",
+}.items():
+    _HOMES.update(dict.fromkeys(_names.split(), _home))
 
 
 def __getattr__(name: str):
     # Loaded on first use, so that importing schuss stays quick.
     from importlib import import_module
 
-    if name in _LAZY:
-        return import_module(_LAZY[name])
-    if name in _LAZY_NAMES:
-        return getattr(import_module(_LAZY_NAMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"schuss.{name}")
+    if name in _HOMES:
+        found = getattr(import_module(f"schuss.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'schuss' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY, *_LAZY_NAMES})
+    dunder = [name for name in globals() if name.startswith("__") and name.endswith("__")]
+    return sorted({*dunder, *__all__, *_MODULES})
+
+
+# What `from schuss import *` gives; the other modules are reached by their names.
+__all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "GradientDescent",
+    "GradientTape",
+    "IntTensor",
+    "LongTensor",
+    "Model",
+    "Optimizer",
+    "Parameter",
+    "Size",
+    "absolute",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "autograd",
+    "ceil",
+    "clip",
+    "concat",
+    "contiguous_format",
+    "divide",
+    "e",
+    "fix",
+    "floor",
+    "greater",
+    "greater_equal",
+    "inf",
+    "less",
+    "less_equal",
+    "moveaxis",
+    "multiply",
+    "nan",
+    "negative",
+    "nn",
+    "not_equal",
+    "optim",
+    "pi",
+    "preserve_format",
+    "round",
+    "sgn",
+    "strided",
+    "subtract",
+    "swapdims",
+    "true_divide",
+    "trunc",
+]
+__all__ += _core.__all__
+__all__ += creation.__all__
+__all__ += modes.__all__
+__all__ += arrangement.__all__
+__all__ += mathematics.__all__
+__all__ += limits.__all__
+__all__ += order.__all__
+__all__ += parts.__all__
+__all__ += products.__all__
+__all__ += series.__all__
+__all__ += [name for name in _HOMES if name not in __all__]

@@ -15,103 +15,14 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "Edge",
-    "FunctionCtx",
     "Generator",
     "GradError",
-    "Node",
-    "RemovableHandle",
     "Scalar",
     "ShapeError",
-    "Tape",
     "Tensor",
-    "_InferenceMode",
-    "__version__",
-    "_adam_step",
-    "_after_fork",
-    "_amsgrad_step",
-    "_bce_each",
-    "_bessel_i1",
-    "_binary_cross_entropy",
-    "_binary_cross_entropy_with_logits",
-    "_cast",
-    "_cholesky_of",
-    "_cholesky_solve_of",
-    "_chunk",
-    "_clamp_between",
-    "_convolution",
-    "_convolution_transpose",
-    "_default_generator",
-    "_double_product",
-    "_draw",
-    "_draw_",
-    "_eigh_of",
-    "_embed",
-    "_euclid",
-    "_fold_windows",
-    "_frexp",
-    "_gather",
-    "_gelu_exact",
-    "_gelu_tanh",
-    "_hurwitz",
-    "_instruction_set",
-    "_kth_along",
-    "_l1_loss",
-    "_log_odds",
-    "_lu_of",
-    "_max_along",
-    "_median_along",
-    "_min_along",
-    "_mode_along",
-    "_movedim",
-    "_mse_loss",
-    "_narrow",
-    "_nll_loss",
-    "_nonzero",
-    "_pick",
-    "_pinv_of",
-    "_plain_step",
-    "_polygamma_of",
-    "_pool_windows",
-    "_prod_over",
-    "_put_at",
-    "_qr_of",
-    "_ranked",
-    "_repeat",
-    "_repeated",
-    "_running_extreme",
-    "_scatter",
-    "_scatter_add",
-    "_scatter_amax",
-    "_scatter_amin",
-    "_scatter_prod",
-    "_search_in",
-    "_select",
-    "_set_grad_enabled",
-    "_set_size",
-    "_sgd_step",
-    "_slice",
-    "_softmax_back",
-    "_sort_along",
-    "_split",
-    "_sqrth_of",
-    "_stack",
-    "_sum_to",
-    "_sum_to_size",
-    "_svd_of",
-    "_take_at",
-    "_triangular_of",
-    "_turned",
-    "_unbind",
-    "_unfold_windows",
-    "_unwindow",
-    "_variance",
-    "_view",
-    "_where",
-    "_window",
     "abs",
     "acos",
     "acosh",
-    "adam_step",
     "add",
     "addcdiv",
     "addcmul",
@@ -120,7 +31,6 @@ __all__ = [
     "amin",
     "angle",
     "any",
-    "apply_function",
     "arange",
     "argmax",
     "argmin",
@@ -131,7 +41,6 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "backward_all",
     "bfloat16",
     "bitwise_and",
     "bitwise_left_shift",
@@ -187,7 +96,6 @@ __all__ = [
     "get_default_dtype",
     "get_num_threads",
     "glu",
-    "grad_of",
     "gt",
     "half",
     "hardshrink",
@@ -254,13 +162,11 @@ __all__ = [
     "no_grad",
     "ones",
     "permute",
-    "philox",
     "positive",
     "pow",
     "promote_types",
     "rad2deg",
     "reciprocal",
-    "records",
     "relu",
     "remainder",
     "reshape",
@@ -269,9 +175,7 @@ __all__ = [
     "selu",
     "set_default_dtype",
     "set_num_threads",
-    "set_overrides",
     "set_printoptions",
-    "sgd_step",
     "short",
     "sigmoid",
     "sign",
@@ -348,16 +252,20 @@ class FunctionCtx:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def mark_dirty(self, /, *tensors: Any) -> Any:
         """Says that `forward` wrote these inputs in place and returns them."""
-    def mark_non_differentiable(self, /, *tensors: Any) -> Any: ...
+    def mark_non_differentiable(self, /, *tensors: Any) -> Any:
+        """Says that no gradient goes through these results."""
     @property
-    def needs_input_grad(self) -> Any: ...
+    def needs_input_grad(self) -> Any:
+        """For each argument of `forward`, whether its gradient is wanted."""
     @needs_input_grad.setter
     def needs_input_grad(self, value: Any) -> None: ...
     def save_for_backward(self, /, *tensors: Any) -> Any:
         """Keeps tensors for `backward`, which finds them in `saved_tensors`; later in-place writes to them are noticed."""
-    def save_for_forward(self, /, *tensors: Any) -> Any: ...
+    def save_for_forward(self, /, *tensors: Any) -> Any:
+        """Accepted and of no effect: there is no forward mode."""
     @property
-    def saved_tensors(self) -> Any: ...
+    def saved_tensors(self) -> Any:
+        """What `save_for_backward` kept, as a tuple. Raises RuntimeError where one was written in place since, or the graph is gone."""
     @saved_tensors.setter
     def saved_tensors(self, value: Any) -> None: ...
     def set_materialize_grads(self, /, value: Any) -> Any:
@@ -369,15 +277,20 @@ class Generator:
     def __new__(cls, device: _device | str | _int | None = None) -> Self: ...
     def __repr__(self, /) -> str: ...
     @property
-    def device(self) -> _device: ...
+    def device(self) -> _device:
+        """Where it draws: the processor."""
     @device.setter
     def device(self, value: Any) -> None: ...
     def get_state(self, /) -> Any:
-        """Seed and offset as a uint8 tensor of 16 bytes."""
-    def initial_seed(self, /) -> Any: ...
-    def manual_seed(self, /, seed: _int) -> Any: ...
-    def seed(self, /) -> Any: ...
-    def set_state(self, /, new_state: Any) -> Any: ...
+        """Seed and offset as a uint8 tensor of 16 bytes, for `set_state`."""
+    def initial_seed(self, /) -> Any:
+        """The seed that this generator was started from."""
+    def manual_seed(self, /, seed: _int) -> Any:
+        """Starts this generator from a seed, any integer of 64 bits; returns it."""
+    def seed(self, /) -> Any:
+        """Starts this generator from the system's entropy; returns the seed."""
+    def set_state(self, /, new_state: Any) -> Any:
+        """Puts this generator where a state of `get_state` says; returns it."""
 
 class GradError(RuntimeError):
     """A misuse of the tape; a RuntimeError."""
@@ -399,14 +312,17 @@ class Node:
     def __ne__(self, value: Any, /) -> _bool: ...
     def __repr__(self, /) -> str: ...
     @property
-    def _sequence_nr(self) -> Any: ...
+    def _sequence_nr(self) -> Any:
+        """The number of the node in the order of recording."""
     @_sequence_nr.setter
     def _sequence_nr(self, value: Any) -> None: ...
     @property
-    def metadata(self) -> Any: ...
+    def metadata(self) -> Any:
+        """A dict for whatever the user wants to keep with the node."""
     @metadata.setter
     def metadata(self, value: Any) -> None: ...
-    def name(self, /) -> Any: ...
+    def name(self, /) -> Any:
+        """The operation's name, as PyTorch has it."""
     @property
     def next_functions(self) -> Any:
         """(node, output) for each operand; (None, 0) where no gradient goes."""
@@ -438,15 +354,18 @@ class RemovableHandle:
     def __enter__(self, /) -> Any: ...
     def __exit__(self, /, _a: Any, _b: Any, _c: Any) -> None: ...
     @property
-    def id(self) -> Any: ...
+    def id(self) -> Any:
+        """The number of the hook where it hangs."""
     @id.setter
     def id(self, value: Any) -> None: ...
-    def remove(self, /) -> Any: ...
+    def remove(self, /) -> Any:
+        """Takes the hook away; nothing happens where it is gone already."""
 
 @disjoint_base
 class Scalar:
     """A number that remembers how it was computed, for derivatives by hand-size graphs."""
     def __new__(cls, value: Any, prevs: Any = None, **extra: Any) -> Self: ...
+    def __init__(self, value: Any, prevs: Any = None, **extra: Any) -> None: ...
     def __add__(self, value: Any, /) -> Any: ...
     def __float__(self, /) -> _float: ...
     def __format__(self, /, spec: Any) -> str: ...
@@ -496,17 +415,26 @@ class ShapeError(RuntimeError, ValueError):
 
 @final
 class Tape:
+    """A recording of operations, walked back for gradients."""
     def __new__(cls, persistent: Any, watch_accessed: Any) -> Self: ...
-    def gradient(self, /, targets: Any, sources: Any, seeds: Any) -> Any: ...
-    def is_recording(self, /) -> Any: ...
-    def records(self, /) -> list[dict[str, Any]]:
+    def gradient(self, /, targets: Any, sources: Any, seeds: Any) -> Any:
+        """The gradients of the targets at the sources; None where nothing leads there."""
+    def is_recording(self, /) -> Any:
+        """Whether it records."""
+    def records(self, /) -> list[Any]:
         """(name, operands, results, file, line) of every operation, in order; operands and results as (shape, dtype)."""
-    def release(self, /) -> Any: ...
-    def reset(self, /) -> Any: ...
-    def start(self, /) -> Any: ...
-    def stop(self, /) -> Any: ...
-    def watch(self, /, t: Any) -> Any: ...
-    def watched(self, /) -> Any: ...
+    def release(self, /) -> Any:
+        """Lets the recording go."""
+    def reset(self, /) -> Any:
+        """Forgets what was recorded and watched."""
+    def start(self, /) -> Any:
+        """Begins or goes on recording."""
+    def stop(self, /) -> Any:
+        """Ends recording."""
+    def watch(self, /, t: Any) -> Any:
+        """Records what is done with a tensor."""
+    def watched(self, /) -> Any:
+        """The tensors that are watched."""
 
 @disjoint_base
 class Tensor:
@@ -590,24 +518,29 @@ class Tensor:
     def _assign(self, /, value: Any) -> Any:
         """Takes a value by copy-on-write: who holds the old elements keeps them."""
     @property
-    def _base(self) -> Any: ...
+    def _base(self) -> Any:
+        """The tensor that this one is a view of, where the engine keeps it; else None."""
     @_base.setter
     def _base(self, value: Any) -> None: ...
-    def _is_view(self, /) -> Any: ...
+    def _is_view(self, /) -> Any:
+        """Whether this tensor is a view that the engine keeps the base of."""
     @staticmethod
     def _make_subclass(cls: Any, data: Any, require_grad: Any = False) -> Any:
         """An instance of a subclass that shares a tensor's storage."""
-    def _mark_strict(self, /) -> Any: ...
+    def _mark_strict(self, /) -> Any:
+        """Gives the handle TensorFlow's rules of dtypes."""
     def _mark_variable(self, /, trainable: Any) -> Any:
         """Marks the handle as a variable: open tapes watch it by themselves."""
     @property
-    def _strict(self) -> Any: ...
+    def _strict(self) -> Any:
+        """Whether TensorFlow's rules of dtypes hold for the handle."""
     @_strict.setter
     def _strict(self, value: Any) -> None: ...
     def _to(self, /, dtype: _dtype | None, copy: Any = False) -> Any:
         """The elements in another dtype; the tensor itself where nothing changes."""
     @property
-    def _version(self) -> Any: ...
+    def _version(self) -> Any:
+        """How many times the storage was written in place."""
     @_version.setter
     def _version(self, value: Any) -> None: ...
     def abs(self, /) -> Tensor:
@@ -634,13 +567,13 @@ class Tensor:
         """`beta * input + alpha * (the sum of a batch of products)`."""
     def addbmm_(input, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """In-place form of `addbmm`."""
-    def addcdiv(self, /, tensor1: Any, tensor2: Any, value: Any = ...) -> Tensor:
+    def addcdiv(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """`input + value * tensor1 / tensor2`, element by element."""
-    def addcdiv_(self, /, tensor1: Any, tensor2: Any, value: Any = ...) -> Tensor:
+    def addcdiv_(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """In-place form of `addcdiv`."""
-    def addcmul(self, /, tensor1: Any, tensor2: Any, value: Any = ...) -> Tensor:
+    def addcmul(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """`input + value * tensor1 * tensor2`, element by element."""
-    def addcmul_(self, /, tensor1: Any, tensor2: Any, value: Any = ...) -> Tensor:
+    def addcmul_(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """In-place form of `addcmul`."""
     def addmm(input, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """`beta * input + alpha * (mat1 @ mat2)`."""
@@ -654,19 +587,19 @@ class Tensor:
         """`beta * input + alpha * outer(vec1, vec2)`."""
     def addr_(input, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """In-place form of `addr`."""
-    def all(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def all(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether every element is true (not zero), over some axes or over all."""
     def allclose(input, other: Tensor | _bool | _int | _float, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> _bool:
         """Whether all elements are close (see `isclose`)."""
-    def amax(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def amax(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The largest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
-    def amin(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def amin(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
     def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Any:
         """The smallest and the largest element."""
     def angle(self, /) -> Tensor:
         """The angle of a real number in the plane: 0, or pi below 0."""
-    def any(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def any(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether any element is true (not zero), over some axes or over all."""
     def arccos(self, /) -> Tensor:
         """The angle in radians whose cosine it is; NaN outside [-1, 1]."""
@@ -696,15 +629,15 @@ class Tensor:
         """The inverse hyperbolic tangent; NaN outside [-1, 1]."""
     def arctanh_(self, /) -> Tensor:
         """In-place form of `atanh`."""
-    def argmax(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def argmax(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The position of the first largest element along an axis, or in the flattened tensor."""
-    def argmin(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def argmin(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The position of the first smallest element along an axis, or in the flattened tensor."""
     def argsort(input, dim: _int | Sequence[_int] = -1, descending: Any = False, stable: Any = False) -> Tensor:
         """Where the elements along an axis stand in order; equal ones keep their order."""
     def argwhere(input) -> Tensor:
         """The places of the elements that are not zero, one row for each."""
-    def as_strided(self, /, size: Any = ..., stride: Any = ..., storage_offset: Any = ...) -> Tensor:
+    def as_strided(self, /, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
         """A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError."""
     def asin(self, /) -> Tensor:
         """The angle in radians whose sine it is; NaN outside [-1, 1]."""
@@ -727,7 +660,7 @@ class Tensor:
     def atanh_(self, /) -> Tensor:
         """In-place form of `atanh`."""
     def backward(self, /, gradient: Tensor | None = None, retain_graph: _bool | None = None, create_graph: _bool = False, inputs: Tensor | Sequence[Tensor] | None = None) -> None:
-        """Walks back from this tensor and adds gradients to the leaves it was made of."""
+        """Walks back from this tensor and adds gradients to the leaves that it was made of, or to `inputs` alone."""
     def baddbmm(input, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """`beta * input + alpha * (batch1 @ batch2)`."""
     def baddbmm_(input, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
@@ -804,8 +737,10 @@ class Tensor:
         """The complex conjugate: the same, for real numbers."""
     def conj_physical_(self, /) -> Tensor:
         """In-place form of `conj_physical`."""
-    def contiguous(self, /, **_options: Any) -> Tensor: ...
-    def copy_(self, /, src: Any, non_blocking: Any = False) -> Tensor: ...
+    def contiguous(self, /, **_options: Any) -> Tensor:
+        """This tensor if its elements lie row by row, else a copy of which that holds."""
+    def copy_(self, /, src: Any, non_blocking: Any = False) -> Tensor:
+        """Overwrites the elements with those of `src`, broadcast and converted; returns this tensor."""
     def copysign(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The size of the first with the sign of the second."""
     def copysign_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -834,19 +769,21 @@ class Tensor:
         """The largest element up to each along an axis, and where it stands."""
     def cummin(input, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
         """The smallest element up to each along an axis, and where it stands."""
-    def cumprod(self, /, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ...) -> Tensor:
+    def cumprod(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """The running product along an axis."""
-    def cumprod_(input, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+    def cumprod_(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """In-place form of `cumprod`."""
-    def cumsum(self, /, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ...) -> Tensor:
+    def cumsum(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """The running sum along an axis."""
-    def cumsum_(input, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+    def cumsum_(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """In-place form of `cumsum`."""
     @property
-    def data(self) -> Tensor: ...
+    def data(self) -> Tensor:
+        """The same storage outside the graph; writes to it are not recorded. Setting it puts other data in this one's place."""
     @data.setter
     def data(self, value: Any) -> None: ...
-    def data_ptr(self, /) -> _int: ...
+    def data_ptr(self, /) -> _int:
+        """The address of the first element in memory."""
     def deg2rad(self, /) -> Tensor:
         """Degrees as radians."""
     def deg2rad_(self, /) -> Tensor:
@@ -854,10 +791,12 @@ class Tensor:
     def det(self, /) -> Tensor:
         """The determinant of square matrices, by LU decomposition with partial pivoting."""
     def detach(self, /) -> Tensor:
-        """The same storage outside the graph."""
-    def detach_(self, /) -> Tensor: ...
+        """The same storage outside the graph: a tensor that does not require grad."""
+    def detach_(self, /) -> Tensor:
+        """Takes this very tensor out of the graph: it becomes a leaf that does not require grad. Raises RuntimeError for a view."""
     @property
-    def device(self) -> _device: ...
+    def device(self) -> _device:
+        """Where the elements are: the processor, in this build."""
     @device.setter
     def device(self, value: Any) -> None: ...
     def diag(input, diagonal: Any = 0) -> Tensor:
@@ -866,7 +805,7 @@ class Tensor:
         """Vectors along the last axis as the diagonals of matrices."""
     def diagflat(input, offset: Any = 0) -> Tensor:
         """All elements as the diagonal of a matrix."""
-    def diagonal(self, /, offset: Any = ..., dim1: _int | None = ..., dim2: Any = ...) -> Tensor:
+    def diagonal(self, /, offset: Any = 0, dim1: _int = 0, dim2: Any = 1) -> Tensor:
         """The diagonal of two axes, as the last axis."""
     def diagonal_scatter(input, src: Any, offset: Any = 0, dim1: _int = 0, dim2: Any = 1) -> Tensor:
         """A copy with `src` on a diagonal."""
@@ -876,7 +815,8 @@ class Tensor:
         """The slope of the logarithm of the gamma function."""
     def digamma_(self, /) -> Tensor:
         """In-place form of `digamma`."""
-    def dim(self, /) -> _int: ...
+    def dim(self, /) -> _int:
+        """The number of axes, as `ndim`."""
     def dist(input, other: Tensor | _bool | _int | _float, p: Any = 2) -> Tensor:
         """The p-norm of the difference."""
     def div(input, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None, out: Any = None) -> Tensor:
@@ -894,10 +834,12 @@ class Tensor:
     def dsplit(input, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> Tensor:
         """Parts along an axis, as views: NumPy's `dsplit`."""
     @property
-    def dtype(self) -> _dtype: ...
+    def dtype(self) -> _dtype:
+        """The type of the elements."""
     @dtype.setter
     def dtype(self, value: Any) -> None: ...
-    def element_size(self, /) -> _int: ...
+    def element_size(self, /) -> _int:
+        """The bytes of one element."""
     def eq(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """Where two tensors are equal."""
     def eq_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -934,7 +876,8 @@ class Tensor:
         """In-place form of `expm1`."""
     def exponential_(self, lambd: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Overwrites the elements with exponential numbers of rate `lambd`."""
-    def fill_(self, /, value: Any) -> Tensor: ...
+    def fill_(self, /, value: Any) -> Tensor:
+        """Overwrites the elements with one number, or with that of a 0-d tensor; returns this tensor."""
     def fix(self, *, out: Any = None) -> Tensor:
         """The integer part; the derivative is 0."""
     def fix_(self, /) -> Tensor:
@@ -986,11 +929,13 @@ class Tensor:
     def get_device(self) -> _int:
         """The number of the GPU; -1 on the processor."""
     @property
-    def grad(self) -> Tensor | Any: ...
+    def grad(self) -> Tensor | Any:
+        """The gradient that `backward()` added up here; None before. It may be set, and to None."""
     @grad.setter
     def grad(self, value: Any) -> None: ...
     @property
-    def grad_fn(self) -> Any: ...
+    def grad_fn(self) -> Any:
+        """The operation that made this tensor; None for a leaf."""
     @grad_fn.setter
     def grad_fn(self, value: Any) -> None: ...
     def greater(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1007,7 +952,7 @@ class Tensor:
         """In-place form of `gt`."""
     def half(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.float16; itself where it already is."""
-    def hardshrink(self, /, lambd: Any = ...) -> Tensor:
+    def hardshrink(self, /, lambd: Any = 0.5) -> Tensor:
         """The element where its size passes lambd, else 0."""
     def heaviside(self, /, values: Any) -> Tensor:
         """0 below 0, 1 above it, and the second operand at 0."""
@@ -1025,15 +970,15 @@ class Tensor:
         """In-place form of `hypot`."""
     def i0(self, /) -> Tensor:
         """The modified Bessel function of the first kind, of order 0."""
-    def i0_(input, *, out: Any = None) -> Tensor:
+    def i0_(self, /) -> Tensor:
         """In-place form of `i0`."""
     def igamma(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The regularised lower incomplete gamma function; differentiable in its second operand."""
-    def igamma_(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    def igamma_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `igamma`."""
     def igammac(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The regularised upper incomplete gamma function; differentiable in its second operand."""
-    def igammac_(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    def igammac_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `igammac`."""
     def index_add(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
         """A copy with the source added at the positions of an axis that the index lists."""
@@ -1049,7 +994,8 @@ class Tensor:
         """In-place form of `index_fill`."""
     def index_put(input, indices: Any, values: Any, accumulate: Any = False) -> Tensor:
         """A copy with values written, or added, at places."""
-    def index_put_(self, /, indices: Any, values: Any, accumulate: Any = False) -> Tensor: ...
+    def index_put_(self, /, indices: Any, values: Any, accumulate: Any = False) -> Tensor:
+        """Overwrites the elements at places, as `x[indices] = values` does; with accumulate=True, adds to them."""
     def index_reduce(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
         """A copy with the source joined to the positions of an axis that the index lists."""
     def index_reduce_(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
@@ -1064,13 +1010,16 @@ class Tensor:
         """The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError."""
     def is_complex(self) -> _bool:
         """Whether the elements are complex numbers: never."""
-    def is_contiguous(self, /, **_options: Any) -> _bool: ...
+    def is_contiguous(self, /, **_options: Any) -> _bool:
+        """Whether the elements lie in memory row by row, without gaps."""
     is_cuda: ClassVar[_bool]
-    def is_floating_point(self, /) -> _bool: ...
+    def is_floating_point(self, /) -> _bool:
+        """Whether the elements are floats."""
     def is_inference(self, /) -> _bool:
         """Whether it was made in inference mode, and so takes part in no derivative outside of it."""
     @property
-    def is_leaf(self) -> _bool: ...
+    def is_leaf(self) -> _bool:
+        """Whether the tensor was made by the user, or does not require grad: gradients are kept in leaves alone."""
     @is_leaf.setter
     def is_leaf(self, value: Any) -> None: ...
     is_meta: ClassVar[_bool]
@@ -1100,9 +1049,10 @@ class Tensor:
     def isreal(self, /) -> Tensor:
         """True everywhere: all dtypes are real."""
     def item(self, /) -> _bool | _int | _float:
-        """The Python number in a tensor of one element."""
+        """The Python number in a tensor of one element; RuntimeError for any other number of elements."""
     @property
-    def itemsize(self) -> _int: ...
+    def itemsize(self) -> _int:
+        """The bytes of one element, as `element_size()`."""
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
     def kron(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
@@ -1150,13 +1100,13 @@ class Tensor:
         """In-place form of `log2`."""
     def log_(self, /) -> Tensor:
         """In-place form of `log`."""
-    def log_softmax(self, /, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ...) -> Tensor:
+    def log_softmax(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """The logarithm of the softmax along an axis, exact also far out."""
     def logaddexp(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """`log(exp(input) + exp(other))` without overflow."""
     def logaddexp2(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """`log2(2 ** input + 2 ** other)` without overflow."""
-    def logcumsumexp(self, /, dim: _int | Sequence[_int] | None = ...) -> Tensor:
+    def logcumsumexp(self, /, dim: _int | Sequence[_int]) -> Tensor:
         """The logarithm of the running sum of exponentials along an axis, without overflow."""
     def logdet(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.logdet` of this tensor."""
@@ -1176,11 +1126,11 @@ class Tensor:
         """Where exactly one is true (not zero)."""
     def logical_xor_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `logical_xor`."""
-    def logit(self, /, eps: Any = ...) -> Tensor:
+    def logit(self, /, eps: Any = None) -> Tensor:
         """`log(x / (1 - x))`, the inverse of the sigmoid; with `eps` the input is kept within [eps, 1 - eps]."""
-    def logit_(input, eps: Any = ..., *, out: Any = None) -> Tensor:
+    def logit_(self, /, eps: Any = None) -> Tensor:
         """In-place form of `logit`."""
-    def logsumexp(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ...) -> Tensor:
+    def logsumexp(self, /, dim: _int | Sequence[_int], keepdim: _bool = False) -> Tensor:
         """`log(sum(exp(x)))` over some axes without overflow."""
     def long(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.int64; itself where it already is."""
@@ -1202,7 +1152,7 @@ class Tensor:
         """In-place form of `masked_fill`."""
     def masked_scatter(self, /, mask: Any, source: Any) -> Tensor:
         """A copy with the elements of the source, in their order, where the mask holds."""
-    def masked_scatter_(input, mask: Any, source: Any, *, out: Any = None) -> Tensor:
+    def masked_scatter_(self, /, mask: Any, source: Any) -> Tensor:
         """In-place form of `masked_scatter`."""
     def masked_select(input, mask: Any, *, out: Any = None) -> Tensor:
         """The elements where the mask holds, in one axis."""
@@ -1216,7 +1166,7 @@ class Tensor:
         """The largest element; along `dim` (values, indices); against another tensor."""
     def maximum(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The larger of two, element by element; NaN if either is. Equal elements share the gradient."""
-    def mean(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ...) -> Tensor:
+    def mean(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None) -> Tensor:
         """The mean over some axes, or over all. Needs floats, unless a dtype is given."""
     def median(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
         """The lower of the middle elements, along an axis with where it stands; NaN wherever one is."""
@@ -1246,9 +1196,9 @@ class Tensor:
         """In-place form of `mul`."""
     def mv(input, vec: Any, *, out: Any = None) -> Tensor:
         """The product of a matrix and a vector."""
-    def mvlgamma(self, /, p: Any = ...) -> Tensor:
+    def mvlgamma(self, /, p: Any) -> Tensor:
         """The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s."""
-    def mvlgamma_(input, p: Any = ..., *, out: Any = None) -> Tensor:
+    def mvlgamma_(self, /, p: Any) -> Tensor:
         """In-place form of `mvlgamma`."""
     def nan_to_num(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """NaN and infinities replaced by numbers."""
@@ -1267,11 +1217,13 @@ class Tensor:
     def narrow_copy(input, *args: Any, out: Any = None, **kwargs: Any) -> Tensor:
         """`narrow`, as a copy instead of a view."""
     @property
-    def nbytes(self) -> _int: ...
+    def nbytes(self) -> _int:
+        """The bytes of all elements together."""
     @nbytes.setter
     def nbytes(self, value: Any) -> None: ...
     @property
-    def ndim(self) -> _int: ...
+    def ndim(self) -> _int:
+        """The number of axes."""
     @ndim.setter
     def ndim(self, value: Any) -> None: ...
     def ndimension(self) -> _int:
@@ -1304,7 +1256,7 @@ class Tensor:
         """`zeros` in this tensor's dtype."""
     def nextafter(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The next number after the first on the way to the second."""
-    def nextafter_(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    def nextafter_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `nextafter`."""
     def nonzero(input, *, out: Any = None, as_tuple: Any = False) -> Any:
         """The places of the elements that are not zero, one row for each."""
@@ -1316,13 +1268,15 @@ class Tensor:
         """Where two tensors differ."""
     def not_equal_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `ne`."""
-    def numel(self, /) -> _int: ...
+    def numel(self, /) -> _int:
+        """The number of elements."""
     def numpy(self, /, *, force: Any = False) -> Any:
-        """A NumPy array over the same memory. Raises RuntimeError for a tensor that requires grad (use `detach()`)."""
+        """A NumPy array over the same memory: what is written to one is seen in the other."""
     def outer(input, vec2: Any, *, out: Any = None) -> Tensor:
         """All products of the elements of two vectors."""
     @property
-    def output_nr(self) -> _int: ...
+    def output_nr(self) -> _int:
+        """Which of its operation's results this tensor is, counted from 0."""
     @output_nr.setter
     def output_nr(self, value: Any) -> None: ...
     def permute(self, /, *dims: Any) -> Tensor:
@@ -1366,8 +1320,10 @@ class Tensor:
         """One over each element."""
     def reciprocal_(self, /) -> Tensor:
         """In-place form of `reciprocal`."""
-    def register_hook(self, /, hook: Any) -> Any: ...
-    def register_post_accumulate_grad_hook(self, /, hook: Any) -> Any: ...
+    def register_hook(self, /, hook: Any) -> Any:
+        """Calls `hook(grad)` whenever a gradient for this tensor is computed; a Tensor that it returns takes the gradient's place."""
+    def register_post_accumulate_grad_hook(self, /, hook: Any) -> Any:
+        """Calls `hook(tensor)` after a gradient was added to `.grad` of this leaf. Raises RuntimeError for what is no leaf."""
     def relu(self, /) -> Tensor:
         """The element where it is positive, else 0; NaN stays NaN."""
     def relu_(self, /) -> Tensor:
@@ -1385,10 +1341,12 @@ class Tensor:
     def repeat_interleave(input, repeats: Any, dim: _int | Sequence[_int] | None = None, *, output_size: Any = None) -> Tensor:
         """Each element repeated where it stands."""
     @property
-    def requires_grad(self) -> _bool: ...
+    def requires_grad(self) -> _bool:
+        """Whether operations on this tensor are recorded and gradients reach it; set it on leaves of a float dtype."""
     @requires_grad.setter
     def requires_grad(self, value: Any) -> None: ...
-    def requires_grad_(self, /, requires_grad: _bool = True) -> Tensor: ...
+    def requires_grad_(self, /, requires_grad: _bool = True) -> Tensor:
+        """Sets `requires_grad`; returns this tensor. Raises RuntimeError for integers, and for turning it off after a leaf."""
     def reshape(self, /, *shape: Any) -> Tensor:
         """The same elements under another shape, copied where a view cannot give it; one size may be -1."""
     def reshape_as(input, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1397,9 +1355,11 @@ class Tensor:
         """This tensor itself: nothing is conjugated late."""
     def resolve_neg(self, *args: Any, **kwargs: Any) -> Tensor:
         """This tensor itself: nothing is negated late."""
-    def retain_grad(self, /) -> None: ...
+    def retain_grad(self, /) -> None:
+        """Asks `backward()` to keep the gradient of a tensor that is no leaf. Raises RuntimeError where grad is not required."""
     @property
-    def retains_grad(self) -> _bool: ...
+    def retains_grad(self) -> _bool:
+        """Whether `retain_grad()` was called."""
     @retains_grad.setter
     def retains_grad(self, value: Any) -> None: ...
     def roll(input, shifts: Any, dims: Any = None) -> Tensor:
@@ -1435,7 +1395,8 @@ class Tensor:
     def sgn_(self, /) -> Tensor:
         """In-place form of `sign`."""
     @property
-    def shape(self) -> Any: ...
+    def shape(self) -> Any:
+        """The sizes of the axes, a `schuss.Size`, which is a tuple."""
     @shape.setter
     def shape(self, value: Any) -> None: ...
     def share_memory_(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -1464,12 +1425,13 @@ class Tensor:
         """The hyperbolic sine."""
     def sinh_(self, /) -> Tensor:
         """In-place form of `sinh`."""
-    def size(self, /, dim: _int | Sequence[_int] | None = None) -> Any: ...
+    def size(self, /, dim: _int | Sequence[_int] | None = None) -> Any:
+        """The sizes of the axes; with `dim`, the size of that axis. Raises IndexError for an axis that is not there."""
     def slice_scatter(input, src: Any, dim: _int | Sequence[_int] = 0, start: Any = None, end: Any = None, step: Any = 1) -> Tensor:
         """A copy with `src` in a slice of an axis."""
     def slogdet(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.slogdet` of this tensor."""
-    def softmax(self, /, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ...) -> Tensor:
+    def softmax(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """`exp(x) / sum(exp(x))` along an axis."""
     def sort(input, dim: _int | Sequence[_int] = -1, descending: Any = False, stable: Any = False, *, out: Any = None) -> Any:
         """The elements along an axis in order, and where they stood; equal ones keep their order."""
@@ -1485,14 +1447,16 @@ class Tensor:
         """The square, element by element."""
     def square_(self, /) -> Tensor:
         """In-place form of `square`."""
-    def squeeze(self, /, dim: _int | Sequence[_int] | None = ...) -> Tensor:
+    def squeeze(self, /, dim: _int | Sequence[_int] | None = None) -> Tensor:
         """Axes of size 1 taken away: all, or those named."""
-    def squeeze_(input, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+    def squeeze_(self, /, dim: _int | Sequence[_int] | None = None) -> Tensor:
         """`squeeze`, of this very tensor."""
     def std(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The standard deviation, the square root of the variance."""
-    def storage_offset(self, /) -> _int: ...
-    def stride(self, /, dim: _int | Sequence[_int] | None = None) -> Any: ...
+    def storage_offset(self, /) -> _int:
+        """The place of the first element in the storage."""
+    def stride(self, /, dim: _int | Sequence[_int] | None = None) -> Any:
+        """How many elements of the storage lie between neighbours along each axis; with `dim`, along that one."""
     def sub(input, other: Tensor | _bool | _int | _float, *, alpha: Any = 1, out: Any = None) -> Tensor:
         """`input - alpha * other`, element by element, with broadcasting."""
     def sub_(self, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1) -> Tensor:
@@ -1501,7 +1465,7 @@ class Tensor:
         """`input - alpha * other`, element by element, with broadcasting."""
     def subtract_(self, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1) -> Tensor:
         """In-place form of `sub`: `alpha` scales the other."""
-    def sum(self, /, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ...) -> Tensor:
+    def sum(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None) -> Tensor:
         """The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside."""
     def sum_to_size(self, /, *size: Any) -> Tensor:
         """The tensor summed to a shape that broadcasts to its own."""
@@ -1536,22 +1500,22 @@ class Tensor:
     def to(self, *args: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, non_blocking: Any = False, copy: Any = False, memory_format: Any = None, other: Tensor | _bool | _int | _float | None = None) -> Tensor:
         """This tensor in another dtype or on another device; itself where nothing changes."""
     def tolist(self, /) -> Any:
-        """The elements as nested lists of Python numbers."""
+        """The elements as nested lists of Python numbers; of a 0-d tensor, the number alone."""
     def topk(input, k: Any, dim: _int | Sequence[_int] = -1, largest: Any = True, sorted: Any = True, *, out: Any = None) -> Any:
         """The k largest (or smallest) elements along an axis in order, and where they stand."""
     def trace(input) -> Tensor:
         """The sum of a matrix's diagonal."""
-    def transpose(self, /, dim0: _int | None = ..., dim1: _int | None = ...) -> Tensor:
+    def transpose(self, /, dim0: _int, dim1: _int) -> Tensor:
         """Two axes exchanged."""
-    def transpose_(input, dim0: _int | None = ..., dim1: _int | None = ..., *, out: Any = None) -> Tensor:
+    def transpose_(self, /, dim0: _int, dim1: _int) -> Tensor:
         """`transpose`, of this very tensor."""
-    def tril(self, /, diagonal: Any = ...) -> Tensor:
+    def tril(self, /, diagonal: Any = 0) -> Tensor:
         """The part on and below a diagonal of the last two axes; zeros above."""
-    def tril_(input, diagonal: Any = ..., *, out: Any = None) -> Tensor:
+    def tril_(self, /, diagonal: Any = 0) -> Tensor:
         """In-place form of `tril`."""
-    def triu(self, /, diagonal: Any = ...) -> Tensor:
+    def triu(self, /, diagonal: Any = 0) -> Tensor:
         """The part on and above a diagonal of the last two axes; zeros below."""
-    def triu_(input, diagonal: Any = ..., *, out: Any = None) -> Tensor:
+    def triu_(self, /, diagonal: Any = 0) -> Tensor:
         """In-place form of `triu`."""
     def true_divide(input, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None, out: Any = None) -> Tensor:
         """The quotient; rounding_mode \"floor\" rounds down, \"trunc\" towards 0."""
@@ -1581,16 +1545,16 @@ class Tensor:
         """At most `chunks` parts of equal size along an axis; `chunk` by another name."""
     def unsafe_split(input, split_size: Any, dim: _int | Sequence[_int] = 0) -> Tensor:
         """Parts of one size along an axis; `split` under the name it has in PyTorch's internals."""
-    def unsqueeze(self, /, dim: _int | Sequence[_int] | None = ...) -> Tensor:
+    def unsqueeze(self, /, dim: _int | Sequence[_int]) -> Tensor:
         """A new axis of size 1."""
-    def unsqueeze_(input, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+    def unsqueeze_(self, /, dim: _int | Sequence[_int]) -> Tensor:
         """`unsqueeze`, of this very tensor."""
     def var(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The variance: squared distances from the mean divided by (count - correction)."""
     def vdot(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
         """The inner product of two vectors."""
     def view(self, /, *size: Any) -> Tensor:
-        """The elements under another shape without a copy; or, given a dtype, their bytes read as it."""
+        """The elements under another shape without a copy, one size of -1 being worked out; or, given a dtype, their bytes read as it."""
     def view_as(input, other: Tensor | _bool | _int | _float) -> Tensor:
         """Seen under another tensor's shape."""
     def vsplit(input, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> Tensor:
@@ -1601,7 +1565,8 @@ class Tensor:
         """`input * log(other)`, 0 where the input is 0."""
     def xlogy_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `xlogy`."""
-    def zero_(self, /) -> Tensor: ...
+    def zero_(self, /) -> Tensor:
+        """Overwrites the elements with zeros; returns this tensor."""
 
 @disjoint_base
 class _InferenceMode:
@@ -1626,11 +1591,13 @@ class device:
     def __repr__(self, /) -> str: ...
     def __str__(self, /) -> str: ...
     @property
-    def index(self) -> Any: ...
+    def index(self) -> Any:
+        """The number of the device among those of its kind; None where it was not said."""
     @index.setter
     def index(self, value: Any) -> None: ...
     @property
-    def type(self) -> Any: ...
+    def type(self) -> Any:
+        """The kind of device."""
     @type.setter
     def type(self, value: Any) -> None: ...
 
@@ -1647,21 +1614,30 @@ class dtype:
     def __ne__(self, value: Any, /) -> _bool: ...
     def __repr__(self, /) -> str: ...
     @property
-    def is_complex(self) -> _bool: ...
+    def is_complex(self) -> _bool:
+        """Whether the elements are complex numbers: never."""
     @is_complex.setter
     def is_complex(self, value: Any) -> None: ...
     @property
-    def is_floating_point(self) -> _bool: ...
+    def is_floating_point(self) -> _bool:
+        """Whether the elements are floats."""
     @is_floating_point.setter
     def is_floating_point(self, value: Any) -> None: ...
     @property
-    def is_signed(self) -> _bool: ...
+    def is_signed(self) -> _bool:
+        """Whether there are negative elements."""
     @is_signed.setter
     def is_signed(self, value: Any) -> None: ...
     @property
-    def itemsize(self) -> _int: ...
+    def itemsize(self) -> _int:
+        """The bytes of one element."""
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
+    @property
+    def name(self) -> Any:
+        """The bare name, such as \"float32\"."""
+    @name.setter
+    def name(self, value: Any) -> None: ...
 
 @final
 class enable_grad:
@@ -1697,13 +1673,13 @@ long: _dtype
 short: _dtype
 uint8: _dtype
 
-def _adam_step(param: Any, grad: Any, first: Any, second: Any, lr: _float | None = ..., beta1: Any = ..., beta2: Any = ..., eps: Any = ..., decay: Any = ..., shrink: Any = ..., size: Any = ..., root: Any = ..., *, out: Any = None) -> Any:
+def _adam_step(param: Any, grad: Any, first: Any, second: Any, lr: _float, beta1: Any, beta2: Any, eps: Any, decay: Any, shrink: Any, size: Any, root: Any, *, out: Any = None) -> Any:
     """Adam (Kingma and Ba 2015), with decay in the gradient or on the parameter (Loshchilov and Hutter 2019): new parameter and new moments."""
 
 def _after_fork() -> Any:
     """Called in a forked child, whose copy of the thread pool has no threads."""
 
-def _amsgrad_step(param: Any, grad: Any, first: Any, second: Any, largest: Any, lr: _float | None = ..., beta1: Any = ..., beta2: Any = ..., eps: Any = ..., decay: Any = ..., shrink: Any = ..., size: Any = ..., root: Any = ..., *, out: Any = None) -> Any:
+def _amsgrad_step(param: Any, grad: Any, first: Any, second: Any, largest: Any, lr: _float, beta1: Any, beta2: Any, eps: Any, decay: Any, shrink: Any, size: Any, root: Any, *, out: Any = None) -> Any:
     """Adam with the largest second moment seen so far (Reddi et al. 2018)."""
 
 def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
@@ -1712,13 +1688,13 @@ def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
 def _bessel_i1(input: Any, *, out: Any = None) -> Any:
     """The modified Bessel function of the first kind, of order 1."""
 
-def _binary_cross_entropy(input: Any, target: Any, weight: Any, reduction: Any = ..., *, out: Any = None) -> Any:
+def _binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: Any = None, *, out: Any = None) -> Any:
     """Minus the log-likelihood of truths under probabilities; the logarithms are held at -100."""
 
-def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any, pos_weight: Any, reduction: Any = ..., *, out: Any = None) -> Any:
+def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: Any = None, *, out: Any = None) -> Any:
     """The same under the sigmoid of logits, exact also far out."""
 
-def _cast(input: Any, dtype: _dtype | None = ..., *, out: Any = None) -> Any:
+def _cast(input: Any, dtype: _dtype | None, *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
 
 def _cholesky_of(input: Any, *, out: Any = None) -> Any:
@@ -1727,15 +1703,16 @@ def _cholesky_of(input: Any, *, out: Any = None) -> Any:
 def _cholesky_solve_of(b: Any, l: Any, *, out: Any = None) -> Any:
     """x of `l l.T x = b`; the derivative takes l for a full matrix, as PyTorch's does."""
 
-def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any: ...
+def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any:
+    """At most so many parts of equal size along an axis."""
 
-def _clamp_between(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
+def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
     """Elements kept within two bounds, of which either may be absent; NaN stays NaN."""
 
-def _convolution(input: Any, weight: Any, bias: Any = None, stride: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., *, out: Any = None) -> Any:
+def _convolution(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The cross-correlation of images (n, c, sizes...) with kernels (out, c / groups, sizes...)."""
 
-def _convolution_transpose(input: Any, weight: Any, bias: Any = None, stride: Any = ..., padding: Any = ..., output_padding: Any = ..., dilation: Any = ..., groups: Any = ..., *, out: Any = None) -> Any:
+def _convolution_transpose(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation."""
 
 def _default_generator() -> Any: ...
@@ -1749,22 +1726,19 @@ def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, g
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
     """Draws over a tensor's elements, in place."""
 
-def _eigh_of(input: Any, upper: Any = ..., *, out: Any = None) -> Any:
+def _eigh_of(input: Any, upper: Any, *, out: Any = None) -> Any:
     """The rising eigenvalues and the vectors of a symmetric matrix, of which one triangle is read."""
 
-def _embed(input: Any, value: Any, size: Any = ..., stride: Any = ..., offset: Any = ..., *, out: Any = None) -> Any:
+def _embed(input: Any, value: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """The first with the second written through a window: an in-place write as a function."""
 
-def _euclid(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
-    """The Euclidean norm over some axes; its derivative at 0 is 0."""
-
-def _fold_windows(input: Any, size: Any = ..., kernel: Any = ..., stride: Any = ..., padding: Any = ..., dilation: Any = ..., *, out: Any = None) -> Any:
+def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
 
 def _frexp(input: Any, *, out: Any = None) -> Any:
     """Mantissas from 0.5 to 1, and the int32 powers of two beside them."""
 
-def _gather(input: Any, index: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
+def _gather(input: Any, index: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """`out[i][j] = input[index[i][j]][j]` for axis 0, and so on: for each place of the index an element along the axis."""
 
 def _gelu_exact(input: Any, *, out: Any = None) -> Any:
@@ -1779,65 +1753,70 @@ def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = No
 def _instruction_set() -> Any:
     """The name of the instruction set in use."""
 
-def _kth_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., k: Any = ..., *, out: Any = None) -> Any:
+def _kth_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, k: Any, *, out: Any = None) -> Any:
     """The k-th smallest element along an axis, and where it stands."""
 
-def _l1_loss(input: Any, target: Any, reduction: Any = ..., *, out: Any = None) -> Any:
+def _l1_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """The mean absolute error; reduction \"mean\", \"sum\" or \"none\"."""
 
 def _log_odds(input: Any, *, out: Any = None) -> Any:
     """`log(x / (1 - x))` alone."""
 
-def _lu_of(input: Any, pivot: Any = ..., *, out: Any = None) -> Any:
+def _lu_of(input: Any, pivot: Any, *, out: Any = None) -> Any:
     """Gaussian elimination: both triangles in one matrix, the row swaps counted from 1, the order of the rows."""
 
-def _max_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _max(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
     """The largest elements along an axis, and their positions."""
 
-def _median_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., skip_nan: Any = ..., *, out: Any = None) -> Any:
+def _median_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, skip_nan: Any, *, out: Any = None) -> Any:
     """The lower of the middle elements along an axis, and where it stands."""
 
-def _min_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _min(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
     """The smallest elements along an axis, and their positions."""
 
-def _mode_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _mode_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, *, out: Any = None) -> Any:
     """The most frequent element along an axis, the smallest of several, and where it stands last."""
 
-def _movedim(x: Any, source: Any, destination: Any) -> Any: ...
+def _movedim(x: Any, source: Any, destination: Any) -> Any:
+    """Axes moved to other places."""
 
-def _mse_loss(input: Any, target: Any, reduction: Any = ..., *, out: Any = None) -> Any:
+def _mse_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """The mean squared error; reduction \"mean\", \"sum\" or \"none\"."""
 
-def _narrow(x: Any, dim: _int | Sequence[_int], start: Any, length: Any) -> Any: ...
+def _narrow(x: Any, dim: _int | Sequence[_int], start: Any, length: Any) -> Any:
+    """A run of positions of an axis."""
 
-def _nll_loss(input: Any, target: Any, weight: Any, ignore_index: Any = ..., reduction: Any = ..., *, out: Any = None) -> Any:
+def _nll_loss(input: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """Minus the log-probability of each target class; targets of `ignore_index` count nothing."""
 
 def _nonzero(x: Any) -> Any:
     """The places of the elements that are not zero: one row for each."""
 
-def _pick(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., order: Any = ..., *, out: Any = None) -> Any:
+def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The Euclidean norm over some axes; its derivative at 0 is 0."""
+
+def _pick(input: Any, starts: Any, sizes: Any, steps: Any, *order: Any, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""
 
 def _pinv_of(input: Any, found: Any, *, out: Any = None) -> Any:
     """The second operand, which is the pseudo-inverse of the first, with the derivative that this has."""
 
-def _plain_step(param: Any, grad: Any, lr: _float | None = ..., decay: Any = ..., *, out: Any = None) -> Any:
+def _plain_step(param: Any, grad: Any, lr: _float, decay: Any, *, out: Any = None) -> Any:
     """Gradient descent without momentum: the new parameter."""
 
-def _polygamma_of(input: Any, n: Any = ..., *, out: Any = None) -> Any:
+def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
     """The n-th derivative of `digamma`, for n from 1 on."""
 
-def _pool_windows(input: Any, places: Any = ..., starts: Any = ..., counts: Any = ..., dilation: Any = ..., *, out: Any = None) -> Any:
+def _pool_windows(input: Any, places: Any, starts: Any, counts: Any, *dilation: Any, out: Any = None) -> Any:
     """The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts` list the windows of every axis one axis after the other, `places` says how many each axis has."""
 
-def _prod_over(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Any:
+def _prod(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Any:
     """The product over some axes, or over all."""
 
-def _put_at(tensors: Sequence[Tensor], axes: Any = ..., front: Any = ..., add: Any = ..., *, out: Any = None) -> Any:
+def _put_at(tensors: Sequence[Tensor], axes: Any, front: Any, add: Any, *, out: Any = None) -> Any:
     """The first tensor with the second written, or added, at the places that the others name."""
 
-def _qr_of(input: Any, full: Any = ..., *, out: Any = None) -> Any:
+def _qr_of(input: Any, full: Any, *, out: Any = None) -> Any:
     """An orthogonal and an upper triangular factor; with `full` the orthogonal one is square."""
 
 def _ranked(op: Any, a: Any, b: Any) -> Any:
@@ -1846,55 +1825,59 @@ def _ranked(op: Any, a: Any, b: Any) -> Any:
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
 
-def _repeated(input: Any, size: Any = ..., scale: Any = ..., *, out: Any = None) -> Any:
+def _repeated(input: Any, size: Any, scale: Any, *, out: Any = None) -> Any:
     """One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass."""
 
-def _running_extreme(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., largest: Any = ..., *, out: Any = None) -> Any:
+def _running_extreme(input: Any, dim: _int | Sequence[_int], keepdim: _bool, largest: Any, *, out: Any = None) -> Any:
     """The largest (or smallest) element up to each along an axis, and where it stands."""
 
-def _scatter(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
+def _scatter(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source written at the places that the index names along an axis."""
 
-def _scatter_add(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
+def _scatter_add(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source added at the places that the index names along an axis."""
 
-def _scatter_amax(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
+def _scatter_amax(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source joined by the larger at the places that the index names along an axis."""
 
-def _scatter_amin(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
+def _scatter_amin(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source joined by the smaller at the places that the index names along an axis."""
 
-def _scatter_prod(input: Any, index: Any, src: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Any:
+def _scatter_prod(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source multiplied to the places that the index names along an axis."""
 
-def _search_in(sorted_sequence: Any, input: Any, right: Any = ..., out_int32: Any = ..., *, out: Any = None) -> Any:
+def _search_in(sorted_sequence: Any, input: Any, right: Any, out_int32: Any, *, out: Any = None) -> Any:
     """Where each value belongs among sorted elements: before equal ones, or behind them."""
 
-def _select(input: Any, dim: _int | Sequence[_int] | None = ..., index: Any = ..., *, out: Any = None) -> Any:
+def _select(input: Any, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Any:
     """One position along an axis, which goes away."""
 
-def _set_grad_enabled(on: Any) -> Any: ...
+def _set_grad_enabled(on: Any) -> Any:
+    """Turns recording on or off; returns what it was."""
 
-def _set_size(*args: Any, **kwargs: Any) -> Any: ...
+def _set_size(*args: Any, **kwargs: Any) -> Any:
+    """Tells the core which class shapes are given as."""
 
-def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float | None = ..., momentum: Any = ..., damp: Any = ..., decay: Any = ..., nesterov: Any = ..., *, out: Any = None) -> Any:
+def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float, momentum: Any, damp: Any, decay: Any, nesterov: Any, *, out: Any = None) -> Any:
     """Gradient descent with momentum (Sutskever et al. 2013): new parameter and new velocity."""
 
-def _slice(input: Any, starts: Any = ..., sizes: Any = ..., steps: Any = ..., *, out: Any = None) -> Any:
+def _slice(input: Any, starts: Any, sizes: Any, *steps: Any, out: Any = None) -> Any:
     """Part of each axis: starts, sizes and steps. What basic indexing is made of."""
 
-def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int] | None = ..., log: Any = ..., *, out: Any = None) -> Any:
+def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int], log: Any = False, *, out: Any = None) -> Any:
     """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
 
-def _sort_along(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., descending: Any = ..., k: Any = ..., *, out: Any = None) -> Any:
+def _sort_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, descending: Any, k: Any, *, out: Any = None) -> Any:
     """The `k` smallest (or largest) elements along an axis in order, and where they stood; all of them where k is -1."""
 
-def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any: ...
+def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any:
+    """Parts of one size, or of the sizes given, along an axis."""
 
 def _sqrth_of(input: Any, found: Any, *, out: Any = None) -> Any:
     """The second operand, which is the square root of the first, with the derivative that this has."""
 
-def _stack(tensors: Sequence[Tensor], dim: _int | Sequence[_int]) -> Any: ...
+def _stack(tensors: Sequence[Tensor], dim: _int | Sequence[_int]) -> Any:
+    """Tensors of one shape joined along a new axis."""
 
 def _sum_to(input: Any, *size: Any, out: Any = None) -> Any:
     """Summed to a smaller shape that broadcasts to this one."""
@@ -1902,27 +1885,28 @@ def _sum_to(input: Any, *size: Any, out: Any = None) -> Any:
 def _sum_to_size(input: Any, *size: Any, out: Any = None) -> Any:
     """The tensor summed to a shape that broadcasts to its own."""
 
-def _svd_of(input: Any, full: Any = ..., *, out: Any = None) -> Any:
+def _svd_of(input: Any, full: Any, *, out: Any = None) -> Any:
     """Left vectors, falling singular values, right vectors as rows."""
 
-def _take_at(tensors: Sequence[Tensor], axes: Any = ..., front: Any = ..., *, out: Any = None) -> Any:
+def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
 
-def _triangular_of(a: Any, b: Any, upper: Any = ..., unit: Any = ..., *, out: Any = None) -> Any:
+def _triangular_of(a: Any, b: Any, upper: Any, unit: Any, *, out: Any = None) -> Any:
     """x of `a x = b` for a triangle a; the batches are equal."""
 
 def _turned(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """`input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of."""
 
-def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any: ...
+def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any:
+    """Every position of an axis as a tensor."""
 
-def _unfold_windows(input: Any, kernel: Any = ..., stride: Any = ..., padding: Any = ..., dilation: Any = ..., *, out: Any = None) -> Any:
+def _unfold_windows(input: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """The windows of images (n, c, sizes...) as (n, c, kernel..., places...), 0 outside."""
 
-def _unwindow(input: Any, shape: Any = ..., size: Any = ..., stride: Any = ..., offset: Any = ..., *, out: Any = None) -> Any:
+def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""
 
-def _variance(input: Any, dim: _int | Sequence[_int] | None = ..., correction: Any = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Any:
+def _var(input: Any, dim: _int | Sequence[_int] | None = None, correction: Any = 1, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The mean squared distance from the mean, divided by (count - correction) instead of the count."""
 
 def _view(input: Any, *size: Any, out: Any = None) -> Any:
@@ -1931,7 +1915,7 @@ def _view(input: Any, *size: Any, out: Any = None) -> Any:
 def _where(condition: Any, input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """The element where the condition holds, else the other's."""
 
-def _window(input: Any, size: Any = ..., stride: Any = ..., offset: Any = ..., *, out: Any = None) -> Any:
+def _window(input: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Elements of a window on the row-major form of the input: the derivative of `unwindow`."""
 
 def abs(input: Any, *, out: Any = None) -> Tensor:
@@ -1949,25 +1933,25 @@ def adam_step(params: Any, grads: Any, exp_avgs: Any, exp_avg_sqs: Any, max_exp_
 def add(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The sum of two tensors, element by element, with broadcasting."""
 
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, value: Any = ..., *, out: Any = None) -> Tensor:
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, out: Any = None) -> Tensor:
     """`input + value * tensor1 / tensor2`, element by element."""
 
-def addcmul(input: Any, tensor1: Any, tensor2: Any, value: Any = ..., *, out: Any = None) -> Tensor:
+def addcmul(input: Any, tensor1: Any, tensor2: Any, value: Any = 1, *, out: Any = None) -> Tensor:
     """`input + value * tensor1 * tensor2`, element by element."""
 
-def all(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def all(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether every element is true (not zero), over some axes or over all."""
 
-def amax(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def amax(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The largest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
 
-def amin(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def amin(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
 
 def angle(input: Any, *, out: Any = None) -> Tensor:
     """The angle of a real number in the plane: 0, or pi below 0."""
 
-def any(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def any(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether any element is true (not zero), over some axes or over all."""
 
 def apply_function(*args: Any, **kwargs: Any) -> Any:
@@ -1976,13 +1960,13 @@ def apply_function(*args: Any, **kwargs: Any) -> Any:
 def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Any:
     """Evenly stepped numbers from start (0) up to, not including, end."""
 
-def argmax(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def argmax(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The position of the first largest element along an axis, or in the flattened tensor."""
 
-def argmin(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def argmin(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The position of the first smallest element along an axis, or in the flattened tensor."""
 
-def as_strided(input: Any, size: Any = ..., stride: Any = ..., storage_offset: Any = ..., *, out: Any = None) -> Tensor:
+def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None, *, out: Any = None) -> Tensor:
     """A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError."""
 
 def as_tensor(data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None) -> Any:
@@ -2024,7 +2008,7 @@ def bitwise_right_shift(input: Any, other: Tensor | _bool | _int | _float, *, ou
 def bitwise_xor(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The bits that exactly one has set."""
 
-def cat(tensors: Sequence[Tensor], dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: _int | Sequence[_int] = 0, *, out: Any = None) -> Tensor:
     """Tensors joined along an axis that they have."""
 
 def ceil(input: Any, *, out: Any = None) -> Tensor:
@@ -2045,10 +2029,10 @@ def cos(input: Any, *, out: Any = None) -> Tensor:
 def cosh(input: Any, *, out: Any = None) -> Tensor:
     """The hyperbolic cosine."""
 
-def cumprod(input: Any, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+def cumprod(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The running product along an axis."""
 
-def cumsum(input: Any, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+def cumsum(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The running sum along an axis."""
 
 def deg2rad(input: Any, *, out: Any = None) -> Tensor:
@@ -2057,7 +2041,7 @@ def deg2rad(input: Any, *, out: Any = None) -> Tensor:
 def det(input: Any, *, out: Any = None) -> Tensor:
     """The determinant of square matrices, by LU decomposition with partial pivoting."""
 
-def diagonal(input: Any, offset: Any = ..., dim1: _int | None = ..., dim2: Any = ..., *, out: Any = None) -> Tensor:
+def diagonal(input: Any, offset: Any = 0, dim1: _int = 0, dim2: Any = 1, *, out: Any = None) -> Tensor:
     """The diagonal of two axes, as the last axis."""
 
 def digamma(input: Any, *, out: Any = None) -> Tensor:
@@ -2069,7 +2053,7 @@ def div(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -
 def dropout(input: Any, p: Any = 0.5, training: Any = True, inplace: _bool = False) -> Any:
     """Elements kept with probability 1 - p and scaled by 1 / (1 - p), the others zero (Srivastava et al. 2014)."""
 
-def elu(input: Any, alpha: Any = ..., *, out: Any = None) -> Tensor:
+def elu(input: Any, alpha: Any = 1.0, *, out: Any = None) -> Tensor:
     """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015)."""
 
 def empty(*size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Any:
@@ -2132,11 +2116,13 @@ def full(size: Any, fill_value: Any, dtype: _dtype | None = None, device: _devic
 def ge(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is greater or equal."""
 
-def get_default_dtype() -> Any: ...
+def get_default_dtype() -> Any:
+    """The dtype of floats that are made without one."""
 
-def get_num_threads() -> Any: ...
+def get_num_threads() -> Any:
+    """How many threads long operations are shared by."""
 
-def glu(input: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+def glu(input: Any, dim: _int | Sequence[_int] = -1, *, out: Any = None) -> Tensor:
     """The first half along an axis times the sigmoid of the second (Dauphin et al. 2017)."""
 
 def grad_of(outputs: Any, inputs: Tensor | Sequence[Tensor], grad_outputs: Any, retain_graph: _bool, create_graph: _bool) -> Any:
@@ -2145,7 +2131,7 @@ def grad_of(outputs: Any, inputs: Tensor | Sequence[Tensor], grad_outputs: Any, 
 def gt(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is greater."""
 
-def hardshrink(input: Any, lambd: Any = ..., *, out: Any = None) -> Tensor:
+def hardshrink(input: Any, lambd: Any = 0.5, *, out: Any = None) -> Tensor:
     """The element where its size passes lambd, else 0."""
 
 def hardsigmoid(input: Any, *, out: Any = None) -> Tensor:
@@ -2154,7 +2140,7 @@ def hardsigmoid(input: Any, *, out: Any = None) -> Tensor:
 def hardswish(input: Any, *, out: Any = None) -> Tensor:
     """`x * relu6(x + 3) / 6` (Howard et al. 2019)."""
 
-def hardtanh(input: Any, min_val: Any = ..., max_val: Any = ..., *, out: Any = None) -> Tensor:
+def hardtanh(input: Any, min_val: Any = -1.0, max_val: Any = 1.0, *, out: Any = None) -> Tensor:
     """Elements kept within [min_val, max_val], with no gradient outside."""
 
 def heaviside(input: Any, values: Any, *, out: Any = None) -> Tensor:
@@ -2175,9 +2161,11 @@ def igammac(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = Non
 def inverse(input: Any, *, out: Any = None) -> Tensor:
     """The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError."""
 
-def is_grad_enabled() -> _bool: ...
+def is_grad_enabled() -> _bool:
+    """Whether operations are recorded here."""
 
-def is_inference_mode_enabled() -> Any: ...
+def is_inference_mode_enabled() -> Any:
+    """Whether the block is one of `inference_mode`."""
 
 def isfinite(input: Any, *, out: Any = None) -> Tensor:
     """Where an element is neither infinite nor NaN."""
@@ -2203,7 +2191,7 @@ def ldexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None)
 def le(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is less or equal."""
 
-def leaky_relu(input: Any, negative_slope: Any = ..., *, out: Any = None) -> Tensor:
+def leaky_relu(input: Any, negative_slope: Any = 0.01, *, out: Any = None) -> Tensor:
     """`x` where positive, else `negative_slope * x`."""
 
 def lerp(input: Any, end: Any, weight: Any, *, out: Any = None) -> Tensor:
@@ -2230,7 +2218,7 @@ def log1p(input: Any, *, out: Any = None) -> Tensor:
 def log2(input: Any, *, out: Any = None) -> Tensor:
     """The logarithm to base 2."""
 
-def log_softmax(input: Any, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+def log_softmax(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The logarithm of the softmax along an axis, exact also far out."""
 
 def logaddexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
@@ -2239,7 +2227,7 @@ def logaddexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = N
 def logaddexp2(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """`log2(2 ** input + 2 ** other)` without overflow."""
 
-def logcumsumexp(input: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+def logcumsumexp(input: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
     """The logarithm of the running sum of exponentials along an axis, without overflow."""
 
 def logical_and(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
@@ -2254,20 +2242,20 @@ def logical_or(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = 
 def logical_xor(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where exactly one is true (not zero)."""
 
-def logit(input: Any, eps: Any = ..., *, out: Any = None) -> Tensor:
+def logit(input: Any, eps: Any = None, *, out: Any = None) -> Tensor:
     """`log(x / (1 - x))`, the inverse of the sigmoid; with `eps` the input is kept within [eps, 1 - eps]."""
 
 def logsigmoid(input: Any, *, out: Any = None) -> Tensor:
     """`log(sigmoid(x))`, exact also far out."""
 
-def logsumexp(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., *, out: Any = None) -> Tensor:
+def logsumexp(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """`log(sum(exp(x)))` over some axes without overflow."""
 
 def lt(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is less."""
 
 def manual_seed(seed: _int) -> Any:
-    """Starts the default generator from a seed, and returns it."""
+    """Starts the default generator from a seed, any integer of 64 bits; returns it."""
 
 def masked_fill(input: Any, mask: Any, value: Any, *, out: Any = None) -> Tensor:
     """A value in place of the elements where the mask holds."""
@@ -2281,7 +2269,7 @@ def matmul(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None
 def maximum(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The larger of two, element by element; NaN if either is. Equal elements share the gradient."""
 
-def mean(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+def mean(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The mean over some axes, or over all. Needs floats, unless a dtype is given."""
 
 def minimum(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
@@ -2296,7 +2284,7 @@ def msort(input: Any, *, out: Any = None) -> Tensor:
 def mul(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The product of two tensors, element by element, with broadcasting."""
 
-def mvlgamma(input: Any, p: Any = ..., *, out: Any = None) -> Tensor:
+def mvlgamma(input: Any, p: Any, *, out: Any = None) -> Tensor:
     """The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s."""
 
 def ne(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
@@ -2323,7 +2311,8 @@ def positive(input: Any, *, out: Any = None) -> Tensor:
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Tensor:
     """A power, element by element. Integers to negative integer powers raise RuntimeError."""
 
-def promote_types(type1: Any, type2: Any) -> Any: ...
+def promote_types(type1: Any, type2: Any) -> Any:
+    """The smallest dtype that two can both be converted to, by PyTorch's rules."""
 
 def rad2deg(input: Any, *, out: Any = None) -> Tensor:
     """Radians as degrees."""
@@ -2331,7 +2320,7 @@ def rad2deg(input: Any, *, out: Any = None) -> Tensor:
 def reciprocal(input: Any, *, out: Any = None) -> Tensor:
     """One over each element."""
 
-def records() -> list[dict[str, Any]]:
+def records() -> list[Any]:
     """The table of records: one dict each."""
 
 def relu(input: Any, *, out: Any = None) -> Tensor:
@@ -2352,15 +2341,17 @@ def rsqrt(input: Any, *, out: Any = None) -> Tensor:
 def selu(input: Any, *, out: Any = None) -> Tensor:
     """The self-normalising exponential unit (Klambauer et al. 2017)."""
 
-def set_default_dtype(d: Any) -> Any: ...
+def set_default_dtype(d: Any) -> Any:
+    """Sets the dtype of floats that are made without one. Raises TypeError for what is no float dtype."""
 
-def set_num_threads(n: Any) -> Any: ...
+def set_num_threads(n: Any) -> Any:
+    """Sets how many threads long operations are shared by. Raises ValueError below 1."""
 
 def set_overrides(mapping: Any) -> Any:
     """Puts rules `{record name: f(op, *grads)}` in force on this thread; returns those that were."""
 
 def set_printoptions(precision: Any = None, threshold: Any = None, edgeitems: Any = None, linewidth: Any = None, profile: Any = None, sci_mode: Any = None) -> Any:
-    """Sets how tensors are printed."""
+    """Sets how tensors are printed: digits after the point, elements before a tensor is shortened, elements shown at each end then, width of a line, and whether numbers are written with exponents (None lets the numbers decide)."""
 
 def sgd_step(params: Any, grads: Any, bufs: Any, *, lr: _float, momentum: Any = 0.0, dampening: Any = 0.0, weight_decay: Any = 0.0, nesterov: Any = False, maximize: Any = False) -> Any:
     """One step of gradient descent for a list of parameters; returns the list of momentum buffers."""
@@ -2386,13 +2377,13 @@ def sinc(input: Any, *, out: Any = None) -> Tensor:
 def sinh(input: Any, *, out: Any = None) -> Tensor:
     """The hyperbolic sine."""
 
-def softmax(input: Any, dim: _int | Sequence[_int] | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+def softmax(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """`exp(x) / sum(exp(x))` along an axis."""
 
-def softplus(input: Any, beta: Any = ..., threshold: Any = ..., *, out: Any = None) -> Tensor:
+def softplus(input: Any, beta: Any = 1.0, threshold: Any = 20.0, *, out: Any = None) -> Tensor:
     """`log(1 + exp(beta x)) / beta`, straight above the threshold."""
 
-def softshrink(input: Any, lambd: Any = ..., *, out: Any = None) -> Tensor:
+def softshrink(input: Any, lambd: Any = 0.5, *, out: Any = None) -> Tensor:
     """`x - lambd` above lambd, `x + lambd` below -lambd, 0 between."""
 
 def softsign(input: Any, *, out: Any = None) -> Tensor:
@@ -2404,13 +2395,13 @@ def sqrt(input: Any, *, out: Any = None) -> Tensor:
 def square(input: Any, *, out: Any = None) -> Tensor:
     """The square, element by element."""
 
-def squeeze(input: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+def squeeze(input: Any, dim: _int | Sequence[_int] | None = None, *, out: Any = None) -> Tensor:
     """Axes of size 1 taken away: all, or those named."""
 
 def sub(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The difference of two tensors, element by element, with broadcasting."""
 
-def sum(input: Any, dim: _int | Sequence[_int] | None = ..., keepdim: _bool | None = ..., dtype: _dtype | None = ..., *, out: Any = None) -> Tensor:
+def sum(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside."""
 
 def tan(input: Any, *, out: Any = None) -> Tensor:
@@ -2422,22 +2413,22 @@ def tanh(input: Any, *, out: Any = None) -> Tensor:
 def tensor(*data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Any:
     """A tensor of its own from numbers, nested lists, arrays or tensors. Several numbers make a vector."""
 
-def threshold(input: Any, threshold: Any = ..., value: Any = ..., *, out: Any = None) -> Tensor:
+def threshold(input: Any, threshold: Any, value: Any, *, out: Any = None) -> Tensor:
     """The element where it passes the threshold, else the value."""
 
-def transpose(input: Any, dim0: _int | None = ..., dim1: _int | None = ..., *, out: Any = None) -> Tensor:
+def transpose(input: Any, dim0: _int, dim1: _int, *, out: Any = None) -> Tensor:
     """Two axes exchanged."""
 
-def tril(input: Any, diagonal: Any = ..., *, out: Any = None) -> Tensor:
+def tril(input: Any, diagonal: Any = 0, *, out: Any = None) -> Tensor:
     """The part on and below a diagonal of the last two axes; zeros above."""
 
-def triu(input: Any, diagonal: Any = ..., *, out: Any = None) -> Tensor:
+def triu(input: Any, diagonal: Any = 0, *, out: Any = None) -> Tensor:
     """The part on and above a diagonal of the last two axes; zeros below."""
 
 def trunc(input: Any, *, out: Any = None) -> Tensor:
     """The integer part; the derivative is 0."""
 
-def unsqueeze(input: Any, dim: _int | Sequence[_int] | None = ..., *, out: Any = None) -> Tensor:
+def unsqueeze(input: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
     """A new axis of size 1."""
 
 def xlogy(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.mathematics import broadcast_shapes
+from schuss.naming import speaks
 
 
 def split(tensor, split_size_or_sections, dim=0, *, split_size=None):
@@ -38,17 +39,20 @@ def stack(tensors, dim=0, *, out=None):
     return found if out is None else out.copy_(found)
 
 
+@speaks
 def concatenate(tensors, dim=0, *, axis=None, out=None):
     """Tensors joined along an axis that they have; `cat` by another name."""
     return _core.cat(tensors, dim if axis is None else axis, out=out)
 
 
+@speaks
 def hstack(tensors, *, out=None):
     """Tensors joined side by side."""
     tensors = [t.reshape(1) if t.ndim == 0 else t for t in tensors]
     return _core.cat(tensors, 0 if tensors[0].ndim == 1 else 1, out=out)
 
 
+@speaks
 def vstack(tensors, *, out=None):
     """Tensors joined one below the other."""
     return _core.cat([t.reshape(1, -1) if t.ndim < 2 else t for t in tensors], 0, out=out)
@@ -70,11 +74,13 @@ def movedim(input, source, destination):
     return _core._movedim(input, source, destination)
 
 
+@speaks
 def swapaxes(input, axis0, axis1):
     """Two axes exchanged, as a view."""
     return input.transpose(axis0, axis1)
 
 
+@speaks
 def t(input):
     """A matrix transposed, as a view."""
     if input.ndim > 2:
@@ -136,26 +142,31 @@ def ravel(input):
     return input.reshape(-1)
 
 
+@speaks
 def expand_as(input, other):
     """Expanded to another tensor's shape, as a view."""
     return input.expand(other.shape)
 
 
+@speaks
 def view_as(input, other):
     """Seen under another tensor's shape."""
     return input.view(other.shape)
 
 
+@speaks
 def reshape_as(input, other):
     """Reshaped to another tensor's shape."""
     return input.reshape(other.shape)
 
 
+@speaks
 def broadcast_to(input, size):
     """Expanded to a shape, as a view."""
     return input.expand(size)
 
 
+@speaks
 def broadcast_tensors(*tensors):
     """Tensors expanded to the shape that they broadcast to, as views."""
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
@@ -164,6 +175,7 @@ def broadcast_tensors(*tensors):
     return tuple(t.expand(shape) for t in tensors)
 
 
+@speaks
 def tile(input, *dims):
     """Repeated along each axis, axes counted from the end."""
     counts = list(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else list(dims)
@@ -171,6 +183,7 @@ def tile(input, *dims):
     return input.repeat(counts)
 
 
+@speaks
 def repeat_interleave(input, repeats, dim=None, *, output_size=None):
     """Each element repeated where it stands.
 
@@ -221,6 +234,7 @@ def diag(input, diagonal=0):
     return _core._put_at([made, input, rows, rows + diagonal], [0, 1], False, False)
 
 
+@speaks
 def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     """Vectors along the last axis as the diagonals of matrices."""
     n = input.shape[-1] + abs(offset)
@@ -242,6 +256,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     return found if out is None else out.copy_(found)
 
 
+@speaks
 def take_along_dim(input, indices, dim=None):
     """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
     if dim is None:
@@ -293,18 +308,29 @@ def index_select(input, dim, index, *, out=None):
     if index.ndim > 1:
         raise IndexError(f"index_select: the index must be a vector, got {tuple(index.shape)}")
     if index.is_floating_point() or index.dtype == _core.bool:
-        raise RuntimeError(f"index_select: the index must be an integer tensor, got {index.dtype}")
+        raise RuntimeError(
+            f"index_select: the index must be an integer tensor, got {index.dtype.name}"
+        )
     source = input.reshape(1) if input.ndim == 0 else input
     size = source.shape[axis]
     if index.numel() and not bool(((index >= 0) & (index < size)).all()):
         raise IndexError(
-            f"index_select: an index is out of range for axis {axis} of size {size}"
-            f" (allowed: 0 to {size - 1})"
+            f"index_select: {_stray(index, size)} is out of range for axis {axis} of size {size}"
+            f" ({_allowed(size)})"
         )
     found = _core._take_at([source, index.reshape(-1)], [axis], False)
     if input.ndim == 0:
         found = found.reshape(())
     return found if out is None else out.copy_(found)
+
+
+def _stray(index, size) -> str:
+    """The first of some indices that an axis of this size has not."""
+    return f"index {index[(index < 0) | (index >= size)].reshape(-1)[0].item()}"
+
+
+def _allowed(size: int) -> str:
+    return f"allowed: 0 to {size - 1}" if size else "the axis is empty"
 
 
 def _at_index(op, input, dim, index, source, add):
@@ -362,15 +388,17 @@ def index_put(input, indices, values, accumulate=False):
     return input.clone().index_put_(indices, values, accumulate)
 
 
+@speaks
 def take(input, index):
     """Elements of the flattened tensor."""
     return input.reshape(-1)[index]
 
 
+@speaks
 def masked_select(input, mask, *, out=None):
     """The elements where the mask holds, in one axis."""
     if mask.dtype != _core.bool:
-        raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype}")
+        raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype.name}")
     wide, mask = broadcast_tensors(input, mask)
     return wide[mask]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor, device, dtype
+from schuss.naming import speaks
 
 
 def to(
@@ -78,7 +79,7 @@ def type_(self, dtype=None, non_blocking=False):
     """The dtype's old name, or this tensor converted to a dtype given by any name."""
     if dtype is None:
         names = {v: k for k, v in _OLD.items()}
-        return "schuss." + names[repr(self.dtype).split(".")[-1]]
+        return "schuss." + names[self.dtype.name]
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "")
     old = _OLD.get(name.split(".")[-1])
     return self._to(getattr(_core, old) if old else dtype)
@@ -119,6 +120,7 @@ def get_device(self) -> int:
     return -1
 
 
+@speaks
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A tensor from data, in this one's dtype."""
     kind = self.dtype if dtype is None else dtype
@@ -134,9 +136,10 @@ def _new(name: str):
 
     new.__name__ = new.__qualname__ = f"new_{name}"
     new.__doc__ = f"`{name}` in this tensor's dtype."
-    return new
+    return speaks(new)
 
 
+@speaks
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
     """One number in a shape, in this tensor's dtype."""
     kind = self.dtype if dtype is None else dtype

@@ -171,7 +171,7 @@ def normal(
             raise RuntimeError("normal: every standard deviation must be at least 0")
     elif std < 0:
         raise RuntimeError(f"normal: the standard deviation must be at least 0, got {std}")
-    kind = (mean if isinstance(mean, Tensor) else std).dtype
+    kind = next(x.dtype for x in (mean, std) if isinstance(x, Tensor))
     shape = _core.add(mean, std).shape
     with_noise = _drawn("normal", shape, "normal", 0.0, 1.0, kind, device, generator)
     made = (with_noise * std + mean).detach()
@@ -190,7 +190,7 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     if p is not None:
         return _drawn("bernoulli", input.shape, "bernoulli", p, 0.0, input.dtype, None, generator)
     if not input.is_floating_point():
-        raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype}")
+        raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
     if input.numel() and not bool(((input >= 0) & (input <= 1)).all()):
         raise RuntimeError("bernoulli: every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32

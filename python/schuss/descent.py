@@ -293,7 +293,7 @@ def _start(name: str, x0: Any) -> schuss.Tensor:
         x0 = schuss.as_tensor(x0, dtype=schuss.float64)
     elif not x0.is_floating_point():
         raise schuss.DTypeError(
-            f"{name}: needs a float tensor, got {x0.dtype}; use x.to(schuss.float32)"
+            f"{name}: needs a float tensor, got {x0.dtype.name}; use x.to(schuss.float32)"
         )
     return x0.detach().clone()
 

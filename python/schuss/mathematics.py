@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
+from schuss.naming import rename, speaks
 
 
 class _Pair(tuple):
@@ -43,7 +44,12 @@ def _extreme(kind, whole, along, between, input, dim, keepdim, out):
     if dim is None:
         if keepdim:
             raise TypeError(f"{kind}: keepdim needs a dim")
-        return whole(input) if out is None else out.copy_(whole(input))
+        try:
+            found = whole(input)
+        except Exception as error:
+            rename(error, kind)
+            raise
+        return found if out is None else out.copy_(found)
     return _named(kind, along(input, dim, keepdim), out)
 
 
@@ -54,7 +60,7 @@ def max(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
     tensor([1, 0])
     """
     dim = other if other is not None else axis if dim is None else dim
-    return _extreme("max", _core.amax, _core._max_along, _core.maximum, input, dim, keepdim, out)
+    return _extreme("max", _core.amax, _core._max, _core.maximum, input, dim, keepdim, out)
 
 
 def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
@@ -64,9 +70,10 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
     tensor(1.)
     """
     dim = other if other is not None else axis if dim is None else dim
-    return _extreme("min", _core.amin, _core._min_along, _core.minimum, input, dim, keepdim, out)
+    return _extreme("min", _core.amin, _core._min, _core.minimum, input, dim, keepdim, out)
 
 
+@speaks
 def aminmax(input, *, dim=None, keepdim=False):
     """The smallest and the largest element."""
     axes = () if dim is None else (dim,)
@@ -83,7 +90,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None):
     axes = () if dim is None else (dim,)
     if isinstance(dim, (tuple, list)):
         raise TypeError("prod: dim must be one axis")
-    return _core._prod_over(input, axes, keepdim, dtype)
+    return _core._prod(input, axes, keepdim, dtype)
 
 
 def _correction(unbiased, correction):
@@ -92,11 +99,15 @@ def _correction(unbiased, correction):
     return 1 if unbiased is None else int(unbiased)
 
 
-def _moment(input, dim, unbiased, keepdim, correction, axis):
+def _moment(op, input, dim, unbiased, keepdim, correction, axis):
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     dim = axis if dim is None else dim
-    return _core._variance(input, dim, _correction(unbiased, correction), keepdim)
+    try:
+        return _core._var(input, dim, _correction(unbiased, correction), keepdim)
+    except Exception as error:
+        rename(error, op)
+        raise
 
 
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, out=None):
@@ -105,7 +116,7 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
     >>> schuss.tensor([1.0, 2.0, 3.0]).var()
     tensor(1.)
     """
-    return _moment(input, dim, unbiased, keepdim, correction, axis)
+    return _moment("var", input, dim, unbiased, keepdim, correction, axis)
 
 
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, out=None):
@@ -114,21 +125,24 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
     >>> schuss.tensor([1.0, 2.0, 3.0]).std()
     tensor(1.)
     """
-    return _moment(input, dim, unbiased, keepdim, correction, axis).sqrt()
+    return _moment("std", input, dim, unbiased, keepdim, correction, axis).sqrt()
 
 
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """The variance and the mean."""
     axes = () if dim is None or isinstance(dim, bool) else dim
-    return var(input, dim, unbiased, keepdim, correction=correction), input.mean(axes, keepdim)
+    found = _moment("var_mean", input, dim, unbiased, keepdim, correction, None)
+    return found, input.mean(axes, keepdim)
 
 
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """The standard deviation and the mean."""
     axes = () if dim is None or isinstance(dim, bool) else dim
-    return std(input, dim, unbiased, keepdim, correction=correction), input.mean(axes, keepdim)
+    found = _moment("std_mean", input, dim, unbiased, keepdim, correction, None)
+    return found.sqrt(), input.mean(axes, keepdim)
 
 
+@speaks
 def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm over some axes, or of all elements; "fro" is p = 2.
 
@@ -138,7 +152,9 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
     if dtype is not None:
         input = input.to(dtype)
     if not input.is_floating_point():
-        raise RuntimeError(f"norm: needs a float tensor, got {input.dtype}; use x.float() first")
+        raise RuntimeError(
+            f"norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
+        )
     if p == "nuc":
         import schuss
 
@@ -148,7 +164,7 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
     p = 2.0 if p is None or p == "fro" else float(p)
     axes = () if dim is None else dim
     if p == 2:
-        return _core._euclid(input, axes, keepdim)
+        return _core._norm(input, axes, keepdim)
     size = input.abs()
     if p == 0:
         return size.masked_fill(size != 0, 1.0).sum(axes, keepdim)
@@ -170,6 +186,7 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
     return total.masked_fill(flat, 1.0).pow(1.0 / p).masked_fill(flat, 0.0)
 
 
+@speaks
 def dist(input, other, p=2):
     """The p-norm of the difference."""
     return norm(input - other, p)
@@ -191,9 +208,9 @@ def clamp(input, min=None, max=None, *, out=None):
         elif max is None:
             found = _core.maximum(input, _as(min, input))
         else:
-            found = _core._clamp_between(input, low, high)
+            found = _core._clamp(input, low, high)
     else:
-        found = _core._clamp_between(input, low, high)
+        found = _core._clamp(input, low, high)
     return found if out is None else out.copy_(found)
 
 
@@ -226,7 +243,7 @@ def where(condition, input=None, other=None, *, out=None):
     if not isinstance(condition, Tensor):
         raise TypeError(f"where: condition must be a Tensor, got {type(condition).__name__}")
     if condition.dtype not in (_core.bool, _core.uint8):
-        raise RuntimeError(f"where: condition must be a bool tensor, got {condition.dtype}")
+        raise RuntimeError(f"where: condition must be a bool tensor, got {condition.dtype.name}")
     if input is None or other is None:
         raise TypeError("where: needs both input and other, or neither")
     found = _core._where(condition, input, other)
@@ -304,6 +321,7 @@ def rounded(input, *, decimals=0, out=None):
     return _core.round(input / scale) * scale
 
 
+@speaks
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Where `|input - other| <= atol + rtol * |other|`.
 
@@ -311,7 +329,7 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     tensor([True])
     """
     if input.dtype != other.dtype:
-        raise RuntimeError(f"isclose: the dtypes {input.dtype} and {other.dtype} differ")
+        raise RuntimeError(f"isclose: the dtypes {input.dtype.name} and {other.dtype.name} differ")
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"isclose: tolerances must not be negative, got {rtol} and {atol}")
     input, other = input.detach(), other.detach()
@@ -350,11 +368,11 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
 
 def _limits(dtype) -> float:
     return {
-        "schuss.float16": 65504.0,
-        "schuss.bfloat16": 3.3895313892515355e38,
-        "schuss.float32": 3.4028234663852886e38,
-        "schuss.float64": 1.7976931348623157e308,
-    }[repr(dtype)]
+        "float16": 65504.0,
+        "bfloat16": 3.3895313892515355e38,
+        "float32": 3.4028234663852886e38,
+        "float64": 1.7976931348623157e308,
+    }[dtype.name]
 
 
 def mm(input, mat2, *, out=None):
@@ -438,17 +456,20 @@ def trace(input):
     return input.diagonal().sum()
 
 
+@speaks
 def count_nonzero(input, dim=None):
     """How many elements are not zero."""
     return (input != 0).sum(() if dim is None else dim)
 
 
+@speaks
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum with NaN counted as zero."""
     clean = nan_to_num(input, 0.0, float("inf"), -float("inf"))
     return clean.sum(() if dim is None else dim, keepdim, dtype=dtype)
 
 
+@speaks
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean of the elements that are not NaN."""
     axes = () if dim is None else dim
@@ -508,54 +529,6 @@ def is_floating_point(input) -> bool:
     return input.is_floating_point()
 
 
-# Bits in all, bits of the fraction, largest exponent.
-_FLOATS = {
-    "float16": (16, 10, 15),
-    "bfloat16": (16, 7, 127),
-    "float32": (32, 23, 127),
-    "float64": (64, 52, 1023),
-}
-
-
-class finfo:
-    """The limits of a float dtype.
-
-    >>> schuss.finfo(schuss.float32).eps
-    1.1920928955078125e-07
-    """
-
-    def __init__(self, type=None) -> None:
-        kind = _core.get_default_dtype() if type is None else type
-        name = repr(kind).split(".")[-1]
-        if name not in _FLOATS:
-            raise TypeError(f"finfo: needs a float dtype, got {kind}; use iinfo for integers")
-        self.bits, digits, top = _FLOATS[name]
-        self.dtype = name
-        self.eps = 2.0**-digits
-        self.max = _limits(kind)
-        self.min = -self.max
-        self.tiny = self.smallest_normal = 2.0 ** (1 - top)
-        self.resolution = 10.0 ** -int(digits * 0.30103)
-
-
-class iinfo:
-    """The limits of an integer dtype.
-
-    >>> schuss.iinfo(schuss.int8).max
-    127
-    """
-
-    def __init__(self, type) -> None:
-        name = repr(type).split(".")[-1]
-        if "int" not in name:
-            raise TypeError(f"iinfo: needs an integer dtype, got {type}; use finfo for floats")
-        self.bits = int(name.rsplit("int", 1)[1])
-        self.dtype = name
-        signed = not name.startswith("u")
-        self.min = -(2 ** (self.bits - 1)) if signed else 0
-        self.max = 2 ** (self.bits - signed) - 1
-
-
 __all__ = [
     "add",
     "addmm",
@@ -573,9 +546,7 @@ __all__ = [
     "div",
     "dot",
     "equal",
-    "finfo",
     "float_power",
-    "iinfo",
     "is_floating_point",
     "is_tensor",
     "isclose",

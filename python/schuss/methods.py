@@ -92,8 +92,8 @@ def _written(name: str, function):
             )
         if found.is_floating_point() and not self.is_floating_point():
             raise RuntimeError(
-                f"{name}_: a result of type {found.dtype} cannot be written to a tensor of type"
-                f" {self.dtype} in place"
+                f"{name}_: a result of type {found.dtype.name} cannot be written to a tensor of"
+                f" type {self.dtype.name} in place"
             )
         return self.copy_(found)
 
@@ -145,7 +145,6 @@ def _draws() -> dict:
 
 def _room(dtype) -> int:
     """One past the largest integer that a dtype holds exactly."""
-    name = repr(dtype).split(".")[-1]
     digits = {
         "float16": 11,
         "bfloat16": 8,
@@ -158,7 +157,7 @@ def _room(dtype) -> int:
         "int32": 31,
         "int64": 62,
     }
-    return 2 ** digits[name] + ("float" in name)
+    return 2 ** digits[dtype.name] + dtype.is_floating_point
 
 
 def attach() -> None:
@@ -195,7 +194,10 @@ def attach() -> None:
     turned = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
     )
-    for name, value in (("mT", turned), ("H", property(t_of, doc="The matrix transposed, a view."))):
+    for name, value in (
+        ("mT", turned),
+        ("H", property(t_of, doc="The matrix transposed, a view.")),
+    ):
         setattr(Tensor, name, value)
     Tensor.nelement = nelement
     Tensor.ndimension = ndimension

@@ -38,7 +38,8 @@ def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
     >>> schuss.tensor([3, 1, 2]).topk(2).values
     tensor([3, 2])
     """
-    k = int(k)
+    if not isinstance(k, int):
+        raise TypeError(f"topk: k must be an integer, got {type(k).__name__}")
     if k < 0:
         raise RuntimeError(f"topk: k must be at least 0, got {k}")
     if input.ndim == 0 and k == 0:

@@ -336,7 +336,7 @@ def _start(op, input, index, axis, reduce):
     """The input with the reduction's neutral element at the places that are named."""
     kind, fresh = input.dtype, _IDENTITY.get(reduce, 0.0)
     if not input.is_floating_point() and abs(fresh) > 1:
-        from schuss.mathematics import iinfo
+        from schuss.limits import iinfo
 
         fresh = iinfo(kind).max if fresh > 0 else iinfo(kind).min
     blank = _core.full(tuple(index.shape), fresh, dtype=kind)

@@ -155,7 +155,7 @@ def make_tensor(
     True
     """
     first = shape[0] if shape else ()
-    size = tuple(shape) if isinstance(first, int) else tuple(first)
+    size: tuple[Any, ...] = shape if isinstance(first, int) else tuple(first)
     probe = schuss.empty(0, dtype=dtype)
     floating, boolean = probe.is_floating_point(), dtype == schuss.bool
     if low is None:

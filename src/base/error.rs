@@ -96,6 +96,12 @@ impl Error {
         self.0.message.push_str(&format!("; the tensor has shape {}", super::shape::show(shape)));
         self
     }
+    /// The same error in the name of the operation that was called.
+    #[cold]
+    pub fn named(mut self, op: &str) -> Error {
+        self.0.op = op.into();
+        self
+    }
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -4,11 +4,19 @@ use super::{Error, Few, Result};
 
 pub type Shape = Few<usize>;
 
-/// A shape as Python writes it: `(2, 3)`, `(3,)`, `()`.
-pub fn show(shape: &[usize]) -> String {
-    match shape {
-        [one] => format!("({one},)"),
-        _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+/// A shape, or another list of integers, as Python writes a tuple: `(2, 3)`, `(3,)`, `()`.
+pub fn show<N: ToString>(list: &[N]) -> String {
+    match list {
+        [one] => format!("({},)", one.to_string()),
+        _ => format!("({})", list.iter().map(N::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The positions that an axis of some size has, for a message about one that it has not.
+pub fn allowed(size: usize) -> String {
+    match size as i64 {
+        0 => "the axis is empty".into(),
+        n => format!("allowed: {} to {}", -n, n - 1),
     }
 }
 
@@ -21,6 +29,16 @@ pub fn count(op: &str, shape: &[usize]) -> Result<usize> {
         .iter()
         .try_fold(1usize, |n, &d| n.checked_mul(d).filter(|&n| n <= isize::MAX as usize))
         .ok_or_else(|| Error::shape(op, format!("the shape {} has more elements than can be counted; is a size wrong?", show(shape))))
+}
+
+/// The refusal of a position that an axis has not.
+pub fn outside(op: &str, index: i64, axis: usize, sizes: &[usize]) -> Error {
+    let size = sizes[axis];
+    let whole = show(sizes);
+    Error::index(
+        op,
+        format!("index {index} is out of range for axis {axis} of size {size} in a tensor of shape {whole} ({})", allowed(size)),
+    )
 }
 
 /// The common shape of two operands under NumPy's rule of broadcasting.
@@ -73,7 +91,7 @@ pub fn axes(op: &str, list: &[i64], rank: usize) -> Result<Few<usize>> {
     for &a in list {
         let a = axis(op, a, rank)?;
         if out.contains(&a) {
-            return Err(Error::runtime(op, format!("axis {a} appears more than once in the list of axes {list:?}")));
+            return Err(Error::runtime(op, format!("axis {a} appears more than once in the list of axes {}", show(list))));
         }
         out.push(a);
     }
@@ -91,21 +109,21 @@ pub fn infer(op: &str, sizes: &[i64], have: &[usize]) -> Result<Shape> {
     for (i, &s) in sizes.iter().enumerate() {
         if s == -1 {
             if hole.replace(i).is_some() {
-                return Err(Error::runtime(op, format!("only one size can be -1, got {sizes:?}")));
+                return Err(Error::runtime(op, format!("only one size can be -1, got {}", show(sizes))));
             }
         } else if s < 0 {
             return Err(Error::runtime(op, format!("the size {s} at position {i} is negative; only -1 (to be worked out) is")));
         } else {
-            known = known
-                .checked_mul(s as usize)
-                .ok_or_else(|| Error::shape(op, format!("the shape {sizes:?} has more elements than can be counted; is a size wrong?")))?;
+            known = known.checked_mul(s as usize).ok_or_else(|| {
+                Error::shape(op, format!("the shape {} has more elements than can be counted; is a size wrong?", show(sizes)))
+            })?;
         }
     }
-    let refuse = || Error::shape(op, format!("the shape {sizes:?} does not hold the {numel} elements of {}", show(have)));
+    let refuse = || Error::shape(op, format!("the shape {} does not hold the {numel} elements of {}", show(sizes), show(have)));
     let mut out: Shape = sizes.iter().map(|&s| s.max(0) as usize).collect();
     if let Some(i) = hole {
         if known == 0 {
-            return Err(Error::shape(op, format!("the -1 in {sizes:?} cannot be worked out beside a size of 0; write it out")));
+            return Err(Error::shape(op, format!("the -1 in {} cannot be worked out beside a size of 0; write it out", show(sizes))));
         }
         if !numel.is_multiple_of(known) {
             return Err(refuse());

@@ -6,13 +6,13 @@ use super::record::{check_inside, made_in};
 use super::settle::{Fact, weigh};
 use crate::backend::cpu::map::{From, TILE, plain, tiled};
 use crate::backend::{MapBody, Operand, Storage};
-use crate::base::lock::Guard;
+use crate::base::memory::Guard;
 use crate::base::shape::Shape;
 use crate::base::{DType, Error, Layout, Number, Result, shape};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Rule};
 use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, Quirk, ViewRule};
-use crate::graph::tensor::{Core, flag};
+use crate::graph::tensor::{Core, Fresh, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Tensor};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -169,6 +169,10 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
             let (y, x) = (b.0.core.get(), a.0.core.get());
             work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
         }
+        [Feed::Tensor(a), Feed::Tensor(b)] if a.same(b) => {
+            let x = a.0.core.get();
+            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &x)], args, mode)
+        }
         _ => {
             let held = Held::new(feeds);
             work(op, &[held.side(feeds, 0), held.side(feeds, 1), held.side(feeds, 2)][..feeds.len()], args, mode)
@@ -224,9 +228,8 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
     };
-    let mut tensor = Tensor::make(|| Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype });
-    // SAFETY: just made.
-    let core = unsafe { tensor.fresh() };
+    let mut fresh = Fresh::new(|| Core::plain(Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype }));
+    let core = fresh.core();
     core.flags = made_in(mode);
     if let Err(error) = run(&Call { ins: &ins[..sides.len()], outs: std::slice::from_ref(&core.operand), args }) {
         return Some(Err(error));
@@ -234,7 +237,7 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
     if needs != 0 {
         record(op, core, sides, args, needs, reads);
     }
-    Some(Ok(tensor))
+    Some(Ok(fresh.done()))
 }
 
 #[inline(always)]
@@ -281,20 +284,15 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
     };
-    let mut tensor = Tensor::make(|| Operand {
-        storage,
-        layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) },
-        dtype: result,
+    let mut fresh = Fresh::new(|| {
+        Core::plain(Operand { storage, layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) }, dtype: result })
     });
-    // SAFETY: just made.
-    let core = unsafe { tensor.fresh() };
+    let core = fresh.core();
     core.flags = made_in(mode);
     let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
     match sides {
-        // SAFETY: every operand was just found to hold `n` elements of the loop's type, row-major, as the result does.
-        [a] if all_direct => unsafe { plain(loops, &[a.from()], &params, &core.operand, compute) },
-        // SAFETY: as above.
-        [a, b] if all_direct => unsafe { plain(loops, &[a.from(), b.from()], &params, &core.operand, compute) },
+        [a] if all_direct => plain(loops, &[a.from()], &params, &core.operand, compute),
+        [a, b] if all_direct => plain(loops, &[a.from(), b.from()], &params, &core.operand, compute),
         _ => {
             let mut from = [From::Number(Number::Bool(false)); MANY];
             for (from, side) in from.iter_mut().zip(sides) {
@@ -306,7 +304,7 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     if needs != 0 {
         record(op, core, sides, args, needs, reads);
     }
-    Some(Ok(tensor))
+    Some(Ok(fresh.done()))
 }
 
 /// The broadcast shape, if it is one, and one that can be counted: an expanded operand may have more elements.
@@ -354,16 +352,15 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     if let Err(error) = check_inside(op, &layout, &x.operand) {
         return Some(Err(error));
     }
-    let mut tensor = Tensor::make(|| x.operand.view(layout));
-    // SAFETY: just made.
-    let core = unsafe { tensor.fresh() };
+    let mut fresh = Fresh::new(|| Core::plain(x.operand.view(layout)));
+    let core = fresh.core();
     core.seen = x.version();
     core.base = Some(x.base.as_ref().unwrap_or(base).clone());
     core.flags = x.flags & flag::INFERENCE | if mode.grad() { 0 } else { flag::QUIET_VIEW };
     if tracked {
         record(op, core, &[Side::Tensor(base, &x)], args, 1, reads);
     }
-    Some(Ok(tensor))
+    Some(Ok(fresh.done()))
 }
 
 /// Elements that are written in place where they lie; more go through tiles, which keep the loop in vectors.
@@ -396,10 +393,9 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
         let dtype = core.operand.dtype;
         let Some(loops) = (body.native)(dtype) else { return Err(Error::bug(op.name, format!("no loop for {dtype}"))) };
         let first = From::Memory(&core.operand);
-        // SAFETY: `is_free` and `beside` found row-major operands of one dtype and shape.
         match second {
-            Some(second) => unsafe { plain(loops.pick(), &[first, second], &[], &core.operand, dtype) },
-            None => unsafe { plain(loops.pick(), &[first], &[], &core.operand, dtype) },
+            Some(second) => plain(loops.pick(), &[first, second], &[], &core.operand, dtype),
+            None => plain(loops.pick(), &[first], &[], &core.operand, dtype),
         }
         core.bump();
         core.seen = core.version();

@@ -117,9 +117,9 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
         return Err(Error::runtime(
             op,
             format!(
-                "more than one element of the written-to tensor (shape {}, strides {:?}) refers to a single memory location; use x.clone() first",
+                "more than one element of the written-to tensor (shape {}, strides {}) refers to a single memory location; use x.clone() first",
                 shape::show(&operand.layout.shape),
-                &operand.layout.strides[..]
+                shape::show(&operand.layout.strides)
             ),
         ));
     }

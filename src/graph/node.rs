@@ -3,11 +3,10 @@
 use super::tensor::{Hook, flag};
 use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::backend::Operand;
-use crate::base::lock::Guard;
+use crate::base::memory::{Guard, Unique};
 use crate::base::{Error, Lock, Number, Result};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
@@ -144,52 +143,41 @@ pub trait PullHook: Send + Sync {
 }
 
 /// A node that nobody else has yet: its lists are filled where they will lie, since moving them costs more than all else.
-pub(crate) struct Draft(Arc<Node>);
+pub(crate) struct Draft(Unique<Node>);
 
 impl Draft {
     #[inline(always)]
     pub fn new(rule: Rule, args: &[Arg], outputs: usize, serial: u64, place: Option<(Arc<str>, u32)>) -> Draft {
-        let node = Arc::new(MaybeUninit::<Node>::uninit());
         let extra = OnceLock::new();
         if place.is_some() {
             let _ = extra.set(Box::new(Lock::new(Extra { place, ..Extra::default() })));
         }
-        // SAFETY: just made, so nobody else has it.
-        unsafe {
-            let at = Arc::into_raw(node).cast_mut().cast::<Node>();
-            at.write(Node {
-                rule,
-                serial,
-                args: args.into(),
-                edges: Pair::new(),
-                outputs: outputs as u32,
-                largest: 0,
-                kept: Lock::new(Keeps { inputs: Pair::new(), outputs: Pair::new(), freed: false }),
-                slot: AtomicU64::new(0),
-                extra,
-            });
-            Draft(Arc::from_raw(at))
-        }
-    }
-    #[inline(always)]
-    fn node(&mut self) -> &mut Node {
-        // SAFETY: a draft is the only one to have its node.
-        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+        Draft(Unique::new(|| Node {
+            rule,
+            serial,
+            args: args.into(),
+            edges: Pair::new(),
+            outputs: outputs as u32,
+            largest: 0,
+            kept: Lock::new(Keeps { inputs: Pair::new(), outputs: Pair::new(), freed: false }),
+            slot: AtomicU64::new(0),
+            extra,
+        }))
     }
     #[inline(always)]
     pub fn input(&mut self, edge: Option<Edge>, kept: Kept) {
-        let node = self.node();
+        let node = &mut *self.0;
         node.largest = node.largest.max(kept.numel());
         node.edges.push(edge);
         node.kept.get_mut().inputs.push(kept);
     }
     #[inline(always)]
     pub fn output(&mut self, kept: Kept) {
-        self.node().kept.get_mut().outputs.push(kept);
+        self.0.kept.get_mut().outputs.push(kept);
     }
     #[inline(always)]
     pub fn done(self) -> Arc<Node> {
-        self.0
+        self.0.share()
     }
 }
 

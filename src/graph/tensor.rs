@@ -3,9 +3,9 @@
 use super::node::Edge;
 use super::{Node, Op};
 use crate::backend::{Operand, Storage};
+use crate::base::memory::Unique;
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Lock, Number, Result};
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -180,34 +180,28 @@ impl Core {
     }
 }
 
+/// A handle that nobody else has yet.
+pub(crate) struct Fresh(Unique<Handle>);
+
+impl Fresh {
+    #[inline(always)]
+    pub fn new(core: impl FnOnce() -> Core) -> Fresh {
+        Fresh(Unique::new(|| Handle { core: Lock::new(core()), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) }))
+    }
+    #[inline(always)]
+    pub fn core(&mut self) -> &mut Core {
+        self.0.core.get_mut()
+    }
+    #[inline(always)]
+    pub fn done(self) -> Tensor {
+        Tensor(self.0.share())
+    }
+}
+
 impl Tensor {
     #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
-        Tensor::allocate(|| core)
-    }
-    /// A fresh handle over an operand that is put together where it will lie.
-    #[inline(always)]
-    pub(crate) fn make(operand: impl FnOnce() -> Operand) -> Tensor {
-        Tensor::allocate(|| Core::plain(operand()))
-    }
-    #[inline(always)]
-    fn allocate(core: impl FnOnce() -> Core) -> Tensor {
-        let handle = Arc::new(MaybeUninit::<Handle>::uninit());
-        // SAFETY: just made, so nobody else has it; written whole before it is seen as a handle.
-        unsafe {
-            let at = Arc::into_raw(handle).cast_mut().cast::<Handle>();
-            at.write(Handle { core: Lock::new(core()), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) });
-            Tensor(Arc::from_raw(at))
-        }
-    }
-    /// The facts of a handle that nobody else has yet.
-    ///
-    /// # Safety
-    /// The handle must have just been made, and never have been cloned or wrapped.
-    #[inline(always)]
-    pub(crate) unsafe fn fresh(&mut self) -> &mut Core {
-        // SAFETY: the caller's promise.
-        unsafe { (*Arc::as_ptr(&self.0).cast_mut()).core.get_mut() }
+        Fresh::new(|| core).done()
     }
     /// A fresh tensor over an operand, outside every graph.
     #[inline(always)]

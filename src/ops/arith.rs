@@ -168,7 +168,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([-2.0, 0.5, 2.0]).clamp(-1.0, 1.0)
     /// tensor([-1.0000,  0.5000,  1.0000])
-    clamp_between(input, min, max) Arithmetic {
+    clamp(input, min, max) Arithmetic {
         map(number value, |x, low, high;| {
             let y = Value::select(x.lt(low) | low.is_nan(), low, x);
             Value::select(high.lt(y) | high.is_nan(), high, y)

@@ -135,7 +135,7 @@ fn flip_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let mut seen: Vec<usize> = args[0].ints().iter().map(|&d| if d < 0 { d + x.shape.len() as i64 } else { d } as usize).collect();
     seen.sort_unstable();
     if seen.windows(2).any(|w| w[0] == w[1]) {
-        return Err(Error::runtime("flip", format!("an axis appears more than once in {:?}", &args[0].ints()[..])));
+        return Err(Error::runtime("flip", format!("an axis appears more than once in {}", shape::show(&args[0].ints()))));
     }
     Ok(smallvec![x])
 }

@@ -32,8 +32,8 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0, 2.0, 6.0]).prod()
     /// tensor(12.)
-    prod_over(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
-        kernel(sum_meta, prod_run);
+    prod(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
+        kernel(prod_meta, prod_run);
         rule prod_back;
         check 0.5..2.0;
         face hidden;
@@ -43,7 +43,7 @@ crate::op! {
     /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).amax(1)
     /// tensor([5., 4.])
     amax(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(extreme_meta, amax_run);
+        kernel(amax_meta, amax_run);
         rule extreme_back;
     }
     /// The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
@@ -51,37 +51,37 @@ crate::op! {
     /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).amin(1)
     /// tensor([1., 3.])
     amin(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(extreme_meta, amin_run);
+        kernel(amin_meta, amin_run);
         rule extreme_back;
     }
     /// The position of the first largest element along an axis, or in the flattened tensor.
     ///
     /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmax(1)
     /// tensor([1, 1])
-    argmax(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(place_meta, argmax_run); }
+    argmax(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(argmax_meta, argmax_run); }
     /// The position of the first smallest element along an axis, or in the flattened tensor.
     ///
     /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmin(1)
     /// tensor([0, 0])
-    argmin(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(place_meta, argmin_run); }
+    argmin(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(argmin_meta, argmin_run); }
     /// Whether any element is true (not zero), over some axes or over all.
     ///
     /// >>> schuss.tensor([False, True]).any()
     /// tensor(True)
-    any(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(truth_meta, any_run); }
+    any(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(any_meta, any_run); }
     /// Whether every element is true (not zero), over some axes or over all.
     ///
     /// >>> schuss.tensor([False, True]).all()
     /// tensor(False)
-    all(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(truth_meta, all_run); }
+    all(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(all_meta, all_run); }
     /// The mean squared distance from the mean, divided by (count - correction) instead of the count.
-    variance(input; dim: Axes = Arg::None, correction: Number = Arg::Int(1), keepdim: Bool = Arg::Bool(false)) Any {
+    var(input; dim: Axes = Arg::None, correction: Number = Arg::Int(1), keepdim: Bool = Arg::Bool(false)) Any {
         kernel(variance_meta, variance_run);
         rule variance_back;
         face hidden;
     }
     /// The Euclidean norm over some axes; its derivative at 0 is 0.
-    euclid(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+    norm(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
         inline(euclid_inline);
         rule euclid_back;
         face hidden;
@@ -107,7 +107,7 @@ crate::op! {
     /// >>> schuss.tensor([0.0, 0.0]).log_softmax(0)
     /// tensor([-0.6931, -0.6931])
     log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
-        kernel(softmax_meta, log_softmax_run);
+        kernel(log_softmax_meta, log_softmax_run);
         vjp |g, [x], y| [g.softmax_back(y, dim, true).cast(x.dtype())];
     }
     /// The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result.
@@ -129,23 +129,46 @@ crate::op! {
     /// >>> schuss.tensor([1, 2, 3]).cumprod(0)
     /// tensor([1, 2, 6])
     cumprod(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
-        kernel(cumsum_meta, cumprod_run);
+        kernel(cumprod_meta, cumprod_run);
         rule cumprod_back;
         check 0.5..2.0;
     }
     /// The largest elements along an axis, and their positions.
-    max_along(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(pair_meta, max_run);
+    max(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(max_meta, max_run);
         rule placed_back;
         face hidden;
     }
     /// The smallest elements along an axis, and their positions.
-    min_along(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(pair_meta, min_run);
+    min(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(min_meta, min_run);
         rule placed_back;
         face hidden;
     }
 }
+
+/// What a record's result looks like, worked out by a rule that several share and that speaks in the record's name.
+macro_rules! named {
+    ($($meta:ident $name:ident $rule:ident),* $(,)?) => {$(
+        fn $meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> { $rule(stringify!($name), ins, args) }
+    )*};
+}
+named!(
+    sum_meta sum sum_shape,
+    prod_meta prod sum_shape,
+    amax_meta amax extreme_shape,
+    amin_meta amin extreme_shape,
+    argmax_meta argmax place_shape,
+    argmin_meta argmin place_shape,
+    any_meta any truth_shape,
+    all_meta all truth_shape,
+    softmax_meta softmax softmax_shape,
+    log_softmax_meta log_softmax softmax_shape,
+    cumsum_meta cumsum cumsum_shape,
+    cumprod_meta cumprod cumsum_shape,
+    max_meta max pair_shape,
+    min_meta min pair_shape,
+);
 
 /// Elements up to which a repeated number is written out; more are a view without strides.
 const SHORT: usize = 1 << 12;
@@ -222,9 +245,9 @@ fn along(call: &Call, kind: FoldKind) -> Result<()> {
     fold(call, kind, &axes, 0.0)
 }
 
-fn sum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn sum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
-    let (shape, _) = folded("sum", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let (shape, _) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = match args[2] {
         Arg::DType(d) => d,
         _ if x.dtype.is_float() => x.dtype,
@@ -340,18 +363,19 @@ fn running(x: &Sym, axis: i64) -> Sym {
     total
 }
 
-fn extreme_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn extreme_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
-    let (shape, axes) = folded("amax/amin", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    refuse_empty("amax/amin", &x.shape, &axes)?;
+    let (shape, axes) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    refuse_empty(op, &x.shape, &axes)?;
     Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
 fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
     if axes.iter().any(|&i| x[i] == 0) {
         let message = format!(
-            "the shape {} has no element along the axes {axes:?}, and nothing has no largest or smallest; check that the tensor is not empty",
-            shape::show(x)
+            "the shape {} has no element along the axes {}, and nothing has no largest or smallest; check that the tensor is not empty",
+            shape::show(x),
+            shape::show(axes)
         );
         return Err(if axes.len() == x.len() && x.len() <= 1 || axes.len() == x.len() {
             Error::runtime(op, message)
@@ -382,17 +406,17 @@ fn extreme_back(pull: &Pull) -> Grads {
     [Some(grad)].into_iter().collect()
 }
 
-fn place_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn place_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if x.dtype == DType::Bool {
-        return Err(Error::runtime("argmax/argmin", "is not defined for bool; use x.int() first"));
+        return Err(Error::runtime(op, "is not defined for bool; use x.int() first"));
     }
     let keepdim = args[1] == Arg::Bool(true);
-    let (shape, axes) = folded("argmax/argmin", &x.shape, &args[0], keepdim)?;
+    let (shape, axes) = folded(op, &x.shape, &args[0], keepdim)?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
         let message =
             format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
-        return Err(Error::index("argmax/argmin", message));
+        return Err(Error::index(op, message));
     }
     Ok(smallvec![Meta { shape, dtype: DType::I64 }])
 }
@@ -405,9 +429,9 @@ fn argmin_run(call: &Call) -> Result<()> {
     along(call, FoldKind::ArgMin)
 }
 
-fn truth_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn truth_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
-    let (shape, _) = folded("any/all", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let (shape, _) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     Ok(smallvec![Meta { shape, dtype: if x.dtype == DType::U8 { DType::U8 } else { DType::Bool } }])
 }
 
@@ -422,9 +446,9 @@ fn all_run(call: &Call) -> Result<()> {
 fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
-        return Err(Error::dtype("var/std", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+        return Err(Error::dtype("var", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
     }
-    let (shape, _) = folded("var/std", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
+    let (shape, _) = folded("var", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
     Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
@@ -472,12 +496,12 @@ fn logsumexp_run(call: &Call) -> Result<()> {
     along(call, FoldKind::LogSumExp)
 }
 
-fn softmax_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
-    shape::axis("softmax", args[0].int().unwrap_or(0), x.shape.len())?;
+    shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
     if !dtype.is_float() {
-        return Err(Error::dtype("softmax", format!("needs a float tensor, got {dtype}; use x.float() first")));
+        return Err(Error::dtype(op, format!("needs a float tensor, got {dtype}; use x.float() first")));
     }
     Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
@@ -535,9 +559,9 @@ fn softmax_back_back(pull: &Pull) -> Grads {
     grads
 }
 
-fn cumsum_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
-    shape::axis("cumsum", args[0].int().unwrap_or(0), x.shape.len())?;
+    shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = match args[1] {
         Arg::DType(d) => d,
         _ if x.dtype.is_float() => x.dtype,
@@ -595,12 +619,12 @@ fn cumprod_back(pull: &Pull) -> Grads {
     [Some((sums * before).cast(x.dtype()))].into_iter().collect()
 }
 
-fn pair_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+fn pair_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
-    let (shape, axes) = folded("max/min", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
+    let (shape, axes) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     if axes.iter().any(|&i| x.shape[i] == 0) {
         return Err(Error::index(
-            "max/min",
+            op,
             format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0]),
         ));
     }

@@ -174,9 +174,9 @@ fn view_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
         Error::runtime(
             "view",
             format!(
-                "the elements of shape {} with strides {:?} cannot be seen as {} without a copy; use x.reshape{} or x.contiguous() first",
+                "the elements of shape {} with strides {} cannot be seen as {} without a copy; use x.reshape{} or x.contiguous() first",
                 shape::show(&x.shape),
-                &x.strides[..],
+                shape::show(&x.strides),
                 shape::show(&shape),
                 shape::show(&shape)
             ),
@@ -199,14 +199,20 @@ fn permute_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     if dims.len() != x.rank() {
         return Err(Error::runtime(
             "permute",
-            format!("the order {:?} names {} axes, the tensor of shape {} has {}", &dims[..], dims.len(), shape::show(&x.shape), x.rank()),
+            format!(
+                "the order {} names {} axes, the tensor of shape {} has {}",
+                shape::show(&dims),
+                dims.len(),
+                shape::show(&x.shape),
+                x.rank()
+            ),
         ));
     }
     let mut order: Few<usize> = Few::new();
     for &d in dims.iter() {
         let d = shape::axis("permute", d, x.rank())?;
         if order.contains(&d) {
-            return Err(Error::runtime("permute", format!("axis {d} appears more than once in the order {:?}", &dims[..])));
+            return Err(Error::runtime("permute", format!("axis {d} appears more than once in the order {}", shape::show(&dims))));
         }
         order.push(d);
     }
@@ -230,7 +236,7 @@ fn expand_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
         full.push(match s {
             -1 if i >= lead => x.shape[i - lead],
             s if s >= 0 => s as usize,
-            _ => return Err(Error::runtime("expand", format!("the size {s} at position {i} is not allowed in {:?}", &wanted[..]))),
+            _ => return Err(Error::runtime("expand", format!("the size {s} at position {i} is not allowed in {}", shape::show(&wanted)))),
         });
     }
     shape::count("expand", &full)?;
@@ -352,15 +358,7 @@ fn select_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     let axis = shape::axis("select", dim, x.rank())?;
     let size = x.shape[axis] as i64;
     if index < -size || index >= size {
-        return Err(Error::index(
-            "select",
-            format!(
-                "index {index} is out of range for axis {axis} of size {size} in a tensor of shape {} (allowed: {} to {})",
-                shape::show(&x.shape),
-                -size,
-                size - 1
-            ),
-        ));
+        return Err(shape::outside("select", index, axis, &x.shape));
     }
     let at = if index < 0 { index + size } else { index };
     let offset = x.offset as isize + at as isize * x.strides[axis];
@@ -409,7 +407,7 @@ fn inside(op: &str, window: &Layout, offset: Option<i64>, elements: usize) -> Re
     if offset.is_some_and(|o| o < 0) || low < 0 || window.numel() > 0 && high > elements as isize {
         return Err(Error::runtime(
             op,
-            format!("a window of {} from {offset:?} reaches past {elements} elements", shape::show(&window.shape)),
+            format!("a window of {} from {} reaches past {elements} elements", shape::show(&window.shape), offset.unwrap_or(low as i64)),
         ));
     }
     Ok(())

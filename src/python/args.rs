@@ -102,6 +102,14 @@ pub fn tensors(op: &str, x: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
     Ok(list)
 }
 
+/// The keyword `requires_grad`; another value than a truth is more likely in the wrong place than meant.
+pub fn requires_grad(x: &Bound<'_, PyAny>) -> PyResult<bool> {
+    match x.cast::<PyBool>() {
+        Ok(b) => Ok(b.is_true()),
+        Err(_) => Err(PyTypeError::new_err(format!("requires_grad: must be True or False, got {}", x.repr()?))),
+    }
+}
+
 /// An integer, from anything that counts as one; truths and floats do not.
 pub fn int(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<i64> {
     let wrong = || PyTypeError::new_err(format!("{op}: {name} must be an integer, got {}", describe(x)));
@@ -160,7 +168,10 @@ pub fn shape(op: &str, args: &[Bound<'_, PyAny>]) -> PyResult<Few<usize>> {
 
 pub fn sizes(op: &str, list: &[i64]) -> PyResult<Few<usize>> {
     if let Some(bad) = list.iter().find(|&&s| s < 0) {
-        return Err(pyo3::exceptions::PyRuntimeError::new_err(format!("{op}: a size must be at least 0, got {bad} in {list:?}")));
+        return Err(pyo3::exceptions::PyRuntimeError::new_err(format!(
+            "{op}: a size must be at least 0, got {bad} in {}",
+            crate::base::shape::show(list)
+        )));
     }
     Ok(list.iter().map(|&s| s as usize).collect())
 }

@@ -203,6 +203,7 @@ fn many(py: Python<'_>, list: Vec<Tensor>) -> PyResult<Py<PyAny>> {
     calls::pack(py, Outs::Many(list))
 }
 
+/// Parts of one size, or of the sizes given, along an axis.
 #[pyfunction]
 fn _split(py: Python<'_>, x: &Bound<'_, PyTensor>, size: &Bound<'_, PyAny>, dim: i64) -> PyResult<Py<PyAny>> {
     let x = x.get().get_ref();
@@ -212,24 +213,29 @@ fn _split(py: Python<'_>, x: &Bound<'_, PyTensor>, size: &Bound<'_, PyAny>, dim:
     }
     many(py, shapes::split_by("split", x, args::int("split", "split_size", size)?, dim)?)
 }
+/// At most so many parts of equal size along an axis.
 #[pyfunction]
 fn _chunk(py: Python<'_>, x: &Bound<'_, PyTensor>, chunks: i64, dim: i64) -> PyResult<Py<PyAny>> {
     many(py, shapes::chunk(x.get().get_ref(), chunks, dim)?)
 }
+/// Every position of an axis as a tensor.
 #[pyfunction]
 fn _unbind(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64) -> PyResult<Py<PyAny>> {
     many(py, shapes::unbind(x.get().get_ref(), dim)?)
 }
+/// Tensors of one shape joined along a new axis.
 #[pyfunction]
 fn _stack(py: Python<'_>, tensors: &Bound<'_, PyAny>, dim: i64) -> PyResult<Py<PyAny>> {
     let list = args::tensors("stack", tensors)?;
     let size = list.iter().map(Tensor::numel).sum();
     wrap(py, enter(py, size, || shapes::stack(&list.iter().collect::<Vec<_>>(), dim))?)
 }
+/// A run of positions of an axis.
 #[pyfunction]
 fn _narrow(py: Python<'_>, x: &Bound<'_, PyTensor>, dim: i64, start: i64, length: i64) -> PyResult<Py<PyAny>> {
     wrap(py, shapes::narrow("narrow", x.get().get_ref(), dim, start, length)?)
 }
+/// Axes moved to other places.
 #[pyfunction]
 fn _movedim(py: Python<'_>, x: &Bound<'_, PyTensor>, source: &Bound<'_, PyAny>, destination: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let (from, to) = (args::ints("movedim", "source", source)?, args::ints("movedim", "destination", destination)?);

@@ -3,7 +3,7 @@
 use super::args::{self, Fed};
 use super::tensor::PyTensor;
 use super::{enter, wrap};
-use crate::base::{Error, Few};
+use crate::base::{Error, Few, Number};
 use crate::engine::write;
 use crate::graph::tensor::emit;
 use crate::graph::{Arg, Feed, InputKind, Op, Outs, ParamKind};
@@ -138,9 +138,45 @@ fn place(op: &Op, name: &str) -> Option<usize> {
 }
 
 fn signature(op: &Op) -> String {
-    let inputs = op.inputs.iter().map(|i| i.name.to_string());
-    let params = op.params.iter().map(|p| if p.default.is_some() { format!("{}=...", p.name) } else { p.name.to_string() });
-    format!("{}({})", op.name, inputs.chain(params).collect::<Vec<_>>().join(", "))
+    text_signature(op, op.name, Form::Function).replace(", *, out=None", "")
+}
+
+/// What a record takes, as Python writes it and as its tools read it from the head of a docstring.
+fn text_signature(op: &Op, name: &str, form: Form) -> String {
+    let literal = |a: &Arg| match a {
+        Arg::Bool(true) => "True".into(),
+        Arg::Bool(false) => "False".into(),
+        Arg::Int(i) => i.to_string(),
+        Arg::Number(Number::Float(x)) => format!("{x:?}"),
+        Arg::Number(Number::Bool(b)) => i64::from(*b).to_string(),
+        Arg::Number(Number::Int(i)) => i.to_string(),
+        Arg::Ints(list) => crate::base::shape::show(list),
+        Arg::Text(t) => format!("{t:?}"),
+        Arg::None | Arg::DType(_) => "None".to_string(),
+    };
+    let inputs = op.inputs.iter().map(|i| (i.name, None, (i.kind == InputKind::Maybe).then(|| "None".to_string())));
+    let params = op.params.iter().map(|p| (p.name, Some(p.kind), p.default.as_ref().map(literal)));
+    let mut words: Vec<String> = Vec::new();
+    // From the end: what may be left out stands behind everything that may not.
+    let (mut open, mut spread) = (true, false);
+    for (name, kind, default) in inputs.chain(params).collect::<Vec<_>>().into_iter().rev() {
+        spread |= words.is_empty() && kind == Some(ParamKind::Ints) && default.is_none();
+        words.push(match default {
+            Some(value) if open => format!("{name}={value}"),
+            _ if words.is_empty() && spread => format!("*{name}"),
+            _ => {
+                open = false;
+                name.to_string()
+            }
+        });
+    }
+    words.reverse();
+    if form == Form::Function {
+        words.push(if spread { "out=None" } else { "*, out=None" }.into());
+    } else {
+        words[0] = "$self".into();
+    }
+    format!("{name}({})", words.join(", "))
 }
 
 fn call(
@@ -287,9 +323,9 @@ fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResu
 }
 
 /// A method definition that lives as long as the process.
-fn definition(name: &str, doc: &str, entry: Entry) -> PyResult<*mut ffi::PyMethodDef> {
+fn definition(op: &Op, form: Form, name: &str, doc: &str, entry: Entry) -> PyResult<*mut ffi::PyMethodDef> {
+    let doc = CString::new(format!("{}\n--\n\n{}", text_signature(op, name, form), doc.trim()))?;
     let name = CString::new(name)?;
-    let doc = CString::new(doc.trim())?;
     Ok(Box::into_raw(Box::new(ffi::PyMethodDef {
         ml_name: name.into_raw(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry },
@@ -308,19 +344,23 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     for (id, op) in list.iter().enumerate() {
         // SAFETY: the definitions live for ever; the type and the module are alive.
         unsafe {
-            let method = |name: &str, doc: &str, entry: Entry| -> PyResult<()> {
-                let raw = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition(name, doc, entry)?);
+            let method = |form: Form, name: &str, doc: &str, entry: Entry| -> PyResult<()> {
+                let raw = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition(op, form, name, doc, entry)?);
                 class.setattr(name, Bound::from_owned_ptr_or_err(py, raw)?)
             };
             if op.face.method {
-                method(op.name, op.doc, METHODS[id])?;
+                method(Form::Method, op.name, op.doc, METHODS[id])?;
             }
             if op.face.in_place {
                 let doc = format!("In-place form of `{}`.", op.name);
-                method(&format!("{}_", op.name), &doc, IN_PLACE[id])?;
+                method(Form::InPlace, &format!("{}_", op.name), &doc, IN_PLACE[id])?;
             }
             let visible = if op.face.function { op.name.to_string() } else { format!("_{}", op.name) };
-            let raw = ffi::PyCFunction_NewEx(definition(&visible, op.doc, FUNCTIONS[id])?, std::ptr::null_mut(), m.name()?.as_ptr());
+            let raw = ffi::PyCFunction_NewEx(
+                definition(op, Form::Function, &visible, op.doc, FUNCTIONS[id])?,
+                std::ptr::null_mut(),
+                m.name()?.as_ptr(),
+            );
             m.add(visible.as_str(), Bound::from_owned_ptr_or_err(py, raw)?)?;
         }
     }

@@ -26,18 +26,39 @@ const ALIASES: [(&str, DType); 7] = [
 
 #[pymethods]
 impl PyDType {
+    /// The bare name, such as "float32".
+    ///
+    /// >>> schuss.float32.name
+    /// 'float32'
+    #[getter]
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    /// Whether the elements are floats.
+    ///
+    /// >>> schuss.float16.is_floating_point, schuss.int64.is_floating_point
+    /// (True, False)
     #[getter]
     fn is_floating_point(&self) -> bool {
         self.0.is_float()
     }
+    /// Whether the elements are complex numbers: never.
     #[getter]
     fn is_complex(&self) -> bool {
         false
     }
+    /// Whether there are negative elements.
+    ///
+    /// >>> schuss.int8.is_signed, schuss.uint8.is_signed
+    /// (True, False)
     #[getter]
     fn is_signed(&self) -> bool {
         !matches!(self.0, DType::Bool | DType::U8)
     }
+    /// The bytes of one element.
+    ///
+    /// >>> schuss.bfloat16.itemsize
+    /// 2
     #[getter]
     fn itemsize(&self) -> usize {
         self.0.size()
@@ -114,10 +135,18 @@ impl PyDevice {
         }
         Ok(found)
     }
+    /// The kind of device.
+    ///
+    /// >>> schuss.device("cpu").type
+    /// 'cpu'
     #[getter]
     fn r#type(&self) -> &'static str {
         "cpu"
     }
+    /// The number of the device among those of its kind; None where it was not said.
+    ///
+    /// >>> schuss.device("cpu:0").index
+    /// 0
     #[getter]
     fn index(&self) -> Option<usize> {
         self.index

@@ -57,10 +57,12 @@ impl Ctx {
         self.with(|s| s.to_save = list);
         Ok(())
     }
+    /// Accepted and of no effect: there is no forward mode.
     #[pyo3(signature = (*tensors))]
     fn save_for_forward(&self, tensors: &Bound<'_, PyTuple>) {
         let _ = tensors;
     }
+    /// What `save_for_backward` kept, as a tuple. Raises RuntimeError where one was written in place since, or the graph is gone.
     #[getter]
     fn saved_tensors(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let list = self.with(|s| -> Result<Vec<Option<Tensor>>> {
@@ -75,6 +77,7 @@ impl Ctx {
         let list = list.into_iter().map(|t| t.map_or(Ok(py.None()), |t| wrap(py, t))).collect::<PyResult<Vec<_>>>()?;
         Ok(PyTuple::new(py, list)?.into_any().unbind())
     }
+    /// For each argument of `forward`, whether its gradient is wanted.
     #[getter]
     fn needs_input_grad(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(PyTuple::new(py, self.with(|s| s.needs.clone()))?.into_any().unbind())
@@ -86,6 +89,7 @@ impl Ctx {
         self.with(|s| s.dirty = list);
         Ok(())
     }
+    /// Says that no gradient goes through these results.
     #[pyo3(signature = (*tensors))]
     fn mark_non_differentiable(&self, tensors: &Bound<'_, PyTuple>) -> PyResult<()> {
         let list = ids("mark_non_differentiable", tensors)?;

@@ -10,6 +10,12 @@ use pyo3::prelude::*;
 
 #[pymethods]
 impl PyTensor {
+    /// Whether operations on this tensor are recorded and gradients reach it; set it on leaves of a float dtype.
+    ///
+    /// >>> x = schuss.zeros(2)
+    /// >>> x.requires_grad = True
+    /// >>> (x * 2).requires_grad
+    /// True
     #[getter]
     fn requires_grad(&self) -> bool {
         write::refresh(&self.inner);
@@ -20,20 +26,41 @@ impl PyTensor {
         self.inner.require_grad(on)?;
         Ok(())
     }
+    /// Sets `requires_grad`; returns this tensor. Raises RuntimeError for integers, and for turning it off after a leaf.
+    ///
+    /// >>> schuss.zeros(2).requires_grad_().requires_grad
+    /// True
     #[pyo3(signature = (requires_grad=true))]
     fn requires_grad_(slf: Bound<'_, Self>, requires_grad: bool) -> PyResult<Py<Self>> {
         slf.get().inner.require_grad(requires_grad)?;
         Ok(slf.unbind())
     }
     /// Whether it was made in inference mode, and so takes part in no derivative outside of it.
+    ///
+    /// >>> with schuss.inference_mode():
+    /// ...     schuss.zeros(2).is_inference()
+    /// True
     fn is_inference(&self) -> bool {
         self.inner.has_flag(flag::INFERENCE)
     }
+    /// Whether the tensor was made by the user, or does not require grad: gradients are kept in leaves alone.
+    ///
+    /// >>> x = schuss.zeros(2, requires_grad=True)
+    /// >>> x.is_leaf, (x * 2).is_leaf
+    /// (True, False)
     #[getter]
     fn is_leaf(&self) -> bool {
         write::refresh(&self.inner);
         self.inner.is_leaf()
     }
+    /// The gradient that `backward()` added up here; None before. It may be set, and to None.
+    ///
+    /// Raises ShapeError or DTypeError where a gradient of another shape or dtype is set.
+    ///
+    /// >>> x = schuss.tensor(3.0, requires_grad=True)
+    /// >>> (x * x).backward()
+    /// >>> x.grad
+    /// tensor(6.)
     #[getter]
     fn grad(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         if self.inner.grad().is_none() && !self.inner.is_leaf() && !self.inner.has_flag(flag::RETAINS) {
@@ -72,15 +99,29 @@ impl PyTensor {
     fn delete_grad(&self) {
         self.inner.set_grad(None);
     }
+    /// The operation that made this tensor; None for a leaf.
+    ///
+    /// >>> x = schuss.tensor(3.0, requires_grad=True)
+    /// >>> x.grad_fn, (x + 1).grad_fn
+    /// (None, <AddBackward0>)
     #[getter]
     fn grad_fn(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         write::refresh(&self.inner);
         self.inner.node().filter(|_| self.inner.requires_grad()).map(|(n, k)| node::PyNode::of(n, k).object(py)).transpose()
     }
+    /// Which of its operation's results this tensor is, counted from 0.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0], requires_grad=True).max(0).values.output_nr
+    /// 0
     #[getter]
     fn output_nr(&self) -> u32 {
         self.inner.node().map_or(0, |(_, k)| k)
     }
+    /// The same storage outside the graph; writes to it are not recorded. Setting it puts other data in this one's place.
+    ///
+    /// >>> x = schuss.tensor([1.0], requires_grad=True)
+    /// >>> x.data.add_(1)
+    /// tensor([2.])
     #[getter]
     fn data(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         wrap(py, self.inner.data())
@@ -97,33 +138,65 @@ impl PyTensor {
         self.inner.set_data(&other);
         Ok(())
     }
-    /// The same storage outside the graph.
+    /// The same storage outside the graph: a tensor that does not require grad.
+    ///
+    /// >>> schuss.ones(2, requires_grad=True).detach().requires_grad
+    /// False
     fn detach(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         wrap(py, self.inner.detach())
     }
+    /// Takes this very tensor out of the graph: it becomes a leaf that does not require grad. Raises RuntimeError for a view.
+    ///
+    /// >>> y = schuss.ones(2, requires_grad=True) * 2
+    /// >>> y.detach_().is_leaf
+    /// True
     fn detach_(slf: Bound<'_, Self>) -> PyResult<Py<Self>> {
         slf.get().inner.leave_graph()?;
         Ok(slf.unbind())
     }
+    /// How many times the storage was written in place.
     #[getter]
     fn _version(&self) -> u32 {
         self.inner.version()
     }
+    /// The tensor that this one is a view of, where the engine keeps it; else None.
     #[getter]
     fn _base(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.inner.base().map(|b| wrap(py, b)).transpose()
     }
+    /// Whether this tensor is a view that the engine keeps the base of.
     fn _is_view(&self) -> bool {
         self.inner.base().is_some()
     }
+    /// Asks `backward()` to keep the gradient of a tensor that is no leaf. Raises RuntimeError where grad is not required.
+    ///
+    /// >>> x = schuss.tensor(3.0, requires_grad=True)
+    /// >>> y = x * 2
+    /// >>> y.retain_grad()
+    /// >>> (y * y).backward()
+    /// >>> y.grad
+    /// tensor(12.)
     fn retain_grad(&self) -> PyResult<()> {
         Ok(self.inner.retain_grad()?)
     }
+    /// Whether `retain_grad()` was called.
+    ///
+    /// >>> schuss.ones(2, requires_grad=True).retains_grad
+    /// False
     #[getter]
     fn retains_grad(&self) -> bool {
         self.inner.has_flag(flag::RETAINS)
     }
-    /// Walks back from this tensor and adds gradients to the leaves it was made of.
+    /// Walks back from this tensor and adds gradients to the leaves that it was made of, or to `inputs` alone.
+    ///
+    /// `gradient` has this tensor's shape and may be left out for one element. The graph is freed by the walk
+    /// unless retain_graph=True; with create_graph=True the gradients can be differentiated again. Raises GradError
+    /// where nothing requires grad or the graph is gone, ShapeError where `gradient` does not fit.
+    ///
+    /// >>> x = schuss.tensor([1.0, 2.0], requires_grad=True)
+    /// >>> (x * x).backward(schuss.tensor([1.0, 10.0]))
+    /// >>> x.grad
+    /// tensor([ 2., 40.])
     #[pyo3(signature = (gradient=None, retain_graph=None, create_graph=false, inputs=None))]
     fn backward(
         slf: &Bound<'_, Self>,
@@ -152,9 +225,11 @@ impl PyTensor {
         self.inner.set_flag(flag::VARIABLE, trainable);
         self.inner.set_flag(flag::STRICT, true);
     }
+    /// Gives the handle TensorFlow's rules of dtypes.
     fn _mark_strict(&self) {
         self.inner.set_flag(flag::STRICT, true);
     }
+    /// Whether TensorFlow's rules of dtypes hold for the handle.
     #[getter]
     fn _strict(&self) -> bool {
         self.inner.has_flag(flag::STRICT)
@@ -164,10 +239,25 @@ impl PyTensor {
         let value = args::tensor("assign", "value", value)?;
         enter(py, value.numel(), || self.inner.assign(&value))
     }
+    /// Calls `hook(grad)` whenever a gradient for this tensor is computed; a Tensor that it returns takes the gradient's place.
+    ///
+    /// Returns a handle whose `remove()` takes the hook away. Raises RuntimeError where grad is not required.
+    ///
+    /// >>> x = schuss.tensor(1.0, requires_grad=True)
+    /// >>> handle = x.register_hook(lambda grad: grad * 10)
+    /// >>> (x * 2).backward()
+    /// >>> x.grad
+    /// tensor(20.)
     #[pyo3(signature = (hook))]
     fn register_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<Py<PyAny>> {
         node::hook_tensor(slf, hook, false)
     }
+    /// Calls `hook(tensor)` after a gradient was added to `.grad` of this leaf. Raises RuntimeError for what is no leaf.
+    ///
+    /// >>> x = schuss.tensor(1.0, requires_grad=True)
+    /// >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
+    /// >>> (x * 2).backward()
+    /// tensor(2.)
     #[pyo3(signature = (hook))]
     fn register_post_accumulate_grad_hook(slf: &Bound<'_, Self>, hook: Py<PyAny>) -> PyResult<Py<PyAny>> {
         node::hook_tensor(slf, hook, true)

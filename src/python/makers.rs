@@ -4,19 +4,19 @@ use super::tensor::PyTensor;
 use super::{args, data, enter, wrap};
 use crate::backend::launch::Draw;
 use crate::base::{DType, Few, Number, dtype::default_float};
-use crate::graph::Tensor;
 use crate::graph::mode::Mode;
 use crate::graph::tensor::flag;
+use crate::graph::{Feed, Tensor};
 use crate::tensor::random::{self, Stream};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-fn finish(py: Python<'_>, t: Tensor, requires_grad: Option<bool>) -> PyResult<Py<PyAny>> {
+fn finish(py: Python<'_>, t: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>> {
     if Mode::now().inference() {
         t.set_flag(flag::INFERENCE, true);
     }
-    if requires_grad == Some(true) {
+    if requires_grad {
         t.require_grad(true)?;
     }
     wrap(py, t)
@@ -46,7 +46,7 @@ fn tensor(
     data: &Bound<'_, PyTuple>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
     pin_memory: bool,
 ) -> PyResult<Py<PyAny>> {
     let _ = pin_memory;
@@ -66,7 +66,7 @@ fn tensor(
             self::data::to_tensor(data.as_any(), wanted)?
         }
     };
-    finish(py, made, Some(requires_grad))
+    finish(py, made, requires_grad)
 }
 
 /// The data as a tensor, sharing memory where it can.
@@ -119,56 +119,42 @@ fn sizes_of(op: &str, size: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyAny>
     }
 }
 
-/// Zeros of a shape.
-///
-/// >>> schuss.zeros(2, 3)
-/// tensor([[0., 0., 0.],
-///         [0., 0., 0.]])
-#[pyfunction]
-#[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-fn zeros(
-    py: Python<'_>,
-    size: &Bound<'_, PyTuple>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
-) -> PyResult<Py<PyAny>> {
-    constant(py, "zeros", size, Some(Number::Int(0)), dtype, device, requires_grad, more)
+/// Makers that differ in what they fill a shape with.
+macro_rules! constants {
+    ($($(#[doc = $doc:literal])* $name:ident($value:expr);)*) => {$(
+        $(#[doc = $doc])*
+        #[pyfunction]
+        #[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
+        fn $name(
+            py: Python<'_>,
+            size: &Bound<'_, PyTuple>,
+            dtype: Option<&Bound<'_, PyAny>>,
+            device: Option<&Bound<'_, PyAny>>,
+            #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
+            more: Option<&Bound<'_, pyo3::types::PyDict>>,
+        ) -> PyResult<Py<PyAny>> {
+            constant(py, stringify!($name), size, $value, dtype, device, requires_grad, more)
+        }
+    )*};
 }
 
-/// Ones of a shape.
-///
-/// >>> schuss.ones(2)
-/// tensor([1., 1.])
-#[pyfunction]
-#[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-fn ones(
-    py: Python<'_>,
-    size: &Bound<'_, PyTuple>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
-) -> PyResult<Py<PyAny>> {
-    constant(py, "ones", size, Some(Number::Int(1)), dtype, device, requires_grad, more)
-}
-
-/// A tensor of a shape whose elements nobody has written yet.
-///
-/// >>> schuss.empty(2, 3).shape
-/// schuss.Size([2, 3])
-#[pyfunction]
-#[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-fn empty(
-    py: Python<'_>,
-    size: &Bound<'_, PyTuple>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
-) -> PyResult<Py<PyAny>> {
-    constant(py, "empty", size, None, dtype, device, requires_grad, more)
+constants! {
+    /// Zeros of a shape.
+    ///
+    /// >>> schuss.zeros(2, 3)
+    /// tensor([[0., 0., 0.],
+    ///         [0., 0., 0.]])
+    zeros(Some(Number::Int(0)));
+    /// Ones of a shape.
+    ///
+    /// >>> schuss.ones(2)
+    /// tensor([1., 1.])
+    ones(Some(Number::Int(1)));
+    /// A tensor of a shape whose elements nobody has written yet.
+    ///
+    /// >>> schuss.empty(2, 3).shape
+    /// schuss.Size([2, 3])
+    empty(None);
 }
 
 /// A keyword's value, where it was given.
@@ -217,7 +203,7 @@ fn constant(
         target.set_data(&made.to_dtype(target.dtype())?);
         return Ok(out.unbind());
     }
-    finish(py, made, Some(requires_grad))
+    finish(py, made, requires_grad)
 }
 
 /// One number, a shape of times.
@@ -232,19 +218,27 @@ fn full(
     fill_value: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("full", more)?;
     let shape = args::shape("full", std::slice::from_ref(size))?;
-    let value = match args::number(fill_value)? {
-        Some(n) => n,
-        None => args::tensor("full", "fill_value", fill_value)?.item()?,
+    let fed = args::feed(fill_value)?;
+    let value = match fed.as_ref().map(args::Fed::feed) {
+        Some(Feed::Number(n)) => n,
+        Some(Feed::Tensor(t)) if t.numel() == 1 => t.item()?,
+        Some(Feed::Tensor(t)) => {
+            return Err(PyRuntimeError::new_err(format!(
+                "full: fill_value must be one number, got a tensor of shape {}; use .expand() to repeat a tensor",
+                crate::base::shape::show(&t.shape())
+            )));
+        }
+        _ => return Err(PyTypeError::new_err(format!("full: fill_value must be a number, got {}", args::describe(fill_value)))),
     };
     let dtype = data::options(dtype, device)?.unwrap_or_else(|| value.dtype());
     let value = data::checked("full", value, dtype)?;
     let n = crate::base::shape::count("full", &shape)?;
-    finish(py, enter(py, n, || Tensor::full(&shape, value, dtype))?, Some(requires_grad))
+    finish(py, enter(py, n, || Tensor::full(&shape, value, dtype))?, requires_grad)
 }
 
 /// Evenly stepped numbers from start (0) up to, not including, end.
@@ -262,7 +256,7 @@ fn arange(
     step: Option<&Bound<'_, PyAny>>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("arange", more)?;
@@ -294,7 +288,7 @@ fn arange(
     let by = by.unwrap_or(Number::Int(1));
     let any_float = first.is_float() || last.is_float() || by.is_float();
     let dtype = data::options(dtype, device)?.unwrap_or_else(|| if any_float { default_float() } else { DType::I64 });
-    finish(py, Tensor::arange(first, last, by, dtype)?, Some(requires_grad))
+    finish(py, Tensor::arange(first, last, by, dtype)?, requires_grad)
 }
 
 /// Evenly spaced numbers from start to end, both included.
@@ -311,7 +305,7 @@ fn linspace(
     steps: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("linspace", more)?;
@@ -321,7 +315,7 @@ fn linspace(
         return Err(PyRuntimeError::new_err(format!("linspace: the number of steps must be at least 0, got {steps}")));
     }
     let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    finish(py, Tensor::linspace(start, end, steps as usize, dtype)?, Some(requires_grad))
+    finish(py, Tensor::linspace(start, end, steps as usize, dtype)?, requires_grad)
 }
 
 /// Ones on the diagonal of a matrix, zeros elsewhere.
@@ -337,7 +331,7 @@ fn eye(
     m: Option<&Bound<'_, PyAny>>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("eye", more)?;
@@ -347,7 +341,7 @@ fn eye(
         return Err(PyRuntimeError::new_err(format!("eye: sizes must be at least 0, got {n} and {m}")));
     }
     let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    finish(py, Tensor::eye(n as usize, m as usize, dtype)?, Some(requires_grad))
+    finish(py, Tensor::eye(n as usize, m as usize, dtype)?, requires_grad)
 }
 
 /// Draws into a new tensor; Python gives PyTorch's names and keywords to it.
@@ -363,7 +357,7 @@ fn _draw(
     b: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     generator: Option<&Bound<'_, PyAny>>,
-    requires_grad: bool,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
 ) -> PyResult<Py<PyAny>> {
     let shape = args::shape(op, std::slice::from_ref(size))?;
     let what = draw(op, kind, a, b)?;
@@ -375,7 +369,7 @@ fn _draw(
     let dtype = args::maybe_dtype(dtype)?.unwrap_or_else(|| if integers { DType::I64 } else { default_float() });
     let stream = stream(generator)?;
     let n = crate::base::shape::count(op, &shape)?;
-    finish(py, enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream))?, Some(requires_grad))
+    finish(py, enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream))?, requires_grad)
 }
 
 /// Draws over a tensor's elements, in place.
@@ -455,22 +449,43 @@ impl PyGenerator {
             stream: std::sync::Arc::new(crate::base::Lock::new(crate::backend::cpu::random::Generator::new(random::FIRST_SEED))),
         })
     }
+    /// Starts this generator from a seed, any integer of 64 bits; returns it.
+    ///
+    /// >>> a = schuss.rand(2, generator=schuss.Generator().manual_seed(1))
+    /// >>> b = schuss.rand(2, generator=schuss.Generator().manual_seed(1))
+    /// >>> schuss.equal(a, b)
+    /// True
     fn manual_seed(slf: Bound<'_, Self>, seed: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         slf.get().stream.get().manual_seed(seed_of(seed)?);
         Ok(slf.unbind())
     }
+    /// Starts this generator from the system's entropy; returns the seed.
     fn seed(&self) -> u64 {
         self.stream.get().seed()
     }
+    /// The seed that this generator was started from.
+    ///
+    /// >>> schuss.Generator().manual_seed(7).initial_seed()
+    /// 7
     fn initial_seed(&self) -> u64 {
         self.stream.get().initial_seed()
     }
-    /// Seed and offset as a uint8 tensor of 16 bytes.
+    /// Seed and offset as a uint8 tensor of 16 bytes, for `set_state`.
+    ///
+    /// >>> schuss.Generator().get_state().shape
+    /// schuss.Size([16])
     fn get_state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let [seed, offset] = self.stream.get().state();
         let bytes: Vec<u8> = seed.to_le_bytes().into_iter().chain(offset.to_le_bytes()).collect();
         wrap(py, Tensor::from_slice(&bytes, &[16])?)
     }
+    /// Puts this generator where a state of `get_state` says; returns it.
+    ///
+    /// >>> g = schuss.Generator()
+    /// >>> state = g.get_state()
+    /// >>> a, b = schuss.rand(2, generator=g), schuss.rand(2, generator=g.set_state(state))
+    /// >>> schuss.equal(a, b)
+    /// True
     fn set_state(slf: Bound<'_, Self>, new_state: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         let t = args::tensor("set_state", "new_state", new_state)?;
         let bytes = t.to_vec::<u8>();
@@ -481,6 +496,7 @@ impl PyGenerator {
         slf.get().stream.get().set_state([part(0), part(8)]);
         Ok(slf.unbind())
     }
+    /// Where it draws: the processor.
     #[getter]
     fn device(&self) -> super::dtype::PyDevice {
         super::dtype::cpu()
@@ -502,7 +518,10 @@ fn seed_of(x: &Bound<'_, PyAny>) -> PyResult<u64> {
     })
 }
 
-/// Starts the default generator from a seed, and returns it.
+/// Starts the default generator from a seed, any integer of 64 bits; returns it.
+///
+/// >>> schuss.manual_seed(0).initial_seed()
+/// 0
 #[pyfunction]
 fn manual_seed(py: Python<'_>, seed: &Bound<'_, PyAny>) -> PyResult<Py<PyGenerator>> {
     random::manual_seed(seed_of(seed)?);

@@ -37,6 +37,29 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
     tensor::wrap(py, t)
 }
 
+/// What the package is built of: reached as `schuss._core.NAME` alone.
+const INNER: [&str; 12] = [
+    "FunctionCtx",
+    "Node",
+    "RemovableHandle",
+    "Tape",
+    "adam_step",
+    "apply_function",
+    "backward_all",
+    "grad_of",
+    "philox",
+    "records",
+    "set_overrides",
+    "sgd_step",
+];
+
+/// Takes what is no user's business out of the names that a star import gives.
+fn offer(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let every: Vec<String> = m.index()?.extract()?;
+    m.index()?.call_method0("clear")?;
+    every.into_iter().filter(|n| !n.starts_with('_') && !INNER.contains(&n.as_str())).try_for_each(|n| m.index()?.append(n))
+}
+
 fn interrupted() -> Result<(), Error> {
     Python::attach(|py| py.check_signals().map_err(|e| error::carried(py, e)))
 }
@@ -66,5 +89,5 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     scalar::register(m)?;
     calls::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    Ok(())
+    offer(m)
 }

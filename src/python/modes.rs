@@ -42,6 +42,8 @@ macro_rules! grad_mode {
 
         #[pymethods]
         impl $class {
+            // With a function at once, `@no_grad` is that function inside the mode.
+            #[allow(clippy::new_ret_no_self)]
             #[new]
             #[pyo3(signature = (function=None))]
             fn new(py: Python<'_>, function: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
@@ -101,22 +103,43 @@ impl InferenceMode {
     }
 }
 
+/// Whether operations are recorded here.
+///
+/// >>> with schuss.no_grad():
+/// ...     schuss.is_grad_enabled()
+/// False
 #[pyfunction]
 fn is_grad_enabled() -> bool {
     mode::grad_enabled()
 }
+/// Whether the block is one of `inference_mode`.
+///
+/// >>> schuss.is_inference_mode_enabled()
+/// False
 #[pyfunction]
 fn is_inference_mode_enabled() -> bool {
     mode::Mode::now().inference()
 }
+/// Turns recording on or off; returns what it was.
 #[pyfunction]
 fn _set_grad_enabled(on: bool) -> bool {
     mode::set_grad(on)
 }
+/// How many threads long operations are shared by.
+///
+/// >>> schuss.get_num_threads() >= 1
+/// True
 #[pyfunction]
 fn get_num_threads() -> usize {
     threads::count()
 }
+/// Sets how many threads long operations are shared by. Raises ValueError below 1.
+///
+/// >>> before = schuss.get_num_threads()
+/// >>> schuss.set_num_threads(1)
+/// >>> schuss.get_num_threads()
+/// 1
+/// >>> schuss.set_num_threads(before)
 #[pyfunction]
 fn set_num_threads(n: i64) -> PyResult<()> {
     if n < 1 {
@@ -125,10 +148,20 @@ fn set_num_threads(n: i64) -> PyResult<()> {
     threads::set_count(n as usize);
     Ok(())
 }
+/// The dtype of floats that are made without one.
+///
+/// >>> schuss.get_default_dtype()
+/// schuss.float32
 #[pyfunction]
 fn get_default_dtype(py: Python<'_>) -> PyResult<Py<super::dtype::PyDType>> {
     super::dtype::object(py, dtypes::default_float())
 }
+/// Sets the dtype of floats that are made without one. Raises TypeError for what is no float dtype.
+///
+/// >>> schuss.set_default_dtype(schuss.float64)
+/// >>> schuss.tensor(1.0).dtype
+/// schuss.float64
+/// >>> schuss.set_default_dtype(schuss.float32)
 #[pyfunction]
 fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
     let dtype = super::dtype::parse(d)?;
@@ -148,10 +181,15 @@ fn _instruction_set() -> &'static str {
 fn _after_fork() {
     threads::forget_in_child();
 }
+/// Tells the core which class shapes are given as.
 #[pyfunction]
 fn _set_size(class: Py<PyAny>, py: Python<'_>) {
     let _ = super::tensor::SIZE.set(py, class);
 }
+/// The smallest dtype that two can both be converted to, by PyTorch's rules.
+///
+/// >>> schuss.promote_types(schuss.int64, schuss.float16)
+/// schuss.float16
 #[pyfunction]
 fn promote_types(py: Python<'_>, type1: &Bound<'_, PyAny>, type2: &Bound<'_, PyAny>) -> PyResult<Py<super::dtype::PyDType>> {
     super::dtype::object(py, super::dtype::parse(type1)?.promote(super::dtype::parse(type2)?))

@@ -69,6 +69,10 @@ impl PyNode {
     fn new(node: &Bound<'_, PyNode>) -> PyNode {
         PyNode { edge: node.get().edge.clone() }
     }
+    /// The operation's name, as PyTorch has it.
+    ///
+    /// >>> schuss.ones(2, requires_grad=True).sum().grad_fn.name()
+    /// 'SumBackward0'
     fn name(&self) -> String {
         match &self.edge {
             Edge::Node(n, _) => name(n),
@@ -127,6 +131,7 @@ impl PyNode {
         }
         Err(missing())
     }
+    /// A dict for whatever the user wants to keep with the node.
     #[getter]
     fn metadata(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         if let Ok(found) = slf.getattr("_metadata") {
@@ -144,6 +149,7 @@ impl PyNode {
             Edge::Leaf(_) => None,
         }
     }
+    /// The number of the node in the order of recording.
     #[getter]
     fn _sequence_nr(&self) -> u64 {
         match &self.edge {
@@ -254,6 +260,13 @@ pub struct Handle {
 
 #[pymethods]
 impl Handle {
+    /// Takes the hook away; nothing happens where it is gone already.
+    ///
+    /// >>> x = schuss.tensor(1.0, requires_grad=True)
+    /// >>> x.register_hook(lambda grad: grad * 10).remove()
+    /// >>> (x * 2).backward()
+    /// >>> x.grad
+    /// tensor(2.)
     fn remove(&self) {
         match &self.at {
             At::Tensor(weak) => {
@@ -271,6 +284,7 @@ impl Handle {
             }
         }
     }
+    /// The number of the hook where it hangs.
     #[getter]
     fn id(&self) -> u64 {
         self.id

@@ -193,7 +193,7 @@ fn listed<'py>(py: Python<'py>, node: &Scalar) -> PyResult<Bound<'py, PyList>> {
 impl PyScalar {
     #[new]
     #[classmethod]
-    #[pyo3(signature = (value, prevs=None, **extra))]
+    #[pyo3(signature = (value, prevs=None, **extra), text_signature = "(value, prevs=None, **extra)")]
     fn new(
         class: &Bound<'_, PyType>,
         value: &Bound<'_, PyAny>,

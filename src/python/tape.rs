@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::sync::Arc;
 
+/// A recording of operations, walked back for gradients.
 #[pyclass(frozen, name = "Tape", module = "schuss._core")]
 pub struct PyTape {
     tape: Arc<Tape>,
@@ -19,28 +20,36 @@ impl PyTape {
     fn new(persistent: bool, watch_accessed: bool) -> PyTape {
         PyTape { tape: Tape::new(persistent, watch_accessed) }
     }
+    /// Begins or goes on recording.
     fn start(&self) -> PyResult<()> {
         Ok(self.tape.start()?)
     }
+    /// Ends recording.
     fn stop(&self) {
         self.tape.stop();
     }
+    /// Whether it records.
     fn is_recording(&self) -> bool {
         self.tape.is_open()
     }
+    /// Forgets what was recorded and watched.
     fn reset(&self) {
         self.tape.reset();
     }
+    /// Lets the recording go.
     fn release(&self) {
         self.tape.release();
     }
+    /// Records what is done with a tensor.
     fn watch(&self, t: &Bound<'_, PyTensor>) {
         self.tape.watch(t.get().get_ref());
     }
+    /// The tensors that are watched.
     fn watched(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let list = self.tape.watched().into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
         Ok(PyList::new(py, list)?.into_any().unbind())
     }
+    /// The gradients of the targets at the sources; None where nothing leads there.
     fn gradient(
         &self,
         py: Python<'_>,

@@ -4,9 +4,10 @@ use super::args::{self, Fed};
 use super::dtype::{self, PyDType, PyDevice};
 use super::{data, enter, items, node};
 use crate::base::{DType, Error, Number, shape};
-use crate::engine::write;
-use crate::graph::tensor::flag;
-use crate::graph::{Feed, Tensor};
+use crate::engine::{quick, write};
+use crate::graph::mode::Mode;
+use crate::graph::tensor::{emit, flag};
+use crate::graph::{Arg, Body, Feed, Op, Tensor};
 use crate::ops::{compare, view};
 use crate::tensor::{index, print};
 use pyo3::PyTypeInfo;
@@ -113,6 +114,17 @@ impl PyTensor {
     }
 }
 
+/// A view by a record, the short way if there is one.
+#[inline]
+fn viewed(py: Python<'_>, op: &'static Op, x: &Tensor, args: &[Arg]) -> PyResult<Py<PyAny>> {
+    if let Body::View(rule) = &op.body
+        && let Some(Ok(out)) = quick::view(op, *rule, x, args, Mode::now())
+    {
+        return wrap_new(py, out);
+    }
+    wrap(py, emit(op, &[Feed::Tensor(x)], args)?.one())
+}
+
 /// The number in a tensor of one element.
 fn single(slf: &PyTensor, what: &str) -> PyResult<Number> {
     if slf.inner.numel() != 1 {
@@ -148,6 +160,12 @@ impl PyTensor {
                 let items: Vec<_> = data.iter().collect();
                 Tensor::empty(&args::shape("Tensor", &items)?, kind)?
             }
+            Some(_) if data.len() > 1 => {
+                return Err(PyTypeError::new_err(format!(
+                    "Tensor: takes sizes or one sequence of data, got {} arguments; put the data into one list, or use schuss.tensor(...)",
+                    data.len()
+                )));
+            }
             Some(first) => match first.cast::<PyTensor>() {
                 Ok(t) => t.get().inner.detach(),
                 Err(_) => data::to_tensor(&first, Some(kind))?,
@@ -176,7 +194,7 @@ impl PyTensor {
         let x = &slf.get().inner;
         if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>() {
             let i = i.extract::<i64>().map_err(|_| pyo3::exceptions::PyIndexError::new_err("index: out of range for every axis"))?;
-            return wrap(slf.py(), crate::tensor::shapes::select(x, 0, i)?);
+            return viewed(slf.py(), &view::select::OP, x, &[Arg::Int(0), Arg::Int(i)]);
         }
         let list = items::items(key)?;
         wrap(slf.py(), enter(slf.py(), 0, || index::get(x, &list))?)
@@ -275,7 +293,13 @@ impl PyTensor {
             _ => Ok(array.unbind()),
         }
     }
-    /// A NumPy array over the same memory. Raises RuntimeError for a tensor that requires grad (use `detach()`).
+    /// A NumPy array over the same memory: what is written to one is seen in the other.
+    ///
+    /// Raises RuntimeError for a tensor that requires grad; `detach()` it first, or pass `force=True`. bfloat16
+    /// has no NumPy dtype and raises TypeError.
+    ///
+    /// >>> schuss.tensor([1.0, 2.0]).numpy()
+    /// array([1., 2.], dtype=float32)
     #[pyo3(signature = (*, force=false))]
     fn numpy(slf: &Bound<'_, Self>, force: bool) -> PyResult<Py<PyAny>> {
         let t = slf.get().tensor();
@@ -287,19 +311,33 @@ impl PyTensor {
         data::may_leave("numpy", &t)?;
         data::numpy(slf.py(), slf.as_any(), &t)
     }
-    /// The Python number in a tensor of one element.
+    /// The Python number in a tensor of one element; RuntimeError for any other number of elements.
+    ///
+    /// >>> schuss.tensor([2.5]).item()
+    /// 2.5
     fn item(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         data::py_number(py, self.inner.item()?)
     }
-    /// The elements as nested lists of Python numbers.
+    /// The elements as nested lists of Python numbers; of a 0-d tensor, the number alone.
+    ///
+    /// >>> schuss.tensor([[1, 2], [3, 4]]).tolist()
+    /// [[1, 2], [3, 4]]
     fn tolist(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         data::to_list(py, &self.inner)
     }
 
+    /// The sizes of the axes, a `schuss.Size`, which is a tuple.
+    ///
+    /// >>> schuss.zeros(2, 3).shape
+    /// schuss.Size([2, 3])
     #[getter]
     fn shape(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         size(py, &self.inner.shape())
     }
+    /// The sizes of the axes; with `dim`, the size of that axis. Raises IndexError for an axis that is not there.
+    ///
+    /// >>> schuss.zeros(2, 3).size(), schuss.zeros(2, 3).size(-1)
+    /// (schuss.Size([2, 3]), 3)
     #[pyo3(signature = (dim=None))]
     fn size(&self, py: Python<'_>, dim: Option<i64>) -> PyResult<Py<PyAny>> {
         let s = self.inner.shape();
@@ -312,34 +350,61 @@ impl PyTensor {
             .unbind()),
         }
     }
+    /// The type of the elements.
+    ///
+    /// >>> schuss.tensor([1, 2]).dtype
+    /// schuss.int64
     #[getter]
     fn dtype(&self, py: Python<'_>) -> PyResult<Py<PyDType>> {
         dtype::object(py, self.inner.dtype())
     }
+    /// Where the elements are: the processor, in this build.
+    ///
+    /// >>> schuss.zeros(2).device
+    /// device(type='cpu')
     #[getter]
     fn device(&self) -> PyDevice {
         dtype::cpu()
     }
+    /// The number of axes.
+    ///
+    /// >>> schuss.zeros(2, 3).ndim
+    /// 2
     #[getter]
     fn ndim(&self) -> usize {
         self.inner.rank()
     }
     /// The axes in reverse order, as a view.
+    ///
+    /// >>> schuss.zeros(2, 3).T.shape
+    /// schuss.Size([3, 2])
     #[getter]
     #[allow(non_snake_case)]
     fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if self.inner.rank() == 2 {
-            return wrap(py, view::transpose(&self.inner, 0, 1)?);
+            return viewed(py, &view::transpose::OP, &self.inner, &[Arg::Int(0), Arg::Int(1)]);
         }
         let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
         wrap(py, view::permute(&self.inner, order)?)
     }
+    /// The number of axes, as `ndim`.
+    ///
+    /// >>> schuss.zeros(2, 3).dim()
+    /// 2
     fn dim(&self) -> usize {
         self.inner.rank()
     }
+    /// The number of elements.
+    ///
+    /// >>> schuss.zeros(2, 3).numel()
+    /// 6
     fn numel(&self) -> usize {
         self.inner.numel()
     }
+    /// How many elements of the storage lie between neighbours along each axis; with `dim`, along that one.
+    ///
+    /// >>> schuss.zeros(2, 3).stride(), schuss.zeros(2, 3).T.stride(0)
+    /// ((3, 1), 1)
     #[pyo3(signature = (dim=None))]
     fn stride(&self, py: Python<'_>, dim: Option<i64>) -> PyResult<Py<PyAny>> {
         let layout = self.inner.layout();
@@ -348,30 +413,63 @@ impl PyTensor {
             Some(d) => Ok(layout.strides[shape::axis("stride", d, layout.rank())?].into_pyobject(py)?.into_any().unbind()),
         }
     }
+    /// The place of the first element in the storage.
+    ///
+    /// >>> schuss.arange(5)[2:].storage_offset()
+    /// 2
     fn storage_offset(&self) -> usize {
         self.inner.layout().offset
     }
+    /// The address of the first element in memory.
+    ///
+    /// >>> x = schuss.zeros(2)
+    /// >>> x.data_ptr() == x.detach().data_ptr()
+    /// True
     fn data_ptr(&self) -> usize {
         self.inner.operand().ptr() as usize
     }
+    /// The bytes of one element.
+    ///
+    /// >>> schuss.zeros(2).element_size()
+    /// 4
     fn element_size(&self) -> usize {
         self.inner.dtype().size()
     }
+    /// The bytes of one element, as `element_size()`.
+    ///
+    /// >>> schuss.zeros(2).itemsize
+    /// 4
     #[getter]
     fn itemsize(&self) -> usize {
         self.inner.dtype().size()
     }
+    /// The bytes of all elements together.
+    ///
+    /// >>> schuss.zeros(2, 3).nbytes
+    /// 24
     #[getter]
     fn nbytes(&self) -> usize {
         self.inner.numel() * self.inner.dtype().size()
     }
+    /// Whether the elements lie in memory row by row, without gaps.
+    ///
+    /// >>> schuss.zeros(2, 3).is_contiguous(), schuss.zeros(2, 3).T.is_contiguous()
+    /// (True, False)
     #[pyo3(signature = (**_options))]
     fn is_contiguous(&self, _options: Option<&Bound<'_, PyDict>>) -> bool {
         self.inner.is_contiguous()
     }
+    /// Whether the elements are floats.
+    ///
+    /// >>> schuss.zeros(2).is_floating_point(), schuss.tensor([1]).is_floating_point()
+    /// (True, False)
     fn is_floating_point(&self) -> bool {
         self.inner.dtype().is_float()
     }
+    /// This tensor if its elements lie row by row, else a copy of which that holds.
+    ///
+    /// >>> schuss.tensor([[1, 2], [3, 4]]).T.contiguous().stride()
+    /// (2, 1)
     #[pyo3(signature = (**_options))]
     fn contiguous(slf: &Bound<'_, Self>, _options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
         let x = &slf.get().inner;
@@ -386,7 +484,17 @@ impl PyTensor {
         }
         wrap(slf.py(), enter(slf.py(), x.numel(), || x.to_dtype(d))?)
     }
-    /// The elements under another shape without a copy; or, given a dtype, their bytes read as it.
+    /// The elements under another shape without a copy, one size of -1 being worked out; or, given a dtype, their
+    /// bytes read as it.
+    ///
+    /// Raises ShapeError where the number of elements differs, RuntimeError where the strides would need a copy
+    /// (`reshape` makes one).
+    ///
+    /// >>> schuss.arange(6).view(2, -1)
+    /// tensor([[0, 1, 2],
+    ///         [3, 4, 5]])
+    /// >>> schuss.tensor([1.0]).view(schuss.int32)
+    /// tensor([1065353216], dtype=schuss.int32)
     #[pyo3(signature = (*size))]
     fn view(slf: &Bound<'_, Self>, size: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         let x = &slf.get().inner;
@@ -402,6 +510,10 @@ impl PyTensor {
         wrap(slf.py(), view::view(x, ints)?)
     }
 
+    /// Overwrites the elements with those of `src`, broadcast and converted; returns this tensor.
+    ///
+    /// >>> schuss.zeros(2).copy_(schuss.tensor([1, 2]))
+    /// tensor([1., 2.])
     #[pyo3(signature = (src, non_blocking=false))]
     fn copy_(slf: Bound<'_, Self>, src: &Bound<'_, PyAny>, non_blocking: bool) -> PyResult<Py<Self>> {
         let _ = non_blocking;
@@ -410,11 +522,19 @@ impl PyTensor {
         enter(slf.py(), x.numel(), || write::copy_(x, feed))?;
         Ok(slf.unbind())
     }
+    /// Overwrites the elements with zeros; returns this tensor.
+    ///
+    /// >>> schuss.ones(2).zero_()
+    /// tensor([0., 0.])
     fn zero_(slf: Bound<'_, Self>) -> PyResult<Py<Self>> {
         let x = &slf.get().inner;
         enter(slf.py(), x.numel(), || write::copy_(x, Feed::Number(Number::Int(0))))?;
         Ok(slf.unbind())
     }
+    /// Overwrites the elements with one number, or with that of a 0-d tensor; returns this tensor.
+    ///
+    /// >>> schuss.zeros(2).fill_(7.0)
+    /// tensor([7., 7.])
     fn fill_(slf: Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
         let value = args::must_feed("fill_", "value", value)?;
         if let Fed::Tensor(t) = &value
@@ -429,6 +549,12 @@ impl PyTensor {
         enter(slf.py(), x.numel(), || write::copy_(x, feed))?;
         Ok(slf.unbind())
     }
+    /// Overwrites the elements at places, as `x[indices] = values` does; with accumulate=True, adds to them.
+    ///
+    /// `indices` is a tuple of integer or bool tensors, one for each leading axis. Returns this tensor.
+    ///
+    /// >>> schuss.zeros(3).index_put_((schuss.tensor([0, 0, 2]),), schuss.tensor(1.0), accumulate=True)
+    /// tensor([2., 0., 1.])
     #[pyo3(signature = (indices, values, accumulate=false))]
     fn index_put_(slf: Bound<'_, Self>, indices: &Bound<'_, PyAny>, values: &Bound<'_, PyAny>, accumulate: bool) -> PyResult<Py<Self>> {
         let list = indices.try_iter()?.map(|i| items::items(&i?).map(|mut v| v.swap_remove(0))).collect::<PyResult<Vec<_>>>()?;
@@ -480,7 +606,15 @@ fn reinterpret(py: Python<'_>, x: &Tensor, dtype: DType) -> PyResult<Py<PyAny>> 
     wrap(py, Tensor::from_operand(operand))
 }
 
-/// Sets how tensors are printed.
+/// Sets how tensors are printed: digits after the point, elements before a tensor is shortened, elements shown at
+/// each end then, width of a line, and whether numbers are written with exponents (None lets the numbers decide).
+///
+/// `profile` is "default", "short" or "full". Raises ValueError for another.
+///
+/// >>> schuss.set_printoptions(precision=2)
+/// >>> schuss.tensor([3.14159])
+/// tensor([3.14])
+/// >>> schuss.set_printoptions(profile="default")
 #[pyfunction]
 #[pyo3(signature = (precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None))]
 pub fn set_printoptions(

@@ -84,15 +84,7 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
             Item::Int(i) => {
                 let size = sizes[axis] as i64;
                 if *i < -size || *i >= size {
-                    return Err(Error::index(
-                        "index",
-                        format!(
-                            "index {i} is out of range for axis {axis} of size {size} in a tensor of shape {} (allowed: {} to {})",
-                            shape::show(&sizes),
-                            -size,
-                            size - 1
-                        ),
-                    ));
+                    return Err(shape::outside("index", *i, axis, &sizes));
                 }
                 starts[axis] = if *i < 0 { i + size } else { *i };
                 counts[axis] = 1;

@@ -15,7 +15,7 @@ pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Ten
     let first = if start < 0 { start + size } else { start };
     if start < -size || start > size || n < 0 || first + n > size {
         return Err(if start < -size || start > size {
-            Error::index(op, format!("start {start} is out of range for axis {a} of size {size}"))
+            Error::index(op, format!("start {start} is out of range for axis {a} of size {size} (allowed: {} to {size})", -size))
         } else {
             Error::runtime(op, format!("{n} elements from {start} on reach past axis {a} of size {size}"))
         });
@@ -27,9 +27,9 @@ pub fn narrow(op: &str, x: &Tensor, axis: i64, start: i64, n: i64) -> Result<Ten
     view::slice(x, starts, wanted, Few::filled(1i64, sizes.len()))
 }
 
-/// One position of an axis, which goes away.
+/// `x[index]` along an axis, which goes away.
 pub fn select(x: &Tensor, axis: i64, index: i64) -> Result<Tensor> {
-    view::select(x, axis, index)
+    view::select(x, axis, index).map_err(|e| e.named("index"))
 }
 
 /// Parts of the sizes given along an axis.
@@ -40,7 +40,10 @@ pub fn split(op: &str, x: &Tensor, sizes: &[i64], axis: i64) -> Result<Vec<Tenso
     }
     let a = shape::axis(op, axis, whole.len())?;
     if sizes.iter().any(|&s| s < 0) || sizes.iter().sum::<i64>() != whole[a] as i64 {
-        return Err(Error::runtime(op, format!("the sizes {sizes:?} must be at least 0 and add up to {}, the size of axis {a}", whole[a])));
+        return Err(Error::runtime(
+            op,
+            format!("the sizes {} must be at least 0 and add up to {}, the size of axis {a}", shape::show(sizes), whole[a]),
+        ));
     }
     let mut start = 0;
     sizes

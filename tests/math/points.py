@@ -10,8 +10,8 @@ import math
 import random
 import struct
 
-import mpmath
-from mpmath import mp, mpf
+import mpmath  # pyright: ignore[reportMissingImports]
+from mpmath import mp, mpf  # pyright: ignore[reportMissingImports]
 
 mp.dps = 60
 COUNT = 200

@@ -3,10 +3,17 @@ Leans on the core's reverse walk."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from schuss import _core
 from schuss._core import Node, Tensor
 from schuss.autograd.function import Function, once_differentiable
 from schuss.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+
+if TYPE_CHECKING:
+    from schuss.autograd import functional as functional
+    from schuss.testing import gradcheck as gradcheck
+    from schuss.testing import gradgradcheck as gradgradcheck
 
 
 def backward(
@@ -91,11 +98,15 @@ def __getattr__(name: str):
         from schuss import testing
 
         return getattr(testing, name)
-    if name in ("functional", "graph"):
+    if name == "functional":
         from importlib import import_module
 
-        return import_module(f"schuss.autograd.{name}")
+        return import_module("schuss.autograd.functional")
     raise AttributeError(f"module 'schuss.autograd' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), "functional", "gradcheck", "gradgradcheck"})
 
 
 __all__ = [

@@ -121,19 +121,6 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     return _to((_through_turned if adjoint else _through)(LU, order, B), out)
 
 
-def lu_packed(A, pivot=True, get_infos=False, out=None):
-    """The LU factors in one matrix and the row swaps, in the form of the oldest `lu`."""
-    packed, pivots, _, info = _lu("lu", A, pivot)
-    if get_infos:
-        return _as("lu_packed_ex", "LU pivots infos", (packed, pivots, info), out)
-    return _as("lu_packed", "LU pivots", (packed, pivots), out)
-
-
-def lu_of(b, LU_data, LU_pivots, *, out=None):
-    """x of `A x = b` from the LU factors of A: `lu_solve` with its operands in the old order."""
-    return lu_solve(LU_data, LU_pivots, b, out=out)
-
-
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     """x of `A x = B` (or `x A = B`) for a triangle A.
 

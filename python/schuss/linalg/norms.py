@@ -44,7 +44,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     if a == b:
         raise RuntimeError(f"matrix_norm: needs two different axes, got {dim}")
     if isinstance(ord, str) and ord == "fro":
-        return _to(_core._euclid(A, [a, b], keepdim), out)
+        return _to(_core._norm(A, [a, b], keepdim), out)
     if ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
         values = svdvals(A.movedim((a, b), (-2, -1)))
         largest = ord != "nuc" and ord > 0

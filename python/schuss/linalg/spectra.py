@@ -18,16 +18,6 @@ def svd(A, full_matrices=True, *, driver=None, out=None):
     return _as("svd", "U S Vh", _core._svd_of(A, bool(full_matrices)), out)
 
 
-def svd_turned(input, some=True, compute_uv=True, *, out=None):
-    """Left vectors, falling singular values, and right vectors as columns: the oldest `svd`."""
-    U, S, Vh = svd(input, not some)
-    if not compute_uv:
-        m, n = input.shape[-2:]
-        lead = input.shape[:-2]
-        U, Vh = (_core.zeros(*lead, k, k, dtype=input.dtype) for k in (m, n))
-    return _as("svd_turned", "U S V", (U, S, Vh.mT), out)
-
-
 def svdvals(A, *, driver=None, out=None):
     """The singular values of matrices, the largest first."""
     _matrices("svdvals", A)

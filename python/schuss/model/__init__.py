@@ -116,9 +116,11 @@ class Model(Stateful, Placed):
         self, name: str, kind: str, value: Any, wanted: type, *same: str
     ) -> None:
         if value is not None and not isinstance(value, wanted):
+            got = type(value).__name__
+            if isinstance(value, type) and issubclass(value, wanted):
+                got = f"the class {value.__name__} itself; make one of it: {value.__name__}(...)"
             raise TypeError(
-                f"{type(self).__name__}.{name}: a {kind} must be {_WANTED[kind]} or None, "
-                f"got {type(value).__name__}"
+                f"{type(self).__name__}.{name}: a {kind} must be {_WANTED[kind]} or None, got {got}"
             )
         taken = (
             isinstance(name, str)

@@ -37,7 +37,7 @@ class Problems(list):
 
     def __init__(self) -> None:
         super().__init__()
-        self.writes: list[Callable[[], None]] = []
+        self.writes: list[Callable[[], object]] = []
 
 
 class Stateful(Walks, Hooked):
@@ -174,7 +174,7 @@ class Stateful(Walks, Hooked):
     ) -> None:
         local = self._own_state()
         assign = local_metadata.get("assign_to_params_buffers", False)
-        writes: list[Callable[[], None]] = []
+        writes: list[Callable[[], object]] = []
         for name, target in local.items():
             key = prefix + name
             if key in state_dict:
@@ -216,7 +216,7 @@ def set_value(target: Any, source: Any) -> None:
         )
 
 
-def _writer(model: Any, name: str, target: Any, source: Any, assign: bool) -> Callable[[], None]:
+def _writer(model: Any, name: str, target: Any, source: Any, assign: bool) -> Callable[[], object]:
     """The copy of `source` into the model's `name`, or an error that says why it does not fit."""
     if not isinstance(target, Tensor):
         return lambda: set_value(target, source)

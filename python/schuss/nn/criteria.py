@@ -12,7 +12,7 @@ from schuss.nn import fused
 
 def _gathered(name, loss, reduction, size_average=None, reduce=None):
     """A loss of every element, brought together as asked."""
-    reduction = fused._reduction(size_average, reduce, reduction)
+    reduction = fused.legacy_reduction(size_average, reduce, reduction)
     if reduction == "mean":
         return loss.mean()
     if reduction == "sum":
@@ -223,7 +223,7 @@ def triplet_margin_loss(
         raise ValueError(f"triplet_margin_loss: margin must be above 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError("triplet_margin_loss: the inputs must have equally many axes")
-    reduction = fused._reduction(size_average, reduce, reduction)
+    reduction = fused.legacy_reduction(size_average, reduce, reduction)
 
     def distance(a, b):
         return schuss.nn.functional.pairwise_distance(a, b, p, eps)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
+from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -191,36 +192,6 @@ def _perhaps_inplace(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
 # Losses made of operations.
 
 
-def legacy_reduction(
-    size_average: bool | None, reduce: bool | None, reduction: str = "mean"
-) -> str:
-    """The reduction that PyTorch's two older switches ask for, or `reduction` without them."""
-    if size_average is None and reduce is None:
-        return reduction
-    if reduce is False:
-        return "none"
-    return "sum" if size_average is False else "mean"
-
-
-def _reduced(loss: Tensor, reduction: str, name: str) -> Tensor:
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-
-
-def _warn_if_broadcast(input: Tensor, target: Tensor, name: str) -> None:
-    if input.shape != target.shape:
-        warnings.warn(
-            f"{name}: input {tuple(input.shape)} and target {tuple(target.shape)} differ; they "
-            "are broadcast, which is seldom meant: give both one shape",
-            stacklevel=3,
-        )
-
-
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -265,17 +236,6 @@ def smooth_l1_loss(
         return _reduced(gap, reduction, "smooth_l1_loss")
     loss = schuss.where(gap < beta, 0.5 / beta * gap * gap, gap - 0.5 * beta)
     return _reduced(loss, reduction, "smooth_l1_loss")
-
-
-def _weighted(loss: Tensor, weight: Tensor | None, reduction: str, name: str) -> Tensor:
-    if weight is None:
-        return _reduced(loss, reduction, name)
-    if weight.shape != loss.shape:
-        raise ValueError(
-            f"{name}: weight {tuple(weight.shape)} for losses {tuple(loss.shape)}; one for each"
-        )
-    loss = loss * weight
-    return loss.sum() / weight.sum() if reduction == "mean" else _reduced(loss, reduction, name)
 
 
 def kl_div(
@@ -365,7 +325,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             [0, 0, 1]])
     """
     if tensor.is_floating_point() or tensor.dtype == schuss.bool:
-        raise schuss.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype}")
+        raise schuss.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype.name}")
     low, high = (int(tensor.min()), int(tensor.max())) if tensor.numel() else (0, -1)
     if low < 0:
         raise RuntimeError(f"one_hot: class {low} is negative")

@@ -7,6 +7,8 @@ import warnings
 
 from schuss import _core
 from schuss._core import Tensor
+from schuss.arrangement import _allowed, _stray
+from schuss.naming import rename, speaks
 
 linear = _core.linear
 dropout = _core.dropout
@@ -162,7 +164,8 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     return _core.log_softmax(input, dim, dtype)
 
 
-def _reduction(size_average, reduce, reduction):
+def legacy_reduction(size_average, reduce, reduction="mean"):
+    """The reduction that PyTorch's two older switches ask for, or `reduction` without them."""
     if size_average is None and reduce is None:
         return reduction
     if reduce is False:
@@ -170,7 +173,29 @@ def _reduction(size_average, reduce, reduction):
     return "sum" if size_average is False else "mean"
 
 
-def _fit(name: str, input, target) -> None:
+def _reduced(loss, reduction, name):
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _weighted(loss, weight, reduction, name):
+    """A loss for each element, weighted; its mean is divided by the weights' sum."""
+    if weight is None:
+        return _reduced(loss, reduction, name)
+    if weight.shape != loss.shape:
+        raise ValueError(
+            f"{name}: weight {tuple(weight.shape)} for losses {tuple(loss.shape)}; one for each"
+        )
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else _reduced(loss, reduction, name)
+
+
+def _warn_if_broadcast(input, target, name):
     if input.shape != target.shape:
         warnings.warn(
             f"{name}: the target's shape {tuple(target.shape)} differs from the input's"
@@ -179,22 +204,17 @@ def _fit(name: str, input, target) -> None:
         )
 
 
-def _weighed(loss, weight, reduction):
-    loss = loss * weight
-    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
-
-
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """The mean squared error.
 
     >>> schuss.nn.functional.mse_loss(schuss.tensor([1.0, 2.0]), schuss.tensor([0.0, 0.0]))
     tensor(2.5000)
     """
-    _fit("mse_loss", input, target)
-    reduction = _reduction(size_average, reduce, reduction)
-    if weight is not None:
-        return _weighed(_core._mse_loss(input, target, "none"), weight, reduction)
-    return _core._mse_loss(input, target, reduction)
+    _warn_if_broadcast(input, target, "mse_loss")
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    if weight is None:
+        return _core._mse_loss(input, target, reduction)
+    return _weighted(_core._mse_loss(input, target, "none"), weight, reduction, "mse_loss")
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
@@ -203,11 +223,11 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     >>> schuss.nn.functional.l1_loss(schuss.tensor([1.0, 2.0]), schuss.tensor([0.0, 0.0]))
     tensor(1.5000)
     """
-    _fit("l1_loss", input, target)
-    reduction = _reduction(size_average, reduce, reduction)
-    if weight is not None:
-        return _weighed(_core._l1_loss(input, target, "none"), weight, reduction)
-    return _core._l1_loss(input, target, reduction)
+    _warn_if_broadcast(input, target, "l1_loss")
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    if weight is None:
+        return _core._l1_loss(input, target, reduction)
+    return _weighted(_core._l1_loss(input, target, "none"), weight, reduction, "l1_loss")
 
 
 def binary_cross_entropy(
@@ -219,7 +239,7 @@ def binary_cross_entropy(
     >>> schuss.nn.functional.binary_cross_entropy(half, schuss.tensor([1.0]))
     tensor(0.6931)
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = legacy_reduction(size_average, reduce, reduction)
     return _core._binary_cross_entropy(input, target, weight, reduction)
 
 
@@ -232,7 +252,7 @@ def binary_cross_entropy_with_logits(
     >>> schuss.nn.functional.binary_cross_entropy_with_logits(zero, one)
     tensor(0.6931)
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = legacy_reduction(size_average, reduce, reduction)
     return _core._binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
 
 
@@ -245,7 +265,7 @@ def nll_loss(
     >>> schuss.nn.functional.nll_loss(log_p, schuss.tensor([1]))
     tensor(1.)
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = legacy_reduction(size_average, reduce, reduction)
     if input.ndim and target.ndim and input.ndim > 1 and input.shape[0] != target.shape[0]:
         raise ValueError(
             f"nll_loss: input {tuple(input.shape)} and target {tuple(target.shape)} differ in"
@@ -270,7 +290,7 @@ def cross_entropy(
     >>> schuss.nn.functional.cross_entropy(scores, schuss.tensor([1]))
     tensor(0.6931)
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = legacy_reduction(size_average, reduce, reduction)
     if not isinstance(target, Tensor):
         raise TypeError(
             f"cross_entropy: target must be a Tensor, got {type(target).__name__}; "
@@ -281,10 +301,14 @@ def cross_entropy(
             f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing}"
         )
     axis = 1 if input.ndim > 1 else 0
-    log_p = _core.log_softmax(input, axis)
-    if target.shape == input.shape and target.is_floating_point():
-        return _soft_targets(log_p, target, weight, reduction, label_smoothing, axis)
-    hard = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
+    try:
+        log_p = _core.log_softmax(input, axis)
+        if target.shape == input.shape and target.is_floating_point():
+            return _soft_targets(log_p, target, weight, reduction, label_smoothing, axis)
+        hard = nll_loss(log_p, target, weight, None, ignore_index, None, reduction)
+    except Exception as error:
+        rename(error, "cross_entropy")
+        raise
     if label_smoothing == 0.0:
         return hard
     classes = input.shape[axis]
@@ -341,10 +365,13 @@ def embedding(
     tensor([[3., 4.]])
     """
     if input.is_floating_point():
-        raise RuntimeError(f"embedding: indices must be integers, got {input.dtype}")
+        raise RuntimeError(f"embedding: indices must be integers, got {input.dtype.name}")
     rows = weight.shape[0]
     if input.numel() and not bool(((input >= 0) & (input < rows)).all()):
-        raise IndexError(f"embedding: an index is out of range for a table of {rows} rows")
+        raise IndexError(
+            f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
+            f" ({_allowed(rows)})"
+        )
     if max_norm is not None:
         _shrink(input, weight, max_norm, norm_type)
     if scale_grad_by_freq:
@@ -373,6 +400,7 @@ def _shrink(input, weight, max_norm, norm_type) -> None:
         _core._set_grad_enabled(before)
 
 
+@speaks
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Each sample's last axes brought to mean 0 and variance 1 (Ba et al. 2016).
 
@@ -382,9 +410,13 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"layer_norm: the last axes of {tuple(input.shape)} must be {shape}")
+    if not input.is_floating_point():
+        raise _core.DTypeError(
+            f"layer_norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
+        )
     axes = list(range(-len(shape), 0))
     centred = input - input.mean(axes, True)
-    spread = _core._variance(input, axes, 0, True)
+    spread = _core._var(input, axes, 0, True)
     found = centred * (spread + eps).rsqrt()
     if weight is not None:
         found = found * weight

@@ -11,6 +11,7 @@ from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
 from schuss.nn.functional import linear
+from schuss.nn.settings import probability, size, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +53,8 @@ class Linear(Model):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features = size("Linear", "in_features", in_features)
+        self.out_features = size("Linear", "out_features", out_features)
         options = {"device": device, "dtype": dtype}
         self.weight = Parameter(schuss.empty((out_features, in_features), **options))
         bias_or_none = Parameter(schuss.empty(out_features, **options)) if bias else None
@@ -94,11 +95,11 @@ class Bilinear(Model):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        if in1_features <= 0:
-            raise ValueError(f"Bilinear: in1_features must be positive, got {in1_features}")
-        self.in1_features = in1_features
-        self.in2_features = in2_features
-        self.out_features = out_features
+        self.in1_features = size("Bilinear", "in1_features", in1_features)
+        self.in2_features = size("Bilinear", "in2_features", in2_features)
+        self.out_features = size("Bilinear", "out_features", out_features)
+        if in1_features == 0:
+            raise ValueError("Bilinear: in1_features must be positive, got 0")
         options = {"device": device, "dtype": dtype}
         shape = (out_features, in1_features, in2_features)
         self.weight = Parameter(schuss.empty(shape, **options))
@@ -132,9 +133,7 @@ class Dropout(Model):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p must be a probability from 0 to 1, got {p}")
-        self.p = p
+        self.p = probability("Dropout", "p", p)
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
@@ -153,8 +152,8 @@ class Flatten(Model):
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim = start_dim
-        self.end_dim = end_dim
+        self.start_dim = whole("Flatten", "start_dim", start_dim)
+        self.end_dim = whole("Flatten", "end_dim", end_dim)
 
     def forward(self, input: Tensor) -> Tensor:
         return input.flatten(self.start_dim, self.end_dim)
@@ -172,10 +171,10 @@ class Unflatten(Model):
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
-        for size in unflattened_size:
-            if isinstance(size, bool) or not isinstance(size, int):
-                raise TypeError(f"Unflatten: sizes must be integers, got {size!r}")
-        self.dim = dim
+        for part in unflattened_size:
+            if isinstance(part, bool) or not isinstance(part, int):
+                raise TypeError(f"Unflatten: sizes must be integers, got {part!r}")
+        self.dim = whole("Unflatten", "dim", dim)
         self.unflattened_size = unflattened_size
 
     def forward(self, input: Tensor) -> Tensor:
@@ -218,6 +217,8 @@ class Embedding(Model):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        num_embeddings = size("Embedding", "num_embeddings", num_embeddings)
+        embedding_dim = size("Embedding", "embedding_dim", embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise IndexError(
                 f"Embedding: padding_idx {padding_idx} outside {num_embeddings} embeddings"

@@ -3,13 +3,13 @@ Leans on nn.functional and nn.init."""
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
+from schuss.nn.settings import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,9 @@ class LayerNorm(Model):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        one = isinstance(normalized_shape, Integral)
-        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        listed = isinstance(normalized_shape, (tuple, list))
+        sizes = normalized_shape if listed else (normalized_shape,)
+        self.normalized_shape = tuple(size("LayerNorm", "normalized_shape", n) for n in sizes)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         options = {"device": device, "dtype": dtype}
@@ -82,7 +83,7 @@ class _BatchNorm(Model):
         *,
         bias: bool = True,
     ) -> None:
-        self.num_features = num_features
+        self.num_features = size(type(self).__name__, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine

@@ -80,7 +80,7 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
         return found, none, none.clone()
     axes = [axis for axis in range(input.ndim) if axis != 1]
     mean = input.mean(axes)
-    return found, mean, (_core._variance(input, axes, 0, False) + eps).rsqrt()
+    return found, mean, (_core._var(input, axes, 0, False) + eps).rsqrt()
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
@@ -101,7 +101,7 @@ def _grouped(op, input, groups, weight, bias, eps):
     size = math.prod(input.shape[1:]) // groups
     rows = input.reshape(input.shape[0], groups, size)
     mean = rows.mean(2)
-    scale = (_core._variance(rows, [2], 0, False) + eps).rsqrt()
+    scale = (_core._var(rows, [2], 0, False) + eps).rsqrt()
     found = ((rows - mean.unsqueeze(2)) * scale.unsqueeze(2)).reshape(input.shape)
     return _scaled(found, *_channels(input, weight, bias)), mean, scale
 
@@ -115,7 +115,7 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """`layer_norm`, and the samples' means and 1 / deviations."""
     found = fused.layer_norm(input, normalized_shape, weight, bias, eps)
     axes = list(range(input.ndim - len(normalized_shape), input.ndim))
-    scale = (_core._variance(input, axes, 0, True) + eps).rsqrt()
+    scale = (_core._var(input, axes, 0, True) + eps).rsqrt()
     return found, input.mean(axes, True), scale
 
 
@@ -147,7 +147,7 @@ def instance_norm(
             f"instance_norm: needs more than 1 value a channel, got {tuple(input.shape)}"
         )
     axes = list(range(2, input.ndim))
-    mean, var = input.mean(axes, True), _core._variance(input, axes, 0, True)
+    mean, var = input.mean(axes, True), _core._var(input, axes, 0, True)
     flat = [0, *axes]
     _followed(running_mean, running_var, mean.mean(flat), var.mean(flat), momentum, count)
     return _scaled((input - mean) * (var + eps).rsqrt(), weight, bias)

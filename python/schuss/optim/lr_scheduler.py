@@ -141,8 +141,8 @@ class LambdaLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         groups = len(_checked(self, optimizer).param_groups)
-        listed = isinstance(lr_lambda, (list, tuple))
-        self.lr_lambdas = list(lr_lambda) if listed else [lr_lambda] * groups
+        one = callable(lr_lambda)
+        self.lr_lambdas = [lr_lambda] * groups if one else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
             raise ValueError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups")
         super().__init__(optimizer, last_epoch)
@@ -414,7 +414,8 @@ class ReduceLROnPlateau(LRScheduler):
             )
         self.optimizer = _checked(self, optimizer)
         groups = len(optimizer.param_groups)
-        self.min_lrs = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * groups
+        listed = isinstance(min_lr, (list, tuple))
+        self.min_lrs: list[Any] = list(min_lr) if listed else [min_lr] * groups
         if len(self.min_lrs) != groups:
             raise ValueError(f"ReduceLROnPlateau: {len(self.min_lrs)} min_lr for {groups} groups")
         self.mode = mode

@@ -112,7 +112,7 @@ class Optimizer:
                 f"{type(self).__name__}: params must be an iterable of tensors or dicts, "
                 f"got {type(params).__name__}; pass model.parameters() for a model's"
             )
-        groups = list(params.items() if isinstance(params, dict) else params)
+        groups: list[Any] = list(params.items() if isinstance(params, dict) else params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got an empty parameter list")
         if not isinstance(groups[0], dict):

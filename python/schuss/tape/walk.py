@@ -153,9 +153,7 @@ def joined(grads: list[Tensor | None], axis: int, shape: tuple[int, ...]) -> Ten
     return schuss.stack(grads, axis).reshape(shape)
 
 
-def filled(
-    grad: Tensor | None, source: Tensor, shape: tuple[int, ...], zeros: bool
-) -> Tensor | None:
+def filled(grad: Tensor | None, source: Tensor, shape: tuple[int, ...], zeros: bool) -> Any:
     """The gradient, or zeros of the shape in its stead where they are wanted.
 
     >>> filled(None, schuss.ones(2), (2,), True).tolist()

@@ -3,6 +3,8 @@ Leans on the rooms beside it; tensors made here follow TensorFlow's dtype rules.
 
 from __future__ import annotations
 
+import builtins
+
 from schuss import Tensor
 from schuss.tape import GradientTape
 from schuss.tf import compat, errors, keras, linalg, losses, math, nest, nn, optimizers, random
@@ -250,7 +252,7 @@ __all__ = [
 ]
 
 
-def executing_eagerly() -> bool:
+def executing_eagerly() -> builtins.bool:
     """Whether operations run at once: always.
 
     >>> executing_eagerly()

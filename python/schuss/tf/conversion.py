@@ -168,7 +168,8 @@ def _from_array(value: np.ndarray | np.generic, dtype: DType | None) -> Tensor:
         raise TypeError(
             f"convert_to_tensor: NumPy's {array.dtype} has no tensor; use numbers or booleans"
         )
-    dtype = dtype or as_dtype(array.dtype)
+    if dtype is None:
+        dtype = as_dtype(array.dtype)
     if array.dtype.kind == "f" and not dtype.is_floating_point:
         raise ConversionError(
             f"convert_to_tensor: Cannot convert an array of {array.dtype} to a tensor of dtype "

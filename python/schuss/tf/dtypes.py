@@ -39,7 +39,7 @@ _BY_NAME = {
     "float64": float64,
     "double": float64,
 }
-DType = type(schuss.float32)
+DType = schuss.dtype
 
 
 def as_dtype(type_value: Any) -> DType:

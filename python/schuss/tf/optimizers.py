@@ -47,9 +47,11 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        self._schedule = value if callable(value) else None
-        if self._schedule is None:
-            self._rate.assign(float(value))
+        if callable(value):
+            self._schedule = value
+            return
+        self._schedule = None
+        self._rate.assign(float(value))
 
     def apply_gradients(
         self, grads_and_vars: Iterable[tuple[Any, Variable]], name: str | None = None

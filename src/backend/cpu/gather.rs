@@ -3,7 +3,7 @@
 use super::convert::{self, Cursor};
 use crate::backend::launch::{Operand, Pick};
 use crate::base::dtype::Element;
-use crate::base::{DType, Error, Layout, Result};
+use crate::base::{DType, Error, Layout, Result, shape};
 use crate::dispatch;
 
 /// Every index as an element offset into the source, checked; one entry for each element of the output.
@@ -32,11 +32,7 @@ fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
             if i < -size || i >= size {
                 return Err(Error::index(
                     pick.op,
-                    format!(
-                        "index {i} is out of range for an axis of size {size} (index tensor {axis}; allowed: {} to {})",
-                        -size,
-                        size - 1
-                    ),
+                    format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; {})", shape::allowed(pick.size)),
                 ));
             }
             *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;

@@ -279,27 +279,36 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
     }
 }
 
-/// A map over up to three row-major operands into row-major memory.
-///
-/// # Safety
-/// Every operand must hold as many elements as `out`, row-major and of the loop's own type.
+/// A map over up to three row-major operands of the loop's own type into row-major memory.
 #[inline]
-pub unsafe fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match from {
-            [From::Memory(a)] => kernel(&[a.ptr()], params, &[out.ptr()], out.numel()),
-            [From::Memory(a), From::Memory(b)] => kernel(&[a.ptr(), b.ptr()], params, &[out.ptr()], out.numel()),
-            _ => beside_numbers(kernel, from, params, out, dtype),
+pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+    let n = out.numel();
+    let check = |op: &Operand| assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "an operand like the result");
+    match from {
+        [From::Memory(a)] => {
+            check(a);
+            // SAFETY: just asserted: the operand holds `n` elements, as the result does.
+            unsafe { kernel(&[a.ptr()], params, &[out.ptr()], n) }
+        }
+        [From::Memory(a), From::Memory(b)] => {
+            check(a);
+            check(b);
+            // SAFETY: as above.
+            unsafe { kernel(&[a.ptr(), b.ptr()], params, &[out.ptr()], n) }
+        }
+        _ => {
+            for one in from {
+                if let From::Memory(op) = one {
+                    check(op);
+                }
+            }
+            beside_numbers(kernel, from, params, out, dtype);
         }
     }
 }
 
-/// The same with plain numbers among the operands.
-///
-/// # Safety
-/// As `plain`.
-unsafe fn beside_numbers(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
+/// The same with plain numbers among the operands, which `plain` has checked.
+fn beside_numbers(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let (n, to, size) = (out.numel(), out.ptr(), out.dtype.size());
     let mut tiles = [const { MaybeUninit::<[u64; SPREAD]>::uninit() }; FEW];
     let mut at = [(std::ptr::null::<u8>(), 0usize); FEW];
@@ -319,7 +328,7 @@ unsafe fn beside_numbers(kernel: MapLoop, from: &[From], params: &[Number], out:
     while start < n {
         let count = SPREAD.min(n - start);
         let ins = at.map(|(base, size)| base.wrapping_add(start * size));
-        // SAFETY: operands and output hold `n` elements by the caller's promise, and a tile holds a step's.
+        // SAFETY: operands and output hold `n` elements, and a tile holds a step's.
         unsafe { kernel(&ins[..from.len()], params, &[to.wrapping_add(start * size)], count) };
         start += count;
     }

@@ -97,8 +97,8 @@ unsafe fn short_rows<T: Float, const FMA: bool, const K: usize>(m: usize, a: *co
         let weights: [T; K] = *x.cast();
         for i in 0..m {
             let mut sum = *a.add(i * K) * weights[0];
-            for p in 1..K {
-                sum = madd::<T, FMA>(*a.add(i * K + p), weights[p], sum);
+            for (p, &weight) in weights.iter().enumerate().skip(1) {
+                sum = madd::<T, FMA>(*a.add(i * K + p), weight, sum);
             }
             *y.add(i) = sum;
         }

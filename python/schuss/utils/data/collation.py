@@ -91,7 +91,8 @@ def _like_mapping(model: Mapping, entries: dict[Any, Any]) -> Any:
             made = copy.copy(model)
             made.update(entries)
             return made
-        return type(model)(entries)
+        kind: Any = type(model)
+        return kind(entries)
     except TypeError:
         return entries
 
@@ -100,6 +101,7 @@ def _like_sequence(model: Sequence, values: list[Any]) -> Any:
     if type(model) is list:
         return values
     try:
-        return type(model)(values)
+        kind: Any = type(model)
+        return kind(values)
     except TypeError:
         return values

@@ -89,14 +89,14 @@ class DataLoader:
                 sampler = SequentialSampler(dataset)
         self._batched = batch_size is not None or batch_sampler is not None
         if batch_size is not None and batch_sampler is None:
-            order = itertools.repeat(None) if self._stream else sampler
+            order: Any = itertools.repeat(None) if self._stream else sampler
             batch_sampler = BatchSampler(order, batch_size, drop_last)
         if collate_fn is None:
             collate_fn = default_collate if self._batched else default_convert
         self.dataset = dataset
         self.batch_size = batch_size
-        self.sampler = sampler
-        self.batch_sampler = batch_sampler
+        self.sampler: Any = sampler
+        self.batch_sampler: Any = batch_sampler
         self.num_workers = num_workers
         self.collate_fn = collate_fn
         self.pin_memory = pin_memory
@@ -106,7 +106,8 @@ class DataLoader:
         self.worker_init_fn = worker_init_fn
         self.multiprocessing_context = multiprocessing_context
         self.generator = generator
-        self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
+        usual = 2 if num_workers else None
+        self.prefetch_factor: Any = usual if prefetch_factor is None else prefetch_factor
         self.persistent_workers = persistent_workers
         self.in_order = in_order
         self._crew: Crew | None = None

@@ -114,7 +114,7 @@ class Batches:
         self.sampler = BatchSampler(order, size, drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        found = from_sampler(self.dataset, self.sampler, list)
+        found: Any = from_sampler(self.dataset, self.sampler, list)
         if len(self.dataset.tensors) == 1:
             return (batch[0] for batch in found)
         return map(tuple, found)
@@ -142,7 +142,7 @@ def batches(
     [[0, 1], [2, 3], [4]]
     """
     if batch_size is None and data and isinstance(data[-1], int):
-        *data, batch_size = data
+        data, batch_size = data[:-1], data[-1]
     if batch_size is None:
         raise TypeError("batches: needs a batch size, batches(X, y, 64) or batch_size=64")
     tensors = [d if isinstance(d, Tensor) else schuss.as_tensor(d) for d in data]

@@ -209,5 +209,6 @@ class BatchSampler(Sampler):
             yield batch
 
     def __len__(self) -> int:
-        n = len(self.sampler)
+        sampler: Any = self.sampler
+        n = len(sampler)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)

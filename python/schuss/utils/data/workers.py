@@ -72,7 +72,8 @@ def _work(
             start(info.id)
     except BaseException as error:
         failure = Failed(error, info.id)
-    run = fetch = None
+    run: Any = None
+    fetch: Any = None
     while (task := tasks.get()) is not None:
         wanted, place, job = task
         if wanted.stopped:

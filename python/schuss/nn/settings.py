@@ -1,0 +1,39 @@
+"""What a layer is told when it is made, checked there and then.
+Leans on the core's error classes."""
+
+from __future__ import annotations
+
+from numbers import Real
+from operator import index
+from typing import TYPE_CHECKING
+
+from schuss._core import ShapeError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def whole(layer: str, name: str, value: Any) -> int:
+    """An integer; TypeError for anything else, such as 3.0."""
+    try:
+        return index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{layer}: {name} must be an integer, got {kind}") from None
+
+
+def size(layer: str, name: str, value: Any) -> int:
+    """An integer of at least 0; ShapeError for one below."""
+    found = whole(layer, name, value)
+    if found < 0:
+        raise ShapeError(f"{layer}: {name} must be at least 0, got {found}")
+    return found
+
+
+def probability(layer: str, name: str, value: Any) -> Any:
+    """A number from 0 to 1; ValueError outside, TypeError for what is no number."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{layer}: {name} must be a number, got {type(value).__name__}")
+    if not 0 <= float(value) <= 1:
+        raise ValueError(f"{layer}: {name} must be a probability from 0 to 1, got {value}")
+    return value

@@ -1,0 +1,10 @@
+//! Memory handled by hand behind safe names, so that the rooms above need no `unsafe`: where blocks come from, who may
+//! look at a value, and how a shared one is born. Leans on std and libmimalloc-sys.
+
+pub mod allocator;
+pub mod lock;
+pub mod unique;
+
+pub use allocator::Memory;
+pub use lock::{Guard, Lock};
+pub use unique::Unique;

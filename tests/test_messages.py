@@ -1,0 +1,162 @@
+"""What refusals say: the name that was called, shapes as tuples, dtypes bare, the allowed range.
+
+Leans on schuss and pytest; which class is raised where is in test_errors.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+import schuss
+import schuss.nn.functional as F
+from schuss import nn
+
+X = schuss.arange(4.0).reshape(2, 2)
+V = schuss.arange(4.0)
+WHOLE = schuss.tensor([1, 2])
+TRUTHS = X > 0
+NONE = schuss.zeros(0)
+ONE = schuss.ones(3)
+FAR = schuss.tensor([0, 5])
+
+
+def at(list_, key):
+    return list_[key]
+
+
+# Each line: what is done, the class raised, the message from its beginning.
+CASES = [
+    # The name that was called, not the one of a part that it is made of.
+    (lambda: X.clamp(ONE), RuntimeError, "clamp: the shapes (2, 2) and (3,) do not broadcast"),
+    (lambda: X.clamp("a"), TypeError, "clamp: min must be"),
+    (lambda: NONE.max(), RuntimeError, "max: the shape (0,) has no element along the axes (0,)"),
+    (lambda: NONE.min(), RuntimeError, "min: the shape (0,) has no"),
+    (lambda: NONE.amax(), RuntimeError, "amax: the shape (0,) has no"),
+    (lambda: NONE.amin(), RuntimeError, "amin: the shape (0,) has no"),
+    (lambda: NONE.aminmax(), RuntimeError, "aminmax: the shape (0,) has no"),
+    (lambda: X.max(7), IndexError, "max: axis 7 is out of range"),
+    (lambda: X.min(dim="a"), TypeError, "min: dim must be an integer, got str"),
+    (lambda: X.argmax(7), IndexError, "argmax: axis 7 is out of range"),
+    (lambda: X.argmin(7), IndexError, "argmin: axis 7 is out of range"),
+    (lambda: X.any(7), IndexError, "any: axis 7 is out of range"),
+    (lambda: X.all(7), IndexError, "all: axis 7 is out of range"),
+    (lambda: X.prod(7), IndexError, "prod: axis 7 is out of range"),
+    (lambda: X.cumprod(7), IndexError, "cumprod: axis 7 is out of range"),
+    (lambda: X.log_softmax(7), IndexError, "log_softmax: axis 7 is out of range"),
+    (lambda: X.norm(dim=7), IndexError, "norm: axis 7 is out of range"),
+    (lambda: WHOLE.std(), TypeError, "std: needs a float tensor, got int64"),
+    (lambda: WHOLE.var(), TypeError, "var: needs a float tensor, got int64"),
+    (lambda: schuss.std_mean(WHOLE), TypeError, "std_mean: needs a float tensor"),
+    (lambda: schuss.var_mean(X, 7), IndexError, "var_mean: axis 7 is out of range"),
+    (lambda: X.sort(9), IndexError, "sort: axis 9 is out of range"),
+    (lambda: X.tile("a"), TypeError, "tile: "),
+    (lambda: X.expand_as(ONE), RuntimeError, "expand_as: the shape (2, 2) cannot be"),
+    (lambda: X.view_as(ONE), RuntimeError, "view_as: the shape (3,) does not hold the 4"),
+    (lambda: V.broadcast_to((3,)), RuntimeError, "broadcast_to: the shape (4,)"),
+    (lambda: schuss.broadcast_tensors(X, ONE), RuntimeError, "broadcast_tensors: (2, 2) and (3,)"),
+    (lambda: X.take(schuss.tensor([9])), IndexError, "take: index 9 is out of range"),
+    (lambda: X.new_zeros("a"), TypeError, "new_zeros: size must be"),
+    (lambda: X.new_full((2,), "a"), TypeError, "new_full: fill_value must be a number, got str"),
+    (lambda: F.cross_entropy(X, FAR), IndexError, "cross_entropy: target 5 is out of range"),
+    (lambda: nn.CrossEntropyLoss()(X, FAR), IndexError, "cross_entropy: target 5"),
+    (lambda: F.cross_entropy(X, V), ValueError, "cross_entropy: input (2, 2) and target (4,)"),
+    (lambda: F.cross_entropy(X, WHOLE, reduction="a"), IndexError, "cross_entropy: target 2"),
+    (lambda: F.cross_entropy(WHOLE, WHOLE), TypeError, "cross_entropy: needs a float tensor"),
+    (lambda: F.nll_loss(X, FAR), IndexError, "nll_loss: target 5 is out of range"),
+    (lambda: nn.LayerNorm(2)(WHOLE), TypeError, "layer_norm: needs a float tensor, got int64"),
+    # Positions: what was asked for, and what there is.
+    (lambda: at(X, 10), IndexError, "index: index 10 is out of range for axis 0 of size 2 in a"),
+    (lambda: at(X, 10), IndexError, "(allowed: -2 to 1)"),
+    (lambda: at(X, (0, -3)), IndexError, "(allowed: -2 to 1)"),
+    (lambda: X.select(0, 10), IndexError, "select: index 10 is out of range for axis 0"),
+    (lambda: X.select(0, 10), IndexError, "(allowed: -2 to 1)"),
+    (lambda: at(NONE, 0), IndexError, "(the axis is empty)"),
+    (lambda: at(schuss.zeros(2, 0), (0, 0)), IndexError, "(the axis is empty)"),
+    (lambda: X.narrow(0, 5, 1), IndexError, "narrow: start 5 is out of range for axis 0 of size 2"),
+    (lambda: X.narrow(0, 5, 1), IndexError, "(allowed: -2 to 2)"),
+    (lambda: X.index_select(0, FAR), IndexError, "index 5 is out of range for axis 0 of size 2"),
+    (lambda: nn.Embedding(3, 2)(FAR), IndexError, "embedding: index 5 is out of range for a table"),
+    (lambda: nn.Embedding(3, 2)(FAR), IndexError, "(allowed: 0 to 2)"),
+    # Shapes and lists of axes as tuples.
+    (lambda: V.view(3), RuntimeError, "view: the shape (3,) does not hold the 4 elements of (4,)"),
+    (lambda: V.reshape(-1, 3), RuntimeError, "reshape: the shape (-1, 3) does not hold"),
+    (lambda: V.view(-1, -1), RuntimeError, "view: only one size can be -1, got (-1, -1)"),
+    (lambda: NONE.view(0, -1), RuntimeError, "view: the -1 in (0, -1) cannot be worked out"),
+    (lambda: V.expand(-1, -1), RuntimeError, "is not allowed in (-1, -1)"),
+    (lambda: X.t().view(4), RuntimeError, "with strides (1, 2) cannot be seen as (4,)"),
+    (lambda: X.permute(0), RuntimeError, "permute: the order (0,) names 1 axes"),
+    (lambda: X.permute(0, 0), RuntimeError, "more than once in the order (0, 0)"),
+    (lambda: X.sum((0, 0)), RuntimeError, "in the list of axes (0, 0)"),
+    (lambda: X.flip((0, 0)), RuntimeError, "flip: an axis appears more than once in (0, 0)"),
+    (lambda: X.split([1, 2]), RuntimeError, "split: the sizes (1, 2) must be at least 0"),
+    (lambda: schuss.zeros(2, -3), RuntimeError, "zeros: a size must be at least 0, got -3 in (2,"),
+    (lambda: V.expand(3, 4).add_(1), RuntimeError, "(shape (3, 4), strides (0, 1))"),
+    # dtypes without the library's name in front.
+    (
+        lambda: schuss.bernoulli(WHOLE),
+        RuntimeError,
+        "bernoulli: needs float probabilities, got int",
+    ),
+    (
+        lambda: X.masked_select(WHOLE),
+        RuntimeError,
+        "masked_select: the mask must be a bool tensor,",
+    ),
+    (lambda: X.int().clamp_(0.5), RuntimeError, "clamp_: a result of type float32 cannot"),
+    (
+        lambda: schuss.where(WHOLE, X, X),
+        RuntimeError,
+        "where: condition must be a bool tensor, got i",
+    ),
+    (lambda: schuss.iinfo(schuss.float32), TypeError, "iinfo: needs an integer dtype, got float32"),
+    (lambda: schuss.finfo(schuss.int8), TypeError, "finfo: needs a float dtype, got int8"),
+    # What is wrong with which argument.
+    (lambda: schuss.full((2, 2), "a"), TypeError, "full: fill_value must be a number, got str"),
+    (
+        lambda: schuss.full((2, 2), X),
+        RuntimeError,
+        "full: fill_value must be one number, got a ten",
+    ),
+    (lambda: schuss.ones(2, requires_grad=3), TypeError, "requires_grad: must be True or False, "),
+    (lambda: schuss.tensor(1.0, requires_grad="a"), TypeError, "requires_grad: must be True or F"),
+    (lambda: schuss.randn(2, requires_grad=3), TypeError, "requires_grad: must be True or False"),
+    (lambda: nn.Linear(3.0, 2), TypeError, "Linear: in_features must be an integer, got float"),
+    (lambda: nn.Linear(3, None), TypeError, "Linear: out_features must be an integer, got None"),
+    (lambda: nn.Linear(-1, 2), ValueError, "Linear: in_features must be at least 0, got -1"),
+    (lambda: nn.Bilinear(2.0, 3, 4), TypeError, "Bilinear: in1_features must be an integer"),
+    (lambda: nn.Embedding(2.0, 3), TypeError, "Embedding: num_embeddings must be an integer"),
+    (lambda: nn.BatchNorm1d("a"), TypeError, "BatchNorm1d: num_features must be an integer"),
+    (lambda: nn.LayerNorm(2.5), TypeError, "LayerNorm: normalized_shape must be an integer"),
+    (lambda: nn.Flatten("a"), TypeError, "Flatten: start_dim must be an integer, got str"),
+    (lambda: nn.Dropout("a"), TypeError, "Dropout: p must be a number, got str"),
+    (lambda: nn.Dropout(2), ValueError, "Dropout: p must be a probability from 0 to 1, got 2"),
+    (lambda: nn.Sequential(nn.Linear), TypeError, "the class Linear itself; make one of it: Linea"),
+    (
+        lambda: nn.Sequential(3),
+        TypeError,
+        "Sequential.0: a module must be a Model or None, got int",
+    ),
+    (lambda: schuss.Tensor([1.0], [2.0]), TypeError, "Tensor: takes sizes or one sequence of data"),
+    (lambda: schuss.Tensor(X, 1), TypeError, "Tensor: takes sizes or one sequence of data, got 2"),
+    (lambda: X.topk("a"), TypeError, "topk: k must be an integer, got str"),
+]
+
+
+@pytest.mark.parametrize(("act", "kind", "part"), CASES, ids=[part for _, _, part in CASES])
+def test_message(act, kind, part):
+    with pytest.raises(kind) as caught:
+        act()
+    text = str(caught.value)
+    assert text.startswith(part) or (not part[0].isalpha() and part in text) or f" {part}" in text
+    assert "schuss.int" not in text and "schuss.float3" not in text.replace("dtype=schuss", "")
+
+
+def test_a_renamed_error_keeps_its_class_and_its_place():
+    with pytest.raises(schuss.DTypeError) as caught:
+        WHOLE.std()
+    assert caught.value.__context__ is None and caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("name", ["bool", "uint8", "int64", "bfloat16", "float32"])
+def test_a_dtype_has_a_bare_name(name):
+    assert getattr(schuss, name).name == name
+    assert repr(getattr(schuss, name)) == f"schuss.{name}"
