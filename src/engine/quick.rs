@@ -298,7 +298,8 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
             for (from, side) in from.iter_mut().zip(sides) {
                 *from = side.from();
             }
-            tiled(loops, &from[..sides.len()], &params, &core.operand, compute);
+            let run = if all_direct { plain } else { tiled };
+            run(loops, &from[..sides.len()], &params, &core.operand, compute);
         }
     }
     if needs != 0 {

@@ -6,7 +6,7 @@ use super::{data, enter, items, node};
 use crate::base::{DType, Error, Number, shape};
 use crate::engine::{quick, write};
 use crate::graph::mode::Mode;
-use crate::graph::tensor::{emit, flag};
+use crate::graph::tensor::flag;
 use crate::graph::{Arg, Body, Feed, Op, Tensor};
 use crate::ops::{compare, view};
 use crate::tensor::{index, print};
@@ -114,15 +114,11 @@ impl PyTensor {
     }
 }
 
-/// A view by a record, the short way if there is one.
+/// A view by a record where the short way gives it.
 #[inline]
-fn viewed(py: Python<'_>, op: &'static Op, x: &Tensor, args: &[Arg]) -> PyResult<Py<PyAny>> {
-    if let Body::View(rule) = &op.body
-        && let Some(Ok(out)) = quick::view(op, *rule, x, args, Mode::now())
-    {
-        return wrap_new(py, out);
-    }
-    wrap(py, emit(op, &[Feed::Tensor(x)], args)?.one())
+fn short_view(op: &'static Op, x: &Tensor, args: &[Arg]) -> Option<Tensor> {
+    let Body::View(rule) = &op.body else { return None };
+    quick::view(op, *rule, x, args, Mode::now())?.ok()
 }
 
 /// The number in a tensor of one element.
@@ -192,9 +188,11 @@ impl PyTensor {
 
     fn __getitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let x = &slf.get().inner;
-        if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>() {
-            let i = i.extract::<i64>().map_err(|_| pyo3::exceptions::PyIndexError::new_err("index: out of range for every axis"))?;
-            return viewed(slf.py(), &view::select::OP, x, &[Arg::Int(0), Arg::Int(i)]);
+        if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>()
+            && let Ok(i) = i.extract::<i64>()
+            && let Some(out) = short_view(&view::select::OP, x, &[Arg::Int(0), Arg::Int(i)])
+        {
+            return wrap_new(slf.py(), out);
         }
         let list = items::items(key)?;
         wrap(slf.py(), enter(slf.py(), 0, || index::get(x, &list))?)
@@ -381,8 +379,10 @@ impl PyTensor {
     #[getter]
     #[allow(non_snake_case)]
     fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if self.inner.rank() == 2 {
-            return viewed(py, &view::transpose::OP, &self.inner, &[Arg::Int(0), Arg::Int(1)]);
+        if self.inner.rank() == 2
+            && let Some(out) = short_view(&view::transpose::OP, &self.inner, &[Arg::Int(0), Arg::Int(1)])
+        {
+            return wrap_new(py, out);
         }
         let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
         wrap(py, view::permute(&self.inner, order)?)
