@@ -90,8 +90,8 @@ fn apply(word: Word, a: &[f64]) -> f64 {
 /// The logarithm of the gamma function and its slope, by Stirling's series of a shifted argument, mirrored below a half.
 fn gamma(x: f64) -> (f64, f64) {
     const PI: f64 = std::f64::consts::PI;
-    if x == f64::INFINITY {
-        return (x, x);
+    if x.is_infinite() {
+        return (f64::INFINITY, if x > 0.0 { x } else { f64::NAN });
     }
     if x < 0.5 {
         let (log, slope) = gamma(1.0 - x);
