@@ -114,7 +114,7 @@ fn is_polynomial(word: Word) -> bool {
     matches!(
         word,
         Pow | Exp | Exp2 | Expm1 | Log | Log2 | Log10 | Log1p | Sin | Cos | Tan | Asin | Acos | Atan | Atan2 | Sinh | Cosh | Tanh | Asinh
-    ) || matches!(word, Acosh | Atanh | Erf | Erfc | Sigmoid)
+    ) || matches!(word, Acosh | Atanh | Erf | Erfc | Sigmoid | Lgamma | Digamma)
 }
 
 /// One map over row-major lists: its outputs, truths as 0 and 1.

@@ -15,7 +15,19 @@ from schuss.size import Size
 
 _core._set_size(Size)
 
-from schuss import arrangement, conversion, creation, mathematics, methods, modes
+from schuss import (
+    arrangement,
+    conversion,
+    creation,
+    limits,
+    mathematics,
+    methods,
+    modes,
+    order,
+    parts,
+    products,
+    series,
+)
 from schuss.creation import *
 from schuss.modes import *
 
@@ -23,7 +35,12 @@ conversion.attach()
 methods.attach()
 
 from schuss.arrangement import *
+from schuss.limits import *
 from schuss.mathematics import *
+from schuss.order import *
+from schuss.parts import *
+from schuss.products import *
+from schuss.series import *
 
 concat, moveaxis = arrangement.concatenate, arrangement.movedim
 swapdims, clip = arrangement.swapaxes, mathematics.clamp
@@ -41,6 +58,7 @@ arcsin, arccos, arctan, arctan2 = _core.asin, _core.acos, _core.atan, _core.atan
 arcsinh, arccosh, arctanh = _core.asinh, _core.acosh, _core.atanh
 round = mathematics.rounded
 floor, ceil, trunc = Tensor.floor, Tensor.ceil, Tensor.trunc
+spmm = mathematics.mm
 strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 
@@ -79,6 +97,7 @@ if TYPE_CHECKING:
     from schuss import autograd as autograd
     from schuss import cuda as cuda
     from schuss import descent as descent
+    from schuss import linalg as linalg
     from schuss import nn as nn
     from schuss import optim as optim
     from schuss import testing as testing
@@ -94,7 +113,7 @@ if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
-_MODULES = ("autograd", "cuda", "descent", "nn", "optim", "testing", "tf", "utils", "viz")
+_MODULES = ("autograd", "cuda", "descent", "linalg", "nn", "optim", "testing", "tf", "utils", "viz")
 _HOMES = {
     "GradientDescent": "descent",
     "GradientTape": "tape",
@@ -102,6 +121,23 @@ _HOMES = {
     "Optimizer": "optim",
     "Parameter": "model",
 }
+# Functions that PyTorch has both here and in a module of their kind.
+for _home, _names in {
+    "linalg": (
+        "cholesky cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power qr"
+        " slogdet"
+    ),
+    "linalg.older": "lu lu_solve pinverse svd",
+    "nn.functional": (
+        "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm"
+        " channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
+        " embedding_bag feature_alpha_dropout group_norm instance_norm layer_norm max_pool1d"
+        " max_pool1d_with_indices max_pool2d max_pool3d pixel_shuffle pixel_unshuffle rms_norm"
+    ),
+    "nn.images": "grid_sampler grid_sampler_2d grid_sampler_3d",
+    "nn.scaling": "native_batch_norm native_group_norm native_layer_norm",
+}.items():
+    _HOMES.update(dict.fromkeys(_names.split(), _home))
 
 
 def __getattr__(name: str):
@@ -180,3 +216,9 @@ __all__ += creation.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
 __all__ += mathematics.__all__
+__all__ += limits.__all__
+__all__ += order.__all__
+__all__ += parts.__all__
+__all__ += products.__all__
+__all__ += series.__all__
+__all__ += [name for name in _HOMES if name not in __all__]

@@ -29,6 +29,7 @@ __all__ = [
     "all",
     "amax",
     "amin",
+    "angle",
     "any",
     "arange",
     "argmax",
@@ -51,14 +52,17 @@ __all__ = [
     "cat",
     "ceil",
     "clone",
+    "conj_physical",
     "copysign",
     "cos",
     "cosh",
     "cumprod",
     "cumsum",
+    "deg2rad",
     "det",
     "device",
     "diagonal",
+    "digamma",
     "div",
     "double",
     "dropout",
@@ -69,6 +73,7 @@ __all__ = [
     "eq",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "exp2",
     "expand",
@@ -81,6 +86,8 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fmod",
     "frac",
     "from_numpy",
@@ -88,10 +95,18 @@ __all__ = [
     "ge",
     "get_default_dtype",
     "get_num_threads",
+    "glu",
     "gt",
     "half",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
+    "heaviside",
     "hypot",
+    "i0",
+    "igamma",
+    "igammac",
     "int",
     "int16",
     "int32",
@@ -103,9 +118,14 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "ldexp",
     "le",
     "leaky_relu",
     "lerp",
+    "lgamma",
     "linear",
     "linspace",
     "log",
@@ -113,29 +133,39 @@ __all__ = [
     "log1p",
     "log2",
     "log_softmax",
+    "logaddexp",
+    "logaddexp2",
+    "logcumsumexp",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logit",
     "logsigmoid",
     "logsumexp",
     "long",
     "lt",
     "manual_seed",
     "masked_fill",
+    "masked_scatter",
     "matmul",
     "maximum",
     "mean",
     "minimum",
     "mish",
+    "msort",
     "mul",
+    "mvlgamma",
     "ne",
     "neg",
+    "nextafter",
     "no_grad",
     "ones",
     "permute",
+    "positive",
     "pow",
     "promote_types",
+    "rad2deg",
     "reciprocal",
     "relu",
     "remainder",
@@ -152,9 +182,11 @@ __all__ = [
     "signbit",
     "silu",
     "sin",
+    "sinc",
     "sinh",
     "softmax",
     "softplus",
+    "softshrink",
     "softsign",
     "sqrt",
     "square",
@@ -164,12 +196,14 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "threshold",
     "transpose",
     "tril",
     "triu",
     "trunc",
     "uint8",
     "unsqueeze",
+    "xlogy",
     "zeros",
 ]
 
@@ -529,6 +563,10 @@ class Tensor:
         """`input + alpha * other`, element by element, with broadcasting."""
     def add_(self, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1) -> Tensor:
         """In-place form of `add`: `alpha` scales the other."""
+    def addbmm(input, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+        """`beta * input + alpha * (the sum of a batch of products)`."""
+    def addbmm_(input, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+        """In-place form of `addbmm`."""
     def addcdiv(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """`input + value * tensor1 / tensor2`, element by element."""
     def addcdiv_(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
@@ -545,6 +583,10 @@ class Tensor:
         """`beta * input + alpha * (mat @ vec)`."""
     def addmv_(input, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """In-place form of `addmv`."""
+    def addr(input, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+        """`beta * input + alpha * outer(vec1, vec2)`."""
+    def addr_(input, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+        """In-place form of `addr`."""
     def all(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether every element is true (not zero), over some axes or over all."""
     def allclose(input, other: Tensor | _bool | _int | _float, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> _bool:
@@ -555,6 +597,8 @@ class Tensor:
         """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
     def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Any:
         """The smallest and the largest element."""
+    def angle(self, /) -> Tensor:
+        """The angle of a real number in the plane: 0, or pi below 0."""
     def any(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether any element is true (not zero), over some axes or over all."""
     def arccos(self, /) -> Tensor:
@@ -665,6 +709,8 @@ class Tensor:
         """In-place form of `ceil`."""
     def char(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.int8; itself where it already is."""
+    def cholesky(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.cholesky` of this tensor."""
     def chunk(input, chunks: Any, dim: _int | Sequence[_int] = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts of equal size along an axis, as views."""
     def clamp(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
@@ -687,6 +733,10 @@ class Tensor:
         """A row-major copy."""
     def conj(self, *args: Any, **kwargs: Any) -> Tensor:
         """This tensor itself: the conjugate of a real number."""
+    def conj_physical(self, /) -> Tensor:
+        """The complex conjugate: the same, for real numbers."""
+    def conj_physical_(self, /) -> Tensor:
+        """In-place form of `conj_physical`."""
     def contiguous(self, /, **_options: Any) -> Tensor:
         """This tensor if its elements lie row by row, else a copy of which that holds."""
     def copy_(self, /, src: Any, non_blocking: Any = False) -> Tensor:
@@ -695,6 +745,8 @@ class Tensor:
         """The size of the first with the sign of the second."""
     def copysign_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `copysign`."""
+    def corrcoef(input) -> Tensor:
+        """The correlations of variables (rows) over their observations (columns)."""
     def cos(self, /) -> Tensor:
         """The cosine of an angle in radians."""
     def cos_(self, /) -> Tensor:
@@ -705,10 +757,18 @@ class Tensor:
         """In-place form of `cosh`."""
     def count_nonzero(input, dim: _int | Sequence[_int] | None = None) -> Tensor:
         """How many elements are not zero."""
+    def cov(input, *, correction: Any = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+        """The covariances of variables (rows) over their observations (columns), which may be weighed."""
     def cpu(self, memory_format: Any = None) -> Tensor:
         """This tensor on the processor: itself."""
+    def cross(input, other: Tensor | _bool | _int | _float, dim: _int | Sequence[_int] | None = None, *, out: Any = None) -> Tensor:
+        """The cross product of vectors of three elements along an axis."""
     def cuda(self, device: _device | str | _int | None = None, non_blocking: Any = False, memory_format: Any = None) -> Tensor:
         """This tensor on a GPU; raises DeviceError where there is none."""
+    def cummax(input, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+        """The largest element up to each along an axis, and where it stands."""
+    def cummin(input, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+        """The smallest element up to each along an axis, and where it stands."""
     def cumprod(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """The running product along an axis."""
     def cumprod_(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
@@ -724,6 +784,10 @@ class Tensor:
     def data(self, value: Any) -> None: ...
     def data_ptr(self, /) -> _int:
         """The address of the first element in memory."""
+    def deg2rad(self, /) -> Tensor:
+        """Degrees as radians."""
+    def deg2rad_(self, /) -> Tensor:
+        """In-place form of `deg2rad`."""
     def det(self, /) -> Tensor:
         """The determinant of square matrices, by LU decomposition with partial pivoting."""
     def detach(self, /) -> Tensor:
@@ -739,8 +803,18 @@ class Tensor:
         """A vector as the diagonal of a matrix, or a matrix's diagonal as a vector."""
     def diag_embed(input, offset: Any = 0, dim1: _int = -2, dim2: Any = -1) -> Tensor:
         """Vectors along the last axis as the diagonals of matrices."""
+    def diagflat(input, offset: Any = 0) -> Tensor:
+        """All elements as the diagonal of a matrix."""
     def diagonal(self, /, offset: Any = 0, dim1: _int = 0, dim2: Any = 1) -> Tensor:
         """The diagonal of two axes, as the last axis."""
+    def diagonal_scatter(input, src: Any, offset: Any = 0, dim1: _int = 0, dim2: Any = 1) -> Tensor:
+        """A copy with `src` on a diagonal."""
+    def diff(input, n: Any = 1, dim: _int | Sequence[_int] = -1, prepend: Any = None, append: Any = None, *, out: Any = None) -> Tensor:
+        """The n-th differences of neighbours along an axis."""
+    def digamma(self, /) -> Tensor:
+        """The slope of the logarithm of the gamma function."""
+    def digamma_(self, /) -> Tensor:
+        """In-place form of `digamma`."""
     def dim(self, /) -> _int:
         """The number of axes, as `ndim`."""
     def dist(input, other: Tensor | _bool | _int | _float, p: Any = 2) -> Tensor:
@@ -757,6 +831,8 @@ class Tensor:
         """The inner product of two vectors."""
     def double(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.float64; itself where it already is."""
+    def dsplit(input, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> Tensor:
+        """Parts along an axis, as views: NumPy's `dsplit`."""
     @property
     def dtype(self) -> _dtype:
         """The type of the elements."""
@@ -778,6 +854,10 @@ class Tensor:
         """`1 - erf(x)`, exact also for large arguments."""
     def erfc_(self, /) -> Tensor:
         """In-place form of `erfc`."""
+    def erfinv(self, /) -> Tensor:
+        """The inverse of the error function."""
+    def erfinv_(self, /) -> Tensor:
+        """In-place form of `erfinv`."""
     def exp(self, /) -> Tensor:
         """e to the power of each element."""
     def exp2(self, /) -> Tensor:
@@ -806,6 +886,10 @@ class Tensor:
         """Several neighbouring axes as one."""
     def flip(self, /, *dims: Any) -> Tensor:
         """The elements along some axes in reverse order, as a copy."""
+    def fliplr(input) -> Tensor:
+        """The columns in reverse order, as a copy."""
+    def flipud(input) -> Tensor:
+        """The rows in reverse order, as a copy."""
     def float(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.float32; itself where it already is."""
     def float_power(input, exponent: Any) -> Tensor:
@@ -820,6 +904,10 @@ class Tensor:
         """The quotient rounded down, as Python's `//`. Integer division by zero raises RuntimeError."""
     def floor_divide_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `floor_divide`."""
+    def fmax(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """The larger of two, the other one where one is NaN."""
+    def fmin(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """The smaller of two, the other one where one is NaN."""
     def fmod(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The remainder with the dividend's sign, as C's `fmod`. Integer division by zero raises RuntimeError."""
     def fmod_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -828,6 +916,8 @@ class Tensor:
         """What is left of the integer part, with the element's sign."""
     def frac_(self, /) -> Tensor:
         """In-place form of `frac`."""
+    def frexp(input, *, out: Any = None) -> Tensor:
+        """Mantissas from 0.5 to 1 and the powers of two beside them."""
     def gather(input, dim: _int | Sequence[_int], index: Any, *, sparse_grad: Any = False, out: Any = None) -> Tensor:
         """Along an axis, the element that each place of the index names."""
     def ge(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -862,10 +952,34 @@ class Tensor:
         """In-place form of `gt`."""
     def half(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.float16; itself where it already is."""
+    def hardshrink(self, /, lambd: Any = 0.5) -> Tensor:
+        """The element where its size passes lambd, else 0."""
+    def heaviside(self, /, values: Any) -> Tensor:
+        """0 below 0, 1 above it, and the second operand at 0."""
+    def heaviside_(self, /, values: Any) -> Tensor:
+        """In-place form of `heaviside`."""
+    def histc(input, bins: Any = 100, min: Any = 0, max: Any = 0, *, out: Any = None) -> Tensor:
+        """How many elements fall into each of equal bins from min to max, or from least to largest."""
+    def histogram(input, bins: Any, *, range: Any = None, weight: Any = None, density: Any = False, out: Any = None) -> Tensor:
+        """How many elements (or what weight) fall between edges, which are given or equally spaced."""
+    def hsplit(input, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> Tensor:
+        """Parts along an axis, as views: NumPy's `hsplit`."""
     def hypot(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The length of the hypotenuse, `sqrt(x^2 + y^2)`."""
     def hypot_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `hypot`."""
+    def i0(self, /) -> Tensor:
+        """The modified Bessel function of the first kind, of order 0."""
+    def i0_(self, /) -> Tensor:
+        """In-place form of `i0`."""
+    def igamma(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """The regularised lower incomplete gamma function; differentiable in its second operand."""
+    def igamma_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """In-place form of `igamma`."""
+    def igammac(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """The regularised upper incomplete gamma function; differentiable in its second operand."""
+    def igammac_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """In-place form of `igammac`."""
     def index_add(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
         """A copy with the source added at the positions of an axis that the index lists."""
     def index_add_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
@@ -882,8 +996,14 @@ class Tensor:
         """A copy with values written, or added, at places."""
     def index_put_(self, /, indices: Any, values: Any, accumulate: Any = False) -> Tensor:
         """Overwrites the elements at places, as `x[indices] = values` does; with accumulate=True, adds to them."""
+    def index_reduce(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+        """A copy with the source joined to the positions of an axis that the index lists."""
+    def index_reduce_(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+        """In-place form of `index_reduce`."""
     def index_select(input, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Tensor:
         """The positions of an axis that the index lists."""
+    def inner(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+        """Products summed over the last axis of both."""
     def int(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.int32; itself where it already is."""
     def inverse(self, /) -> Tensor:
@@ -922,6 +1042,12 @@ class Tensor:
         """Where an element is infinite."""
     def isnan(self, /) -> Tensor:
         """Where an element is NaN."""
+    def isneginf(self, /) -> Tensor:
+        """Where the element is minus infinity."""
+    def isposinf(self, /) -> Tensor:
+        """Where the element is infinity."""
+    def isreal(self, /) -> Tensor:
+        """True everywhere: all dtypes are real."""
     def item(self, /) -> _bool | _int | _float:
         """The Python number in a tensor of one element; RuntimeError for any other number of elements."""
     @property
@@ -929,7 +1055,15 @@ class Tensor:
         """The bytes of one element, as `element_size()`."""
     @itemsize.setter
     def itemsize(self, value: Any) -> None: ...
+    def kron(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+        """The Kronecker product: every element of the first times the whole second."""
+    def kthvalue(input, k: Any, dim: _int | Sequence[_int] = -1, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+        """The k-th smallest element along an axis, counted from 1, and where it stands."""
     layout: ClassVar[str]
+    def ldexp(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """`input * 2 ** other`."""
+    def ldexp_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """In-place form of `ldexp`."""
     def le(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """Where the first is less or equal."""
     def le_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -946,6 +1080,10 @@ class Tensor:
         """Where the first is less or equal."""
     def less_equal_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `le`."""
+    def lgamma(self, /) -> Tensor:
+        """The logarithm of the absolute value of the gamma function."""
+    def lgamma_(self, /) -> Tensor:
+        """In-place form of `lgamma`."""
     def log(self, /) -> Tensor:
         """The natural logarithm; -inf at 0 and NaN below."""
     def log10(self, /) -> Tensor:
@@ -964,6 +1102,14 @@ class Tensor:
         """In-place form of `log`."""
     def log_softmax(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """The logarithm of the softmax along an axis, exact also far out."""
+    def logaddexp(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """`log(exp(input) + exp(other))` without overflow."""
+    def logaddexp2(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """`log2(2 ** input + 2 ** other)` without overflow."""
+    def logcumsumexp(self, /, dim: _int | Sequence[_int]) -> Tensor:
+        """The logarithm of the running sum of exponentials along an axis, without overflow."""
+    def logdet(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.logdet` of this tensor."""
     def logical_and(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """Where both are true (not zero)."""
     def logical_and_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -980,6 +1126,10 @@ class Tensor:
         """Where exactly one is true (not zero)."""
     def logical_xor_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `logical_xor`."""
+    def logit(self, /, eps: Any = None) -> Tensor:
+        """`log(x / (1 - x))`, the inverse of the sigmoid; with `eps` the input is kept within [eps, 1 - eps]."""
+    def logit_(self, /, eps: Any = None) -> Tensor:
+        """In-place form of `logit`."""
     def logsumexp(self, /, dim: _int | Sequence[_int], keepdim: _bool = False) -> Tensor:
         """`log(sum(exp(x)))` over some axes without overflow."""
     def long(self, memory_format: Any = None) -> Tensor:
@@ -988,6 +1138,11 @@ class Tensor:
         """Where the first is less."""
     def lt_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `lt`."""
+    def lu_solve(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.lu_solve` of this tensor."""
+    @property
+    def mH(self) -> Any:
+        """The last two axes exchanged, as a view."""
     @property
     def mT(self) -> Tensor:
         """The last two axes exchanged, as a view."""
@@ -995,26 +1150,40 @@ class Tensor:
         """A value in place of the elements where the mask holds."""
     def masked_fill_(self, /, mask: Any, value: Any) -> Tensor:
         """In-place form of `masked_fill`."""
+    def masked_scatter(self, /, mask: Any, source: Any) -> Tensor:
+        """A copy with the elements of the source, in their order, where the mask holds."""
+    def masked_scatter_(self, /, mask: Any, source: Any) -> Tensor:
+        """In-place form of `masked_scatter`."""
     def masked_select(input, mask: Any, *, out: Any = None) -> Tensor:
         """The elements where the mask holds, in one axis."""
     def matmul(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The matrix product, with NumPy's rules for vectors and broadcast batches."""
+    def matrix_exp(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.matrix_exp` of this tensor."""
+    def matrix_power(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.matrix_power` of this tensor."""
     def max(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, other: Tensor | _bool | _int | _float | None = None, out: Any = None, axis: _int | Sequence[_int] | None = None) -> Any:
         """The largest element; along `dim` (values, indices); against another tensor."""
     def maximum(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The larger of two, element by element; NaN if either is. Equal elements share the gradient."""
     def mean(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None) -> Tensor:
         """The mean over some axes, or over all. Needs floats, unless a dtype is given."""
+    def median(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+        """The lower of the middle elements, along an axis with where it stands; NaN wherever one is."""
     def min(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, other: Tensor | _bool | _int | _float | None = None, out: Any = None, axis: _int | Sequence[_int] | None = None) -> Any:
         """The smallest element; along `dim` (values, indices); against another tensor."""
     def minimum(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The smaller of two, element by element; NaN if either is. Equal elements share the gradient."""
     def mm(input, mat2: Any, *, out: Any = None) -> Tensor:
         """The product of two matrices."""
+    def mode(input, dim: _int | Sequence[_int] = -1, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+        """The most frequent element along an axis, the smallest of several, and where it stands."""
     def moveaxis(input, source: Any, destination: Any) -> Tensor:
         """Axes moved to other places, as a view."""
     def movedim(input, source: Any, destination: Any) -> Tensor:
         """Axes moved to other places, as a view."""
+    def msort(self, /) -> Tensor:
+        """The elements of each column in order: a sort along the first axis."""
     def mul(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The product of two tensors, element by element, with broadcasting."""
     def mul_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1027,16 +1196,26 @@ class Tensor:
         """In-place form of `mul`."""
     def mv(input, vec: Any, *, out: Any = None) -> Tensor:
         """The product of a matrix and a vector."""
+    def mvlgamma(self, /, p: Any) -> Tensor:
+        """The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s."""
+    def mvlgamma_(self, /, p: Any) -> Tensor:
+        """In-place form of `mvlgamma`."""
     def nan_to_num(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """NaN and infinities replaced by numbers."""
     def nan_to_num_(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `nan_to_num`."""
     def nanmean(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
         """The mean of the elements that are not NaN."""
+    def nanmedian(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+        """The lower of the middle elements that are not NaN."""
+    def nanquantile(input, q: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, interpolation: Any = 'linear', out: Any = None) -> Tensor:
+        """`quantile` of the elements that are not NaN."""
     def nansum(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
         """The sum with NaN counted as zero."""
     def narrow(input, dim: _int | Sequence[_int], start: Any, length: Any) -> Tensor:
         """Elements `start` to `start + length` of one axis, as a view."""
+    def narrow_copy(input, *args: Any, out: Any = None, **kwargs: Any) -> Tensor:
+        """`narrow`, as a copy instead of a view."""
     @property
     def nbytes(self) -> _int:
         """The bytes of all elements together."""
@@ -1065,6 +1244,8 @@ class Tensor:
         """The number of elements."""
     def new_empty(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`empty` in this tensor's dtype."""
+    def new_empty_strided(self, size: Any, stride: Any, dtype: _dtype | None = None, layout: Any = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Tensor:
+        """A tensor of a shape and strides, of this one's dtype, whose elements nobody has written."""
     def new_full(self, size: Any, fill_value: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Tensor:
         """One number in a shape, in this tensor's dtype."""
     def new_ones(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
@@ -1073,6 +1254,10 @@ class Tensor:
         """A tensor from data, in this one's dtype."""
     def new_zeros(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`zeros` in this tensor's dtype."""
+    def nextafter(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """The next number after the first on the way to the second."""
+    def nextafter_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """In-place form of `nextafter`."""
     def nonzero(input, *, out: Any = None, as_tuple: Any = False) -> Any:
         """The places of the elements that are not zero, one row for each."""
     def norm(input, p: Any = 'fro', dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, out: Any = None, dtype: _dtype | None = None) -> Tensor:
@@ -1098,16 +1283,39 @@ class Tensor:
         """The axes in another order."""
     def pin_memory(self, *args: Any, **kwargs: Any) -> Tensor:
         """This tensor itself: there is no GPU to copy to."""
+    def pinverse(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.pinverse` of this tensor."""
+    def polygamma(self, n: Any) -> Tensor:
+        """The n-th derivative of `digamma` at each element."""
+    def polygamma_(self, n: Any) -> Tensor:
+        """In-place form of `polygamma`."""
+    def positive(self, /) -> Tensor:
+        """The element itself; bool is refused."""
     def pow(self, /, exponent: Any) -> Tensor:
         """A power, element by element. Integers to negative integer powers raise RuntimeError."""
     def pow_(self, /, exponent: Any) -> Tensor:
         """In-place form of `pow`."""
     def prod(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, axis: _int | Sequence[_int] | None = None) -> Tensor:
         """The product of all elements, or along one axis."""
+    def put(input, index: Any, source: Any, accumulate: Any = False) -> Tensor:
+        """A copy with the source written, or added, at places of the flattened tensor."""
+    def put_(input, index: Any, source: Any, accumulate: Any = False) -> Tensor:
+        """In-place form of `put`."""
+    def qr(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.qr` of this tensor."""
+    def quantile(input, q: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, interpolation: Any = 'linear', out: Any = None) -> Tensor:
+        """The value below which a share q of the elements lies, between neighbours by interpolation."""
+    def rad2deg(self, /) -> Tensor:
+        """Radians as degrees."""
+    def rad2deg_(self, /) -> Tensor:
+        """In-place form of `rad2deg`."""
     def random_(self, from_: Any = None, to: Any = None, *, generator: Generator | None = None, **named: Any) -> Tensor:
         """Overwrites the elements with integers from [from, to)."""
     def ravel(input) -> Tensor:
         """All elements in one axis."""
+    @property
+    def real(self) -> Any:
+        """The real part: the tensor itself."""
     def reciprocal(self, /) -> Tensor:
         """One over each element."""
     def reciprocal_(self, /) -> Tensor:
@@ -1124,6 +1332,10 @@ class Tensor:
         """The remainder with the divisor's sign, as Python's `%`. Integer division by zero raises RuntimeError."""
     def remainder_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `remainder`."""
+    def renorm(input, p: Any, dim: _int | Sequence[_int], maxnorm: Any, *, out: Any = None) -> Tensor:
+        """Every part along an axis scaled down to a p-norm of at most `maxnorm`."""
+    def renorm_(input, p: Any, dim: _int | Sequence[_int], maxnorm: Any, *, out: Any = None) -> Tensor:
+        """In-place form of `renorm`."""
     def repeat(self, /, *repeats: Any) -> Tensor:
         """The input repeated along each axis, as a copy."""
     def repeat_interleave(input, repeats: Any, dim: _int | Sequence[_int] | None = None, *, output_size: Any = None) -> Tensor:
@@ -1152,6 +1364,8 @@ class Tensor:
     def retains_grad(self, value: Any) -> None: ...
     def roll(input, shifts: Any, dims: Any = None) -> Tensor:
         """Elements moved along an axis, those that fall off coming back at the other end."""
+    def rot90(input, k: Any = 1, dims: Any = ...) -> Tensor:
+        """Turned by k right angles in the plane of two axes, from the first towards the second."""
     def round(self, *, decimals: Any = 0) -> Tensor:
         """The nearest integer, halves to the even one; or the nearest multiple of 10^-decimals."""
     def round_(self, /) -> Tensor:
@@ -1168,8 +1382,14 @@ class Tensor:
         """A copy with the source added at the places that the index names along an axis."""
     def scatter_add_(input, dim: _int | Sequence[_int], index: Any, src: Any) -> Tensor:
         """In-place form of `scatter_add`."""
+    def scatter_reduce(input, dim: _int | Sequence[_int], index: Any, src: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+        """A copy with the source joined to the places that the index names along an axis."""
+    def scatter_reduce_(input, dim: _int | Sequence[_int], index: Any, src: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+        """In-place form of `scatter_reduce`."""
     def select(input, dim: _int | Sequence[_int], index: Any) -> Tensor:
         """One position of an axis, which goes away, as a view."""
+    def select_scatter(input, src: Any, dim: _int | Sequence[_int], index: Any) -> Tensor:
+        """A copy with `src` at one position of an axis."""
     def sgn(self, /) -> Tensor:
         """-1, 0 or 1 by sign, element by element; 0 for NaN."""
     def sgn_(self, /) -> Tensor:
@@ -1197,18 +1417,28 @@ class Tensor:
         """The sine of an angle in radians."""
     def sin_(self, /) -> Tensor:
         """In-place form of `sin`."""
+    def sinc(self, /) -> Tensor:
+        """`sin(pi x) / (pi x)`, 1 at 0."""
+    def sinc_(self, /) -> Tensor:
+        """In-place form of `sinc`."""
     def sinh(self, /) -> Tensor:
         """The hyperbolic sine."""
     def sinh_(self, /) -> Tensor:
         """In-place form of `sinh`."""
     def size(self, /, dim: _int | Sequence[_int] | None = None) -> Any:
         """The sizes of the axes; with `dim`, the size of that axis. Raises IndexError for an axis that is not there."""
+    def slice_scatter(input, src: Any, dim: _int | Sequence[_int] = 0, start: Any = None, end: Any = None, step: Any = 1) -> Tensor:
+        """A copy with `src` in a slice of an axis."""
+    def slogdet(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.slogdet` of this tensor."""
     def softmax(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """`exp(x) / sum(exp(x))` along an axis."""
     def sort(input, dim: _int | Sequence[_int] = -1, descending: Any = False, stable: Any = False, *, out: Any = None) -> Any:
         """The elements along an axis in order, and where they stood; equal ones keep their order."""
     def split(tensor, split_size_or_sections: Any, dim: _int | Sequence[_int] = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
         """Parts of one size, or of the sizes given, along an axis, as views."""
+    def split_with_sizes(input, split_sizes: Any, dim: _int | Sequence[_int] = 0) -> Tensor:
+        """Parts of the sizes given along an axis, as views."""
     def sqrt(self, /) -> Tensor:
         """The square root; NaN below 0."""
     def sqrt_(self, /) -> Tensor:
@@ -1237,6 +1467,10 @@ class Tensor:
         """In-place form of `sub`: `alpha` scales the other."""
     def sum(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None) -> Tensor:
         """The sum over some axes, or over all. Integers and truths are summed in int64, short floats in float64 inside."""
+    def sum_to_size(self, /, *size: Any) -> Tensor:
+        """The tensor summed to a shape that broadcasts to its own."""
+    def svd(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.svd` of this tensor."""
     def swapaxes(input, axis0: Any, axis1: Any) -> Tensor:
         """Two axes exchanged, as a view."""
     def swapaxes_(input, axis0: Any, axis1: Any) -> Tensor:
@@ -1259,6 +1493,8 @@ class Tensor:
         """The hyperbolic tangent."""
     def tanh_(self, /) -> Tensor:
         """In-place form of `tanh`."""
+    def tensor_split(input, indices_or_sections: Any = None, dim: _int | Sequence[_int] = 0, *, indices: Any = None, sections: Any = None) -> Tensor:
+        """Parts along an axis, cut before the indices given, or as even as their number allows."""
     def tile(input, *dims: Any) -> Tensor:
         """Repeated along each axis, axes counted from the end."""
     def to(self, *args: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, non_blocking: Any = False, copy: Any = False, memory_format: Any = None, other: Tensor | _bool | _int | _float | None = None) -> Tensor:
@@ -1266,7 +1502,7 @@ class Tensor:
     def tolist(self, /) -> Any:
         """The elements as nested lists of Python numbers; of a 0-d tensor, the number alone."""
     def topk(input, k: Any, dim: _int | Sequence[_int] = -1, largest: Any = True, sorted: Any = True, *, out: Any = None) -> Any:
-        """The k largest (or smallest) elements along an axis, and where they stand."""
+        """The k largest (or smallest) elements along an axis in order, and where they stand."""
     def trace(input) -> Tensor:
         """The sum of a matrix's diagonal."""
     def transpose(self, /, dim0: _int, dim1: _int) -> Tensor:
@@ -1301,18 +1537,34 @@ class Tensor:
         """Windows along an axis, as a view with one more axis."""
     def uniform_(self, from_: Any = 0.0, to: Any = 1.0, *, generator: Generator | None = None, **named: Any) -> Tensor:
         """Overwrites the elements with uniform numbers from [from, to)."""
+    def unique(input, sorted: Any = True, return_inverse: Any = False, return_counts: Any = False, dim: _int | Sequence[_int] | None = None) -> Tensor:
+        """The distinct elements (or parts along an axis) in order, where each went, how many there are."""
+    def unique_consecutive(input, return_inverse: Any = False, return_counts: Any = False, dim: _int | Sequence[_int] | None = None) -> Tensor:
+        """The first of every run of equal elements, where each went, how long the runs are."""
+    def unsafe_chunk(input, chunks: Any, dim: _int | Sequence[_int] = 0) -> Tensor:
+        """At most `chunks` parts of equal size along an axis; `chunk` by another name."""
+    def unsafe_split(input, split_size: Any, dim: _int | Sequence[_int] = 0) -> Tensor:
+        """Parts of one size along an axis; `split` under the name it has in PyTorch's internals."""
     def unsqueeze(self, /, dim: _int | Sequence[_int]) -> Tensor:
         """A new axis of size 1."""
     def unsqueeze_(self, /, dim: _int | Sequence[_int]) -> Tensor:
         """`unsqueeze`, of this very tensor."""
     def var(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The variance: squared distances from the mean divided by (count - correction)."""
+    def vdot(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+        """The inner product of two vectors."""
     def view(self, /, *size: Any) -> Tensor:
         """The elements under another shape without a copy, one size of -1 being worked out; or, given a dtype, their bytes read as it."""
     def view_as(input, other: Tensor | _bool | _int | _float) -> Tensor:
         """Seen under another tensor's shape."""
+    def vsplit(input, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> Tensor:
+        """Parts along an axis, as views: NumPy's `vsplit`."""
     def where(self, condition: Any, other: Tensor | _bool | _int | _float) -> Tensor:
         """This tensor's element where the condition holds, else the other's."""
+    def xlogy(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """`input * log(other)`, 0 where the input is 0."""
+    def xlogy_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """In-place form of `xlogy`."""
     def zero_(self, /) -> Tensor:
         """Overwrites the elements with zeros; returns this tensor."""
 
@@ -1433,6 +1685,9 @@ def _amsgrad_step(param: Any, grad: Any, first: Any, second: Any, largest: Any, 
 def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
     """Minus the log-likelihood of a truth under a probability, element by element."""
 
+def _bessel_i1(input: Any, *, out: Any = None) -> Any:
+    """The modified Bessel function of the first kind, of order 1."""
+
 def _binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: Any = None, *, out: Any = None) -> Any:
     """Minus the log-likelihood of truths under probabilities; the logarithms are held at -100."""
 
@@ -1442,11 +1697,23 @@ def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = Non
 def _cast(input: Any, dtype: _dtype | None, *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
 
+def _cholesky_of(input: Any, *, out: Any = None) -> Any:
+    """The lower triangle whose product with its transpose is the matrix, and 0 or the order that is not positive."""
+
+def _cholesky_solve_of(b: Any, l: Any, *, out: Any = None) -> Any:
+    """x of `l l.T x = b`; the derivative takes l for a full matrix, as PyTorch's does."""
+
 def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any:
     """At most so many parts of equal size along an axis."""
 
 def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
     """Elements kept within two bounds, of which either may be absent; NaN stays NaN."""
+
+def _convolution(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """The cross-correlation of images (n, c, sizes...) with kernels (out, c / groups, sizes...)."""
+
+def _convolution_transpose(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation."""
 
 def _default_generator() -> Any: ...
 
@@ -1459,8 +1726,17 @@ def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, g
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
     """Draws over a tensor's elements, in place."""
 
+def _eigh_of(input: Any, upper: Any, *, out: Any = None) -> Any:
+    """The rising eigenvalues and the vectors of a symmetric matrix, of which one triangle is read."""
+
 def _embed(input: Any, value: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """The first with the second written through a window: an in-place write as a function."""
+
+def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
+    """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
+
+def _frexp(input: Any, *, out: Any = None) -> Any:
+    """Mantissas from 0.5 to 1, and the int32 powers of two beside them."""
 
 def _gather(input: Any, index: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """`out[i][j] = input[index[i][j]][j]` for axis 0, and so on: for each place of the index an element along the axis."""
@@ -1471,17 +1747,35 @@ def _gelu_exact(input: Any, *, out: Any = None) -> Any:
 def _gelu_tanh(input: Any, *, out: Any = None) -> Any:
     """The tanh approximation of the Gaussian error linear unit."""
 
+def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""
+
 def _instruction_set() -> Any:
     """The name of the instruction set in use."""
+
+def _kth_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, k: Any, *, out: Any = None) -> Any:
+    """The k-th smallest element along an axis, and where it stands."""
 
 def _l1_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """The mean absolute error; reduction \"mean\", \"sum\" or \"none\"."""
 
+def _log_odds(input: Any, *, out: Any = None) -> Any:
+    """`log(x / (1 - x))` alone."""
+
+def _lu_of(input: Any, pivot: Any, *, out: Any = None) -> Any:
+    """Gaussian elimination: both triangles in one matrix, the row swaps counted from 1, the order of the rows."""
+
 def _max(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
     """The largest elements along an axis, and their positions."""
 
+def _median_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, skip_nan: Any, *, out: Any = None) -> Any:
+    """The lower of the middle elements along an axis, and where it stands."""
+
 def _min(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
     """The smallest elements along an axis, and their positions."""
+
+def _mode_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, *, out: Any = None) -> Any:
+    """The most frequent element along an axis, the smallest of several, and where it stands last."""
 
 def _movedim(x: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other places."""
@@ -1504,14 +1798,26 @@ def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool =
 def _pick(input: Any, starts: Any, sizes: Any, steps: Any, *order: Any, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""
 
+def _pinv_of(input: Any, found: Any, *, out: Any = None) -> Any:
+    """The second operand, which is the pseudo-inverse of the first, with the derivative that this has."""
+
 def _plain_step(param: Any, grad: Any, lr: _float, decay: Any, *, out: Any = None) -> Any:
     """Gradient descent without momentum: the new parameter."""
+
+def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
+    """The n-th derivative of `digamma`, for n from 1 on."""
+
+def _pool_windows(input: Any, places: Any, starts: Any, counts: Any, *dilation: Any, out: Any = None) -> Any:
+    """The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts` list the windows of every axis one axis after the other, `places` says how many each axis has."""
 
 def _prod(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Any:
     """The product over some axes, or over all."""
 
 def _put_at(tensors: Sequence[Tensor], axes: Any, front: Any, add: Any, *, out: Any = None) -> Any:
     """The first tensor with the second written, or added, at the places that the others name."""
+
+def _qr_of(input: Any, full: Any, *, out: Any = None) -> Any:
+    """An orthogonal and an upper triangular factor; with `full` the orthogonal one is square."""
 
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
@@ -1522,11 +1828,26 @@ def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
 def _repeated(input: Any, size: Any, scale: Any, *, out: Any = None) -> Any:
     """One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass."""
 
+def _running_extreme(input: Any, dim: _int | Sequence[_int], keepdim: _bool, largest: Any, *, out: Any = None) -> Any:
+    """The largest (or smallest) element up to each along an axis, and where it stands."""
+
 def _scatter(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source written at the places that the index names along an axis."""
 
 def _scatter_add(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """The input with the source added at the places that the index names along an axis."""
+
+def _scatter_amax(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
+    """The input with the source joined by the larger at the places that the index names along an axis."""
+
+def _scatter_amin(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
+    """The input with the source joined by the smaller at the places that the index names along an axis."""
+
+def _scatter_prod(input: Any, index: Any, src: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
+    """The input with the source multiplied to the places that the index names along an axis."""
+
+def _search_in(sorted_sequence: Any, input: Any, right: Any, out_int32: Any, *, out: Any = None) -> Any:
+    """Where each value belongs among sorted elements: before equal ones, or behind them."""
 
 def _select(input: Any, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Any:
     """One position along an axis, which goes away."""
@@ -1546,8 +1867,14 @@ def _slice(input: Any, starts: Any, sizes: Any, *steps: Any, out: Any = None) ->
 def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int], log: Any = False, *, out: Any = None) -> Any:
     """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
 
+def _sort_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, descending: Any, k: Any, *, out: Any = None) -> Any:
+    """The `k` smallest (or largest) elements along an axis in order, and where they stood; all of them where k is -1."""
+
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any:
     """Parts of one size, or of the sizes given, along an axis."""
+
+def _sqrth_of(input: Any, found: Any, *, out: Any = None) -> Any:
+    """The second operand, which is the square root of the first, with the derivative that this has."""
 
 def _stack(tensors: Sequence[Tensor], dim: _int | Sequence[_int]) -> Any:
     """Tensors of one shape joined along a new axis."""
@@ -1555,14 +1882,26 @@ def _stack(tensors: Sequence[Tensor], dim: _int | Sequence[_int]) -> Any:
 def _sum_to(input: Any, *size: Any, out: Any = None) -> Any:
     """Summed to a smaller shape that broadcasts to this one."""
 
+def _sum_to_size(input: Any, *size: Any, out: Any = None) -> Any:
+    """The tensor summed to a shape that broadcasts to its own."""
+
+def _svd_of(input: Any, full: Any, *, out: Any = None) -> Any:
+    """Left vectors, falling singular values, right vectors as rows."""
+
 def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
+
+def _triangular_of(a: Any, b: Any, upper: Any, unit: Any, *, out: Any = None) -> Any:
+    """x of `a x = b` for a triangle a; the batches are equal."""
 
 def _turned(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """`input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of."""
 
 def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any:
     """Every position of an axis as a tensor."""
+
+def _unfold_windows(input: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
+    """The windows of images (n, c, sizes...) as (n, c, kernel..., places...), 0 outside."""
 
 def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""
@@ -1608,6 +1947,9 @@ def amax(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = 
 
 def amin(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
+
+def angle(input: Any, *, out: Any = None) -> Tensor:
+    """The angle of a real number in the plane: 0, or pi below 0."""
 
 def any(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether any element is true (not zero), over some axes or over all."""
@@ -1675,6 +2017,9 @@ def ceil(input: Any, *, out: Any = None) -> Tensor:
 def clone(input: Any, *, out: Any = None) -> Tensor:
     """A row-major copy."""
 
+def conj_physical(input: Any, *, out: Any = None) -> Tensor:
+    """The complex conjugate: the same, for real numbers."""
+
 def copysign(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The size of the first with the sign of the second."""
 
@@ -1690,11 +2035,17 @@ def cumprod(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None,
 def cumsum(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The running sum along an axis."""
 
+def deg2rad(input: Any, *, out: Any = None) -> Tensor:
+    """Degrees as radians."""
+
 def det(input: Any, *, out: Any = None) -> Tensor:
     """The determinant of square matrices, by LU decomposition with partial pivoting."""
 
 def diagonal(input: Any, offset: Any = 0, dim1: _int = 0, dim2: Any = 1, *, out: Any = None) -> Tensor:
     """The diagonal of two axes, as the last axis."""
+
+def digamma(input: Any, *, out: Any = None) -> Tensor:
+    """The slope of the logarithm of the gamma function."""
 
 def div(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The quotient of two tensors, element by element; integers are divided as floats."""
@@ -1716,6 +2067,9 @@ def erf(input: Any, *, out: Any = None) -> Tensor:
 
 def erfc(input: Any, *, out: Any = None) -> Tensor:
     """`1 - erf(x)`, exact also for large arguments."""
+
+def erfinv(input: Any, *, out: Any = None) -> Tensor:
+    """The inverse of the error function."""
 
 def exp(input: Any, *, out: Any = None) -> Tensor:
     """e to the power of each element."""
@@ -1741,6 +2095,12 @@ def floor(input: Any, *, out: Any = None) -> Tensor:
 def floor_divide(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The quotient rounded down, as Python's `//`. Integer division by zero raises RuntimeError."""
 
+def fmax(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """The larger of two, the other one where one is NaN."""
+
+def fmin(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """The smaller of two, the other one where one is NaN."""
+
 def fmod(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The remainder with the dividend's sign, as C's `fmod`. Integer division by zero raises RuntimeError."""
 
@@ -1762,17 +2122,41 @@ def get_default_dtype() -> Any:
 def get_num_threads() -> Any:
     """How many threads long operations are shared by."""
 
+def glu(input: Any, dim: _int | Sequence[_int] = -1, *, out: Any = None) -> Tensor:
+    """The first half along an axis times the sigmoid of the second (Dauphin et al. 2017)."""
+
 def grad_of(outputs: Any, inputs: Tensor | Sequence[Tensor], grad_outputs: Any, retain_graph: _bool, create_graph: _bool) -> Any:
     """Gradients of outputs at inputs; None where nothing connects them."""
 
 def gt(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is greater."""
 
+def hardshrink(input: Any, lambd: Any = 0.5, *, out: Any = None) -> Tensor:
+    """The element where its size passes lambd, else 0."""
+
+def hardsigmoid(input: Any, *, out: Any = None) -> Tensor:
+    """`relu6(x + 3) / 6`."""
+
+def hardswish(input: Any, *, out: Any = None) -> Tensor:
+    """`x * relu6(x + 3) / 6` (Howard et al. 2019)."""
+
 def hardtanh(input: Any, min_val: Any = -1.0, max_val: Any = 1.0, *, out: Any = None) -> Tensor:
     """Elements kept within [min_val, max_val], with no gradient outside."""
 
+def heaviside(input: Any, values: Any, *, out: Any = None) -> Tensor:
+    """0 below 0, 1 above it, and the second operand at 0."""
+
 def hypot(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The length of the hypotenuse, `sqrt(x^2 + y^2)`."""
+
+def i0(input: Any, *, out: Any = None) -> Tensor:
+    """The modified Bessel function of the first kind, of order 0."""
+
+def igamma(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """The regularised lower incomplete gamma function; differentiable in its second operand."""
+
+def igammac(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """The regularised upper incomplete gamma function; differentiable in its second operand."""
 
 def inverse(input: Any, *, out: Any = None) -> Tensor:
     """The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError."""
@@ -1792,6 +2176,18 @@ def isinf(input: Any, *, out: Any = None) -> Tensor:
 def isnan(input: Any, *, out: Any = None) -> Tensor:
     """Where an element is NaN."""
 
+def isneginf(input: Any, *, out: Any = None) -> Tensor:
+    """Where the element is minus infinity."""
+
+def isposinf(input: Any, *, out: Any = None) -> Tensor:
+    """Where the element is infinity."""
+
+def isreal(input: Any, *, out: Any = None) -> Tensor:
+    """True everywhere: all dtypes are real."""
+
+def ldexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """`input * 2 ** other`."""
+
 def le(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is less or equal."""
 
@@ -1800,6 +2196,9 @@ def leaky_relu(input: Any, negative_slope: Any = 0.01, *, out: Any = None) -> Te
 
 def lerp(input: Any, end: Any, weight: Any, *, out: Any = None) -> Tensor:
     """`input + weight * (end - input)`, element by element."""
+
+def lgamma(input: Any, *, out: Any = None) -> Tensor:
+    """The logarithm of the absolute value of the gamma function."""
 
 def linear(input: Any, weight: Any, bias: Any = None, *, out: Any = None) -> Tensor:
     """`input @ weight.T + bias`, the affine map of a layer: weight is (outputs, inputs), bias (outputs,)."""
@@ -1822,6 +2221,15 @@ def log2(input: Any, *, out: Any = None) -> Tensor:
 def log_softmax(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None, *, out: Any = None) -> Tensor:
     """The logarithm of the softmax along an axis, exact also far out."""
 
+def logaddexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """`log(exp(input) + exp(other))` without overflow."""
+
+def logaddexp2(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """`log2(2 ** input + 2 ** other)` without overflow."""
+
+def logcumsumexp(input: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+    """The logarithm of the running sum of exponentials along an axis, without overflow."""
+
 def logical_and(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where both are true (not zero)."""
 
@@ -1833,6 +2241,9 @@ def logical_or(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = 
 
 def logical_xor(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where exactly one is true (not zero)."""
+
+def logit(input: Any, eps: Any = None, *, out: Any = None) -> Tensor:
+    """`log(x / (1 - x))`, the inverse of the sigmoid; with `eps` the input is kept within [eps, 1 - eps]."""
 
 def logsigmoid(input: Any, *, out: Any = None) -> Tensor:
     """`log(sigmoid(x))`, exact also far out."""
@@ -1849,6 +2260,9 @@ def manual_seed(seed: _int) -> Any:
 def masked_fill(input: Any, mask: Any, value: Any, *, out: Any = None) -> Tensor:
     """A value in place of the elements where the mask holds."""
 
+def masked_scatter(input: Any, mask: Any, source: Any, *, out: Any = None) -> Tensor:
+    """A copy with the elements of the source, in their order, where the mask holds."""
+
 def matmul(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The matrix product, with NumPy's rules for vectors and broadcast batches."""
 
@@ -1864,14 +2278,23 @@ def minimum(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = Non
 def mish(input: Any, *, out: Any = None) -> Tensor:
     """`x * tanh(softplus(x))` (Misra 2019)."""
 
+def msort(input: Any, *, out: Any = None) -> Tensor:
+    """The elements of each column in order: a sort along the first axis."""
+
 def mul(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The product of two tensors, element by element, with broadcasting."""
+
+def mvlgamma(input: Any, p: Any, *, out: Any = None) -> Tensor:
+    """The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s."""
 
 def ne(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where two tensors differ."""
 
 def neg(input: Any, *, out: Any = None) -> Tensor:
     """The negative, element by element."""
+
+def nextafter(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """The next number after the first on the way to the second."""
 
 def ones(*size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Any:
     """Ones of a shape."""
@@ -1882,11 +2305,17 @@ def permute(input: Any, *dims: Any, out: Any = None) -> Tensor:
 def philox(counter: Any, key: Any) -> Any:
     """Ten rounds of Philox 4x32 on a counter and a key (Salmon et al. 2011)."""
 
+def positive(input: Any, *, out: Any = None) -> Tensor:
+    """The element itself; bool is refused."""
+
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Tensor:
     """A power, element by element. Integers to negative integer powers raise RuntimeError."""
 
 def promote_types(type1: Any, type2: Any) -> Any:
     """The smallest dtype that two can both be converted to, by PyTorch's rules."""
+
+def rad2deg(input: Any, *, out: Any = None) -> Tensor:
+    """Radians as degrees."""
 
 def reciprocal(input: Any, *, out: Any = None) -> Tensor:
     """One over each element."""
@@ -1942,6 +2371,9 @@ def silu(input: Any, *, out: Any = None) -> Tensor:
 def sin(input: Any, *, out: Any = None) -> Tensor:
     """The sine of an angle in radians."""
 
+def sinc(input: Any, *, out: Any = None) -> Tensor:
+    """`sin(pi x) / (pi x)`, 1 at 0."""
+
 def sinh(input: Any, *, out: Any = None) -> Tensor:
     """The hyperbolic sine."""
 
@@ -1950,6 +2382,9 @@ def softmax(input: Any, dim: _int | Sequence[_int], dtype: _dtype | None = None,
 
 def softplus(input: Any, beta: Any = 1.0, threshold: Any = 20.0, *, out: Any = None) -> Tensor:
     """`log(1 + exp(beta x)) / beta`, straight above the threshold."""
+
+def softshrink(input: Any, lambd: Any = 0.5, *, out: Any = None) -> Tensor:
+    """`x - lambd` above lambd, `x + lambd` below -lambd, 0 between."""
 
 def softsign(input: Any, *, out: Any = None) -> Tensor:
     """`x / (1 + |x|)`."""
@@ -1978,6 +2413,9 @@ def tanh(input: Any, *, out: Any = None) -> Tensor:
 def tensor(*data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Any:
     """A tensor of its own from numbers, nested lists, arrays or tensors. Several numbers make a vector."""
 
+def threshold(input: Any, threshold: Any, value: Any, *, out: Any = None) -> Tensor:
+    """The element where it passes the threshold, else the value."""
+
 def transpose(input: Any, dim0: _int, dim1: _int, *, out: Any = None) -> Tensor:
     """Two axes exchanged."""
 
@@ -1992,6 +2430,9 @@ def trunc(input: Any, *, out: Any = None) -> Tensor:
 
 def unsqueeze(input: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
     """A new axis of size 1."""
+
+def xlogy(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """`input * log(other)`, 0 where the input is 0."""
 
 def zeros(*size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Any:
     """Zeros of a shape."""

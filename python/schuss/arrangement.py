@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.mathematics import _named, broadcast_shapes
+from schuss.mathematics import broadcast_shapes
 from schuss.naming import speaks
 
 
@@ -180,7 +180,7 @@ def tile(input, *dims):
     """Repeated along each axis, axes counted from the end."""
     counts = list(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else list(dims)
     counts = [1] * (input.ndim - len(counts)) + counts
-    return input.repeat(*counts)
+    return input.repeat(counts)
 
 
 @speaks
@@ -333,36 +333,54 @@ def _allowed(size: int) -> str:
     return f"allowed: 0 to {size - 1}" if size else "the axis is empty"
 
 
-def _axis_index(op, input, dim, index, source):
+def _at_index(op, input, dim, index, source, add):
+    """A copy with the source put, or added, at the positions of an axis that the index lists."""
     axis = _axis(op, dim, input.ndim)
+    if index.ndim > 1:
+        raise IndexError(f"{op}: the index must be a vector, got shape {tuple(index.shape)}")
+    if index.dtype not in (_core.int64, _core.int32):
+        raise RuntimeError(f"{op}: the index must be int64 or int32, got {index.dtype}")
+    index = index.reshape(-1)
+    if input.ndim == 0:
+        flat = source.reshape(-1) if isinstance(source, Tensor) else source
+        return _at_index(op, input.reshape(1), 0, index, flat, add).reshape(())
     wanted = list(input.shape)
     wanted[axis] = index.numel()
-    if isinstance(source, Tensor) and source.ndim and list(source.shape) != wanted:
+    if source.ndim and list(source.shape) != wanted:
         raise RuntimeError(
             f"{op}: the source has shape {tuple(source.shape)}, the places {tuple(wanted)}"
         )
-    # Values are laid out as the places are: the index's axis first where it stands.
-    return axis
+    if source.dtype != input.dtype:
+        raise RuntimeError(f"{op}: the input is {input.dtype} and the source {source.dtype}")
+    size = input.shape[axis]
+    if index.numel() and not bool(((index >= -size) & (index < size)).all()):
+        raise IndexError(f"{op}: an index is out of range for axis {axis} of size {size}")
+    return _core._put_at([input, source, index], [axis], False, add)
 
 
 def index_add(input, dim, index, source, *, alpha=1):
     """A copy with the source added at the positions of an axis that the index lists."""
-    axis = _axis_index("index_add", input, dim, index, source)
     source = source if alpha == 1 else source * alpha
-    return _core._put_at([input, source, index], [axis], False, True)
+    return _at_index("index_add", input, dim, index, source, True)
 
 
 def index_copy(input, dim, index, source):
     """A copy with the source written at the positions of an axis that the index lists."""
-    axis = _axis_index("index_copy", input, dim, index, source)
-    return _core._put_at([input, source, index], [axis], False, False)
+    return _at_index("index_copy", input, dim, index, source, False)
 
 
 def index_fill(input, dim, index, value):
     """A copy with a number written at the positions of an axis that the index lists."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"index_fill: the value must be a number, got {tuple(value.shape)}")
+    value = value.to(input.dtype) if isinstance(value, Tensor) else value
     axis = _axis("index_fill", dim, input.ndim)
-    value = value if isinstance(value, Tensor) else _core.tensor(value, dtype=input.dtype)
-    return _core._put_at([input, value.to(input.dtype), index], [axis], False, False)
+    hit = _core.zeros(input.shape[axis] if input.ndim else 1, dtype=_core.bool)
+    hit = _at_index("index_fill", hit, 0, index, _core.ones(index.numel(), dtype=_core.bool), False)
+    shape = [1] * input.ndim
+    if input.ndim:
+        shape[axis] = -1
+    return input.masked_fill(hit.reshape(shape), value)
 
 
 def index_put(input, indices, values, accumulate=False):
@@ -398,54 +416,7 @@ def argwhere(input):
     return _core._nonzero(input)
 
 
-@speaks
-def sort(input, dim=-1, descending=False, stable=False, *, out=None):
-    """The elements along an axis in order, and where they stood; equal ones keep their order.
-
-    >>> schuss.tensor([3, 1, 2]).sort().indices
-    tensor([1, 2, 0])
-    """
-    places = argsort(input, dim, descending)
-    if input.ndim == 0:
-        return _named("sort", (input.clone(), places), out)
-    return _named("sort", (gather(input, dim, places), places), out)
-
-
-def argsort(input, dim=-1, descending=False, stable=False):
-    """Where the elements along an axis stand in order; equal ones keep their order."""
-    import numpy as np
-
-    axis = _axis("argsort", dim, input.ndim)
-    if input.ndim == 0:
-        return _core.zeros((), dtype=_core.int64)
-    x = input.detach()
-    plain = (x.float() if x.dtype == _core.bfloat16 else x).numpy()
-    if descending:
-        # The reverse of a stable order of the reverse is stable again, and keeps NaN first.
-        turned = np.flip(plain, axis)
-        order = np.flip(np.argsort(turned, axis=axis, kind="stable"), axis)
-        order = plain.shape[axis] - 1 - order
-    else:
-        order = np.argsort(plain, axis=axis, kind="stable")
-    return _core.tensor(np.ascontiguousarray(order), dtype=_core.int64)
-
-
-def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
-    """The k largest (or smallest) elements along an axis, and where they stand."""
-    axis = _axis("topk", dim, input.ndim)
-    size = input.shape[axis] if input.ndim else 1
-    if not isinstance(k, int):
-        raise TypeError(f"topk: k must be an integer, got {type(k).__name__}")
-    if not 0 <= k <= size:
-        raise RuntimeError(f"topk: k is {k}, but axis {axis} has {size} elements")
-    found = sort(input, axis, descending=largest)
-    if input.ndim == 0:
-        return _named("topk", tuple(found), out)
-    return _named("topk", tuple(narrow(part, axis, 0, k).clone() for part in found), out)
-
-
 __all__ = [
-    "argsort",
     "argwhere",
     "broadcast_tensors",
     "broadcast_to",
@@ -471,7 +442,6 @@ __all__ = [
     "scatter",
     "scatter_add",
     "select",
-    "sort",
     "split",
     "stack",
     "swapaxes",
@@ -479,7 +449,6 @@ __all__ = [
     "take",
     "take_along_dim",
     "tile",
-    "topk",
     "unbind",
     "unflatten",
     "vstack",

@@ -374,7 +374,6 @@ def meshgrid(*tensors, indexing=None):
         shape[axis] = sizes[axis]
         grids.append(t.reshape(shape).expand(sizes))
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

@@ -155,15 +155,19 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
         raise RuntimeError(
             f"norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
         )
+    if p == "nuc":
+        import schuss
+
+        return schuss.linalg.matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim)
     if isinstance(p, str) and p != "fro":
-        raise RuntimeError(f"norm: p is a number or 'fro', not {p!r}")
+        raise RuntimeError(f"norm: p is a number, 'fro' or 'nuc', not {p!r}")
     p = 2.0 if p is None or p == "fro" else float(p)
     axes = () if dim is None else dim
     if p == 2:
         return _core._norm(input, axes, keepdim)
     size = input.abs()
     if p == 0:
-        return (size != 0).to(input.dtype).sum(axes, keepdim)
+        return size.masked_fill(size != 0, 1.0).sum(axes, keepdim)
     if p == 1:
         return size.sum(axes, keepdim)
     if p == float("inf"):
@@ -196,8 +200,7 @@ def clamp(input, min=None, max=None, *, out=None):
     """
     if min is None and max is None:
         raise RuntimeError("clamp: needs min, max, or both")
-    low = -float("inf") if min is None else min
-    high = float("inf") if max is None else max
+    low, high = -float("inf") if min is None else min, float("inf") if max is None else max
     if not input.is_floating_point() and not _is_float(min) and not _is_float(max):
         # Infinity would make floats of integers, so one-sided bounds of integers are extremes.
         if min is None:
@@ -526,54 +529,6 @@ def is_floating_point(input) -> bool:
     return input.is_floating_point()
 
 
-# Bits in all, bits of the fraction, largest exponent.
-_FLOATS = {
-    "float16": (16, 10, 15),
-    "bfloat16": (16, 7, 127),
-    "float32": (32, 23, 127),
-    "float64": (64, 52, 1023),
-}
-
-
-class finfo:
-    """The limits of a float dtype.
-
-    >>> schuss.finfo(schuss.float32).eps
-    1.1920928955078125e-07
-    """
-
-    def __init__(self, type=None) -> None:
-        kind = _core.get_default_dtype() if type is None else type
-        name = getattr(kind, "name", repr(kind))
-        if name not in _FLOATS:
-            raise TypeError(f"finfo: needs a float dtype, got {name}; use iinfo for integers")
-        self.bits, digits, top = _FLOATS[name]
-        self.dtype = name
-        self.eps = 2.0**-digits
-        self.max = _limits(kind)
-        self.min = -self.max
-        self.tiny = self.smallest_normal = 2.0 ** (1 - top)
-        self.resolution = 10.0 ** -int(digits * 0.30103)
-
-
-class iinfo:
-    """The limits of an integer dtype.
-
-    >>> schuss.iinfo(schuss.int8).max
-    127
-    """
-
-    def __init__(self, type) -> None:
-        name = getattr(type, "name", repr(type))
-        if "int" not in name:
-            raise TypeError(f"iinfo: needs an integer dtype, got {name}; use finfo for floats")
-        self.bits = int(name.rsplit("int", 1)[1])
-        self.dtype = name
-        signed = not name.startswith("u")
-        self.min = -(2 ** (self.bits - 1)) if signed else 0
-        self.max = 2 ** (self.bits - signed) - 1
-
-
 __all__ = [
     "add",
     "addmm",
@@ -591,9 +546,7 @@ __all__ = [
     "div",
     "dot",
     "equal",
-    "finfo",
     "float_power",
-    "iinfo",
     "is_floating_point",
     "is_tensor",
     "isclose",

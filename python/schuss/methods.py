@@ -3,7 +3,7 @@ Leans on arrangement, mathematics and creation."""
 
 from __future__ import annotations
 
-from schuss import _core, arrangement, creation, mathematics
+from schuss import _core, arrangement, creation, mathematics, order, parts, products, series
 from schuss._core import Tensor
 
 _PLAIN = {
@@ -11,7 +11,7 @@ _PLAIN = {
         "split chunk unbind narrow select movedim swapaxes t flatten unflatten ravel expand_as"
         " view_as reshape_as broadcast_to tile repeat_interleave roll diag diag_embed gather"
         " take_along_dim scatter scatter_add index_select index_add index_copy index_fill"
-        " index_put take masked_select nonzero argwhere sort argsort topk"
+        " index_put take masked_select nonzero argwhere"
     ),
     mathematics: (
         "max min aminmax prod var std norm dist clamp clamp_min clamp_max add sub div isclose"
@@ -19,6 +19,17 @@ _PLAIN = {
         " nansum nanmean float_power"
     ),
     creation: "bernoulli multinomial",
+    order: (
+        "sort argsort topk kthvalue median nanmedian mode cummax cummin quantile nanquantile"
+        " unique unique_consecutive histc histogram"
+    ),
+    parts: (
+        "split_with_sizes unsafe_split unsafe_chunk tensor_split hsplit vsplit dsplit diagflat"
+        " fliplr flipud rot90 select_scatter slice_scatter diagonal_scatter put scatter_reduce"
+        " index_reduce narrow_copy new_empty_strided"
+    ),
+    products: "inner vdot kron addr addbmm cross renorm",
+    series: "diff cov corrcoef frexp",
 }
 
 # PyTorch's other names for the same records.
@@ -156,9 +167,15 @@ def attach() -> None:
     for module, names in _PLAIN.items():
         for name in names.split():
             setattr(Tensor, name, getattr(module, name))
+    Tensor.polygamma = _polygamma
+    for name in ("cholesky", "logdet", "slogdet", "matrix_power", "matrix_exp", "qr", "lu_solve"):
+        setattr(Tensor, name, _algebra(name))
+    Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
     written = (
         "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
-        " addmm addmv baddbmm float_power tril triu cumsum cumprod"
+        " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
+        " scatter_reduce index_reduce masked_scatter logit mvlgamma polygamma i0 igamma igammac"
+        " nextafter"
     )
     for name in written.split():
         setattr(Tensor, f"{name}_", _written(name, getattr(Tensor, name)))
@@ -186,6 +203,26 @@ def attach() -> None:
     Tensor.ndimension = ndimension
     Tensor.is_same_size = is_same_size
     Tensor.unfold = unfold
+    Tensor.mH = property(lambda self: self.mT, doc="The last two axes exchanged, as a view.")
+    Tensor.real = property(lambda self: self, doc="The real part: the tensor itself.")
+
+
+def _algebra(name: str):
+    """A function of matrices as a method; the functions are loaded after the methods."""
+
+    def method(self, *args, **kwargs):
+        import schuss
+
+        return getattr(schuss, name)(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`schuss.{name}` of this tensor."
+    return method
+
+
+def _polygamma(self, n):
+    """The n-th derivative of `digamma` at each element."""
+    return series.polygamma(n, self)
 
 
 def nelement(self) -> int:
@@ -239,9 +276,9 @@ def unfold(self, dimension, size, step):
     length = self.shape[axis] if self.ndim else 1
     if size > length or step <= 0 or size < 0:
         raise RuntimeError(f"unfold: windows of {size} by {step} do not fit axis of size {length}")
+    if self.ndim == 0:
+        return self.as_strided((size,), (1,))
     shape, stride = list(self.shape), list(self.stride())
-    if not shape:
-        shape, stride = [1], [1]
     shape.append(size)
     stride.append(stride[axis])
     shape[axis] = (length - size) // step + 1

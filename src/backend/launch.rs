@@ -80,6 +80,59 @@ pub enum FoldKind {
     LogSumExp,
 }
 
+/// Functions with a loop in every element, computed in float64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    I0,
+    I1,
+    Igamma,
+    Igammac,
+    Zeta,
+    NextAfter,
+    Mantissa,
+    Exponent,
+}
+
+/// What is asked of the elements of a row by their order; NaN is above all numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As many as the output holds, the smallest (or largest) first; equal ones keep their order.
+    Sorted { descending: bool },
+    /// The k-th smallest, counted from 0.
+    Nth(usize),
+    /// The lower of the middle ones; NaN is the answer of a row that has it, or is left out.
+    Median { skip_nan: bool },
+    /// The most frequent, the smallest of those, and its last place.
+    Mode,
+    /// The largest, or smallest, up to each element.
+    Running { largest: bool },
+}
+
+/// Decompositions of matrices, the last two axes of an operand, in float64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dense {
+    /// In: a. Out: the two triangles in one matrix, the row swaps (int32, from 1), the order of the rows (int64).
+    Lu { pivot: bool },
+    /// In: a, of which the lower triangle is read. Out: the lower factor, and 0 or the order that is not positive (int32).
+    Cholesky,
+    /// In: a triangle and b. Out: x of a x = b.
+    Triangular { upper: bool, unit: bool },
+    /// In: a. Out: an orthogonal and an upper triangular factor, by Householder's reflections.
+    Qr,
+    /// In: a. Out: left vectors, falling singular values, right vectors as rows.
+    Svd,
+    /// In: a, of which one triangle is read. Out: rising eigenvalues, and vectors as columns.
+    Eigen { upper: bool },
+}
+
+/// The positions that a pooling window takes along one axis: for each place of the result a start (which may lie before
+/// the axis), a count, and the step between them.
+pub struct Span<'a> {
+    pub starts: &'a [i64],
+    pub counts: &'a [i64],
+    pub step: i64,
+}
+
 pub enum Launch<'a> {
     /// One formula for every element; inputs are already broadcast to the output's shape.
     Map {
@@ -145,6 +198,51 @@ pub enum Launch<'a> {
         input: &'a Operand,
         out: &'a Operand,
     },
+    Special {
+        function: Special,
+        ins: &'a [Operand],
+        out: &'a Operand,
+    },
+    Dense {
+        what: Dense,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
+    /// Elements of each row (the last axis) by their order, and the places where they stand.
+    Order {
+        order: Order,
+        input: &'a Operand,
+        values: &'a Operand,
+        places: &'a Operand,
+    },
+    /// Where each value belongs among the sorted elements of its row: before equal ones, or behind them.
+    Search {
+        sorted: &'a Operand,
+        values: &'a Operand,
+        right: bool,
+        out: &'a Operand,
+    },
+    /// As Scatter with one index, by product or extreme instead of sum.
+    Merge {
+        kind: FoldKind,
+        target: &'a Operand,
+        pick: &'a Pick,
+        values: &'a Operand,
+    },
+    /// The windows of an image (n, c, sizes...) as (n, c, kernel..., places...), zero outside; or their sums back.
+    Windows {
+        image: &'a Operand,
+        columns: &'a Operand,
+        geometry: &'a Geometry,
+        back: bool,
+    },
+    /// The largest element of each window of (n, c, sizes...), and its place in the flattened sizes.
+    Pool {
+        input: &'a Operand,
+        spans: &'a [Span<'a>],
+        values: &'a Operand,
+        places: &'a Operand,
+    },
     Random {
         draw: Draw,
         seed: u64,
@@ -159,6 +257,14 @@ pub enum Launch<'a> {
         ins: &'a [Vec<Operand>],
         outs: &'a [Vec<Operand>],
     },
+}
+
+/// How windows lie on an image, one number for each of its axes.
+pub struct Geometry {
+    pub kernel: Vec<usize>,
+    pub stride: Vec<usize>,
+    pub padding: Vec<isize>,
+    pub dilation: Vec<usize>,
 }
 
 /// One index of a gather or scatter: an int64 operand of the output's shape and the stride it steps by.

@@ -81,8 +81,36 @@ fn apply(word: Word, a: &[f64]) -> f64 {
         Word::Erf => erf(a[0]),
         Word::Erfc => 1.0 - erf(a[0]),
         Word::Sigmoid => 1.0 / (1.0 + (-a[0]).exp()),
+        Word::Lgamma => gamma(a[0]).0,
+        Word::Digamma => gamma(a[0]).1,
         Word::Copysign => a[0].copysign(a[1]),
     }
+}
+
+/// The logarithm of the gamma function and its slope, by Stirling's series of a shifted argument, mirrored below a half.
+fn gamma(x: f64) -> (f64, f64) {
+    const PI: f64 = std::f64::consts::PI;
+    if x.is_infinite() {
+        return (f64::INFINITY, if x > 0.0 { x } else { f64::NAN });
+    }
+    if x < 0.5 {
+        let (log, slope) = gamma(1.0 - x);
+        // A whole turn changes neither sine nor tangent, and large arguments would lose theirs.
+        let part = (x - x.floor()) * PI;
+        let slope = if x < 0.0 && part == 0.0 { f64::NAN } else { slope };
+        return ((PI / part.sin().abs()).ln() - log, slope - PI / part.tan());
+    }
+    let (mut z, mut log, mut slope) = (x, 0.0, 0.0);
+    while z < 20.0 {
+        log -= z.ln();
+        slope -= 1.0 / z;
+        z += 1.0;
+    }
+    let w = 1.0 / (z * z);
+    let tail = (1.0 / 12.0 - w * (1.0 / 360.0 - w * (1.0 / 1260.0 - w / 1680.0))) / z;
+    log += (z - 0.5) * z.ln() - z + 0.5 * (2.0 * PI).ln() + tail;
+    slope += z.ln() - 0.5 / z - w * (1.0 / 12.0 - w * (1.0 / 120.0 - w * (1.0 / 252.0 - w / 240.0)));
+    (log, slope)
 }
 
 /// The error function by its Maclaurin series, enough for arguments up to about 5.

@@ -63,6 +63,8 @@ pub enum Word {
     Erf,
     Erfc,
     Sigmoid,
+    Lgamma,
+    Digamma,
     Copysign,
 }
 
@@ -252,6 +254,6 @@ impl Float for Paper {
         sqrt() Sqrt, floor() Floor, ceil() Ceil, trunc() Trunc, round() Round, exp() Exp, exp2() Exp2, expm1() Expm1,
         log() Log, log2() Log2, log10() Log10, log1p() Log1p, sin() Sin, cos() Cos, tan() Tan, asin() Asin,
         acos() Acos, atan() Atan, atan2(other) Atan2, sinh() Sinh, cosh() Cosh, tanh() Tanh, asinh() Asinh,
-        acosh() Acosh, atanh() Atanh, erf() Erf, erfc() Erfc, sigmoid() Sigmoid, copysign(other) Copysign,
+        acosh() Acosh, atanh() Atanh, erf() Erf, erfc() Erfc, sigmoid() Sigmoid, lgamma() Lgamma, digamma() Digamma, copysign(other) Copysign,
     );
 }

@@ -91,6 +91,8 @@ pub trait Float: Value + Div<Output = Self> {
     fn erf(self) -> Self;
     fn erfc(self) -> Self;
     fn sigmoid(self) -> Self;
+    fn lgamma(self) -> Self;
+    fn digamma(self) -> Self;
     fn copysign(self, other: Self) -> Self;
     fn recip(self) -> Self {
         Self::lit(1.0) / self

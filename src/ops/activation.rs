@@ -1,6 +1,7 @@
 //! Activations of neural networks, element by element. Leans on graph.
 
-use crate::graph::{Grads, Pull, Sym};
+use crate::base::{Error, Few, Result, shape};
+use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
 
 const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// 1 / sqrt(2 pi).
@@ -137,6 +138,48 @@ crate::op! {
         vjp |g, [x], _y| [g / &(x.abs() + 1.0).square()];
         face function;
     }
+    /// `x * relu6(x + 3) / 6` (Howard et al. 2019).
+    hardswish(input) Real {
+        map(float value, |x;| x * (x + 3.0).max(V::lit(0.0)).min(V::lit(6.0)) / 6.0);
+        rule hardswish_back;
+        face function;
+    }
+    /// `relu6(x + 3) / 6`.
+    hardsigmoid(input) Real {
+        map(float value, |x;| (x + 3.0).max(V::lit(0.0)).min(V::lit(6.0)) / 6.0);
+        vjp |g, [x], _y| [
+            x.gt(&Sym::from(-3.0)).logical_and(&x.lt(&Sym::from(3.0))).where_(&(g * (1.0 / 6.0)), &Sym::from(0.0))
+        ];
+        face function;
+    }
+    /// The element where it passes the threshold, else the value.
+    ///
+    /// >>> schuss.threshold(schuss.tensor([1.0, 3.0]), 2.0, 0.0)
+    /// tensor([0., 3.])
+    threshold(input; threshold: Number, value: Number) Arithmetic {
+        map(number value, |x; t, v| Value::select(x.le(t), v, x));
+        vjp |g, [x], _y| [x.le(&Sym::Number(threshold)).where_(&Sym::from(0.0), g)];
+        face function;
+    }
+    /// `x - lambd` above lambd, `x + lambd` below -lambd, 0 between.
+    softshrink(input; lambd: Number = Arg::Number(crate::base::Number::Float(0.5))) Real {
+        map(float value, |x; l| {
+            let low = Value::select(x.lt(-l), x + l, Value::select(x.is_nan(), x, V::lit(0.0)));
+            Value::select(x.gt(l), x - l, low)
+        });
+        vjp |g, [_x], y| [y.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), g)];
+        face function;
+    }
+    /// The element where its size passes lambd, else 0.
+    ///
+    /// >>> schuss.tensor([0.2, -3.0]).hardshrink()
+    /// tensor([ 0., -3.])
+    hardshrink(input; lambd: Number = Arg::Number(crate::base::Number::Float(0.5))) Real {
+        map(float value, |x; l| Value::select(x.abs().le(l), V::lit(0.0), x));
+        vjp |g, [x], _y| [x.abs().le(&Sym::Number(lambd)).where_(&Sym::from(0.0), g)];
+    }
+    /// The first half along an axis times the sigmoid of the second (Dauphin et al. 2017).
+    glu(input; dim: Axis = Arg::Int(-1)) Any { inline(glu_inline); face function; }
 }
 
 fn silu_back(pull: &Pull) -> Grads {
@@ -160,4 +203,30 @@ fn mish_back(pull: &Pull) -> Grads {
     let t = x.softplus(1.0, 20.0).tanh();
     let slope = &t + x * (1.0 - &t * &t) * x.sigmoid();
     [Some(g * slope)].into_iter().collect()
+}
+
+fn hardswish_back(pull: &Pull) -> Grads {
+    let (g, x) = (pull.grad(), &pull.ins[0]);
+    let middle = x.lt(&Sym::from(3.0)).where_(&(g * &(x * (1.0 / 3.0) + 0.5)), g);
+    [Some(x.le(&Sym::from(-3.0)).where_(&Sym::from(0.0), &middle))].into_iter().collect()
+}
+
+fn glu_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().unwrap_or(&Sym::Absent);
+    if !x.dtype().is_float() {
+        return Err(Error::dtype("glu", format!("needs a float tensor, got {}; use x.float() first", x.dtype())));
+    }
+    let sizes = x.shape();
+    let axis = shape::axis("glu", args[0].int().unwrap_or(-1), sizes.len())?;
+    if sizes.is_empty() || !sizes[axis].is_multiple_of(2) {
+        return Err(Error::runtime("glu", format!("needs an even size along the axis to halve, got shape {}", shape::show(&sizes))));
+    }
+    let mut half = sizes.clone();
+    half[axis] /= 2;
+    let part = |start: usize| {
+        let mut starts = Few::filled(0i64, sizes.len());
+        starts[axis] = start as i64;
+        x.slice(starts, &half, Few::filled(1i64, sizes.len()))
+    };
+    Ok(vec![(part(0) * part(half[axis]).sigmoid()).tensor().clone()])
 }

@@ -101,4 +101,19 @@ crate::op! {
     /// >>> schuss.tensor([1.0, -0.0]).signbit()
     /// tensor([False,  True])
     signbit(input) Question { map(float mask, |x;| V::lit(1.0).copysign(x).lt(V::lit(0.0))); }
+    /// Where the element is infinity.
+    ///
+    /// >>> schuss.isposinf(schuss.tensor([float("inf"), 1.0]))
+    /// tensor([ True, False])
+    isposinf(input) Question { map(float mask, |x;| x.equals(V::lit(f64::INFINITY))); }
+    /// Where the element is minus infinity.
+    ///
+    /// >>> schuss.isneginf(schuss.tensor([float("-inf"), 1.0]))
+    /// tensor([ True, False])
+    isneginf(input) Question { map(float mask, |x;| x.equals(V::lit(f64::NEG_INFINITY))); }
+    /// True everywhere: all dtypes are real.
+    ///
+    /// >>> schuss.isreal(schuss.tensor([1.0]))
+    /// tensor([True])
+    isreal(input) Question { map(float mask, |x;| x.is_nan() | !x.is_nan()); }
 }

@@ -196,7 +196,7 @@ fn gather_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 }
 
 /// The operand of `axis` for a gather or scatter whose result has `shape`.
-fn along(op: &'static str, x: &Operand, index: &Operand, shape: &[usize], axis: usize) -> Result<(Operand, Pick)> {
+pub(super) fn along(op: &'static str, x: &Operand, index: &Operand, shape: &[usize], axis: usize) -> Result<(Operand, Pick)> {
     let widen = |op: &Operand| if op.layout.rank() == 0 { op.view(op.layout.insert_axis(0)) } else { op.clone() };
     let (x, index) = (widen(x), widen(index));
     let shape: Few<usize> = if shape.is_empty() { Few::filled(1, 1) } else { shape.into() };
@@ -218,7 +218,7 @@ fn gather_run(call: &Call) -> Result<()> {
     of(&x.storage).launch(&Launch::Gather { source: &source, picks: &[pick], out: &out })
 }
 
-fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+pub(super) fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let list = metas(ins);
     let axis = shape::axis("scatter", args[0].int().unwrap_or(0), list[0].shape.len())?;
     if !list[1].shape.contains(&0) {

@@ -139,6 +139,9 @@ fn matmul_run(call: &Call) -> Result<()> {
         return Ok(());
     }
     let (ra, rb) = (a.layout.rank(), b.layout.rank());
+    if a.layout.shape[ra - 1] == 0 {
+        return of(&out.storage).launch(&Launch::Fill { dst: out, value: 0i64.into() });
+    }
     if ra <= 2 && rb <= 2 {
         return matrices(a, b, out);
     }
@@ -224,8 +227,9 @@ fn matmul_back(pull: &Pull) -> Grads {
             // One tall product instead of a batch of products and a sum.
             let sa = left.shape();
             let (k, n) = (sa[sa.len() - 1] as i64, wide.shape()[wide.rank() - 1] as i64);
-            let tall = left.reshape([-1, k]);
-            let rows = wide.reshape([-1, n]);
+            let count = sa[..sa.len() - 1].iter().product::<usize>() as i64;
+            let tall = left.reshape([count, k]);
+            let rows = wide.reshape([count, n]);
             return tall.transpose(0, 1).matmul(&rows).reshape(&shape);
         }
         let full = left.transpose(-1, -2).matmul(&wide);
@@ -315,7 +319,8 @@ fn linear_run(call: &Call) -> Result<()> {
 fn linear_back(pull: &Pull) -> Grads {
     let (g, x, w) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
     let (sx, sw) = (x.shape(), w.shape());
-    let flat = |t: &Sym, n: usize| t.reshape(&[-1i64, n as i64][..]);
+    let count: usize = sx[..sx.len() - 1].iter().product();
+    let flat = |t: &Sym, n: usize| t.reshape(&[count as i64, n as i64][..]);
     let mut grads = Grads::new();
     if sw.len() == 1 {
         grads.push(pull.needs.has(0).then(|| g.unsqueeze(-1) * w));

@@ -3,14 +3,19 @@
 pub mod activation;
 pub mod arith;
 pub mod compare;
+pub mod dense;
 pub mod index;
 pub mod linear;
 pub mod loss;
 pub mod math;
+pub mod merge;
 pub mod moves;
+pub mod order;
 pub mod reduce;
+pub mod special;
 pub mod step;
 pub mod view;
+pub mod windows;
 
 use crate::graph::Op;
 
@@ -90,7 +95,7 @@ macro_rules! op {
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*]) => { None };
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*] rule $rule:path) => { Some($rule) };
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*] |$g:ident, [$($vx:ident),*], $vy:ident| { $($pre:stmt;)* } [$($ve:expr),*]) => {{
-        #[allow(unused_variables, unused_mut, unused_assignments, clippy::let_and_return)]
+        #[allow(unused_variables, unused_mut, unused_assignments, redundant_semicolons, clippy::let_and_return)]
         fn pull(pull: &$crate::graph::Pull) -> $crate::graph::Grads {
             let $g = pull.grad();
             let mut k = 0;
@@ -144,13 +149,18 @@ pub const fn plain(name: &'static str) -> &'static str {
 pub static ALL: &[&[&Op]] = &[
     arith::TABLE,
     math::TABLE,
+    special::TABLE,
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,
+    order::TABLE,
     view::TABLE,
     moves::TABLE,
     index::TABLE,
+    merge::TABLE,
     linear::TABLE,
+    dense::TABLE,
+    windows::TABLE,
     loss::TABLE,
     step::TABLE,
 ];

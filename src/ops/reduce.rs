@@ -136,13 +136,13 @@ crate::op! {
     /// The largest elements along an axis, and their positions.
     max(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(max_meta, max_run);
-        rule pair_back;
+        rule placed_back;
         face hidden;
     }
     /// The smallest elements along an axis, and their positions.
     min(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(min_meta, min_run);
-        rule pair_back;
+        rule placed_back;
         face hidden;
     }
 }
@@ -507,7 +507,7 @@ fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> 
 }
 
 /// An operand with one axis moved to the end.
-fn turned(x: &Operand, axis: usize) -> Operand {
+pub(super) fn turned(x: &Operand, axis: usize) -> Operand {
     let rank = x.layout.rank();
     if rank == 0 {
         return x.view(x.layout.insert_axis(0));
@@ -585,31 +585,38 @@ fn cumprod_run(call: &Call) -> Result<()> {
     scan(call, FoldKind::Prod)
 }
 
-/// d/dx_i of the sum of g_k times the product of x up to k: the products without x_i, for every k from i on.
+/// dx_i = (product of x before i) A_i, where A_i = g_i + x_{i+1} A_{i+1} adds up the products without x_i that reach
+/// beyond it: a linear recurrence, solved by doubling, which no zero element spoils.
 fn cumprod_back(pull: &Pull) -> Grads {
     let (g, x) = (pull.grad(), &pull.ins[0]);
-    let rank = x.rank();
-    if rank == 0 {
+    super::view::reads(&[x]);
+    let shape = x.shape();
+    let rank = shape.len();
+    if rank == 0 || x.numel() == 0 {
         return [Some(g.cast(x.dtype()))].into_iter().collect();
     }
-    let axis = crate::graph::sym::must(shape::axis("cumprod", pull.args[0].int().unwrap_or(0), rank)) as i64;
-    let n = x.shape()[axis as usize] as i64;
-    let last = rank as i64 - 1;
-    let (g, x_last) = (g.transpose(axis, last), x.cast(g.dtype()).transpose(axis, last));
-    let mut wide: Vec<i64> = x_last.shape().iter().map(|&s| s as i64).collect();
-    wide.insert(rank, n);
-    // Row i holds x with x_i replaced by 1; its running products from i on are the products without x_i.
-    let rows = x_last.unsqueeze(last).expand({
-        let mut sizes = wide.clone();
-        sizes.swap(rank - 1, rank);
-        Few::from(&sizes[..])
-    });
-    let ones = super::view::zeros_like(&rows) + 1.0;
-    let diagonal = ones.tril(0i64).triu(0i64);
-    let without = diagonal.gt(&Sym::from(0.0)).where_(&Sym::from(1.0), &rows);
-    let products = running(&without, rank as i64).triu(0i64);
-    let grad = (products * &g.unsqueeze(last)).sum([rank as i64], false, ());
-    [Some(grad.transpose(axis, last).cast(x.dtype()))].into_iter().collect()
+    let axis = crate::graph::sym::must(shape::axis("cumprod", pull.args[0].int().unwrap_or(0), rank));
+    let n = shape[axis];
+    let wide = x.cast(g.dtype());
+    let part = |t: &Sym, start: usize, len: usize| {
+        let (mut starts, mut sizes) = (Few::filled(0i64, rank), Few::from(&shape[..]));
+        starts[axis] = start as i64;
+        sizes[axis] = len;
+        t.slice(starts, &sizes, Few::filled(1i64, rank))
+    };
+    let join = |a: &Sym, b: &Sym| Sym::from(crate::graph::sym::must(super::moves::cat(&[a.tensor(), b.tensor()], axis)));
+    let one = super::view::zeros_like(&part(&wide, 0, 1)) + 1.0;
+    let (mut sums, mut factors) = (g.clone(), join(&part(&wide, 1, n - 1), &one));
+    let mut step = 1;
+    while step < n {
+        let ahead = part(&factors, 0, n - step);
+        let near = part(&sums, 0, n - step) + &ahead * &part(&sums, step, n - step);
+        sums = join(&near, &part(&sums, n - step, step));
+        factors = join(&(ahead * part(&factors, step, n - step)), &part(&factors, n - step, step));
+        step *= 2;
+    }
+    let before = join(&one, &part(&wide, 0, n - 1)).cumprod(axis, ());
+    [Some((sums * before).cast(x.dtype()))].into_iter().collect()
 }
 
 fn pair_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
@@ -637,15 +644,16 @@ fn min_run(call: &Call) -> Result<()> {
     pair(call, FoldKind::Min, FoldKind::ArgMin)
 }
 
-fn pair_back(pull: &Pull) -> Grads {
+/// The derivative of what picks elements along an axis: the cotangents laid back to where they stood.
+pub(super) fn placed_back(pull: &Pull) -> Grads {
     let (x, places) = (&pull.ins[0], &pull.outs[1]);
     let Some(g) = &pull.grads[0] else { return [None].into_iter().collect() };
+    super::view::reads(&[places]);
     let axis = pull.args[0].int().unwrap_or(0);
     if x.rank() == 0 {
-        return [Some(g.clone())].into_iter().collect();
+        return [Some(g.reshape(&x.shape()))].into_iter().collect();
     }
-    let (g, places) =
-        if pull.args[1] == Arg::Bool(true) { (g.clone(), places.clone()) } else { (g.unsqueeze(axis), places.unsqueeze(axis)) };
+    let (g, places) = if g.rank() == x.rank() { (g.clone(), places.clone()) } else { (g.unsqueeze(axis), places.unsqueeze(axis)) };
     let zeros = super::view::zeros_like(x);
     [Some(zeros.scatter_add(&places, &g, axis))].into_iter().collect()
 }

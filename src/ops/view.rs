@@ -145,6 +145,14 @@ crate::op! {
     }
 }
 
+/// Tells that a rule reads these, whatever the shapes are: what a rule keeps is found out once, and a rule that is done
+/// early with a tensor without elements, or axes, must not make it forget what it reads of others.
+pub fn reads(list: &[&Sym]) {
+    if crate::graph::mode::Mode::now().probe() {
+        list.iter().for_each(|s| drop(s.clone_()));
+    }
+}
+
 /// A zero of a tensor's shape and type: one element, seen everywhere.
 pub fn zeros_like(x: &Sym) -> Sym {
     let one = Sym::apply(&cast::OP, &[scalar(x.dtype()).feed()], &[Arg::DType(x.dtype())]);

@@ -67,10 +67,18 @@ macro_rules! sixteen {
         $f::<{ $h * 16 + 12 }>, $f::<{ $h * 16 + 13 }>, $f::<{ $h * 16 + 14 }>, $f::<{ $h * 16 + 15 }>,
     )*] };
 }
-const MOST: usize = 256;
-static METHODS: [Entry; MOST] = sixteen!(method, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-static FUNCTIONS: [Entry; MOST] = sixteen!(function, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-static IN_PLACE: [Entry; MOST] = sixteen!(in_place, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+const MOST: usize = 1024;
+macro_rules! entries {
+    ($f:ident) => {
+        sixteen!(
+            $f, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+            32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+        )
+    };
+}
+static METHODS: [Entry; MOST] = entries!(method);
+static FUNCTIONS: [Entry; MOST] = entries!(function);
+static IN_PLACE: [Entry; MOST] = entries!(in_place);
 
 /// From the interpreter's convention to Rust's, no panic passing.
 unsafe fn door(

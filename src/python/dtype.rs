@@ -118,7 +118,7 @@ pub fn parse(x: &Bound<'_, PyAny>) -> PyResult<DType> {
 }
 
 /// Where a tensor lives: `schuss.device("cpu")`.
-#[pyclass(frozen, name = "device", module = "schuss", eq, hash)]
+#[pyclass(frozen, name = "device", module = "schuss")]
 #[derive(PartialEq, Eq, Hash, Clone)]
 pub struct PyDevice {
     index: Option<usize>,
@@ -159,6 +159,20 @@ impl PyDevice {
     }
     fn __str__(&self) -> String {
         self.index.map_or("cpu".into(), |i| format!("cpu:{i}"))
+    }
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+    /// Equal to every device, another library's too, that says the same type and index.
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        if let Ok(device) = other.cast::<PyDevice>() {
+            return *device.get() == *self;
+        }
+        let kind = other.getattr("type").and_then(|t| t.extract::<String>());
+        let index = other.getattr("index").and_then(|i| i.extract::<Option<usize>>());
+        kind.is_ok_and(|k| k == "cpu") && index.is_ok_and(|i| i == self.index)
     }
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyType>, (String,))> {
         Ok((slf.py().get_type::<PyDevice>().unbind(), (slf.get().__str__(),)))

@@ -7,8 +7,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss import Tensor, no_grad
-from schuss.nn import fused
+from schuss import Tensor
+from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
 
 if TYPE_CHECKING:
@@ -34,6 +34,86 @@ binary_cross_entropy = fused.binary_cross_entropy
 binary_cross_entropy_with_logits = fused.binary_cross_entropy_with_logits
 nll_loss = fused.nll_loss
 cross_entropy = fused.cross_entropy
+glu = fused.glu
+hardshrink = fused.hardshrink
+hardsigmoid = fused.hardsigmoid
+hardswish = fused.hardswish
+softshrink = fused.softshrink
+threshold = fused.threshold
+threshold_ = fused.threshold_
+pdist = schuss.pdist
+embedding_bag = attention.embedding_bag
+multi_head_attention_forward = attention.multi_head_attention_forward
+scaled_dot_product_attention = attention.scaled_dot_product_attention
+batch_norm = scaling.batch_norm
+group_norm = scaling.group_norm
+instance_norm = scaling.instance_norm
+local_response_norm = scaling.local_response_norm
+rms_norm = scaling.rms_norm
+alpha_dropout = noise.alpha_dropout
+dropout1d = noise.dropout1d
+dropout2d = noise.dropout2d
+dropout3d = noise.dropout3d
+feature_alpha_dropout = noise.feature_alpha_dropout
+rrelu = noise.rrelu
+affine_grid = images.affine_grid
+channel_shuffle = images.channel_shuffle
+grid_sample = images.grid_sample
+interpolate = images.interpolate
+pixel_shuffle = images.pixel_shuffle
+pixel_unshuffle = images.pixel_unshuffle
+upsample = images.upsample
+upsample_bilinear = images.upsample_bilinear
+upsample_nearest = images.upsample_nearest
+cosine_embedding_loss = criteria.cosine_embedding_loss
+ctc_loss = criteria.ctc_loss
+gaussian_nll_loss = criteria.gaussian_nll_loss
+hinge_embedding_loss = criteria.hinge_embedding_loss
+linear_cross_entropy = criteria.linear_cross_entropy
+margin_ranking_loss = criteria.margin_ranking_loss
+multi_margin_loss = criteria.multi_margin_loss
+multilabel_margin_loss = criteria.multilabel_margin_loss
+multilabel_soft_margin_loss = criteria.multilabel_soft_margin_loss
+poisson_nll_loss = criteria.poisson_nll_loss
+soft_margin_loss = criteria.soft_margin_loss
+triplet_margin_loss = criteria.triplet_margin_loss
+triplet_margin_with_distance_loss = criteria.triplet_margin_with_distance_loss
+adaptive_avg_pool1d = windows.adaptive_avg_pool1d
+adaptive_avg_pool2d = windows.adaptive_avg_pool2d
+adaptive_avg_pool3d = windows.adaptive_avg_pool3d
+adaptive_max_pool1d = windows.adaptive_max_pool1d
+adaptive_max_pool1d_with_indices = windows.adaptive_max_pool1d_with_indices
+adaptive_max_pool2d = windows.adaptive_max_pool2d
+adaptive_max_pool2d_with_indices = windows.adaptive_max_pool2d_with_indices
+adaptive_max_pool3d = windows.adaptive_max_pool3d
+adaptive_max_pool3d_with_indices = windows.adaptive_max_pool3d_with_indices
+avg_pool1d = windows.avg_pool1d
+avg_pool2d = windows.avg_pool2d
+avg_pool3d = windows.avg_pool3d
+conv1d = windows.conv1d
+conv2d = windows.conv2d
+conv3d = windows.conv3d
+conv_transpose1d = windows.conv_transpose1d
+conv_transpose2d = windows.conv_transpose2d
+conv_transpose3d = windows.conv_transpose3d
+fold = windows.fold
+fractional_max_pool2d = windows.fractional_max_pool2d
+fractional_max_pool2d_with_indices = windows.fractional_max_pool2d_with_indices
+fractional_max_pool3d = windows.fractional_max_pool3d
+fractional_max_pool3d_with_indices = windows.fractional_max_pool3d_with_indices
+lp_pool1d = windows.lp_pool1d
+lp_pool2d = windows.lp_pool2d
+lp_pool3d = windows.lp_pool3d
+max_pool1d = windows.max_pool1d
+max_pool1d_with_indices = windows.max_pool1d_with_indices
+max_pool2d = windows.max_pool2d
+max_pool2d_with_indices = windows.max_pool2d_with_indices
+max_pool3d = windows.max_pool3d
+max_pool3d_with_indices = windows.max_pool3d_with_indices
+max_unpool1d = windows.max_unpool1d
+max_unpool2d = windows.max_unpool2d
+max_unpool3d = windows.max_unpool3d
+unfold = windows.unfold
 
 # Activations made of operations.
 
@@ -82,6 +162,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         )
     if weight.numel() > 1:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2))
+    elif weight.ndim > input.ndim:
+        weight = weight.reshape(())
     return schuss.where(input > 0, input, weight * input)
 
 
@@ -96,9 +178,11 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
-def softmin(input: Tensor, dim: int | None = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: schuss.dtype | None = None
+) -> Tensor:
     """softmax(-x)."""
-    return softmax(-input, dim=dim)
+    return softmax(-input, dim, _stacklevel + 1, dtype)
 
 
 def _perhaps_inplace(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
@@ -212,6 +296,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> schuss.nn.functional.cosine_similarity(x, 2 * x)
     tensor([1.])
     """
+    x1, x2 = schuss.broadcast_tensors(x1, x2)
     norm1 = x1.norm(2.0, dim=dim, keepdim=True).clamp(min=eps)
     norm2 = x2.norm(2.0, dim=dim, keepdim=True).clamp(min=eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)
@@ -294,6 +379,10 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: flo
     n = x.shape[axis]
     if n + left + right < 0:
         raise RuntimeError(f"pad: ({left}, {right}) crops axis {axis} of size {n} below 0")
+    if mode == "circular" and (left < 0 or right < 0):
+        # What is cropped takes no part in what is wrapped.
+        x = x.narrow(axis, max(-left, 0), n - max(-left, 0) - max(-right, 0))
+        n, left, right = x.shape[axis], max(left, 0), max(right, 0)
     if mode != "constant":
         limit = {"reflect": n - 1, "circular": n}.get(mode, max(left, right) if n else 0)
         if max(left, right) > limit:
@@ -333,45 +422,3 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     left = left.reshape(*input1.shape[:-1], k, m)
     result = (left * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
-
-
-def batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Normalise every channel (axis 1) over all other axes (Ioffe and Szegedy, 2015).
-
-    In training it uses the batch and updates the running values; otherwise it uses those.
-    ValueError for a training batch of one value a channel.
-    """
-    axes = [axis for axis in range(input.ndim) if axis != 1]
-    shape = [1, -1] + [1] * (input.ndim - 2)
-    if training:
-        count = input.numel() // input.shape[1] if input.shape[1] else 0
-        if count < 2:
-            raise ValueError(
-                f"batch_norm: needs more than 1 value a channel to train, got {tuple(input.shape)}"
-            )
-        mean = input.mean(axes)
-        gap = input - mean.reshape(shape)
-        var = (gap * gap).mean(axes)
-        with no_grad():
-            if running_mean is not None:
-                running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
-            if running_var is not None:
-                share = momentum * count / (count - 1)
-                running_var.mul_(1 - momentum).add_(var.detach(), alpha=share)
-    elif running_mean is None or running_var is None:
-        raise ValueError("batch_norm: needs running_mean and running_var, or training=True")
-    else:
-        gap, var = input - running_mean.reshape(shape), running_var
-    result = gap * (var + eps).rsqrt().reshape(shape)
-    if weight is not None:
-        result = result * weight.reshape(shape)
-    return result if bias is None else result + bias.reshape(shape)

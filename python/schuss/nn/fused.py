@@ -52,6 +52,50 @@ def softsign(input):
     return _core.softsign(input)
 
 
+hardsigmoid = _form(_core.hardsigmoid)
+hardswish = _form(_core.hardswish)
+
+
+def glu(input, dim=-1):
+    """The first half along an axis times the sigmoid of the second (Dauphin et al. 2017).
+
+    >>> schuss.nn.functional.glu(schuss.tensor([2.0, 0.0]))
+    tensor([1.])
+    """
+    return _core.glu(input, dim)
+
+
+def _bound(name, lambd):
+    if lambd < 0:
+        raise RuntimeError(f"{name}: lambd must not be negative, got {lambd}")
+
+
+def softshrink(input, lambd=0.5):
+    """`x - lambd` above lambd, `x + lambd` below -lambd, 0 between.
+
+    >>> schuss.nn.functional.softshrink(schuss.tensor([0.25, -2.0]))
+    tensor([ 0.0000, -1.5000])
+    """
+    _bound("softshrink", lambd)
+    return _core.softshrink(input, lambd)
+
+
+def hardshrink(input, lambd=0.5):
+    """The element where its size passes lambd, else 0."""
+    return _core.hardshrink(input, lambd)
+
+
+def threshold(input, threshold, value, inplace=False):
+    """The element where it passes the threshold, else the value."""
+    found = _core.threshold(input, threshold, value)
+    return input.copy_(found) if inplace else found
+
+
+def threshold_(input, threshold, value):
+    """In-place form of `threshold`."""
+    return input.copy_(_core.threshold(input, threshold, value))
+
+
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """`x` where positive, else `negative_slope * x`.
 
@@ -388,6 +432,10 @@ __all__ = [
     "elu",
     "embedding",
     "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -400,5 +448,8 @@ __all__ = [
     "silu",
     "softmax",
     "softplus",
+    "softshrink",
     "tanh",
+    "threshold",
+    "threshold_",
 ]

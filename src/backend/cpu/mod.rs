@@ -4,6 +4,7 @@ pub mod accumulate;
 pub mod block;
 pub mod contract;
 pub mod convert;
+pub mod dense;
 pub mod draw;
 pub mod fold;
 pub mod gather;
@@ -11,12 +12,17 @@ pub mod isa;
 pub mod map;
 pub mod math;
 pub mod matvec;
+pub mod merge;
 pub mod native;
+pub mod order;
+pub mod pool;
 pub mod random;
 pub mod scan;
 pub mod softmax;
+pub mod special;
 pub mod threads;
 pub mod truth;
+pub mod windows;
 
 use super::{Backend, Launch, Storage};
 use crate::base::Result;
@@ -41,6 +47,13 @@ impl Backend for Cpu {
             Launch::Gather { source, picks, out } => gather::gather(source, picks, out),
             Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(kind, input, out),
+            Launch::Special { function, ins, out } => special::run(function, ins, out),
+            Launch::Dense { what, ins, outs } => dense::run(what, ins, outs),
+            Launch::Order { order, input, values, places } => order::run(order, input, values, places),
+            Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
+            Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
+            Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
+            Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
             Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
             Launch::Segments { body, compute, params, ins, outs } => {
                 ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))

@@ -1,0 +1,58 @@
+"""Results with names, and what every function of matrices asks of its operands.
+Leans on the core's tensors."""
+
+from __future__ import annotations
+
+from schuss import _core
+from schuss._core import Tensor
+from schuss.mathematics import broadcast_shapes
+
+
+class _Result(tuple):
+    """Several results, by position and by the names of their kind."""
+
+    __slots__ = ()
+    names: tuple = ()
+
+    def __getattr__(self, name):
+        if name in self.names:
+            return self[self.names.index(name)]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+
+_KINDS: dict = {}
+
+
+def _as(kind, names, values, out=None):
+    if out is not None:
+        for to, value in zip(out, values, strict=True):
+            to.data = value
+        values = out
+    if kind not in _KINDS:
+        _KINDS[kind] = type(kind, (_Result,), {"__slots__": (), "names": tuple(names.split())})
+    return _KINDS[kind](values)
+
+
+def _to(found, out):
+    return found if out is None else out.copy_(found)
+
+
+def _matrices(op, x):
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{op}: needs a Tensor, got {type(x).__name__}")
+    if x.ndim < 2:
+        raise RuntimeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
+    if x.dtype not in (_core.float32, _core.float64):
+        raise RuntimeError(f"{op}: needs float32 or float64, got {x.dtype}; use x.float() first")
+
+
+def _square(op, x):
+    _matrices(op, x)
+    if x.shape[-1] != x.shape[-2]:
+        raise RuntimeError(f"{op}: needs square matrices, got {tuple(x.shape)}")
+
+
+def _batched(op, a, b):
+    """Two batches of matrices under the batch axes that they share by broadcasting."""
+    lead = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return a.expand(*lead, *a.shape[-2:]), b.expand(*lead, *b.shape[-2:])

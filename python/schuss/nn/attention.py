@@ -1,0 +1,239 @@
+"""Attention, and sums over bags of embeddings.
+Leans on the core's products and softmax."""
+
+from __future__ import annotations
+
+import math
+
+import schuss
+from schuss import _core
+from schuss.nn import fused
+
+
+def scaled_dot_product_attention(
+    query,
+    key,
+    value,
+    attn_mask=None,
+    dropout_p=0.0,
+    is_causal=False,
+    scale=None,
+    enable_gqa=False,
+):
+    """softmax(query @ key.T / sqrt(size) + mask) @ value (Vaswani et al. 2017).
+
+    A bool mask holds where attention is allowed; `is_causal` allows no later position;
+    `enable_gqa` repeats the heads of keys and values (Ainslie et al. 2023).
+
+    >>> import schuss
+    >>> x = schuss.ones(1, 2, 3)
+    >>> schuss.nn.functional.scaled_dot_product_attention(x, x, x).shape
+    schuss.Size([1, 2, 3])
+    """
+    if query.ndim < 2 or key.ndim < 2 or value.ndim < 2:
+        raise RuntimeError("scaled_dot_product_attention: needs at least two axes")
+    if query.dtype != key.dtype or key.dtype != value.dtype:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: the dtypes {query.dtype}, {key.dtype} and"
+            f" {value.dtype} differ"
+        )
+    if is_causal and attn_mask is not None:
+        raise RuntimeError("scaled_dot_product_attention: is_causal takes no further mask")
+    if enable_gqa and query.ndim > 2:
+        heads = query.shape[-3]
+        key = key.repeat_interleave(heads // key.shape[-3], -3)
+        value = value.repeat_interleave(heads // value.shape[-3], -3)
+    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ key.transpose(-2, -1)
+    if is_causal:
+        allowed = _core.ones(scores.shape[-2], scores.shape[-1], dtype=_core.bool).tril()
+        scores = scores.masked_fill(~allowed, -float("inf"))
+    if attn_mask is not None:
+        if attn_mask.dtype == _core.bool:
+            scores = scores.masked_fill(~attn_mask, -float("inf"))
+        else:
+            scores = scores + attn_mask
+    weights = _core.softmax(scores, -1)
+    if attn_mask is not None:
+        # A position that may look nowhere attends to nothing.
+        nowhere = (scores == -float("inf")).all(-1, keepdim=True)
+        weights = weights.masked_fill(nowhere, 0.0)
+    if dropout_p:
+        weights = fused.dropout(weights, dropout_p, True)
+    return weights @ value
+
+
+def _added(mask, other, name):
+    """Two masks as one of numbers to add; truths hold where attention is forbidden."""
+    if mask is not None and mask.dtype == _core.bool:
+        blank = _core.zeros(*mask.shape)
+        mask = blank.masked_fill(mask, -float("inf"))
+    if mask is not None and not mask.is_floating_point():
+        raise RuntimeError(f"multi_head_attention_forward: {name} must be bool or float")
+    return mask if other is None else other if mask is None else mask + other
+
+
+def multi_head_attention_forward(
+    query,
+    key,
+    value,
+    embed_dim_to_check,
+    num_heads,
+    in_proj_weight,
+    in_proj_bias,
+    bias_k,
+    bias_v,
+    add_zero_attn,
+    dropout_p,
+    out_proj_weight,
+    out_proj_bias,
+    training=True,
+    key_padding_mask=None,
+    need_weights=True,
+    attn_mask=None,
+    use_separate_proj_weight=False,
+    q_proj_weight=None,
+    k_proj_weight=None,
+    v_proj_weight=None,
+    static_k=None,
+    static_v=None,
+    average_attn_weights=True,
+    is_causal=False,
+):
+    """Attention of several heads over projections of (time, batch, size) (Vaswani et al. 2017).
+
+    Returns the output and, with `need_weights`, the attention of (batch, time, time) or of every
+    head. Masks are bool (true where attention is forbidden) or are added to the scores.
+    """
+    alone = query.ndim == 2
+    if alone:
+        query, key, value = (x.unsqueeze(1) for x in (query, key, value))
+        if key_padding_mask is not None:
+            key_padding_mask = key_padding_mask.unsqueeze(0)
+    steps, batch, size = query.shape
+    if size != embed_dim_to_check or size % num_heads:
+        raise RuntimeError(
+            f"multi_head_attention_forward: size {size}, expected {embed_dim_to_check} in"
+            f" {num_heads} heads"
+        )
+    if use_separate_proj_weight:
+        weights = [q_proj_weight, k_proj_weight, v_proj_weight]
+    else:
+        weights = list(in_proj_weight.chunk(3))
+    biases = [None] * 3 if in_proj_bias is None else list(in_proj_bias.chunk(3))
+    q, k, v = (
+        _core.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)
+    )
+    more = 0
+    if bias_k is not None:
+        k = _core.cat([k, bias_k.reshape(1, 1, -1).expand(1, batch, size)])
+        v = _core.cat([v, bias_v.reshape(1, 1, -1).expand(1, batch, size)])
+        more += 1
+    head = size // num_heads
+
+    def split(x):
+        return x.reshape(x.shape[0], batch * num_heads, head).transpose(0, 1)
+
+    q = split(q)
+    k = split(k) if static_k is None else static_k
+    v = split(v) if static_v is None else static_v
+    if add_zero_attn:
+        blank = _core.zeros(batch * num_heads, 1, head, dtype=k.dtype)
+        k, v = _core.cat([k, blank], 1), _core.cat([v, blank], 1)
+        more += 1
+    width = k.shape[1]
+    mask = None
+    if attn_mask is not None:
+        mask = _added(attn_mask, None, "attn_mask")
+        mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
+    if key_padding_mask is not None:
+        padding = _added(key_padding_mask, None, "key_padding_mask")
+        padding = padding.reshape(batch, 1, 1, -1).expand(batch, num_heads, 1, padding.shape[-1])
+        padding = padding.reshape(batch * num_heads, 1, -1)
+        mask = padding if mask is None else mask + padding
+    if mask is not None and more:
+        mask = schuss.nn.functional.pad(mask, (0, more))
+    scores = (q / math.sqrt(head)) @ k.transpose(1, 2)
+    scores = scores if mask is None else scores + mask
+    attention = _core.softmax(scores, -1)
+    used = fused.dropout(attention, dropout_p, training) if dropout_p else attention
+    found = (used @ v).transpose(0, 1).reshape(steps * batch, size)
+    found = _core.linear(found, out_proj_weight, out_proj_bias).reshape(steps, batch, -1)
+    found = found.squeeze(1) if alone else found
+    if not need_weights:
+        return found, None
+    attention = attention.reshape(batch, num_heads, steps, width)
+    attention = attention.mean(1) if average_attn_weights else attention
+    return found, attention.squeeze(0) if alone else attention
+
+
+def embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
+    """The sum, mean or largest of the table's rows that each bag of indices names.
+
+    Bags are the rows of a matrix of indices, or begin at `offsets` of a vector of them.
+
+    >>> import schuss
+    >>> table = schuss.tensor([[1.0], [2.0], [4.0]])
+    >>> schuss.nn.functional.embedding_bag(schuss.tensor([[0, 2]]), table, mode="sum")
+    tensor([[5.]])
+    """
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f"embedding_bag: mode is 'sum', 'mean' or 'max', not {mode!r}")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError("embedding_bag: per_sample_weights go with mode='sum' alone")
+    if input.ndim == 2:
+        if offsets is not None:
+            raise ValueError("embedding_bag: offsets go with a vector of indices alone")
+        bags, length = input.shape
+        offsets = _core.arange(bags) * length
+        input = input.reshape(-1)
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights.reshape(-1)
+    elif input.ndim == 1:
+        if offsets is None or offsets.ndim != 1:
+            raise ValueError("embedding_bag: a vector of indices needs a vector of offsets")
+        if include_last_offset:
+            offsets = offsets[:-1]
+    else:
+        raise ValueError(f"embedding_bag: needs one or two axes, got {tuple(input.shape)}")
+    if offsets.numel() and int(offsets[0]) != 0:
+        raise ValueError(f"embedding_bag: the first offset must be 0, got {int(offsets[0])}")
+    bags = offsets.numel()
+    bag = schuss.bucketize(_core.arange(input.numel()), offsets.long(), right=True) - 1
+    if padding_idx is not None:
+        padding_idx = padding_idx % weight.shape[0]
+        kept = input != padding_idx
+        input, bag = input[kept], bag[kept]
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights[kept]
+    rows = fused.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(1)
+    blank = _core.zeros(bags, weight.shape[1], dtype=weight.dtype)
+    sizes = _core.zeros(bags, dtype=_core.int64).index_add(0, bag, schuss.ones_like(bag))
+    if mode == "max":
+        places = bag.unsqueeze(1).expand(rows.shape)
+        return blank.scatter_reduce(0, places, rows, "amax", include_self=False)
+    total = blank.index_add(0, bag, rows)
+    if mode == "sum":
+        return total
+    return total / sizes.clamp(min=1).to(total.dtype).unsqueeze(1)
+
+
+__all__ = [
+    "embedding_bag",
+    "multi_head_attention_forward",
+    "scaled_dot_product_attention",
+]

@@ -1,0 +1,156 @@
+//! Rows by the order of their elements: sorted, the k-th, the middle, the most frequent, running extremes, and searching.
+//! Every element becomes an unsigned key whose order is the elements' own. Leans on convert.
+
+use super::convert::{self, Bytes, Cursor};
+use super::threads;
+use crate::backend::launch::{Operand, Order};
+use crate::base::dtype::Element;
+use crate::base::{DType, Result};
+use crate::dispatch;
+
+/// NaN has the largest key, all NaNs the same; zeros of both signs are equal.
+const NAN: u64 = u64::MAX;
+const TOP: u64 = 1 << 63;
+
+#[inline]
+fn key_of_float(x: f64) -> u64 {
+    if x.is_nan() {
+        return NAN;
+    }
+    let bits = (x + 0.0).to_bits();
+    if bits & TOP != 0 { !bits } else { bits ^ TOP }
+}
+
+/// The keys of elements `start..start + n` of an operand.
+fn keys(op: &Operand, cursor: &Cursor, start: usize, to: &mut [u64]) {
+    let n = to.len();
+    if n == 0 {
+        return;
+    }
+    let row = to.as_mut_ptr();
+    // SAFETY: the row holds `n` elements of eight bytes, which are read as what was written.
+    unsafe {
+        if op.dtype.is_float() {
+            convert::read::<f64>(op, cursor, start, n, row.cast());
+            to.iter_mut().for_each(|k| *k = key_of_float(f64::from_bits(*k)));
+        } else {
+            convert::read::<i64>(op, cursor, start, n, row.cast());
+            to.iter_mut().for_each(|k| *k ^= TOP);
+        }
+    }
+}
+
+pub fn run(order: Order, input: &Operand, values: &Operand, places: &Operand) -> Result<()> {
+    let n = *input.layout.shape.last().unwrap_or(&1);
+    let m = *values.layout.shape.last().unwrap_or(&1);
+    if values.numel() == 0 || n == 0 {
+        return Ok(());
+    }
+    let from = Cursor::new(&input.layout);
+    let (to, at) = (Cursor::new(&values.layout), Cursor::new(&places.layout));
+    dispatch!(input.dtype, T => {
+        threads::each(values.numel() / m, ((1 << 12) / n).max(1), |range| {
+            let mut list = vec![0u64; n];
+            let mut pairs: Vec<(u64, u32)> = Vec::with_capacity(n);
+            let (mut row, mut found, mut result) = (vec![T::default(); n], vec![0i64; m], vec![T::default(); m]);
+            for r in range {
+                keys(input, &from, r * n, &mut list);
+                choose(order, &list, &mut pairs, &mut found);
+                let spare = Bytes(row.as_mut_ptr().cast());
+                // SAFETY: the rows hold `n` and `m` elements; each row of the outputs is written by one thread.
+                unsafe {
+                    convert::read::<T>(input, &from, r * n, n, spare.at(0).cast());
+                    for (y, &i) in result.iter_mut().zip(&found) {
+                        *y = row[i as usize];
+                    }
+                    convert::write_as(T::DTYPE, result.as_ptr().cast(), values, &to, r * m, m);
+                    convert::write_as(DType::I64, found.as_ptr().cast(), places, &at, r * m, m);
+                }
+            }
+        });
+    });
+    Ok(())
+}
+
+/// The places that an order asks for, of a row of keys.
+fn choose(order: Order, list: &[u64], pairs: &mut Vec<(u64, u32)>, found: &mut [i64]) {
+    let n = list.len();
+    if let Order::Running { largest } = order {
+        let (mut best, mut at) = (list[0], 0);
+        for (i, &key) in list.iter().enumerate() {
+            // NaN stays once it was met; of equal ones the last counts.
+            if key == NAN || best != NAN && if largest { key >= best } else { key <= best } {
+                (best, at) = (key, i as i64);
+            }
+            found[i] = at;
+        }
+        return;
+    }
+    pairs.clear();
+    let turn = if order == (Order::Sorted { descending: true }) { u64::MAX } else { 0 };
+    pairs.extend(list.iter().enumerate().map(|(i, &k)| (k ^ turn, i as u32)));
+    let nth = |pairs: &mut Vec<(u64, u32)>, k: usize| i64::from(pairs.select_nth_unstable(k).1.1);
+    match order {
+        Order::Sorted { .. } => {
+            let m = found.len();
+            if m == 0 {
+                return;
+            }
+            if m < n {
+                pairs.select_nth_unstable(m - 1);
+                pairs.truncate(m);
+            }
+            pairs.sort_unstable();
+            found.iter_mut().zip(&*pairs).for_each(|(f, p)| *f = i64::from(p.1));
+        }
+        Order::Nth(k) => found[0] = nth(pairs, k.min(n - 1)),
+        Order::Median { skip_nan } => {
+            let nans = list.iter().filter(|&&k| k == NAN).count();
+            found[0] = match (nans, skip_nan) {
+                (1.., false) => list.iter().position(|&k| k == NAN).unwrap_or(0) as i64,
+                (_, true) if nans == n => 0,
+                _ => nth(pairs, (n - nans - 1) / 2),
+            };
+        }
+        Order::Mode => {
+            pairs.sort_unstable();
+            let (mut most, mut run) = (0, 0);
+            for (i, pair) in pairs.iter().enumerate() {
+                run = if i > 0 && pairs[i - 1].0 == pair.0 { run + 1 } else { 1 };
+                if (i + 1 == n || pairs[i + 1].0 != pair.0) && run > most {
+                    most = run;
+                    found[0] = i64::from(pair.1);
+                }
+            }
+        }
+        Order::Running { .. } => {}
+    }
+}
+
+/// For each value its place among the sorted elements of the same row; one row of sorted elements serves all rows.
+pub fn search(sorted: &Operand, values: &Operand, right: bool, out: &Operand) -> Result<()> {
+    let n = *sorted.layout.shape.last().unwrap_or(&1);
+    let m = *values.layout.shape.last().unwrap_or(&1);
+    if out.numel() == 0 {
+        return Ok(());
+    }
+    let shared = sorted.layout.rank() == 1;
+    let (from, with, to) = (Cursor::new(&sorted.layout), Cursor::new(&values.layout), Cursor::new(&out.layout));
+    threads::each(out.numel() / m, ((1 << 12) / m).max(1), |range| {
+        let (mut edges, mut asked, mut found) = (vec![0u64; n], vec![0u64; m], vec![0i64; m]);
+        let mut first = true;
+        for r in range {
+            if first || !shared {
+                keys(sorted, &from, if shared { 0 } else { r * n }, &mut edges);
+                first = false;
+            }
+            keys(values, &with, r * m, &mut asked);
+            for (f, &key) in found.iter_mut().zip(&asked) {
+                *f = edges.partition_point(|&e| if right { e <= key } else { e < key }) as i64;
+            }
+            // SAFETY: the row holds `m` elements; each row of the output is written by one thread.
+            unsafe { convert::write_as(DType::I64, found.as_ptr().cast(), out, &to, r * m, m) };
+        }
+    });
+    Ok(())
+}

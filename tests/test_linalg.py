@@ -1,0 +1,96 @@
+"""Linear algebra where a table cannot say it: identities of factors, singular matrices, errors.
+
+Leans on schuss and NumPy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import schuss
+from schuss.testing import assert_close
+
+
+def matrix(*shape: int, seed: int = 0) -> schuss.Tensor:
+    return schuss.tensor(np.random.default_rng(seed).normal(size=shape))
+
+
+@pytest.mark.parametrize("m, n", [(5, 5), (40, 30), (3, 7)])
+def test_factors_multiply_to_the_matrix(m: int, n: int) -> None:
+    x = matrix(2, m, n)
+    P, L, U = schuss.linalg.lu(x)
+    assert_close(P @ L @ U, x)
+    Q, R = schuss.linalg.qr(x, "complete")
+    assert_close(Q @ R, x)
+    assert_close(Q.mT @ Q, schuss.eye(m, dtype=x.dtype).expand(2, m, m))
+    U, S, Vh = schuss.linalg.svd(x)
+    k = min(m, n)
+    assert_close((U[..., :k] * S.unsqueeze(-2)) @ Vh[..., :k, :], x)
+    packed, pivots = schuss.linalg.lu_factor(x)
+    for got, want in zip(schuss.lu_unpack(packed, pivots), (P, L), strict=False):
+        assert_close(got, want)
+
+
+def test_solutions_solve() -> None:
+    a, b = matrix(2, 6, 6), matrix(2, 6, 3, seed=1)
+    assert_close(a @ schuss.linalg.solve(a, b), b)
+    assert_close(schuss.linalg.solve(a, b.mT, left=False) @ a, b.mT)
+    assert_close(schuss.linalg.matrix_power(a, -2) @ a @ a @ b, b)
+    factors = schuss.linalg.lu_factor(a)
+    assert_close(schuss.linalg.lu_solve(*factors, b), schuss.linalg.solve(a, b))
+    assert_close(schuss.linalg.lu_solve(*factors, b, adjoint=True), schuss.linalg.solve(a.mT, b))
+    positive = a @ a.mT + schuss.eye(6, dtype=a.dtype)
+    L = schuss.linalg.cholesky(positive)
+    assert_close(positive @ schuss.cholesky_solve(b, L), b)
+    assert_close(schuss.cholesky_inverse(L), schuss.linalg.inv(positive))
+    root = schuss.linalg.matrix_sqrth(positive)
+    assert_close(root @ root, positive)
+    tall, right = matrix(7, 3), matrix(7, 2, seed=2)
+    want = np.linalg.lstsq(tall.numpy(), right.numpy(), rcond=None)[0]
+    assert_close(schuss.linalg.lstsq(tall, right).solution, schuss.tensor(want))
+
+
+def test_the_root_of_a_matrix_has_its_slope() -> None:
+    a = matrix(3, 3)
+    x = (a @ a.mT + schuss.eye(3, dtype=a.dtype)).requires_grad_()
+    weight = matrix(3, 3, seed=3)
+    weight = weight + weight.mT
+
+    def f(t: schuss.Tensor) -> schuss.Tensor:
+        return (schuss.linalg.matrix_sqrth((t + t.mT) / 2) * weight).sum()
+
+    assert schuss.autograd.gradcheck(f, x)
+    assert schuss.autograd.gradgradcheck(f, x)
+
+
+def test_singular_matrices_are_named() -> None:
+    x = schuss.ones(2, 2)
+    for call in (schuss.linalg.inv, schuss.linalg.cholesky):
+        with pytest.raises(RuntimeError):
+            call(-x)
+    with pytest.raises(RuntimeError):
+        schuss.linalg.solve(x, schuss.ones(2))
+    assert schuss.linalg.inv_ex(x).info.item() == 2
+    assert schuss.linalg.cholesky_ex(-x).info.item() == 1
+    assert schuss.linalg.matrix_rank(x).item() == 1
+    sign, size = schuss.linalg.slogdet(x)
+    assert (sign.item(), size.item()) == (0.0, -float("inf"))
+
+
+def test_an_empty_matrix_first_spoils_no_later_one() -> None:
+    for n in (0, 3):
+        x = (matrix(n, n) + 3 * schuss.eye(n, dtype=schuss.float64)).requires_grad_()
+        for f in (schuss.linalg.svdvals, schuss.linalg.eigvalsh, schuss.linalg.inv):
+            schuss.autograd.grad(f(x).sum(), x)
+        y = matrix(n).requires_grad_()
+        schuss.autograd.grad(y.cumprod(0).sum(), y)
+
+
+@pytest.mark.parametrize("name", ["svd", "eigh", "inv", "qr", "cholesky", "det"])
+def test_what_is_no_matrix_is_refused(name: str) -> None:
+    for bad in (schuss.ones(3), schuss.ones(2, 2, dtype=schuss.int64)):
+        with pytest.raises(RuntimeError):
+            getattr(schuss.linalg, name)(bad)
+    if name in ("svd", "eigh"):
+        with pytest.raises(RuntimeError):
+            getattr(schuss.linalg, name)(schuss.full((2, 2), float("nan")))
