@@ -2,6 +2,7 @@
 //! Leans on graph and ops.
 
 use super::record::caught;
+use super::walk::{Walk, address};
 use crate::backend::Operand;
 use crate::base::shape::Shape;
 use crate::base::{DType, Error, Result, shape};
@@ -9,12 +10,11 @@ use crate::graph::mode::{GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::flag;
-use crate::graph::{Edge, Pair, Tensor};
+use crate::graph::{Edge, Tensor};
 use crate::ops;
 use smallvec::SmallVec;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Asked between nodes whether the user wants to stop (Ctrl-C); set by the door.
 pub static INTERRUPT: std::sync::OnceLock<fn() -> Result<()>> = std::sync::OnceLock::new();
@@ -22,11 +22,6 @@ const ASK_EVERY: u32 = 1024;
 
 /// Runs work without the host language's lock; set by the door.
 pub static UNLOCK: std::sync::OnceLock<fn(&mut (dyn FnMut() + Send))> = std::sync::OnceLock::new();
-/// Elements from which a node is worth letting other threads run.
-const LONG: usize = 1 << 14;
-
-static WALKS: AtomicU32 = AtomicU32::new(1);
-
 /// Gradients of a node's results, or of its operands.
 type Cotangents = SmallVec<[Option<Tensor>; 2]>;
 
@@ -39,117 +34,6 @@ pub struct Plan<'a> {
     pub ends: Option<&'a [Edge]>,
     /// Only nodes for which this holds are entered.
     pub inside: Option<&'a (dyn Fn(&Node) -> bool + Sync)>,
-}
-
-/// A place where gradients gather: a node's outputs, or a leaf. Left empty once they have been passed on.
-struct Slot {
-    at: Option<Edge>,
-    grads: Pair<Option<Tensor>>,
-}
-
-struct Walk {
-    id: u32,
-    slots: Vec<Slot>,
-    /// Slots of nodes that another walk has claimed.
-    elsewhere: HashMap<usize, usize>,
-    heap: BinaryHeap<(u64, usize)>,
-    leaves: SmallVec<[usize; 8]>,
-}
-
-fn address(edge: &Edge) -> usize {
-    match edge {
-        Edge::Node(node, _) => Arc::as_ptr(node) as usize,
-        Edge::Leaf(t) => t.id(),
-    }
-}
-
-impl Walk {
-    fn new() -> Walk {
-        let mut id = WALKS.fetch_add(1, Ordering::Relaxed);
-        if id == 0 {
-            id = WALKS.fetch_add(1, Ordering::Relaxed);
-        }
-        Walk { id, slots: Vec::with_capacity(8), elsewhere: HashMap::new(), heap: BinaryHeap::with_capacity(4), leaves: SmallVec::new() }
-    }
-
-    fn slot(&mut self, edge: &Edge) -> usize {
-        let cell = match edge {
-            Edge::Node(node, _) => &node.slot,
-            Edge::Leaf(t) => &t.0.slot,
-        };
-        let mark = |index: usize| u64::from(self.id) << 32 | index as u64;
-        let found = cell.load(Ordering::Acquire);
-        if found >> 32 == u64::from(self.id) {
-            return (found & 0xffff_ffff) as usize;
-        }
-        let index = self.slots.len();
-        if found != 0 || cell.compare_exchange(0, mark(index), Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            if let Some(&index) = self.elsewhere.get(&address(edge)) {
-                return index;
-            }
-            self.elsewhere.insert(address(edge), index);
-        }
-        self.slots.push(Slot { at: Some(edge.clone()), grads: Pair::new() });
-        match edge {
-            Edge::Node(node, _) => self.heap.push((node.serial, index)),
-            Edge::Leaf(_) => self.leaves.push(index),
-        }
-        index
-    }
-
-    /// Adds a gradient to what has come to an end of an edge so far.
-    fn add(&mut self, edge: &Edge, grad: Tensor) -> Result<()> {
-        let k = match edge {
-            Edge::Node(_, k) => *k as usize,
-            Edge::Leaf(_) => 0,
-        };
-        let index = self.slot(edge);
-        let grads = &mut self.slots[index].grads;
-        while grads.len() <= k {
-            grads.push(None);
-        }
-        let place = grads.get_mut(k).ok_or_else(|| Error::bug("backward", "an output out of range"))?;
-        *place = Some(match place.take() {
-            None => grad,
-            Some(sum) => ops::arith::add(&sum, &grad)?,
-        });
-        Ok(())
-    }
-
-    /// Whether the next node has much to do.
-    #[inline]
-    fn is_long(&self) -> bool {
-        let Some(&(_, index)) = self.heap.peek() else { return false };
-        let slot = &self.slots[index];
-        slot.grads.iter().flatten().any(|g| g.numel() >= LONG) || matches!(&slot.at, Some(Edge::Node(node, _)) if node.largest >= LONG)
-    }
-
-    /// Takes a slot's place and gradients; the place may be claimed by other walks from now on.
-    fn take(&mut self, index: usize) -> (Option<Edge>, Pair<Option<Tensor>>) {
-        let slot = &mut self.slots[index];
-        if let Some(edge) = &slot.at {
-            leave(self.id, edge);
-        }
-        (slot.at.take(), std::mem::take(&mut slot.grads))
-    }
-}
-
-fn leave(id: u32, edge: &Edge) {
-    let cell = match edge {
-        Edge::Node(node, _) => &node.slot,
-        Edge::Leaf(t) => &t.0.slot,
-    };
-    if cell.load(Ordering::Relaxed) >> 32 == u64::from(id) {
-        cell.store(0, Ordering::Release);
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        for edge in self.slots.iter().filter_map(|slot| slot.at.as_ref()) {
-            leave(self.id, edge);
-        }
-    }
 }
 
 /// Gradients of `roots` (each with its cotangent) at the plan's ends, or into the leaves.

@@ -7,6 +7,7 @@ pub mod record;
 pub mod settle;
 pub mod tape;
 pub mod unpack;
+mod walk;
 pub mod write;
 
 /// Puts this engine behind the rules; every way to make a tensor calls it first.

@@ -333,6 +333,12 @@ pub fn rewrite_base(target: &Tensor, mode: Mode) -> Result<()> {
 /// `target[...] = source`, converted and broadcast.
 pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
     let mode = Mode::now();
+    if let Feed::Number(Number::Int(i)) = source
+        && target.dtype() != DType::Bool
+        && !target.dtype().holds(i)
+    {
+        return Err(Error::runtime("fill_", format!("the integer {i} does not fit {}; write a number it can hold", target.dtype())));
+    }
     if let Feed::Number(n) = source
         && let Some(done) = super::quick::fill(target, n, mode)
     {

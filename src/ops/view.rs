@@ -77,12 +77,14 @@ crate::op! {
     slice(input; starts: Ints, sizes: Ints, steps: Ints) Any {
         view(slice_rule);
         rule view_back;
+        quirk Reaches;
         face hidden;
     }
     /// A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer.
     pick(input; starts: Ints, sizes: Ints, steps: Ints, order: Ints) Any {
         view(pick_rule);
         rule view_back;
+        quirk Reaches;
         face hidden;
     }
     /// One position along an axis, which goes away.

@@ -6,6 +6,7 @@ mod calls;
 mod data;
 mod dtype;
 mod error;
+mod facts;
 mod function;
 mod gradients;
 mod items;

@@ -218,6 +218,9 @@ fn fitting(n: crate::base::Number, dtype: DType) -> Result<crate::base::Number> 
         Number::Float(f) if f.is_nan() && dtype.is_int() => {
             return Err(Error::value("index_put_", format!("NaN has no {dtype} value")));
         }
+        Number::Int(i) if dtype.is_int() && !dtype.holds(i) => {
+            return Err(Error::runtime("index_put_", format!("the integer {i} does not fit {dtype}; write a number it can hold")));
+        }
         Number::Float(f) if dtype.is_int() => Number::Int(f as i64),
         other => other,
     })
