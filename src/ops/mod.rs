@@ -12,6 +12,7 @@ pub mod merge;
 pub mod moves;
 pub mod order;
 pub mod reduce;
+pub mod running;
 pub mod special;
 pub mod step;
 pub mod view;
@@ -153,6 +154,7 @@ pub static ALL: &[&[&Op]] = &[
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,
+    running::TABLE,
     order::TABLE,
     view::TABLE,
     moves::TABLE,
