@@ -50,6 +50,11 @@ impl Layout {
     pub fn numel(&self) -> usize {
         self.numel
     }
+    /// Whether it has no axes, or no elements.
+    #[inline]
+    pub fn is_odd(&self) -> bool {
+        self.numel == 0 || self.shape.is_empty()
+    }
     /// Whether the elements lie one after the other in row-major order.
     #[inline]
     pub fn is_contiguous(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::base::shape::Shape;
 use crate::base::{DType, Error, Layout, Number, Result, shape};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Rule};
-use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::op::{Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::tensor::{Core, Fresh, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Tensor};
 use smallvec::SmallVec;
@@ -189,19 +189,28 @@ fn work(op: &'static Op, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Res
     }
 }
 
-/// The inputs that require grad and those that are no tensors, as the bits by which a record knows what to keep.
+/// The inputs that require grad, and the rest of the key by which a record knows what to keep: the inputs that are no
+/// tensors, and whether one is 0-d or empty.
 #[inline(always)]
 fn bits(sides: &[Side], mode: Mode) -> Option<(u32, u32)> {
     let (mut needs, mut others) = (0, 0);
     for (i, side) in sides.iter().enumerate() {
         match side {
-            Side::Tensor(_, core) if is_plain(core, mode) => needs |= u32::from(core.requires_grad) << i,
+            Side::Tensor(_, core) if is_plain(core, mode) => {
+                needs |= u32::from(core.requires_grad) << i;
+                others |= odd(&core.operand);
+            }
             Side::Tensor(..) => return None,
-            Side::Operand(_) => {}
-            Side::Number(_) | Side::Absent => others |= 1 << i,
+            Side::Operand(o) => others |= odd(o),
+            Side::Number(_) | Side::Absent => others |= 8 << i,
         }
     }
     Some((needs, others))
+}
+
+#[inline(always)]
+fn odd(o: &Operand) -> u32 {
+    if o.layout.is_odd() { ODD_SHAPE } else { 0 }
 }
 
 fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
@@ -223,7 +232,7 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
         return None;
     }
     let needs = if mode.grad() && form.dtype.is_float() { needs } else { 0 };
-    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
     let storage = match Storage::new(form.shape.iter().product::<usize>() * form.dtype.size()) {
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
@@ -268,7 +277,7 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         return None;
     }
     needs = if mode.grad() && result.is_float() { needs } else { 0 };
-    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others << 3)? };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
     let like = one_shape && lead.layout.is_contiguous();
     let wide = if like { Shape::new() } else { common_shape(op, lead, sides)? };
     let n = if like { lead.layout.numel() } else { wide.iter().product() };
@@ -345,7 +354,7 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     if !is_plain(&x, mode) || x.family.is_some() {
         return None;
     }
-    let reads = if tracked { op.saves.get(1)? } else { 0 };
+    let reads = if tracked { op.saves.get(1 | odd(&x.operand))? } else { 0 };
     let layout = match rule(&x.operand.layout, args) {
         Ok(layout) => layout,
         Err(error) => return Some(Err(error)),

@@ -7,7 +7,7 @@ use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Layout, Number, Result};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
-use crate::graph::op::{Kernel, MetaRule, OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::op::{Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
@@ -373,14 +373,18 @@ fn finished(draft: Draft, mode: Mode) -> Arc<Node> {
 /// over stand-ins.
 pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: impl Fn() -> Vec<Meta>, needs: u32) -> Result<u32> {
     let Some(vjp) = op.vjp else { return Ok(0) };
-    let mut plain = 0;
-    for (i, s) in seen.iter().enumerate().take(3) {
-        plain |= u32::from(s.look().is_none()) << i;
+    let (mut plain, mut odd) = (0, 0);
+    for (i, s) in seen.iter().enumerate() {
+        match s.look() {
+            Some(l) if l.operand.layout.is_odd() => odd = ODD_SHAPE,
+            Some(_) => {}
+            None => plain |= 1 << i.min(31),
+        }
     }
     // Operators of more than three operands find no place in the table and are read each time.
     let (key, asked) = match (op.is_list(), seen.len()) {
-        (true, _) => (0, u32::MAX),
-        (false, 0..=3) => (needs | plain << 3, needs),
+        (true, _) => (odd, u32::MAX),
+        (false, 0..=3) => (needs | plain << 3 | odd, needs),
         _ => (u32::MAX, needs),
     };
     if let Some(known) = op.saves.get(key) {

@@ -123,15 +123,19 @@ pub struct Face {
 }
 
 /// Which inputs and outputs a derivative reads, worked out once for each set of inputs that need a
-/// gradient and each set that are plain numbers.
-pub struct Saves([AtomicU16; 64]);
+/// gradient and each set that are plain numbers; and once more where an operand is 0-d or empty, for which rules
+/// may take another way.
+pub struct Saves([AtomicU16; 128]);
+
+/// The bit of a key that says so.
+pub const ODD_SHAPE: u32 = 1 << 6;
 
 const UNKNOWN: u16 = u16::MAX;
 
 impl Saves {
     #[allow(clippy::declare_interior_mutable_const)]
     pub const fn new() -> Saves {
-        Saves([const { AtomicU16::new(UNKNOWN) }; 64])
+        Saves([const { AtomicU16::new(UNKNOWN) }; 128])
     }
     #[inline]
     pub fn get(&self, key: u32) -> Option<u32> {
