@@ -14,7 +14,7 @@ use crate::graph::{Edge, Tensor};
 use crate::ops;
 use smallvec::SmallVec;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Asked between nodes whether the user wants to stop (Ctrl-C); set by the door.
 pub static INTERRUPT: std::sync::OnceLock<fn() -> Result<()>> = std::sync::OnceLock::new();
@@ -306,8 +306,12 @@ fn fit(node: &Node, i: usize, grad: Tensor, want: &[usize], dtype: DType) -> Res
     Ok(grad)
 }
 
+/// Walks on several threads may meet at a leaf: one at a time adds to its gradient.
+static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
+
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
 fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
+    let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
         Some(old) if create || old.requires_grad() => {
             let sum = ops::arith::add(&old, &grad)?;
