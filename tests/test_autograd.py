@@ -5,6 +5,8 @@ Leans on schuss; modes are in test_modes.py, Function and hooks in test_function
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -428,3 +430,29 @@ def test_repeated_use_of_one_operation_never_drifts() -> None:
     for _ in range(80):
         (g,) = grad((x.expand(2, 3) * schuss.ones(2, 3, dtype=f64)).sum(), x)
         assert g.tolist() == [[3.0], [3.0]]
+
+
+def test_what_a_power_keeps_does_not_hang_on_the_first_exponent() -> None:
+    program = (
+        "import schuss\n"
+        "for first in (0, 0.0):\n"
+        "    x = schuss.tensor([2.0, 3.0], requires_grad=True)\n"
+        "    (x**first).sum().backward()\n"
+        "    for p in (1, 3, -1, 0.5, 2, 4.0):\n"
+        "        x.grad = None\n"
+        "        (x**p).sum().backward()\n"
+        "        want = [p * v ** (p - 1) for v in (2.0, 3.0)]\n"
+        "        off = max(abs(a - b) for a, b in zip(x.grad.tolist(), want))\n"
+        "        assert off < 1e-5, (p, x.grad)\n"
+    )
+    # In a process of its own: what a rule keeps is found when it first runs.
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_has_no_spread() -> None:
+    for x in (schuss.zeros(0), schuss.zeros(3, 0), schuss.zeros(0, dtype=schuss.float64)):
+        spreads = [x.var(-1), x.std(-1), x.var(), x.std()]
+        assert all(s.isnan().all().item() for s in spreads)

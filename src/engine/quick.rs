@@ -218,7 +218,7 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
     let (mut metas, mut ins) = ([const { None }; MANY], [None; MANY]);
     for (i, side) in sides.iter().enumerate() {
         match side.operand() {
-            Some(o) if o.layout.numel() <= MOST => {
+            Some(o) if o.layout.numel() > 0 && o.layout.numel() <= MOST => {
                 metas[i] = Some(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
                 ins[i] = Some(o);
             }
@@ -237,7 +237,8 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
     };
-    let mut fresh = Fresh::new(|| Core::plain(Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype }));
+    let room = Fresh::room();
+    let mut fresh = room.fill(Core::plain(Operand { storage, layout: Layout::contiguous(form.shape.clone()), dtype: form.dtype }));
     let core = fresh.core();
     core.flags = made_in(mode);
     if let Err(error) = run(&Call { ins: &ins[..sides.len()], outs: std::slice::from_ref(&core.operand), args }) {
@@ -293,9 +294,12 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         Ok(storage) => Arc::new(storage),
         Err(error) => return Some(Err(error)),
     };
-    let mut fresh = Fresh::new(|| {
-        Core::plain(Operand { storage, layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) }, dtype: result })
-    });
+    let room = Fresh::room();
+    let mut fresh = room.fill(Core::plain(Operand {
+        storage,
+        layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) },
+        dtype: result,
+    }));
     let core = fresh.core();
     core.flags = made_in(mode);
     let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
@@ -362,7 +366,8 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     if let Err(error) = check_inside(op, &layout, &x.operand) {
         return Some(Err(error));
     }
-    let mut fresh = Fresh::new(|| Core::plain(x.operand.view(layout)));
+    let room = Fresh::room();
+    let mut fresh = room.fill(Core::plain(x.operand.view(layout)));
     let core = fresh.core();
     core.seen = x.version();
     core.base = Some(x.base.as_ref().unwrap_or(base).clone());

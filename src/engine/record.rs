@@ -185,12 +185,21 @@ fn kernel(meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mo
         return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
     }
     let backend = &crate::backend::cpu::Cpu;
-    if let [m] = &made[..] {
+    // Where there is nothing to read, a kernel that writes only what it reads leaves zeros, never what memory held.
+    let nothing = ins.iter().flatten().any(|o| o.layout.numel() == 0);
+    let room = |m: &Meta| -> Result<Operand> {
         let out = Operand::new(backend, &m.shape, m.dtype)?;
+        if nothing && out.numel() > 0 {
+            of(&out.storage).launch(&Launch::Fill { dst: &out, value: Number::Int(0) })?;
+        }
+        Ok(out)
+    };
+    if let [m] = &made[..] {
+        let out = room(m)?;
         run(&Call { ins: &ins, outs: std::slice::from_ref(&out), args })?;
         return Ok(Outs::One(Tensor::from_operand(out)));
     }
-    let outs = made.iter().map(|m| Operand::new(backend, &m.shape, m.dtype)).collect::<Result<Vec<_>>>()?;
+    let outs = made.iter().map(room).collect::<Result<Vec<_>>>()?;
     run(&Call { ins: &ins, outs: &outs, args })?;
     Ok(Outs::Many(outs.into_iter().map(Tensor::from_operand).collect()))
 }

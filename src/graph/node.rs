@@ -152,7 +152,8 @@ impl Draft {
         if place.is_some() {
             let _ = extra.set(Box::new(Lock::new(Extra { place, ..Extra::default() })));
         }
-        Draft(Unique::new(|| Node {
+        let room = Unique::room();
+        Draft(room.fill(Node {
             rule,
             serial,
             args: args.into(),

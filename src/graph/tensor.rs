@@ -3,7 +3,7 @@
 use super::node::Edge;
 use super::{Node, Op};
 use crate::backend::{Operand, Storage};
-use crate::base::memory::Unique;
+use crate::base::memory::{Room, Unique};
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Lock, Number, Result};
 use std::sync::Arc;
@@ -183,10 +183,20 @@ impl Core {
 /// A handle that nobody else has yet.
 pub(crate) struct Fresh(Unique<Handle>);
 
+/// Room for a handle, made before its facts are put together.
+pub(crate) struct HandleRoom(Room<Handle>);
+
+impl HandleRoom {
+    #[inline(always)]
+    pub fn fill(self, core: Core) -> Fresh {
+        Fresh(self.0.fill(Handle { core: Lock::new(core), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) }))
+    }
+}
+
 impl Fresh {
     #[inline(always)]
-    pub fn new(core: impl FnOnce() -> Core) -> Fresh {
-        Fresh(Unique::new(|| Handle { core: Lock::new(core()), face: AtomicPtr::new(std::ptr::null_mut()), slot: AtomicU64::new(0) }))
+    pub fn room() -> HandleRoom {
+        HandleRoom(Unique::room())
     }
     #[inline(always)]
     pub fn core(&mut self) -> &mut Core {
@@ -201,7 +211,7 @@ impl Fresh {
 impl Tensor {
     #[inline(always)]
     pub fn from_core(core: Core) -> Tensor {
-        Fresh::new(|| core).done()
+        Fresh::room().fill(core).done()
     }
     /// A fresh tensor over an operand, outside every graph.
     #[inline(always)]

@@ -209,6 +209,10 @@ crate::op! {
 fn power(pull: &Pull) -> Grads {
     let (g, x, y, out) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.outs[0]);
     let mut grads = Grads::new();
+    if pull.needs.has(0) {
+        // What the rule reads must not hang on the exponent, of which the record knows only that it is a number.
+        super::view::reads(&[x]);
+    }
     grads.push(pull.needs.has(0).then(|| match y {
         Sym::Number(n) if n.as_f64() == 0.0 => g * 0.0,
         Sym::Number(n) => {

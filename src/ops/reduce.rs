@@ -436,6 +436,11 @@ fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 fn variance_run(call: &Call) -> Result<()> {
     let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("var", &call.args[0].ints(), rank)?;
+    if call.ins[0].is_some_and(|x| x.numel() == 0) {
+        // No number has no spread.
+        let out = &call.outs[0];
+        return of(&out.storage).launch(&Launch::Fill { dst: out, value: Number::Float(f64::NAN) });
+    }
     fold(call, FoldKind::Var, &axes, call.args[1].number().map_or(1.0, Number::as_f64))
 }
 

@@ -1,7 +1,7 @@
 //! What a tensor says of itself: shape, strides, dtype, device, memory. Leans on tensor and dtype.
 
 use super::dtype::{self, PyDType, PyDevice};
-use super::tensor::{PyTensor, short_view, size, wrap, wrap_new};
+use super::tensor::{PyTensor, size, taken, wrap, wrap_new};
 use crate::base::{Error, shape};
 use crate::graph::Arg;
 use crate::ops::view;
@@ -65,10 +65,8 @@ impl PyTensor {
     #[getter]
     #[allow(non_snake_case)]
     fn T(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if self.inner.rank() == 2
-            && let Some(out) = short_view(&view::transpose::OP, &self.inner, &[Arg::Int(0), Arg::Int(1)])
-        {
-            return wrap_new(py, out);
+        if self.inner.rank() == 2 {
+            return wrap_new(py, taken(&view::transpose::OP, &self.inner, &[Arg::Int(0), Arg::Int(1)])?);
         }
         let order: crate::base::Few<i64> = (0..self.inner.rank() as i64).rev().collect();
         wrap(py, view::permute(&self.inner, order)?)

@@ -3,10 +3,10 @@
 use super::args::{self, Fed};
 use super::dtype::{self, PyDType};
 use super::{data, enter, items, node};
-use crate::base::{DType, Number, shape};
+use crate::base::{DType, Error, Number, shape};
 use crate::engine::{quick, write};
 use crate::graph::mode::Mode;
-use crate::graph::tensor::flag;
+use crate::graph::tensor::{emit, flag};
 use crate::graph::{Arg, Body, Feed, Op, Tensor};
 use crate::ops::{compare, view};
 use crate::tensor::{index, print};
@@ -114,11 +114,15 @@ impl PyTensor {
     }
 }
 
-/// A view by a record where the short way gives it.
+/// A view by a record, the short way where there is one.
 #[inline]
-pub(super) fn short_view(op: &'static Op, x: &Tensor, args: &[Arg]) -> Option<Tensor> {
-    let Body::View(rule) = &op.body else { return None };
-    quick::view(op, *rule, x, args, Mode::now())?.ok()
+pub(super) fn taken(op: &'static Op, x: &Tensor, args: &[Arg]) -> Result<Tensor, Error> {
+    if let Body::View(rule) = &op.body
+        && let Some(done) = quick::view(op, *rule, x, args, Mode::now())
+    {
+        return done;
+    }
+    Ok(emit(op, &[Feed::Tensor(x)], args)?.one())
 }
 
 /// The number in a tensor of one element.
@@ -190,7 +194,7 @@ impl PyTensor {
         let x = &slf.get().inner;
         if let Ok(i) = key.cast_exact::<pyo3::types::PyInt>()
             && let Ok(i) = i.extract::<i64>()
-            && let Some(out) = short_view(&view::select::OP, x, &[Arg::Int(0), Arg::Int(i)])
+            && let Ok(out) = taken(&view::select::OP, x, &[Arg::Int(0), Arg::Int(i)])
         {
             return wrap_new(slf.py(), out);
         }

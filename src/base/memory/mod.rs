@@ -7,4 +7,4 @@ pub mod unique;
 
 pub use allocator::Memory;
 pub use lock::{Guard, Lock};
-pub use unique::Unique;
+pub use unique::{Room, Unique};

@@ -7,18 +7,25 @@ use std::sync::Arc;
 /// An `Arc` that certainly is the only one.
 pub struct Unique<T>(Arc<T>);
 
-impl<T> Unique<T> {
-    /// Makes room first and lets `value` be put together in it: a large value is not moved there afterwards.
+/// Room for a value. It is made first, so that a large value is put together in it instead of being moved there.
+pub struct Room<T>(Arc<MaybeUninit<T>>);
+
+impl<T> Room<T> {
     #[inline(always)]
-    pub fn new(value: impl FnOnce() -> T) -> Unique<T> {
-        let room = Arc::new(MaybeUninit::<T>::uninit());
-        // SAFETY: the room was just made, so nobody else has it, and it is filled before it is seen as a T. Should
-        // `value` panic, the room is lost, but nothing is read from it.
+    pub fn fill(self, value: T) -> Unique<T> {
+        // SAFETY: nobody else has the room, and it is filled before it is seen as a T.
         unsafe {
-            let at = Arc::into_raw(room).cast_mut().cast::<T>();
-            at.write(value());
+            let at = Arc::into_raw(self.0).cast_mut().cast::<T>();
+            at.write(value);
             Unique(Arc::from_raw(at))
         }
+    }
+}
+
+impl<T> Unique<T> {
+    #[inline(always)]
+    pub fn room() -> Room<T> {
+        Room(Arc::new(MaybeUninit::uninit()))
     }
     #[inline(always)]
     pub fn share(self) -> Arc<T> {
