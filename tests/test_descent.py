@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import schuss
+from conftest import refuses
 from schuss import Scalar
 from schuss.descent import (
     GradientDescent,
@@ -298,3 +299,32 @@ def test_newton():
     with warnings.catch_warnings(), schuss.no_grad():
         warnings.simplefilter("error")
         assert newton(lambda x: x.exp() - 1, 0.5, n_steps=20).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_run_that_cannot_train_says_so() -> None:
+    class Bare(schuss.Model):
+        def __init__(self) -> None:
+            self.a = schuss.Scalar(1)
+
+        def forward(self, x):
+            return self.a * x
+
+    def runner(model):
+        return schuss.GradientDescent(model, schuss.nn.functional.mse_loss)
+
+    with refuses(ValueError, "Bare", "no parameters", "parameters()"):
+        runner(Bare()).run([1, 2], [1, 2])
+    line = runner(schuss.nn.Linear(1, 1))
+    with refuses(ValueError, "n_steps", "-1"):
+        line.run(schuss.ones(4, 1), schuss.ones(4, 1), n_steps=-1)
+    with refuses(TypeError, "n_steps", "str"):
+        line.run(schuss.ones(4, 1), schuss.ones(4, 1), n_steps="a")
+    with refuses(ValueError, "(4, 1)", "(3, 1)", "lengths differ"):
+        line.run(schuss.ones(4, 1), schuss.ones(3, 1))
+
+
+def test_losses_ask_for_tensors() -> None:
+    functional = schuss.nn.functional
+    for loss in (functional.mse_loss, functional.l1_loss, functional.smooth_l1_loss):
+        with refuses(TypeError, loss.__name__, "target", "list", "schuss.tensor"):
+            loss(schuss.ones(3), [1, 1, 1])

@@ -58,9 +58,16 @@ class GradientDescent:
         loss gets two lists, (preds, ys); a tensor or a NumPy array goes through in one call. A loss
         that is infinite or NaN ends the run with a RuntimeWarning, before it reaches the
         parameters: the returned list then ends with that loss. ValueError where xs and ys differ in
-        length or the rate is negative.
+        length, the rate or n_steps is negative, or the model has no parameters.
         """
         rate = _rate("GradientDescent", lr)
+        steps = _steps(n_steps)
+        if not self._parameters():
+            raise ValueError(
+                f"GradientDescent: {type(self.model).__name__} has no parameters to train; make its"
+                " tensors nn.Parameter, or define parameters() returning a dict of name to Tensor"
+                " or Scalar"
+            )
         one_by_one = not hasattr(xs, "shape")
         if one_by_one:
             xs = list(xs)
@@ -69,8 +76,13 @@ class GradientDescent:
         else:
             like = next(filter(_is_tensor, self._parameters()), None)
             xs, ys = _as_tensor(xs, like), _as_tensor(ys, like)
+            if xs.ndim and ys.ndim and xs.shape[0] != ys.shape[0]:
+                raise ValueError(
+                    f"GradientDescent: xs has shape {tuple(xs.shape)} and ys {tuple(ys.shape)}:"
+                    " lengths differ"
+                )
         losses: list[float] = []
-        for step in range(operator.index(n_steps)):
+        for step in range(steps):
             self._zero_grad()
             preds = [self.model(x) for x in xs] if one_by_one else self.model(xs)
             loss = self.loss_fn(preds, ys)
@@ -296,6 +308,19 @@ def _start(name: str, x0: Any) -> schuss.Tensor:
             f"{name}: needs a float tensor, got {x0.dtype.name}; use x.to(schuss.float32)"
         )
     return x0.detach().clone()
+
+
+def _steps(n_steps: Any) -> int:
+    """The number of steps, checked."""
+    try:
+        steps = operator.index(n_steps)
+    except TypeError:
+        raise TypeError(
+            f"GradientDescent: n_steps must be an integer, got {type(n_steps).__name__}"
+        ) from None
+    if steps < 0:
+        raise ValueError(f"GradientDescent: n_steps must be at least 0, got {steps}")
+    return steps
 
 
 def _rate(name: str, lr: Any) -> float:

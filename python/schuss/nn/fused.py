@@ -196,6 +196,12 @@ def _weighted(loss, weight, reduction, name):
 
 
 def _warn_if_broadcast(input, target, name):
+    for role, x in (("input", input), ("target", target)):
+        if not hasattr(x, "shape"):
+            raise TypeError(
+                f"{name}: {role} must be a Tensor, got {type(x).__name__};"
+                " use schuss.tensor(...) first"
+            )
     if input.shape != target.shape:
         warnings.warn(
             f"{name}: the target's shape {tuple(target.shape)} differs from the input's"
