@@ -72,7 +72,7 @@ impl<'a> Side<'a> {
         match self {
             Side::Absent => Kept::Absent,
             Side::Number(n) => Kept::Number(*n),
-            Side::Tensor(_, core) => Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))),
+            Side::Tensor(_, core) => core.kept(full),
             Side::Operand(o) => Kept::of(o, full.then(|| (o.storage.version().load(Ordering::Relaxed), None))),
         }
     }
@@ -341,8 +341,7 @@ fn record(op: &'static Op, core: &mut Core, sides: &[Side], args: &[Arg], needs:
     for (i, side) in sides.iter().enumerate() {
         draft.input(if needs >> i & 1 == 1 { side.edge() } else { None }, side.kept(reads >> i & 1 == 1));
     }
-    let full = reads >> OUTPUT_BIT & 1 == 1;
-    draft.output(Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))));
+    draft.output(core.kept(reads >> OUTPUT_BIT & 1 == 1));
     core.edge = Some((draft.done(), 0));
     core.requires_grad = true;
 }

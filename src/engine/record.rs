@@ -332,7 +332,7 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
     for (k, t) in outs.iter().enumerate() {
         let core = t.0.core.get();
         let full = reads >> (OUTPUT_BIT + k as u32) & 1 == 1;
-        draft.output(Kept::of(&core.operand, full.then(|| (core.version(), core.family.clone()))));
+        draft.output(core.kept(full));
     }
     let node = finished(draft, mode);
     for (k, t) in outs.iter().enumerate() {

@@ -6,7 +6,7 @@ use crate::ops;
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Elements from which a node is worth letting other threads run.
 const LONG: usize = 1 << 14;
@@ -35,6 +35,14 @@ pub(crate) fn address(edge: &Edge) -> usize {
     }
 }
 
+/// Where an end of an edge says which walk has claimed it, and its slot there.
+fn cell(edge: &Edge) -> &AtomicU64 {
+    match edge {
+        Edge::Node(node, _) => &node.slot,
+        Edge::Leaf(t) => &t.0.slot,
+    }
+}
+
 impl Walk {
     pub fn new() -> Walk {
         let mut id = WALKS.fetch_add(1, Ordering::Relaxed);
@@ -45,10 +53,7 @@ impl Walk {
     }
 
     fn slot(&mut self, edge: &Edge) -> usize {
-        let cell = match edge {
-            Edge::Node(node, _) => &node.slot,
-            Edge::Leaf(t) => &t.0.slot,
-        };
+        let cell = cell(edge);
         let mark = |index: usize| u64::from(self.id) << 32 | index as u64;
         let found = cell.load(Ordering::Acquire);
         if found >> 32 == u64::from(self.id) {
@@ -107,10 +112,7 @@ impl Walk {
 }
 
 fn leave(id: u32, edge: &Edge) {
-    let cell = match edge {
-        Edge::Node(node, _) => &node.slot,
-        Edge::Leaf(t) => &t.0.slot,
-    };
+    let cell = cell(edge);
     if cell.load(Ordering::Relaxed) >> 32 == u64::from(id) {
         cell.store(0, Ordering::Release);
     }

@@ -1,6 +1,6 @@
 //! The handle that users hold: storage, layout, dtype, and its place in the graph. Leans on backend's storage and node.
 
-use super::node::Edge;
+use super::node::{Edge, Kept};
 use super::{Node, Op};
 use crate::backend::{Operand, Storage};
 use crate::base::memory::{Room, Unique};
@@ -174,6 +174,11 @@ impl Core {
                 own.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+    /// What a derivative reads of it, or its form alone.
+    #[inline(always)]
+    pub(crate) fn kept(&self, full: bool) -> Kept {
+        Kept::of(&self.operand, full.then(|| (self.version(), self.family.clone())))
     }
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0

@@ -12,14 +12,7 @@ from schuss.nn import fused
 
 def _gathered(name, loss, reduction, size_average=None, reduce=None):
     """A loss of every element, brought together as asked."""
-    reduction = fused.legacy_reduction(size_average, reduce, reduction)
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ValueError(f"{name}: reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+    return fused._reduced(loss, fused.legacy_reduction(size_average, reduce, reduction), name)
 
 
 def _one_shape(name, a, b):

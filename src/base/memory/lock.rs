@@ -1,6 +1,7 @@
 //! The lock around a handle's changeable facts: held for a few instructions, never poisoned. Leans on std's atomics.
 
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,8 +21,8 @@ unsafe impl<T: Send> Send for Lock<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-/// The right to the value until it is dropped.
-pub struct Guard<'a, T>(&'a Lock<T>);
+/// The right to the value until it is dropped; it may be shared or sent only where the value itself may.
+pub struct Guard<'a, T>(&'a Lock<T>, PhantomData<&'a mut T>);
 
 impl<T> Lock<T> {
     #[inline]
@@ -33,7 +34,7 @@ impl<T> Lock<T> {
         if self.held.swap(true, Ordering::Acquire) {
             self.wait();
         }
-        Guard(self)
+        Guard(self, PhantomData)
     }
     #[cold]
     #[inline(never)]
