@@ -47,13 +47,20 @@ pub enum Quirk {
     Counts,
     /// Truths are refused.
     Shifts,
+    /// Truths are refused, beside numbers as well.
+    Subtracts,
     /// A view that may be asked to reach past its storage.
     Reaches,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
+    /// A tensor, or in a map a number.
     One,
+    /// A tensor; no number stands for it.
+    Tensor,
+    /// A number, or a 0-d tensor.
+    Single,
     /// A tensor that may be absent.
     Maybe,
     /// Any number of tensors; such an operator has no other tensor.

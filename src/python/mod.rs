@@ -74,6 +74,7 @@ fn unlocked(work: &mut (dyn FnMut() + Send)) {
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::engine::start();
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
+    let _ = crate::backend::cpu::stop::INTERRUPT.set(interrupted);
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
     let _ = crate::engine::record::OVERRIDES.set(function::find_override);

@@ -1,8 +1,9 @@
-//! Work cut into fixed chunks, so that bits never depend on how many threads there are. Leans on rayon.
+//! Work cut into fixed chunks, so that bits never depend on how many threads there are. Leans on rayon and stop.
 
+use super::stop;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static POOL: Mutex<Option<Arc<rayon::ThreadPool>>> = Mutex::new(None);
@@ -47,12 +48,13 @@ fn pool() -> Option<Arc<rayon::ThreadPool>> {
     slot.clone()
 }
 
-/// Runs `work` over `0..n` in chunks of `chunk`, on several threads where there is more than one chunk.
+/// Runs `work` over `0..n` in chunks of `chunk`, on several threads where there is more than one chunk. Leaves off where
+/// the user wants it to stop.
 #[inline]
 pub fn each(n: usize, chunk: usize, work: impl Fn(Range<usize>) + Sync) {
     if n <= chunk || count() == 1 {
         let mut start = 0;
-        while start < n {
+        while start < n && (start == 0 || !stop::asked()) {
             work(start..(start + chunk).min(n));
             start += chunk;
         }
@@ -64,10 +66,57 @@ pub fn each(n: usize, chunk: usize, work: impl Fn(Range<usize>) + Sync) {
 #[cold]
 fn spread(n: usize, chunk: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
     use rayon::prelude::*;
-    let all = || (0..n.div_ceil(chunk)).into_par_iter().for_each(|i| work(i * chunk..((i + 1) * chunk).min(n)));
+    if stop::asked() {
+        return;
+    }
+    let flag = AtomicBool::new(false);
+    let one = |i: usize| {
+        if !flag.load(Ordering::Relaxed) {
+            stop::heeding(&flag, || work(i * chunk..((i + 1) * chunk).min(n)));
+        }
+    };
+    let all = || (0..n.div_ceil(chunk)).into_par_iter().for_each(one);
     match pool() {
-        Some(pool) => pool.install(all),
-        None => (0..n.div_ceil(chunk)).for_each(|i| work(i * chunk..((i + 1) * chunk).min(n))),
+        Some(pool) if rayon::current_thread_index().is_some() => pool.install(all),
+        Some(pool) => {
+            let end = End::default();
+            pool.in_place_scope(|scope| {
+                scope.spawn(|_| {
+                    let _told = Told(&end);
+                    all();
+                });
+                while !end.wait() {
+                    flag.fetch_or(stop::hear(), Ordering::Relaxed);
+                }
+            });
+        }
+        None => (0..n.div_ceil(chunk)).for_each(one),
+    }
+}
+
+/// Where a thread waits for the pool's work, waking now and then.
+#[derive(Default)]
+struct End {
+    reached: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl End {
+    /// Waits a spell; whether the work is done.
+    fn wait(&self) -> bool {
+        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.bell.wait_timeout_while(reached, stop::SPELL, |reached| !*reached);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Rings the bell when the work is over, be it by a panic.
+struct Told<'a>(&'a End);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        *self.0.reached.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.bell.notify_one();
     }
 }
 
