@@ -65,58 +65,70 @@ pub fn each(n: usize, chunk: usize, work: impl Fn(Range<usize>) + Sync) {
 
 #[cold]
 fn spread(n: usize, chunk: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-    use rayon::prelude::*;
     if stop::asked() {
         return;
     }
-    let flag = AtomicBool::new(false);
-    let one = |i: usize| {
-        if !flag.load(Ordering::Relaxed) {
-            stop::heeding(&flag, || work(i * chunk..((i + 1) * chunk).min(n)));
+    let (flag, next, chunks) = (AtomicBool::new(false), AtomicUsize::new(0), n.div_ceil(chunk));
+    // Whoever is free takes the next chunk.
+    let take = || {
+        let i = next.fetch_add(1, Ordering::Relaxed);
+        (i < chunks && !flag.load(Ordering::Relaxed)).then(|| i * chunk..((i + 1) * chunk).min(n))
+    };
+    let own = || {
+        while let Some(range) = take() {
+            work(range);
+            if stop::asked() {
+                flag.store(true, Ordering::Relaxed);
+            }
         }
     };
-    let all = || (0..n.div_ceil(chunk)).into_par_iter().for_each(one);
-    match pool() {
-        Some(pool) if rayon::current_thread_index().is_some() => pool.install(all),
-        Some(pool) => {
-            let end = End::default();
-            pool.in_place_scope(|scope| {
-                scope.spawn(|_| {
-                    let _told = Told(&end);
-                    all();
+    let Some(pool) = pool() else { return own() };
+    let end = End { working: Mutex::new(count().min(chunks) - 1), bell: Condvar::new() };
+    pool.in_place_scope(|scope| {
+        for _ in 1..count().min(chunks) {
+            scope.spawn(|_| {
+                let _told = Told(&end);
+                stop::heeding(&flag, || {
+                    while let Some(range) = take() {
+                        work(range);
+                    }
                 });
-                while !end.wait() {
-                    flag.fetch_or(stop::hear(), Ordering::Relaxed);
-                }
             });
         }
-        None => (0..n.div_ceil(chunk)).for_each(one),
-    }
+        own();
+        if rayon::current_thread_index().is_none() {
+            while !end.wait() {
+                flag.fetch_or(stop::hear(), Ordering::Relaxed);
+            }
+        }
+    });
 }
 
-/// Where a thread waits for the pool's work, waking now and then.
-#[derive(Default)]
+/// Where a thread that has nothing left to do waits for the pool's, waking now and then.
 struct End {
-    reached: Mutex<bool>,
+    working: Mutex<usize>,
     bell: Condvar,
 }
 
 impl End {
-    /// Waits a spell; whether the work is done.
+    /// Waits a spell; whether all are done.
     fn wait(&self) -> bool {
-        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.bell.wait_timeout_while(reached, stop::SPELL, |reached| !*reached);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.bell.wait_timeout_while(working, stop::SPELL, |working| *working > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
     }
 }
 
-/// Rings the bell when the work is over, be it by a panic.
+/// Tells that one is done, be it by a panic.
 struct Told<'a>(&'a End);
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {
-        *self.0.reached.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.bell.notify_one();
+        let mut working = self.0.working.lock().unwrap_or_else(PoisonError::into_inner);
+        *working -= 1;
+        if *working == 0 {
+            self.0.bell.notify_one();
+        }
     }
 }
 
