@@ -223,7 +223,7 @@ LONG = {
     " schuss.ones(1, 1, 1, 1).expand(512, 32, 5, 5))",
     "inverse": "schuss.rand(3000, 3000).inverse()",
     "cholesky": "schuss.linalg.cholesky(schuss.eye(9000))",
-    "qr": "schuss.linalg.qr(schuss.ones(4000, 4000))",
+    "qr": "schuss.linalg.qr(schuss.rand(4000, 4000))",
 }
 
 

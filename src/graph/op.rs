@@ -149,6 +149,10 @@ impl Saves {
         let known = self.0.get(key as usize)?.load(Ordering::Relaxed);
         (known != UNKNOWN).then_some(u32::from(known))
     }
+    /// Forgets everything; it is then worked out again.
+    pub fn clear(&self) {
+        self.0.iter().for_each(|slot| slot.store(UNKNOWN, Ordering::Relaxed));
+    }
     pub fn set(&self, key: u32, reads: u32) {
         if let (Some(slot), Ok(reads)) = (self.0.get(key as usize), u16::try_from(reads)) {
             slot.store(reads, Ordering::Relaxed);

@@ -384,8 +384,15 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     let _ = OPS.set(list);
     m.add_function(wrap_pyfunction!(_into, m)?)?;
+    m.add_function(wrap_pyfunction!(_forget_kept, m)?)?;
     m.add_function(wrap_pyfunction!(records, m)?)?;
     Ok(())
+}
+
+/// Has every record work out anew what its derivative keeps: for tests that must see the first call of a kind.
+#[pyfunction]
+fn _forget_kept() {
+    ops::all().for_each(|op| op.saves.clear());
 }
 
 /// The table of records: one dict each.
@@ -398,6 +405,7 @@ fn records(py: Python<'_>) -> PyResult<Py<PyAny>> {
         row.set_item("kind", op.kind())?;
         row.set_item("inputs", op.inputs.iter().map(|i| i.name).collect::<Vec<_>>())?;
         row.set_item("params", op.params.iter().map(|p| p.name).collect::<Vec<_>>())?;
+        row.set_item("kinds", op.params.iter().map(|p| format!("{:?}", p.kind).to_lowercase()).collect::<Vec<_>>())?;
         row.set_item("dtype", format!("{:?}", op.class).to_lowercase())?;
         row.set_item("differentiable", op.vjp.is_some())?;
         row.set_item("check", op.check)?;

@@ -68,67 +68,98 @@ fn spread(n: usize, chunk: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
     if stop::asked() {
         return;
     }
-    let (flag, next, chunks) = (AtomicBool::new(false), AtomicUsize::new(0), n.div_ceil(chunk));
-    // Whoever is free takes the next chunk.
-    let take = || {
-        let i = next.fetch_add(1, Ordering::Relaxed);
-        (i < chunks && !flag.load(Ordering::Relaxed)).then(|| i * chunk..((i + 1) * chunk).min(n))
-    };
-    let own = || {
-        while let Some(range) = take() {
+    // SAFETY: only the lifetime is lengthened: `Closing` lets nobody in, and waits for those inside, before `work` ends.
+    let work: &'static (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
+    let share = Arc::new(Share {
+        work,
+        n,
+        chunk,
+        next: AtomicUsize::new(0),
+        flag: AtomicBool::new(false),
+        inside: Mutex::new(Some(0)),
+        bell: Condvar::new(),
+        panic: Mutex::new(None),
+    });
+    {
+        let _closing = Closing(&share);
+        if let Some(pool) = pool() {
+            for _ in 1..count().min(n.div_ceil(chunk)) {
+                let share = share.clone();
+                pool.spawn(move || share.help());
+            }
+        }
+        while let Some(range) = share.take() {
             work(range);
             if stop::asked() {
-                flag.store(true, Ordering::Relaxed);
+                share.flag.store(true, Ordering::Relaxed);
             }
         }
-    };
-    let Some(pool) = pool() else { return own() };
-    let end = End { working: Mutex::new(count().min(chunks) - 1), bell: Condvar::new() };
-    pool.in_place_scope(|scope| {
-        for _ in 1..count().min(chunks) {
-            scope.spawn(|_| {
-                let _told = Told(&end);
-                stop::heeding(&flag, || {
-                    while let Some(range) = take() {
-                        work(range);
-                    }
-                });
-            });
-        }
-        own();
-        if rayon::current_thread_index().is_none() {
-            while !end.wait() {
-                flag.fetch_or(stop::hear(), Ordering::Relaxed);
-            }
-        }
-    });
-}
-
-/// Where a thread that has nothing left to do waits for the pool's, waking now and then.
-struct End {
-    working: Mutex<usize>,
-    bell: Condvar,
-}
-
-impl End {
-    /// Waits a spell; whether all are done.
-    fn wait(&self) -> bool {
-        let working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.bell.wait_timeout_while(working, stop::SPELL, |working| *working > 0);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+    if let Some(payload) = share.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        std::panic::resume_unwind(payload);
     }
 }
 
-/// Tells that one is done, be it by a panic.
-struct Told<'a>(&'a End);
+/// Chunks of work that the thread that asked and those of the pool take as they are free; one that comes too late finds
+/// it closed, and nobody waits for it.
+struct Share {
+    work: &'static (dyn Fn(Range<usize>) + Sync),
+    n: usize,
+    chunk: usize,
+    next: AtomicUsize,
+    /// Whether to leave off.
+    flag: AtomicBool,
+    /// How many of the pool's threads are at it; None when it is closed.
+    inside: Mutex<Option<usize>>,
+    bell: Condvar,
+    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+}
 
-impl Drop for Told<'_> {
-    fn drop(&mut self) {
-        let mut working = self.0.working.lock().unwrap_or_else(PoisonError::into_inner);
-        *working -= 1;
-        if *working == 0 {
-            self.0.bell.notify_one();
+impl Share {
+    fn take(&self) -> Option<Range<usize>> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed).saturating_mul(self.chunk);
+        (start < self.n && !self.flag.load(Ordering::Relaxed)).then(|| start..(start + self.chunk).min(self.n))
+    }
+
+    /// What a thread of the pool does.
+    fn help(&self) {
+        match &mut *self.inside.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(count) => *count += 1,
+            None => return,
         }
+        let work = || {
+            while let Some(range) = self.take() {
+                (self.work)(range);
+            }
+        };
+        if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stop::heeding(&self.flag, work))) {
+            self.flag.store(true, Ordering::Relaxed);
+            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+        }
+        if let Some(count) = &mut *self.inside.lock().unwrap_or_else(PoisonError::into_inner) {
+            *count -= 1;
+        }
+        self.bell.notify_one();
+    }
+}
+
+/// Waits for the threads that are inside, asking now and then whether to stop, and closes, be it in a panic.
+struct Closing<'a>(&'a Share);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let share = self.0;
+        let mut inside = share.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        while inside.is_some_and(|count| count > 0) {
+            let (guard, waited) = share.bell.wait_timeout(inside, stop::SPELL).unwrap_or_else(PoisonError::into_inner);
+            inside = guard;
+            if waited.timed_out() {
+                drop(inside);
+                share.flag.fetch_or(stop::hear(), Ordering::Relaxed);
+                inside = share.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        *inside = None;
     }
 }
 
