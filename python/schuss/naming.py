@@ -1,4 +1,4 @@
-"""What functions made of others ask of their arguments, and errors told in the name that was called.
+"""What functions made of others ask of arguments, and errors told in the name that was called.
 Leans on the core's tensors."""
 
 from __future__ import annotations
