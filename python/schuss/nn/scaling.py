@@ -99,6 +99,8 @@ def _grouped(op, input, groups, weight, bias, eps):
     if groups < 1 or input.shape[1] % groups:
         raise RuntimeError(f"{op}: {input.shape[1]} channels do not fall into {groups} groups")
     size = math.prod(input.shape[1:]) // groups
+    if not size:
+        raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
     rows = input.reshape(input.shape[0], groups, size)
     mean = rows.mean(2)
     scale = (_core._var(rows, [2], 0, False) + eps).rsqrt()
