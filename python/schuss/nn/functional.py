@@ -10,6 +10,7 @@ import schuss
 from schuss import Tensor
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
+from schuss.nn.inplace import in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,9 +56,10 @@ dropout1d = noise.dropout1d
 dropout2d = noise.dropout2d
 dropout3d = noise.dropout3d
 feature_alpha_dropout = noise.feature_alpha_dropout
+gumbel_softmax = noise.gumbel_softmax
 rrelu = noise.rrelu
 affine_grid = images.affine_grid
-channel_shuffle = images.channel_shuffle
+channel_shuffle = native_channel_shuffle = images.channel_shuffle
 grid_sample = images.grid_sample
 interpolate = images.interpolate
 pixel_shuffle = images.pixel_shuffle
@@ -90,6 +92,7 @@ adaptive_max_pool3d_with_indices = windows.adaptive_max_pool3d_with_indices
 avg_pool1d = windows.avg_pool1d
 avg_pool2d = windows.avg_pool2d
 avg_pool3d = windows.avg_pool3d
+conv_tbc = windows.conv_tbc
 conv1d = windows.conv1d
 conv2d = windows.conv2d
 conv3d = windows.conv3d
@@ -183,6 +186,11 @@ def softmin(
 ) -> Tensor:
     """softmax(-x)."""
     return softmax(-input, dim, _stacklevel + 1, dtype)
+
+
+celu_, elu_, hardtanh_, leaky_relu_, relu_, rrelu_, selu_ = (
+    in_place(plain) for plain in (celu, elu, hardtanh, leaky_relu, relu, rrelu, selu)
+)
 
 
 def _perhaps_inplace(input: Tensor, result: Tensor, inplace: bool) -> Tensor:

@@ -380,8 +380,11 @@ def embedding(
         )
     if max_norm is not None:
         _shrink(input, weight, max_norm, norm_type)
-    if scale_grad_by_freq:
-        raise NotImplementedError("embedding: scale_grad_by_freq is not supported")
+    if sparse:
+        raise NotImplementedError(
+            "embedding: sparse gradients are not supported; leave sparse=False, which gives the"
+            " same numbers"
+        )
     table = weight
     if padding_idx is not None and weight.requires_grad:
         if padding_idx < 0:
@@ -390,7 +393,15 @@ def embedding(
         hold[padding_idx] = True
         # The row is there, but its gradient stops at the copy without a past.
         table = _core._where(hold, weight.detach(), weight)
-    return table[input]
+    found = table[input]
+    if scale_grad_by_freq and found.requires_grad:
+        counts = _core.zeros(rows, dtype=_core.int64)
+        flat = input.reshape(-1).long()
+        counts = counts.index_add(0, flat, flat * 0 + 1)
+        part = found / counts[input].to(found.dtype).unsqueeze(-1)
+        # The rows' own values, and a part of their gradient for each time they are named.
+        found = found.detach() + (part - part.detach())
+    return found
 
 
 def _shrink(input, weight, max_norm, norm_type) -> None:

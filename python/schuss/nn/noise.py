@@ -89,11 +89,32 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     return input.copy_(found) if inplace else found
 
 
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """A draw of classes that has derivatives (Jang et al. 2016; Maddison et al. 2016).
+
+    With `hard` it is one-hot, and its derivative is that of the soft draw.
+
+    >>> import schuss
+    >>> schuss.nn.functional.gumbel_softmax(schuss.zeros(3), hard=True).sum()
+    tensor(1.)
+    """
+    gumbels = -schuss.empty_like(logits.detach()).exponential_().log()
+    soft = _core.softmax((logits + gumbels) / tau, dim)
+    if not hard:
+        return soft
+    place = soft.detach().argmax(dim, keepdim=True)
+    sharp = _core._scatter(
+        schuss.zeros_like(soft), place, schuss.ones_like(place).to(soft.dtype), dim
+    )
+    return sharp - soft.detach() + soft
+
+
 __all__ = [
     "alpha_dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "feature_alpha_dropout",
+    "gumbel_softmax",
     "rrelu",
 ]

@@ -108,6 +108,18 @@ def _convolution(d):
 conv1d, conv2d, conv3d = _convolution(1), _convolution(2), _convolution(3)
 
 
+def conv_tbc(input, weight, bias, pad=0):
+    """`conv1d` of (time, batch, channels) with weights (size, in, out).
+
+    >>> import schuss
+    >>> one = schuss.ones(3, 1, 1)
+    >>> schuss.nn.functional.conv_tbc(one, schuss.ones(2, 1, 1), schuss.zeros(1)).flatten()
+    tensor([2., 2.])
+    """
+    found = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return found.permute(2, 0, 1)
+
+
 def _transposed(d):
     name = f"conv_transpose{d}d"
 
