@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schuss.nn import functional as F
+from schuss.nn.layers import PairwiseDistance
 from schuss.nn.losses import _Loss, _WeightedLoss
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class TripletMarginWithDistanceLoss(_Loss):
             raise ValueError(
                 f"TripletMarginWithDistanceLoss: margin must be positive, got {margin}"
             )
-        self.distance_function: Any = distance_function or F.pairwise_distance
+        self.distance_function: Any = distance_function or PairwiseDistance()
         self.margin = margin
         self.swap = swap
 

@@ -184,7 +184,14 @@ class LocalResponseNorm(Model):
 
 
 class CrossMapLRN2d(LocalResponseNorm):
-    """LocalResponseNorm for images, under its oldest name."""
+    """LocalResponseNorm for images, under its oldest name.
+
+    PyTorch's goes on counting the first channel behind its window; this one does not.
+
+    >>> from schuss import nn
+    >>> nn.CrossMapLRN2d(3)
+    CrossMapLRN2d(3, alpha=0.0001, beta=0.75, k=1)
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
         super().__init__(size, alpha, beta, k)
