@@ -124,13 +124,13 @@ class RNNBase(Model):
                 raise ValueError(
                     f"{layer}: {name} must be at least {least}, got {getattr(self, name)}"
                 )
+        if proj_size and mode != "LSTM":
+            raise ValueError(f"{layer}: proj_size goes with LSTM alone")
         if not 0 <= proj_size < hidden_size:
             raise ValueError(
                 f"{layer}: proj_size must be from 0 to below hidden_size {hidden_size}, got"
                 f" {proj_size}"
             )
-        if proj_size and mode != "LSTM":
-            raise ValueError(f"{layer}: proj_size goes with LSTM alone")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"{layer}: dropout is applied between layers, and there is one layer",
@@ -316,6 +316,8 @@ class RNN(RNNBase):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        proj_size: int = 0,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: nonlinearity is 'tanh' or 'relu', not {nonlinearity!r}")
@@ -329,7 +331,7 @@ class RNN(RNNBase):
             batch_first,
             dropout,
             bidirectional,
-            0,
+            proj_size,
             device,
             dtype,
         )
@@ -397,6 +399,8 @@ class GRU(RNNBase):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        proj_size: int = 0,
     ) -> None:
         super().__init__(
             "GRU",
@@ -407,7 +411,7 @@ class GRU(RNNBase):
             batch_first,
             dropout,
             bidirectional,
-            0,
+            proj_size,
             device,
             dtype,
         )

@@ -98,6 +98,12 @@ def _grouped(op, input, groups, weight, bias, eps):
         raise RuntimeError(f"{op}: needs at least two axes, got {tuple(input.shape)}")
     if groups < 1 or input.shape[1] % groups:
         raise RuntimeError(f"{op}: {input.shape[1]} channels do not fall into {groups} groups")
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is not None and tuple(values.shape) != (input.shape[1],):
+            raise _core.ShapeError(
+                f"{op}: {name} {tuple(values.shape)} for {input.shape[1]} channels of"
+                f" {tuple(input.shape)}"
+            )
     size = math.prod(input.shape[1:]) // groups
     rows = input.reshape(input.shape[0], groups, size)
     mean = rows.mean(2)

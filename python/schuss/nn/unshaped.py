@@ -63,6 +63,22 @@ class UninitializedTensorMixin:
         return type(self), self._told()
 
 
+def _refused(name: str) -> Any:
+    def operation(self: Any, *args: Any) -> Any:
+        raise ValueError(f"{name}: {type(self).__name__} has no elements yet; call the model once")
+
+    operation.__name__ = name
+    return operation
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+    for _side in ("", "r", "i"):
+        _full = f"__{_side}{_name}__"
+        setattr(UninitializedTensorMixin, _full, _refused(_full))
+for _full in ("__neg__", "__abs__", "__getitem__", "__setitem__", "__iter__", "__float__"):
+    setattr(UninitializedTensorMixin, _full, _refused(_full))
+
+
 class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A Parameter whose shape its lazy model finds out at the first call.
 

@@ -136,7 +136,7 @@ def _taken(op: str, module: Any, name: str, kind: type) -> Parameter:
         raise RuntimeError(f"{op}: {type(module).__name__}.{name} is already under it")
     weight = module._parameters.get(name)
     if weight is None:
-        raise ValueError(f"{op}: {type(module).__name__} has no parameter {name!r}")
+        raise AttributeError(f"{op}: {type(module).__name__} has no parameter {name!r}")
     delattr(module, name)
     return weight
 
