@@ -7,6 +7,8 @@ import json
 import sys
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -78,19 +80,43 @@ def digest(tensor: Any) -> list[Any]:
     return [list(numbers.shape), *(float(f"{s:.9g}") for s in sums)]
 
 
+@contextmanager
+def watched(library: Any) -> Iterator[list[Any]]:
+    """A list of the draws from now on: which distribution, its numbers, and of what shape."""
+    drawn: list[Any] = []
+    plain = {name: getattr(library.Tensor, name) for name in ("uniform_", "normal_")}
+
+    def seen(kind: str) -> Any:
+        def draw(self: Any, low: float = 0.0, high: float = 1.0, **options: Any) -> Any:
+            drawn.append([kind, float(f"{low:.9g}"), float(f"{high:.9g}"), list(self.shape)])
+            return plain[kind](self, low, high, **options)
+
+        return draw
+
+    for name in plain:
+        setattr(library.Tensor, name, seen(name))
+    try:
+        yield drawn
+    finally:
+        for name, method in plain.items():
+            setattr(library.Tensor, name, method)
+
+
 def facts(library: Any, name: str, dtype: Any = None) -> dict[str, Any]:
     """What a library says of a case: repr, state, results, gradients, buffers afterwards."""
     dtype = library.float64 if dtype is None else dtype
     make, inputs, call, training = CASES[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        module = make(library.nn).to(dtype)
+        with watched(library) as draws:
+            module = make(library.nn)
+        module = module.to(dtype)
         state = {key: list(value.shape) for key, value in module.state_dict().items()}
         module.train(training)
         filled(library, module)
         given = arguments(library, name, inputs, dtype)
         found = flat(call(module, *given) if call else module(*given))
-    told: dict[str, Any] = {"repr": repr(module), "state": state}
+    told: dict[str, Any] = {"repr": repr(module), "state": state, "draws": draws}
     told["results"] = [digest(x) for x in found]
     loss = sum(
         (x * library.tensor(weights(x.shape), dtype=x.dtype)).sum()

@@ -1,4 +1,4 @@
-"""Every layer and loss against PyTorch: repr, state, results, gradients, buffers.
+"""Every layer and loss against PyTorch: repr, state, first draws, results, gradients, buffers.
 Leans on module_cases and module_facts; modules.json holds what PyTorch 2.15 gave, written by
 `python tests/module_facts.py torch` in an environment that has it."""
 
@@ -37,6 +37,7 @@ def test_module(name):
     wanted, found = PEER[name], facts(schuss, name)
     assert found["repr"] == wanted["repr"]
     assert list(found["state"].items()) == list(wanted["state"].items())
+    assert found["draws"] == wanted["draws"]
     for mine, theirs in zip(found["results"], wanted["results"], strict=True):
         close(mine, theirs, 1e-7)
     all_close(found["gradients"], wanted["gradients"], 1e-7)

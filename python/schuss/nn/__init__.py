@@ -204,6 +204,7 @@ from schuss.nn.resizing import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from schuss.nn.settings import factory_kwargs
 from schuss.nn.tables import (
     Embedding,
     EmbeddingBag,
@@ -399,6 +400,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "factory_kwargs",
     "functional",
     "init",
     "parallel",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss.model import Model, Parameter
+from schuss.model.state import DEFERRED
 from schuss.nn import functional as F
 from schuss.nn import init
 from schuss.nn.settings import size
@@ -105,6 +106,9 @@ class _NormBase(Model):
             unexpected_keys,
             error_msgs,
         )
+
+
+DEFERRED.add(_NormBase._load_from_state_dict)
 
 
 class _BatchNorm(_NormBase):

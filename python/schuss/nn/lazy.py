@@ -36,7 +36,6 @@ class LazyLinear(LazyModuleMixin, Linear):
         self.out_features = out_features
         if bias:
             self.bias = UninitializedParameter(**options)
-        self._become_lazy()
 
     def reset_parameters(self) -> None:
         """Draw the weights anew, once they have a shape."""
@@ -66,7 +65,6 @@ class _LazyConv(LazyModuleMixin):
         self.weight = UninitializedParameter(**options)
         if bias:
             self.bias = UninitializedParameter(**options)
-        self._become_lazy()
 
     def reset_parameters(self: Any) -> None:
         """Draw the weights anew, once they have a shape."""
@@ -228,7 +226,6 @@ class _LazyNorm(LazyModuleMixin):
             self.running_mean = UninitializedBuffer(**options)
             self.running_var = UninitializedBuffer(**options)
             self.num_batches_tracked = schuss.tensor(0, dtype=schuss.int64)
-        self._become_lazy()
 
     def reset_parameters(self: Any) -> None:
         """Set the first values, once there is a shape."""

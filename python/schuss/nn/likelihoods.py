@@ -197,8 +197,8 @@ class AdaptiveLogSoftmaxWithLoss(Model):
     named tuple of `output`, each target's log-probability, and `loss`, minus their mean.
 
     >>> import schuss
-    >>> loss = schuss.nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5, 10])
-    >>> loss(schuss.ones(3, 8), schuss.tensor([0, 7, 19])).output.shape
+    >>> loss = schuss.nn.AdaptiveLogSoftmaxWithLoss(16, 20, [5, 10])
+    >>> loss(schuss.ones(3, 16), schuss.tensor([0, 7, 19])).output.shape
     schuss.Size([3])
     """
 

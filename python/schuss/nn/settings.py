@@ -62,5 +62,20 @@ def repeated(count: int) -> Any:
     return tupled
 
 
+def factory_kwargs(kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """The device and dtype among a layer's keywords; TypeError for any other.
+
+    >>> from schuss import nn
+    >>> nn.factory_kwargs({"device": "cpu"})
+    {'device': 'cpu'}
+    """
+    found = dict(kwargs or {})
+    found.update(found.pop("factory_kwargs", {}))
+    unknown = sorted(set(found) - {"device", "dtype", "memory_format"})
+    if unknown:
+        raise TypeError(f"factory_kwargs: unknown keywords {', '.join(unknown)}")
+    return found
+
+
 _single, _pair, _triple, _quadruple = (repeated(n) for n in (1, 2, 3, 4))
 _ntuple = repeated

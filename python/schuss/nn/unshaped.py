@@ -142,7 +142,8 @@ class LazyModuleMixin:
 
     cls_to_become: type | None = None
 
-    def _become_lazy(self: Any) -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._initialize_hook = self.register_forward_pre_hook(
             self._infer_parameters, with_kwargs=True
         )
