@@ -64,3 +64,6 @@ def functional_call(
     finally:
         for owner, last, value in reversed(replaced):
             owner[last] = value
+
+
+__all__ = ["functional_call"]
