@@ -42,6 +42,7 @@ MODULES = {
     "testing.md": "schuss.testing",
     "cuda.md": "schuss.cuda",
     "linalg.md": "schuss.linalg",
+    "vision_models.md": "schuss.vision.models",
 }
 PLAIN = (bool, int, float, str)
 
