@@ -98,7 +98,8 @@ def test_a_state_goes_from_one_model_to_another():
 
 
 def test_trained_weights_are_refused():
-    for options in ({"weights": "DEFAULT"}, {"pretrained": True}):
+    named = models.ResNet18_Weights.IMAGENET1K_V1
+    for options in ({"weights": "DEFAULT"}, {"weights": named}, {"pretrained": True}):
         with pytest.raises(NotImplementedError, match="load_state_dict"):
             models.resnet18(**options)
     with pytest.raises(ValueError, match="resnet17"):

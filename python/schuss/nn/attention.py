@@ -227,6 +227,13 @@ def embedding_bag(
         if offsets is not None:
             raise ValueError("embedding_bag: offsets go with a vector of indices alone")
         bags, length = input.shape
+        if padding_idx is None and length:
+            rows = fused.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq)
+            if per_sample_weights is not None:
+                rows = rows * per_sample_weights.unsqueeze(2)
+            if mode == "max":
+                return rows.max(1)[0]
+            return rows.sum(1) if mode == "sum" else rows.mean(1)
         offsets = _core.arange(bags) * length
         input = input.reshape(-1)
         if per_sample_weights is not None:

@@ -125,7 +125,7 @@ class _BatchNorm(_NormBase):
         if self.training and self.track_running_stats:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
+                momentum = 1.0 / self.num_batches_tracked.double()
         tracked = not self.training or self.track_running_stats
         return F.batch_norm(
             input,

@@ -372,33 +372,33 @@ def embedding(
     """
     if input.is_floating_point():
         raise RuntimeError(f"embedding: indices must be integers, got {input.dtype.name}")
-    rows = weight.shape[0]
-    if input.numel() and not bool(((input >= 0) & (input < rows)).all()):
-        raise IndexError(
-            f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
-            f" ({_allowed(rows)})"
-        )
-    if max_norm is not None:
-        _shrink(input, weight, max_norm, norm_type)
     if sparse:
         raise NotImplementedError(
             "embedding: sparse gradients are not supported; leave sparse=False, which gives the"
             " same numbers"
         )
-    table = weight
-    if padding_idx is not None and weight.requires_grad:
-        if padding_idx < 0:
-            padding_idx += rows
-        hold = _core.zeros(rows, 1, dtype=_core.bool)
-        hold[padding_idx] = True
+    rows = weight.shape[0]
+    index = input if input.dtype == _core.int64 else input.long()
+    # Below 0 a place would count from the end, which here it must not.
+    index = index.masked_fill(index < 0, rows)
+    try:
+        if max_norm is not None:
+            _shrink(index, weight, max_norm, norm_type)
+        found = weight[index]
+    except IndexError:
+        raise IndexError(
+            f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
+            f" ({_allowed(rows)})"
+        ) from None
+    if padding_idx is not None and found.requires_grad:
         # The row is there, but its gradient stops at the copy without a past.
-        table = _core._where(hold, weight.detach(), weight)
-    found = table[input]
+        held = (index == padding_idx % rows).unsqueeze(-1)
+        found = _core._where(held, found.detach(), found)
     if scale_grad_by_freq and found.requires_grad:
         counts = _core.zeros(rows, dtype=_core.int64)
-        flat = input.reshape(-1).long()
+        flat = index.reshape(-1)
         counts = counts.index_add(0, flat, flat * 0 + 1)
-        part = found / counts[input].to(found.dtype).unsqueeze(-1)
+        part = found / counts[index].to(found.dtype).unsqueeze(-1)
         # The rows' own values, and a part of their gradient for each time they are named.
         found = found.detach() + (part - part.detach())
     return found

@@ -66,10 +66,10 @@ def _followed(running_mean, running_var, mean, var, momentum, count):
     """Moves running values towards a batch's, whose variance is that of `count` elements."""
     with no_grad():
         if running_mean is not None:
-            running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
+            running_mean.mul_(1 - momentum).add_(mean.detach() * momentum)
         if running_var is not None:
             share = momentum * count / max(count - 1, 1)
-            running_var.mul_(1 - momentum).add_(var.detach(), alpha=share)
+            running_var.mul_(1 - momentum).add_(var.detach() * share)
 
 
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):

@@ -39,15 +39,6 @@ def _copies(model: Model, count: int) -> ModuleList:
     return ModuleList([deepcopy(model) for _ in range(count)])
 
 
-def _causal(mask: Tensor | None, is_causal: bool | None) -> bool:
-    """Whether a mask forbids what lies ahead and nothing else; told, or found out for None."""
-    if is_causal is not None or mask is None:
-        return bool(is_causal)
-    size = mask.shape[-1]
-    wanted = _ahead(mask.shape[-2], mask.device, mask.dtype)
-    return tuple(mask.shape) == (size, size) and bool((mask == wanted).all())
-
-
 def _ahead(size: int, device: Any, dtype: Any) -> Tensor:
     """-inf above the diagonal, 0 on and below it."""
     full = schuss.full((size, size), float("-inf"), dtype=dtype, device=device)
@@ -271,13 +262,12 @@ class TransformerEncoder(Model):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool | None = None,
     ) -> Tensor:
-        is_causal = _causal(mask, is_causal)
         for layer in self.layers:
             src = layer(
                 src,
                 src_mask=mask,
                 src_key_padding_mask=src_key_padding_mask,
-                is_causal=is_causal,
+                is_causal=bool(is_causal),
             )
         return src if self.norm is None else self.norm(src)
 
@@ -303,7 +293,6 @@ class TransformerDecoder(Model):
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
     ) -> Tensor:
-        tgt_is_causal = _causal(tgt_mask, tgt_is_causal)
         for layer in self.layers:
             tgt = layer(
                 tgt,
@@ -312,7 +301,7 @@ class TransformerDecoder(Model):
                 memory_mask=memory_mask,
                 tgt_key_padding_mask=tgt_key_padding_mask,
                 memory_key_padding_mask=memory_key_padding_mask,
-                tgt_is_causal=tgt_is_causal,
+                tgt_is_causal=bool(tgt_is_causal),
                 memory_is_causal=memory_is_causal,
             )
         return tgt if self.norm is None else self.norm(tgt)

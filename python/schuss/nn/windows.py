@@ -513,10 +513,15 @@ def _unpool(d):
             sizes = [int(n) for n in list(output_size)[-d:]]
         area = math.prod(sizes)
         places = indices.reshape(*x.shape[:2], -1)
-        if places.numel() and not bool(((places >= 0) & (places < area)).all()):
-            raise RuntimeError(f"{name}: an index is outside of an image of sizes {tuple(sizes)}")
+        # Below 0 a place would count from the end, which here it must not.
+        places = places.masked_fill(places < 0, area)
         blank = _core.zeros(*x.shape[:2], area, dtype=x.dtype)
-        found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
+        try:
+            found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
+        except IndexError:
+            raise RuntimeError(
+                f"{name}: an index is outside of an image of sizes {tuple(sizes)}"
+            ) from None
         found = found.reshape(*x.shape[:2], *sizes)
         return found.squeeze(0) if alone else found
 

@@ -31,6 +31,7 @@ from schuss.vision.models.vgg import (
     vgg19,
     vgg19_bn,
 )
+from schuss.vision.models.weights import Names
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,6 +43,12 @@ _BUILDERS = {
     for name, value in globals().copy().items()
     if callable(value) and not isinstance(value, type) and not name.startswith("_")
 }
+
+
+def __getattr__(name: str):
+    if name.endswith("_Weights") and name.removesuffix("_Weights").lower() in _BUILDERS:
+        return Names(name)
+    raise AttributeError(f"module 'schuss.vision.models' has no attribute {name!r}")
 
 
 def list_models() -> list[str]:

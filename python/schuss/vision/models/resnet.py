@@ -116,8 +116,8 @@ class ResNet(nn.Module):
     >>> import schuss
     >>> from schuss.vision import models
     >>> from schuss.vision.models.resnet import BasicBlock
-    >>> models.ResNet(BasicBlock, [1, 1, 1, 1], num_classes=5)(schuss.ones(1, 3, 32, 32)).shape
-    schuss.Size([1, 5])
+    >>> models.ResNet(BasicBlock, [1, 1, 1, 1], num_classes=5)(schuss.ones(2, 3, 32, 32)).shape
+    schuss.Size([2, 5])
     """
 
     def __init__(
