@@ -390,6 +390,9 @@ ACTIVATIONS = """
     ReLU6() SELU() SiLU() Sigmoid() Softmax(0) Softmax2d()
     Softmin(-1) Softplus(2.0,0.5) Softshrink(0.3) Softsign() Tanh() Tanhshrink()
     Threshold(0.2,3.0)
+    CELU(0.5,True) ELU(0.5,True) Hardsigmoid(True) Hardswish(True) Hardtanh(-0.5,0.7,True)
+    LeakyReLU(0.1,True) Mish(True) RReLU(0.1,0.3,True) ReLU6(True) SELU(True) SiLU(True)
+    Threshold(0.2,3.0,True)
 """
 for shown in ACTIVATIONS.split():
     case(
@@ -399,6 +402,16 @@ for shown in ACTIVATIONS.split():
         call=lambda m, x: m(x * 1.0),
         training=False,
     )
+
+for d, shape in IMAGE.items():
+    for shown in ("ReLU(True)", "LeakyReLU(0.2,inplace=True)"):
+        case(
+            f"conv{d}d unbiased, {shown}",
+            lambda nn, d=d, s=shown: nn.Sequential(
+                getattr(nn, f"Conv{d}d")(4, 2, 3, bias=False), eval(f"nn.{s}")
+            ),
+            shape,
+        )
 
 # ---- losses --------------------------------------------------------------------------------------
 

@@ -134,7 +134,9 @@ def hardtanh(
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
     if input.dtype == schuss.bool:
         raise RuntimeError("hardtanh: is not defined for bool; use x.float() first")
-    return _perhaps_inplace(input, input.clamp(min_val, max_val), inplace)
+    if inplace:
+        return fused.written(schuss.clamp, input, min_val, max_val)
+    return input.clamp(min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -146,8 +148,12 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1)) (Barron, 2017)."""
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0")
+    return fused.written(_celu, input, alpha) if inplace else _celu(input, alpha)
+
+
+def _celu(input, alpha):
     low = alpha * ((input / alpha).clamp(max=0.0).exp() - 1)
-    return _perhaps_inplace(input, schuss.where(input > 0, input, low), inplace)
+    return schuss.where(input > 0, input, low)
 
 
 selu = fused.selu
@@ -191,10 +197,6 @@ def softmin(
 celu_, elu_, hardtanh_, leaky_relu_, relu_, rrelu_, selu_ = (
     in_place(plain) for plain in (celu, elu, hardtanh, leaky_relu, relu, rrelu, selu)
 )
-
-
-def _perhaps_inplace(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    return input.copy_(result) if inplace else result
 
 
 # Losses made of operations.

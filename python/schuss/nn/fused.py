@@ -14,10 +14,15 @@ linear = _core.linear
 dropout = _core.dropout
 
 
+def written(plain, input, *args):
+    """What a function gives, written over its input, of which derivatives read a copy."""
+    tracked = input.requires_grad and _core.is_grad_enabled()
+    return input.copy_(plain(input.clone() if tracked else input, *args))
+
+
 def _form(plain):
     def function(input, inplace=False):
-        found = plain(input)
-        return input.copy_(found) if inplace else found
+        return written(plain, input) if inplace else plain(input)
 
     function.__name__ = function.__qualname__ = plain.__name__
     function.__doc__ = plain.__doc__
@@ -87,13 +92,14 @@ def hardshrink(input, lambd=0.5):
 
 def threshold(input, threshold, value, inplace=False):
     """The element where it passes the threshold, else the value."""
-    found = _core.threshold(input, threshold, value)
-    return input.copy_(found) if inplace else found
+    if inplace:
+        return written(_core.threshold, input, threshold, value)
+    return _core.threshold(input, threshold, value)
 
 
 def threshold_(input, threshold, value):
     """In-place form of `threshold`."""
-    return input.copy_(_core.threshold(input, threshold, value))
+    return written(_core.threshold, input, threshold, value)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -102,8 +108,9 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     >>> schuss.nn.functional.leaky_relu(schuss.tensor([-1.0, 2.0]))
     tensor([-0.0100,  2.0000])
     """
-    found = _core.leaky_relu(input, negative_slope)
-    return input.copy_(found) if inplace else found
+    if inplace:
+        return written(_core.leaky_relu, input, negative_slope)
+    return _core.leaky_relu(input, negative_slope)
 
 
 def elu(input, alpha=1.0, inplace=False):
@@ -112,8 +119,7 @@ def elu(input, alpha=1.0, inplace=False):
     >>> schuss.nn.functional.elu(schuss.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    found = _core.elu(input, alpha)
-    return input.copy_(found) if inplace else found
+    return written(_core.elu, input, alpha) if inplace else _core.elu(input, alpha)
 
 
 def softplus(input, beta=1.0, threshold=20.0):

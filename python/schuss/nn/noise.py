@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import schuss
 from schuss import _core
+from schuss.nn import fused
 
 # What scaled exponential units tend to far below 0, minus scale * alpha of their definition.
 _FLOOR = -1.7580993408473766
@@ -85,7 +86,7 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         slope = schuss.rand_like(input.detach()) * (upper - lower) + lower
         found = _core._where(input > 0, input, input * slope)
     else:
-        found = _core.leaky_relu(input, (lower + upper) / 2)
+        return fused.leaky_relu(input, (lower + upper) / 2, inplace)
     return input.copy_(found) if inplace else found
 
 

@@ -93,6 +93,9 @@ def _convolution(d):
         padding = _each(name, "padding", padding, d)
         if any(v < 0 for v in padding):
             raise RuntimeError(f"{name}: padding must not be negative, got {tuple(padding)}")
+        if bias is None and _core.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+            # With one the result is a tensor of its own, and may be written in place.
+            bias = _core.zeros(weight.shape[0], dtype=weight.dtype, device=weight.device)
         found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
         return found.squeeze(0) if alone else found
 
@@ -305,6 +308,9 @@ def _even_mean(x, axis, m):
     n = x.shape[axis]
     if n == m:
         return x
+    if m and n % m == 0:
+        blocks = x.reshape(*x.shape[:axis], m, n // m, *x.shape[axis + 1 :])
+        return blocks.mean(axis + 1)
     rows = [[1.0 / (b - a) if a <= j < b else 0.0 for j in range(n)] for a, b in _shares(n, m)]
     weights = _core.tensor(rows, dtype=x.dtype).reshape(m, n)
     return (x.movedim(axis, -1) @ weights.transpose(0, 1)).movedim(-1, axis)
