@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from schuss import testing as testing
     from schuss import tf as tf
     from schuss import utils as utils
+    from schuss import vision as vision
     from schuss import viz as viz
     from schuss.descent import GradientDescent
     from schuss.model import Model, Parameter
@@ -86,7 +87,19 @@ if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
-_MODULES = ("autograd", "cuda", "descent", "linalg", "nn", "optim", "testing", "tf", "utils", "viz")
+_MODULES = (
+    "autograd",
+    "cuda",
+    "descent",
+    "linalg",
+    "nn",
+    "optim",
+    "testing",
+    "tf",
+    "utils",
+    "vision",
+    "viz",
+)
 _HOMES = {
     "GradientDescent": "descent",
     "GradientTape": "tape",
