@@ -249,13 +249,12 @@ pub enum Launch<'a> {
         offset: u64,
         out: &'a Operand,
     },
-    /// Several buffers of an optimiser updated in one pass, tensor by tensor.
+    /// One map over many lists of operands, in one pass: of each list the map reads all, and writes the first ones in place.
     Segments {
         body: &'a MapBody,
         compute: DType,
         params: &'a [Number],
-        ins: &'a [Vec<Operand>],
-        outs: &'a [Vec<Operand>],
+        segments: &'a [Vec<Operand>],
     },
 }
 

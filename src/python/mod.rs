@@ -15,6 +15,7 @@ mod modes;
 mod node;
 mod operators;
 mod scalar;
+mod steps;
 mod tape;
 mod tensor;
 
@@ -39,19 +40,18 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
 }
 
 /// What the package is built of: reached as `schuss._core.NAME` alone.
-const INNER: [&str; 12] = [
+const INNER: [&str; 11] = [
     "FunctionCtx",
     "Node",
     "RemovableHandle",
     "Tape",
-    "adam_step",
     "apply_function",
     "backward_all",
+    "fused_step",
     "grad_of",
     "philox",
     "records",
     "set_overrides",
-    "sgd_step",
 ];
 
 /// Takes what is no user's business out of the names that a star import gives.
@@ -85,6 +85,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     modes::register(m)?;
     node::register(m)?;
     autograd::register(m)?;
+    steps::register(m)?;
     function::register(m)?;
     tape::register(m)?;
     scalar::register(m)?;

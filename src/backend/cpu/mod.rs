@@ -18,6 +18,7 @@ pub mod order;
 pub mod pool;
 pub mod random;
 pub mod scan;
+pub mod segments;
 pub mod softmax;
 pub mod special;
 pub mod threads;
@@ -55,9 +56,7 @@ impl Backend for Cpu {
             Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
             Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
             Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
-            Launch::Segments { body, compute, params, ins, outs } => {
-                ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
-            }
+            Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
         }
     }
 }
