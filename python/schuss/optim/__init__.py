@@ -13,11 +13,17 @@ from schuss.optim.adam import Adam
 from schuss.optim.adamax import Adamax
 from schuss.optim.adamw import AdamW
 from schuss.optim.asgd import ASGD
+from schuss.optim.bfgs import BFGS
+from schuss.optim.conjugate import NonlinearCG
 from schuss.optim.lamb import LAMB
 from schuss.optim.lbfgs import LBFGS
+from schuss.optim.lbfgsb import LBFGSB
+from schuss.optim.least_squares import GaussNewton, LevenbergMarquardt
 from schuss.optim.lion import Lion
 from schuss.optim.muon import Muon
 from schuss.optim.nadam import NAdam
+from schuss.optim.natural_gradient import NaturalGradient
+from schuss.optim.newton import Newton, NewtonCG
 from schuss.optim.optimizer import Optimizer
 from schuss.optim.radam import RAdam
 from schuss.optim.rmsprop import RMSprop
@@ -40,8 +46,10 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "ASGD",
+    "BFGS",
     "LAMB",
     "LBFGS",
+    "LBFGSB",
     "SGD",
     "Adadelta",
     "Adafactor",
@@ -49,9 +57,15 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "GaussNewton",
+    "LevenbergMarquardt",
     "Lion",
     "Muon",
     "NAdam",
+    "NaturalGradient",
+    "Newton",
+    "NewtonCG",
+    "NonlinearCG",
     "Optimizer",
     "RAdam",
     "RMSprop",

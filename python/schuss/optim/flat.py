@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss.optim.optimizer import Optimizer
+from schuss.optim.search import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
     Closure = Callable[[], Any]
+    Measure = Callable[[float], Trial]
 
 
 class Flat(Optimizer):
@@ -81,6 +83,16 @@ class Flat(Optimizer):
         if self.param_groups[0].get("maximize"):
             return loss, -value, -flat
         return loss, value, flat
+
+    def _along(self, closure: Closure, x: schuss.Tensor, d: schuss.Tensor) -> Measure:
+        """The function of the distance along a direction that line searches ask."""
+
+        def measure(t: float) -> Trial:
+            self._place(x + t * d)
+            _, loss, grad = self._measured(closure)
+            return Trial(t, loss, inner(grad, d), grad)
+
+        return measure
 
     def _rates(self) -> Any:
         """The rate of all groups, or a vector of them."""

@@ -33,7 +33,7 @@ class LBFGS(Flat):
     ...     loss = ((w - 3) ** 2).sum()
     ...     loss.backward()
     ...     return loss
-    >>> opt.step(closure).item(), w.detach()
+    >>> opt.step(closure).item(), w.detach().round(decimals=4)
     (29.0, tensor([3., 3.]))
     """
 
@@ -67,13 +67,22 @@ class LBFGS(Flat):
 
     def step(self, closure: Callable[[], Any]) -> Any:
         """Take up to `max_iter` steps; returns the loss before the first."""
-        group, state = self.param_groups[0], self._memory()
-        lr, tiny = float(group["lr"]), group["tolerance_change"]
-        searching = group["line_search_fn"]
+        searching = self.param_groups[0]["line_search_fn"]
         if searching not in (None, "strong_wolfe"):
             raise RuntimeError(
                 f"LBFGS: the line search is 'strong_wolfe' or None, not {searching!r}"
             )
+        x = self._point()
+        try:
+            return self._descend(closure, searching)
+        except BaseException:
+            # Whatever goes wrong inside the closure, the parameters are those from before.
+            self._place(x)
+            raise
+
+    def _descend(self, closure: Callable[[], Any], searching: str | None) -> Any:
+        group, state = self.param_groups[0], self._memory()
+        lr, tiny = float(group["lr"]), group["tolerance_change"]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
         first, loss, grad = self._measured(closure)
@@ -116,14 +125,6 @@ class LBFGS(Flat):
             ):
                 break
         return first
-
-    def _along(self, closure: Any, x: schuss.Tensor, d: schuss.Tensor) -> Callable[[float], Trial]:
-        def measure(t: float) -> Trial:
-            self._place(x + t * d)
-            _, loss, grad = self._measured(closure)
-            return Trial(t, loss, inner(grad, d), grad)
-
-        return measure
 
 
 def direction(state: dict[str, Any], grad: schuss.Tensor, history: int) -> schuss.Tensor:

@@ -54,11 +54,13 @@ def strong_wolfe(
     c2: float = 0.9,
     tolerance: float = 1e-9,
     most: int = 25,
+    longest: float = math.inf,
 ) -> tuple[Trial, int]:
     """A trial that lies low enough and is flat enough, and how many were made.
 
     `start` is the trial at 0, `t` the first distance to try, `size` the largest element of the
-    direction: a bracket of less than tolerance / size is not searched further. The loss must be
+    direction: a bracket of less than tolerance / size is not searched further, and none goes
+    beyond `longest`. The loss must be
     below start.loss + c1 * t * start.slope, the slope's size below c2 times that at the start; if
     `most` trials do not reach this, the lowest one is given. First a bracket is found by going
     further, then it is narrowed by cubic interpolation, with points near its ends moved inwards.
@@ -82,7 +84,10 @@ def strong_wolfe(
             return here, made
         if here.slope >= 0:
             break
-        nearest, furthest = here.t + 0.01 * (here.t - before.t), here.t * 10
+        if here.t >= longest:
+            return here, made
+        nearest = min(here.t + 0.01 * (here.t - before.t), longest)
+        furthest = min(here.t * 10, longest)
         before, here = here, measure(_lowest(before, here, nearest, furthest))
         made, turns = made + 1, turns + 1
     if turns == most:

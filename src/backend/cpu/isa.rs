@@ -291,7 +291,7 @@ macro_rules! map_body {
         if same {
             // In place: only where it reads through the very pointers that it writes through may the compiler make vectors.
             let mut _k = 0;
-            $( let $x = if _k < $n { to[_k % $n].cast_const() } else { $x }; _k += 1; )*
+            $( let $x = if _k < $n { $outs[_k].cast_const().cast() } else { $x }; _k += 1; )*
             for i in $from..$to {
                 // SAFETY: the caller promises `n` elements behind every pointer.
                 unsafe { body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*]).put(to, i) };
