@@ -3,7 +3,10 @@
 pub mod cpu;
 pub mod launch;
 pub mod naive;
+pub mod program;
 pub mod storage;
+pub mod task;
+pub mod trace;
 
 pub use launch::{Backend, FoldKind, Launch, MapBody, Operand};
 pub use storage::Storage;

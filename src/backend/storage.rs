@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 const SMALL: usize = 64;
 /// Buffers of a few vectors lie where the allocator puts them, larger ones begin with a cache line.
@@ -38,6 +38,8 @@ enum Owner {
     Heap(*mut u8, Layout),
     /// Somebody else's memory, kept alive by what is boxed; the truth says whether it may be written.
     Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
+    /// Memory of whatever a program is run over at the moment.
+    Aimed(AtomicPtr<u8>),
 }
 
 // SAFETY: the bytes are plain data without invariants; every access goes through raw pointers (see the type's comment).
@@ -84,11 +86,23 @@ impl Storage {
         Storage { owner: Owner::Foreign(ptr, writable, keeper), len, version: AtomicU32::new(0) }
     }
 
+    /// A stand-in for memory that a program is aimed at before it runs.
+    pub(super) fn aimed() -> Storage {
+        Storage { owner: Owner::Aimed(AtomicPtr::new(std::ptr::null_mut())), len: isize::MAX as usize, version: AtomicU32::new(0) }
+    }
+    /// Aims a stand-in; whoever does so keeps that memory alive, and large enough, while the stand-in is used.
+    pub(super) fn aim(&self, to: *mut u8) {
+        if let Owner::Aimed(at) = &self.owner {
+            at.store(to, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     pub fn ptr(&self) -> *mut u8 {
         match &self.owner {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
+            Owner::Aimed(at) => at.load(Ordering::Relaxed),
         }
     }
     #[inline]

@@ -4,8 +4,10 @@
 use super::record::caught;
 use super::walk::{Walk, address};
 use crate::backend::Operand;
+use crate::backend::trace;
 use crate::base::shape::Shape;
 use crate::base::{DType, Error, Result, shape};
+use crate::graph::capture;
 use crate::graph::mode::{GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
@@ -311,6 +313,7 @@ static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
 fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
+    capture::touch(leaf);
     let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
         Some(old) if create || old.requires_grad() => {
@@ -342,7 +345,7 @@ fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
 fn is_alone(t: &Tensor) -> bool {
     let core = t.0.core.get();
     Arc::strong_count(&t.0) == 1
-        && Arc::strong_count(&core.operand.storage) == 1
+        && Arc::strong_count(&core.operand.storage) == 1 + trace::holds(&core.operand.storage)
         && core.operand.layout.is_contiguous()
         && core.operand.storage.len() == core.operand.layout.numel() * core.operand.dtype.size()
 }

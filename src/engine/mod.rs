@@ -4,6 +4,7 @@ pub mod backward;
 pub mod custom;
 pub mod quick;
 pub mod record;
+pub mod replay;
 pub mod settle;
 pub mod tape;
 pub mod unpack;

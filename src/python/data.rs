@@ -265,6 +265,7 @@ fn nested(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
 
 /// Elements as nested Python lists.
 pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
+    crate::backend::trace::read("the step lists a tensor's elements (tolist)")?;
     let shape = t.shape();
     let as_objects: Vec<Py<PyAny>> = match t.dtype() {
         DType::Bool => t.to_vec::<Truth>().into_iter().map(|v| py_number(py, Number::Bool(v.0 != 0))).collect::<PyResult<_>>()?,
@@ -319,6 +320,7 @@ pub unsafe fn lend(owner: &Bound<'_, PyAny>, t: &Tensor, view: *mut ffi::Py_buff
     if view.is_null() {
         return Err(refuse("buffer: no view to fill".into()));
     }
+    crate::backend::trace::read("the step hands a tensor's memory to NumPy (numpy, __array__, the buffer protocol)")?;
     let operand = t.operand();
     let Some(format) = letter(operand.dtype) else {
         return Err(refuse(format!("buffer: NumPy has no {}; use x.float() first", operand.dtype)));

@@ -3,7 +3,8 @@
 use super::{args, enter};
 use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, Number, Result, shape};
-use crate::graph::{Body, Op, Tensor};
+use crate::engine::replay;
+use crate::graph::{Body, Op, Tensor, capture};
 use crate::ops::step;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -57,6 +58,10 @@ fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: 
         return Ok(());
     }
     let params: Vec<Number> = numbers.into_iter().map(Number::from).collect();
+    if replay::collects(&params) {
+        return Ok(());
+    }
+    columns.iter().flatten().for_each(capture::touch);
     let size = columns[0].iter().map(Tensor::numel).sum();
     let work = || -> Result<()> {
         // Parameters of another type of computation go in a launch of their own.
@@ -70,9 +75,11 @@ fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: 
                 None => kinds.push((compute, vec![found])),
             }
         }
-        for (compute, segments) in &kinds {
-            of(&segments[0][0].storage).launch(&Launch::Segments { body, compute: *compute, params: &params, segments })?;
-        }
+        replay::by_call(|| {
+            kinds.iter().try_for_each(|(compute, segments)| {
+                of(&segments[0][0].storage).launch(&Launch::Segments { body, compute: *compute, params: &params, segments })
+            })
+        })?;
         columns[..body.outputs].iter().flatten().for_each(Tensor::bump);
         Ok(())
     };
