@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "CompileError",
     "DTypeError",
     "DeviceError",
     "Edge",
@@ -214,6 +215,9 @@ _dtype: TypeAlias = dtype
 _float: TypeAlias = builtins.float
 _int: TypeAlias = builtins.int
 
+class CompileError(RuntimeError):
+    """A step that cannot be recorded and run again; a RuntimeError."""
+
 class DTypeError(RuntimeError, TypeError):
     """An element type that an operation cannot take; a RuntimeError and a TypeError."""
 
@@ -412,6 +416,18 @@ class Scalar:
 
 class ShapeError(RuntimeError, ValueError):
     """Sizes that do not fit; a RuntimeError and a ValueError."""
+
+@final
+class Step:
+    """A function that is recorded at its second call with arguments of one form, and run again without Python from then on."""
+    def __new__(cls, function: Any, look: Any, fallback: Any, size: Any) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def counts(self, /) -> Any:
+        """How often the step was `(run again, recorded, run eagerly)`."""
+    def programs(self, /) -> Any:
+        """The programs in short: a dictionary for each, the one last used first."""
+    def reset(self, /) -> Any:
+        """Forgets all programs."""
 
 @final
 class Tape:
@@ -1709,6 +1725,9 @@ def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = Non
 def _cast(input: Any, dtype: _dtype | None, *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
 
+def _changed() -> Any:
+    """Notes that a model has changed in its structure, mode or hooks."""
+
 def _cholesky_of(input: Any, *, out: Any = None) -> Any:
     """The lower triangle whose product with its transpose is the matrix, and 0 or the order that is not positive."""
 
@@ -1759,11 +1778,17 @@ def _gelu_exact(input: Any, *, out: Any = None) -> Any:
 def _gelu_tanh(input: Any, *, out: Any = None) -> Any:
     """The tanh approximation of the Gaussian error linear unit."""
 
+def _host_call(call: Any) -> Any:
+    """Notes a call of the host that gives numbers to launches, to be made again each time; true where a step is being recorded."""
+
 def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""
 
 def _instruction_set() -> Any:
     """The name of the instruction set in use."""
+
+def _is_recording() -> Any:
+    """Whether a step is being recorded on this thread."""
 
 def _kth_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, k: Any, *, out: Any = None) -> Any:
     """The k-th smallest element along an axis, and where it stands."""
@@ -1846,11 +1871,17 @@ def _radam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
 
+def _refuse_recording(why: Any) -> Any:
+    """Says that a step cannot be recorded, and why."""
+
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
 
 def _repeated(input: Any, size: Any, scale: Any, *, out: Any = None) -> Any:
     """One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass."""
+
+def _retry_recording() -> Any:
+    """Says that what is being recorded happens only once: the next call is recorded instead."""
 
 def _rmsprop_centered_momentum_step(param: Any, square: Any, mean: Any, velocity: Any, grad: Any, sign: Any, decay: Any, alpha: Any, rest: Any, eps: Any, lr: _float, momentum: Any, *, out: Any = None) -> Any:
     """RMSprop by the variance, with momentum (Graves 2013)."""
