@@ -2,6 +2,7 @@
 
 pub mod backward;
 pub mod custom;
+mod plan;
 pub mod quick;
 pub mod record;
 pub mod replay;

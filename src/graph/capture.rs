@@ -51,7 +51,7 @@ pub(crate) fn meet(t: &Tensor, core: &Core) {
 
 #[cold]
 pub(crate) fn enter(t: &Tensor, core: &Core) {
-    if trace::is_born(&core.operand.storage) {
+    if CAPTURE.with_borrow(Option::is_none) || trace::is_born(&core.operand.storage) {
         return;
     }
     trace::keep(&core.operand.storage);
