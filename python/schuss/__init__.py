@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from schuss.model import Model, Parameter
     from schuss.optim import Optimizer
     from schuss.recording import compile
+    from schuss.serialization import load, save
     from schuss.tape import GradientTape
 
 if hasattr(_os, "register_at_fork"):
@@ -107,6 +108,8 @@ _HOMES = {
     "Optimizer": "optim",
     "Parameter": "model",
     "compile": "recording",
+    "load": "serialization",
+    "save": "serialization",
 }
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {
