@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 from schuss import _core
 from schuss.nn.windows import _even_mean
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # ---- resizing ------------------------------------------------------------------------------------
 
@@ -135,7 +139,7 @@ def interpolate(
         factors = [None] * d if recompute_scale_factor else listed
     if any(m < 1 for m in wanted) or any(n < 1 for n in sizes):
         raise RuntimeError(f"interpolate: cannot resize {tuple(sizes)} to {tuple(wanted)}")
-    x = input
+    x: Any = input
     kind = "cubic" if mode == "bicubic" else mode if mode.startswith("nearest") else "linear"
     for axis, (m, f) in enumerate(zip(wanted, factors, strict=True)):
         if mode == "area":
@@ -191,7 +195,8 @@ def _kept(x, n, padding, align):
 def _looked_up(x, at):
     """Elements at whole positions (one tensor for each axis), 0 outside of the image."""
     sizes = x.shape[2:]
-    inside, flat = None, None
+    inside: Any = None
+    flat: Any = None
     for i, n in zip(at, sizes, strict=True):
         here = (i >= 0) & (i <= n - 1)
         inside = here if inside is None else inside & here
@@ -256,7 +261,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
                 _kept(f + (k - 1), n, padding_mode, align)
                 for f, k, n in zip(low, taps, sizes, strict=True)
             ]
-            scale = 1.0
+            scale: Any = 1.0
             for w, k in zip(weights, taps, strict=True):
                 scale = scale * w[k]
             found = found + _looked_up(input, spot) * scale.unsqueeze(1)
@@ -269,7 +274,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     found = 0
     for corner in range(2**d):
         up = [(corner >> i) & 1 for i in range(d)]
-        scale = 1.0
+        scale: Any = 1.0
         for u, p in zip(up, part, strict=True):
             scale = scale * (p if u else 1 - p)
         spot = [f + u for f, u in zip(low, up, strict=True)]

@@ -145,7 +145,7 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError("instance_norm: needs running_mean and running_var to use them")
-        mean, var = _channels(input, running_mean, running_var)
+        mean, var = (x.reshape(1, -1, *[1] * (input.ndim - 2)) for x in (running_mean, running_var))
         return _scaled((input - mean) * (var + eps).rsqrt(), weight, bias)
     count = math.prod(input.shape[2:])
     if count == 1:
