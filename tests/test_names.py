@@ -31,14 +31,13 @@ INNER = [
     "Node",
     "RemovableHandle",
     "Tape",
-    "adam_step",
     "apply_function",
     "backward_all",
+    "fused_step",
     "grad_of",
     "philox",
     "records",
     "set_overrides",
-    "sgd_step",
 ]
 
 

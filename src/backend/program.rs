@@ -190,8 +190,7 @@ impl Program {
     pub fn fits(&self, k: usize, own: &Operand) -> bool {
         let slot = &self.slots[k];
         own.dtype == slot.dtype
-            && own.layout.shape == slot.layout.shape
-            && own.layout.strides == slot.layout.strides
+            && own.layout.lies_like(&slot.layout)
             && slot.whole.is_none_or(|bytes| bytes == own.storage.len() && own.layout.offset == slot.layout.offset)
             && (!slot.written || own.storage.is_writable())
     }

@@ -1,6 +1,7 @@
 //! The reverse walk: from results to leaves in the order of serial numbers, without recursion and without hashing.
 //! Leans on graph and ops.
 
+use super::plan;
 use super::record::caught;
 use super::walk::{Walk, address};
 use crate::backend::Operand;
@@ -313,7 +314,7 @@ static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
 fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
-    capture::touch(leaf);
+    capture::touch_grad(leaf);
     let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
         Some(old) if create || old.requires_grad() => {
@@ -427,6 +428,12 @@ pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
 
 /// `roots.backward(...)`: gradients into leaves, or into `inputs` alone.
 pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create: bool, inputs: Option<&[Tensor]>) -> Result<()> {
+    if let ([root], [None], false, false, None) = (roots, given, retain, create, inputs)
+        && let Some((node, k)) = scalar(root)
+        && let Some(done) = plan::attempt(&node, k)
+    {
+        return done;
+    }
     let mut starts: SmallVec<[(Edge, Tensor); 1]> = SmallVec::new();
     for (root, g) in roots.iter().zip(given) {
         super::write::refresh(root);
@@ -465,6 +472,21 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
         }
     }
     Ok(())
+}
+
+/// The node behind a scalar that is up to date and takes part in the graph.
+#[inline]
+fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
+    let core = root.0.core.get();
+    let ready = core.requires_grad && core.operand.layout.numel() == 1 && core.base.is_none() && core.flags == 0;
+    if ready { core.edge.clone() } else { None }
+}
+
+/// The ordinary walk back from a scalar result of a node.
+pub(crate) fn by_nodes(node: &Arc<Node>, k: u32) -> Result<()> {
+    let (shape, dtype) = node.output_meta(k as usize);
+    let start = (Edge::Node(node.clone(), k), filled(&shape, dtype, 1.0)?);
+    run(&[start], &Plan { retain: false, create: false, ends: None, inside: None }).map(drop)
 }
 
 /// Gradients of outputs at inputs, without touching any `.grad`.

@@ -165,6 +165,10 @@ mish = fused.mish
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky ReLU whose slope is a tensor of one number, or of one for each channel (axis 1)."""
     channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1:
+        raise schuss.ShapeError(
+            f"prelu: the weight must be 0-d or a vector, got shape {tuple(weight.shape)}"
+        )
     if weight.numel() not in (1, channels):
         raise schuss.ShapeError(
             f"prelu: {weight.numel()} slopes for {channels} channels of {tuple(input.shape)}"
@@ -216,7 +220,7 @@ def huber_loss(
     tensor(2.5000)
     """
     if delta <= 0:
-        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+        raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
     _warn_if_broadcast(input, target, "huber_loss")
     gap = (input - target).abs()
     loss = schuss.where(gap <= delta, 0.5 * gap * gap, delta * (gap - 0.5 * delta))

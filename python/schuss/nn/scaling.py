@@ -62,7 +62,7 @@ def batch_norm(
     scale = (var + eps).rsqrt()
     scale = scale if weight is None else scale * weight
     shift = bias
-    if not training:
+    if not training and running_mean is not None:
         shift = -running_mean * scale if bias is None else bias - running_mean * scale
     if shift is None:
         return gap * scale.reshape(shape)
@@ -112,6 +112,8 @@ def _grouped(op, input, groups, weight, bias, eps):
                 f" {tuple(input.shape)}"
             )
     size = math.prod(input.shape[1:]) // groups
+    if not size:
+        raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
     rows = input.reshape(input.shape[0], groups, size)
     mean = rows.mean(2)
     centred = rows - mean.unsqueeze(2)

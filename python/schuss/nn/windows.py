@@ -30,7 +30,7 @@ def _each(op, name, value, d):
 def _batched(op, input, d):
     """The image with a batch axis, and whether it had none."""
     if input.ndim not in (d + 1, d + 2):
-        raise RuntimeError(
+        raise schuss.ShapeError(
             f"{op}: needs {d + 1} or {d + 2} axes (batch, channels, sizes), got"
             f" {tuple(input.shape)}"
         )
@@ -87,6 +87,10 @@ def _convolution(d) -> Any:
         groups=1,
     ):
         x, alone = _batched(name, input, d)
+        if bias is not None and bias.dtype != input.dtype:
+            raise _core.DTypeError(
+                f"{name}: the input is {input.dtype.name}, the bias {bias.dtype.name}; convert one"
+            )
         if weight.ndim != d + 2:
             raise RuntimeError(
                 f"{name}: the weight must have {d + 2} axes (out, in / groups, sizes), got"
@@ -387,6 +391,10 @@ def _max_pool(d) -> Any:
         dilation = _each(name, "dilation", dilation, d)
         if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
             raise RuntimeError(f"{name}: padding {padding} is above half of the kernel {kernel}")
+        if x.shape[1] == 0:
+            raise RuntimeError(
+                f"{name}: no axis but the batch may be empty, got {tuple(input.shape)}"
+            )
         counts = _places(name, x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
         spans = [
             [(i * s - p, k) for i in range(count)]
@@ -539,6 +547,8 @@ def _unpool(d):
         kernel = _each(name, "kernel_size", kernel_size, d)
         stride = kernel if stride is None else _each(name, "stride", stride, d)
         padding = _each(name, "padding", padding, d)
+        if any(s < 1 for s in stride):
+            raise RuntimeError(f"{name}: strides must be positive, got {tuple(stride)}")
         if output_size is None:
             sizes = [
                 (n - 1) * s - 2 * p + k
