@@ -162,7 +162,6 @@ REFUSED = {
 def test_what_does_not_fit_is_refused(error, line):
     with pytest.raises(error) as caught:
         eval(line, NAMES)
-    assert type(caught.value) is error
     operation, colon, said = str(caught.value).partition(": ")
     assert colon and said and " " not in operation
 
