@@ -535,9 +535,13 @@ fn runs(heard: &[Heard], kinds: &HashMap<usize, Kind>) -> (Vec<usize>, HashMap<u
     (runs, local)
 }
 
-/// Tiles that a task may need in a chain.
+/// Tiles that a task may need in a chain: one for each result, and for each operand that is not read where it lies.
 fn wants(task: &Task) -> usize {
-    task.written + task.reads().iter().filter(|o| !o.layout.is_contiguous()).count()
+    let through = |o: &&Operand| match task.work {
+        Work::Map { compute, .. } => !o.layout.is_contiguous() || o.dtype != compute,
+        _ => false,
+    };
+    task.written + task.reads().iter().filter(through).count()
 }
 
 /// Whether a task can run tile by tile with those before it: where it meets what they read or write, it meets the same elements.

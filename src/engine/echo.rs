@@ -34,8 +34,9 @@ pub struct Sounded {
 /// Walks back from those results that are part of the graph made since `serial`, to all tensors from outside that want it;
 /// None where there are no such results.
 pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) -> Result<Option<Sounded>> {
-    let is_open = |t: &&Tensor| t.requires_grad() && t.node().is_some_and(|(n, _)| n.serial >= serial);
-    let opens: Vec<usize> = (0..returned.len()).filter(|&i| is_open(&&returned[i])).collect();
+    // Views of what came from outside are taken anew each time, and need no second program.
+    let is_open = |t: &Tensor| t.requires_grad() && t.node().is_some_and(|(n, _)| n.serial >= serial) && trace::is_born(&t.storage());
+    let opens: Vec<usize> = (0..returned.len()).filter(|&i| is_open(&returned[i])).collect();
     if opens.is_empty() {
         return Ok(None);
     }

@@ -487,7 +487,25 @@ fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args:
         let _quiet = mode::GradGuard::set(false);
         caught(|| body(&ins, args)).map(outs_of)?
     };
+    let alone = |t: &Tensor| {
+        let storage = t.storage();
+        !seen.iter().filter_map(Seen::look).any(|l| Arc::ptr_eq(&l.operand.storage, &storage))
+    };
+    match &outs {
+        Outs::One(t) => [t].into_iter().filter(|t| alone(t)).for_each(own),
+        Outs::Many(list) => list.iter().filter(|t| alone(t)).for_each(own),
+    }
     finish(op, &seen, args, outs, mode)
+}
+
+/// A result that is a view of what was made on the way to it is nobody's view.
+fn own(t: &Tensor) {
+    let mut core = t.0.core.get();
+    let base = core.base.take();
+    core.flags &= !flag::QUIET_VIEW;
+    core.seen = core.version();
+    drop(core);
+    drop(base);
 }
 
 fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {

@@ -5,10 +5,11 @@ use super::echo::{self, Echo};
 use crate::backend::program::{Facts, Heard, Part, Program};
 use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
-use crate::base::{DType, Error, Layout, Number, Result};
+use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::capture::{self, Touched};
 use crate::graph::tensor::flag;
-use crate::graph::{Body, Op, Tensor, mode};
+use crate::graph::{Arg, Body, Op, Tensor, mode};
+use crate::ops::view;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -88,6 +89,8 @@ enum After {
 enum Given {
     Made(usize, Layout, DType, u8),
     Outer(usize),
+    /// A view of the n-th tensor from outside: sizes, strides, and elements from its first.
+    View(usize, Arg, Arg, i64),
 }
 
 /// A step that can be run again.
@@ -151,7 +154,7 @@ impl Recording {
             return Err(trace::refusal(&fault));
         }
         let walked = walked?;
-        if walked.is_none() && touched.iter().any(|t| t.computed) && mode::grad_enabled() {
+        if walked.is_none() && touched.iter().any(|t| t.computed) && touched.iter().any(|t| t.grad_met) {
             return Err(trace::refusal("the step meets a tensor that requires grad and was computed outside"));
         }
         // A gradient is found by its tensor, which therefore comes first.
@@ -208,7 +211,14 @@ impl Recording {
             } else {
                 match touched.iter().position(|o| o.tensor.same(t)) {
                     Some(k) => Given::Outer(k),
-                    None => return Err(trace::refusal("the step returns a view of a tensor from outside")),
+                    None => {
+                        let own = touched.iter().position(|o| o.storage == at);
+                        let Some(k) = own else { return Err(trace::refusal("the step returns a tensor that cannot be followed")) };
+                        let layout = &core.operand.layout;
+                        let strides: Few<i64> = layout.strides.iter().map(|&s| s as i64).collect();
+                        let shift = layout.offset as i64 - touched[k].layout.offset as i64;
+                        Given::View(k, Arg::from(&layout.shape), Arg::Ints(strides), shift)
+                    }
                 }
             });
         }
@@ -357,11 +367,15 @@ impl Replay {
             Given::Made(k, layout, dtype, flags) => {
                 let t = made(*k, layout, *dtype);
                 t.set_flag(*flags, *flags != 0);
-                t
+                Ok(t)
             }
-            Given::Outer(k) => handles[*k].clone(),
+            Given::Outer(k) => Ok(handles[*k].clone()),
+            Given::View(k, sizes, strides, shift) => {
+                let first = handles[*k].layout().offset as i64 + shift;
+                view::as_strided(&handles[*k], sizes.clone(), strides.clone(), first)
+            }
         });
-        let list: Vec<Tensor> = list.collect();
+        let list: Vec<Tensor> = list.collect::<Result<_>>()?;
         if let Some(echo) = &self.echo {
             let opens: Vec<Tensor> = echo.opens.iter().map(|&i| list[i].clone()).collect();
             echo.attach(handles, outs, &opens)?;
