@@ -34,7 +34,7 @@ class Muon(Optimizer):
     >>> opt = schuss.optim.Muon([w], lr=0.25)
     >>> (w * schuss.tensor([[0.0, 3.0], [-3.0, 0.0]])).sum().backward()
     >>> opt.step()
-    >>> w.sign()
+    >>> w.detach().sign()
     tensor([[ 0., -1.],
             [ 1.,  0.]])
     """

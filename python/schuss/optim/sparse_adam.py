@@ -28,8 +28,10 @@ class SparseAdam(Fused):
     >>> opt = schuss.optim.SparseAdam([w], lr=0.25)
     >>> w[1].sum().backward()
     >>> opt.step()
-    >>> w.tolist()
-    [[1.0, 1.0], [0.75, 0.75], [1.0, 1.0]]
+    >>> w.detach()
+    tensor([[1.0000, 1.0000],
+            [0.7500, 0.7500],
+            [1.0000, 1.0000]])
     """
 
     def __init__(
