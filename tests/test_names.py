@@ -12,7 +12,19 @@ import sys
 import pytest
 import schuss
 
-LATER = ["autograd", "cuda", "descent", "linalg", "nn", "optim", "testing", "tf", "utils", "viz"]
+LATER = [
+    "autograd",
+    "cuda",
+    "descent",
+    "linalg",
+    "nn",
+    "optim",
+    "testing",
+    "tf",
+    "utils",
+    "vision",
+    "viz",
+]
 CLASSES = ["GradientDescent", "GradientTape", "Model", "Optimizer", "Parameter"]
 INNER = [
     "FunctionCtx",

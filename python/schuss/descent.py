@@ -46,10 +46,20 @@ class GradientDescent:
     """
 
     def __init__(self, model: Any, loss_fn: Callable[[Any, Any], Any]) -> None:
+        if isinstance(model, type):
+            raise TypeError(
+                f"GradientDescent: the model is the class {model.__name__}; make one of it:"
+                f" {model.__name__}(...)"
+            )
         if not hasattr(model, "parameters"):
             raise TypeError(
                 f"GradientDescent: {type(model).__name__} has no parameters(); give it a method "
                 "that returns a dict of name to Scalar or Tensor"
+            )
+        if isinstance(loss_fn, type):
+            raise TypeError(
+                f"GradientDescent: the loss is the class {loss_fn.__name__}; make one of it:"
+                f" {loss_fn.__name__}()"
             )
         if not callable(loss_fn):
             raise TypeError(
@@ -93,7 +103,7 @@ class GradientDescent:
             self._zero_grad()
             preds = [self.model(x) for x in xs] if one_by_one else self.model(xs)
             loss = self.loss_fn(preds, ys)
-            losses.append(_number(loss))
+            losses.append(_number("GradientDescent", loss))
             if not math.isfinite(losses[-1]):
                 _warn_not_finite("GradientDescent", losses[-1], step, rate)
                 break
@@ -142,7 +152,7 @@ def descend(
         x = x.detach().requires_grad_()
         with schuss.enable_grad():
             y = f(x)
-        value = _number(y)
+        value = _number("descend", y)
         (slope,) = schuss.autograd.grad(y, x)
         if not (math.isfinite(value) and bool(schuss.isfinite(slope).all())):
             _warn_not_finite("descend", value, step, rate)
@@ -399,17 +409,18 @@ def _rate(name: str, lr: Any) -> float:
     return rate
 
 
-def _number(loss: Any) -> float:
+def _number(name: str, loss: Any) -> float:
     if isinstance(loss, schuss.Scalar):
         return float(loss)
     if not isinstance(loss, schuss.Tensor):
         raise TypeError(
-            f"the loss must be a Scalar or a tensor, got {type(loss).__name__}; "
+            f"{name}: the loss must be a Scalar or a tensor, got {type(loss).__name__}; "
             "is it computed from the parameters?"
         )
     if loss.numel() != 1:
         raise schuss.ShapeError(
-            f"the loss must be one number, got shape {tuple(loss.shape)}; use .mean() or .sum()"
+            f"{name}: the loss must be one number, got shape {tuple(loss.shape)};"
+            " use .mean() or .sum()"
         )
     return float(loss.item())
 
