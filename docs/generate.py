@@ -31,6 +31,7 @@ MODULES = {
     "nn_stateless.md": "schuss.nn.utils.stateless",
     "optim.md": "schuss.optim",
     "lr_scheduler.md": "schuss.optim.lr_scheduler",
+    "swa_utils.md": "schuss.optim.swa_utils",
     "autograd.md": "schuss.autograd",
     "autograd_function.md": "schuss.autograd.function",
     "autograd_functional.md": "schuss.autograd.functional",

@@ -299,3 +299,46 @@ def test_negative_steps_are_refused_or_right(index: Any) -> None:
     except ValueError:
         return
     assert_close(got, schuss.tensor(a[index].copy()))
+
+
+@pytest.mark.parametrize("dtype", [schuss.float32, schuss.bfloat16, schuss.int64, schuss.bool])
+@pytest.mark.parametrize("turn", [False, True])
+def test_whole_rows_are_read_and_written_as_elements_are(dtype, turn):
+    # Rows of a tensor that lies straight are moved at once, those of a turned one by elements.
+    numbers = np.arange(2 * 5 * 3 * 4).reshape(2, 5, 3, 4) % 7
+    x = schuss.tensor(numbers, dtype=dtype)
+    if turn:
+        x = x.transpose(0, 3).contiguous().transpose(0, 3)
+    array = x.float().numpy()
+    rows, columns = np.array([[4, 0, -1], [2, 2, 3]]), np.array([1, 0, 1])
+    r, c = schuss.tensor(rows), schuss.tensor(columns)
+    for key, twin in (
+        ((slice(None), r), (slice(None), rows)),
+        ((c, r), (columns, rows)),
+        ((slice(None), r[0], c), (slice(None), rows[0], columns)),
+        ((c,), (columns,)),
+    ):
+        assert np.array_equal(x[key].float().numpy(), array[twin])
+        made, wanted = x.clone(), array.copy()
+        value = schuss.ones_like(x[key])
+        made[key] = value
+        wanted[twin] = value.float().numpy()
+        assert np.array_equal(made.float().numpy(), wanted)
+
+
+@pytest.mark.parametrize("dtype", [schuss.float32, schuss.bfloat16, schuss.int64])
+def test_whole_rows_are_added_in_order(dtype):
+    numbers = np.arange(5 * 6).reshape(5, 6) % 7
+    rows = np.array([4, 0, 4, 4, -5])
+    made, wanted = schuss.tensor(numbers, dtype=dtype), numbers.astype(np.float32)
+    made.index_put_((schuss.tensor(rows),), schuss.ones(5, 6, dtype=dtype), accumulate=True)
+    np.add.at(wanted, rows, 1)
+    assert np.array_equal(made.float().numpy(), wanted)
+
+
+def test_rows_of_one_tensor_into_itself():
+    x = schuss.arange(12.0).view(4, 3)
+    x[schuss.tensor([0, 1, 2])] = x[1:]
+    assert x[:, 0].tolist() == [3.0, 6.0, 9.0, 9.0]
+    with pytest.raises(IndexError, match="out of range"):
+        x[schuss.tensor([0, 4])]

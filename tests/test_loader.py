@@ -454,3 +454,28 @@ def test_ctrl_c_ends_a_program_whose_workers_are_busy(persistent):
     finally:
         child.kill()
         child.communicate()
+
+
+def test_shares_of_several_processes():
+    from schuss.utils.data import DistributedSampler
+
+    # list(torch.utils.data.DistributedSampler(range(n), r, k, shuffle=False, drop_last=drop))
+    for (n, r, drop), expected in {
+        (5, 2, False): [[0, 2, 4], [1, 3, 0]],
+        (5, 2, True): [[0, 2], [1, 3]],
+        (1, 3, False): [[0], [0], [0]],
+        (8, 4, False): [[0, 4], [1, 5], [2, 6], [3, 7]],
+    }.items():
+        shares = [
+            DistributedSampler(range(n), r, k, shuffle=False, drop_last=drop) for k in range(r)
+        ]
+        assert [list(share) for share in shares] == expected
+        assert [len(share) for share in shares] == [len(part) for part in expected]
+    both = [DistributedSampler(range(10), 2, k, seed=3) for k in range(2)]
+    first = [list(share) for share in both]
+    assert sorted(first[0] + first[1]) == list(range(10)) and first == [list(s) for s in both]
+    for share in both:
+        share.set_epoch(1)
+    assert [list(share) for share in both] != first
+    with pytest.raises(ValueError, match="rank 2 is not within 0 and 1"):
+        DistributedSampler(range(3), 2, 2)

@@ -216,6 +216,11 @@ def test_repr():
         "    foreach: None\n    fused: None\n    lr: 0.1\n    maximize: False\n"
         "    momentum: 0\n    nesterov: False\n    weight_decay: 0\n)"
     )
+    # print(torch.optim.Optimizer([{"params": zeros(1), "k": 1}, {"params": ones(1)}], {}))
+    groups = [{"params": values(1.0), "k": 1}, {"params": values(1.0)}]
+    assert repr(Optimizer(groups, {})) == (
+        "Optimizer (\nParameter Group 0\n    k: 1\n\nParameter Group 1\n)"
+    )
 
 
 def test_zero_grad():
@@ -357,3 +362,34 @@ def test_groups_must_not_share_and_must_match():
     with pytest.raises(ValueError, match=r"groups of \[1\].*\[2\]"):
         opt.load_state_dict(SGD([values(1.0), values(2.0)]).state_dict())
     assert len(opt.param_groups) == 1
+
+
+def test_hooks_around_all_optimisers():
+    from schuss.optim.optimizer import (
+        register_optimizer_step_post_hook,
+        register_optimizer_step_pre_hook,
+    )
+
+    seen = []
+    w, v = values(1.0), values(1.0)
+    first, second = SGD([w], lr=0.1), Adam([v], lr=0.1)
+    first.register_step_pre_hook(lambda opt, args, kwargs: seen.append("own"))
+    before = register_optimizer_step_pre_hook(lambda opt, args, kwargs: seen.append(opt))
+    with register_optimizer_step_post_hook(lambda opt, args, kwargs: seen.append("after")):
+        first.step()
+        second.step()
+    before.remove()
+    first.step()
+    assert seen == [first, "own", "after", second, "after", "own"]
+
+
+def test_an_option_without_a_default_must_be_set():
+    from schuss.optim.optimizer import required
+
+    class Descent(Optimizer):
+        def __init__(self, params, lr=required):
+            super().__init__(params, {"lr": lr})
+
+    Descent([{"params": [values(1.0)], "lr": 0.1}])
+    with pytest.raises(ValueError, match="lr, it has no default"):
+        Descent([values(1.0)])

@@ -30,8 +30,8 @@ from schuss import optim
 # group, state = opt.state_dict()["param_groups"][0], opt.state_dict()["state"][0]
 START = [[[0.5, -1.0, 2.0], [1.5, -0.25, 0.75]], [[1.0, -2.0]]]
 ROWS = json.loads((Path(__file__).parent / "optim.json").read_text(encoding="utf-8"))
-# Sums over rounded products: Muon's are rounded to bfloat16, LBFGS goes to where nothing changes.
-LOOSE = {("Muon", "float64"): 2e-3, ("Muon", "float32"): 2e-3, ("LBFGS", "float32"): 2e-3}
+# LBFGS goes to where nothing changes but by rounding.
+LOOSE = {("LBFGS", "float32"): 2e-3}
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
 
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_goes_on_where_it_was_saved(row):
     assert values(copies) == values(params)
 
 
-NAMES = sorted({row["name"] for row in ROWS} - {"LBFGS", "Muon", "Adafactor", "LAMB"})
+NAMES = sorted({row["name"] for row in ROWS} - {"LBFGS", "Muon", "Adafactor"})
 
 
 @pytest.mark.parametrize("name", [*NAMES, "Lion"])
@@ -231,7 +231,8 @@ def test_lamb_is_that_of_the_paper():
 #     opt.step()
 # print(w.weight.tolist())
 def test_sparse_adam_leaves_rows_alone():
-    w = schuss.nn.Embedding(4, 2, sparse=True)
+    # Gradients are dense here: a row of zeros is one that a sparse gradient has not.
+    w = schuss.nn.Embedding(4, 2)
     with schuss.no_grad():
         w.weight.copy_(schuss.arange(8.0).view(4, 2))
     opt = optim.SparseAdam(w.parameters(), lr=0.1)
@@ -345,3 +346,26 @@ def test_nan_stays_where_it_is():
     opt = optim.Adam([w], lr=0.5)
     opt.step()
     assert [math.isnan(x) for x in w.tolist()] == [False, True, False]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "Lion"])
+def test_a_compiled_step_is_the_same(name):
+    def losses(wrap):
+        p = schuss.tensor([1.5, -2.0], dtype=schuss.float64, requires_grad=True)
+        opt = getattr(optim, name)([p], lr=0.05)
+
+        def step(target):
+            opt.zero_grad()
+            loss = ((p - target) ** 2).sum()
+            loss.backward()
+            opt.step()
+            return loss
+
+        run, found = wrap(step), []
+        for k in range(12):
+            opt.param_groups[0]["lr"] = 0.05 / (1 + k)
+            found.append(run(schuss.tensor(0.1 * k, dtype=schuss.float64)).item())
+        state = opt.state_dict()["state"].get(0, {})
+        return found, p.tolist(), {key: x.tolist() for key, x in state.items()}
+
+    assert losses(schuss.compile) == losses(lambda step: step)

@@ -3,8 +3,8 @@ Leans on schuss.optim and on SciPy's solver between bounds as an oracle."""
 
 from __future__ import annotations
 
+import io
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -231,7 +231,10 @@ def test_a_checkpoint_goes_on_where_it_was_saved(name, options):
     w = leaf([-1.2, 1.0])
     opt = getattr(optim, name)([w], max_iter=2, **options)
     opt.step(lambda: loss(w))
-    saved = pickle.loads(pickle.dumps(opt.state_dict()))
+    file = io.BytesIO()
+    schuss.save(opt.state_dict(), file)
+    file.seek(0)
+    saved = schuss.load(file)
     v = w.detach().clone().requires_grad_()
     twin = getattr(optim, name)([v], max_iter=7, **options)
     twin.load_state_dict(saved)

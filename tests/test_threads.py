@@ -268,3 +268,16 @@ def test_what_was_stopped_in_place_is_not_used_for_a_derivative() -> None:
         "else: raise AssertionError('the half written tensor was used')\n"
     )
     run("-c", script)
+
+
+def test_the_collector_may_come_while_a_tensor_is_made() -> None:
+    """An object of a subclass gets its dictionary before its tensor, and the collector may look at
+    it in between."""
+    script = (
+        "import gc, schuss\n"
+        "class Own(schuss.Tensor): pass\n"
+        "keep, w = [], schuss.ones(3)\n"
+        "gc.set_threshold(1)\n"
+        "for _ in range(300): keep += [schuss.nn.Parameter(w), Own([1.0])]\n"
+    )
+    run("-c", script)

@@ -177,10 +177,10 @@ impl PyTensor {
     /// Shows the collector the contexts of users' functions that nothing but this tensor's history holds: a context may
     /// hold the tensor in turn. While another thread walks a graph nothing is shown, since it might change meanwhile.
     fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
-        // The collector may come between an object's making and its filling, when all of it is still zeros.
-        // SAFETY: a tensor is one pointer, read as a number.
-        let filled = unsafe { std::ptr::from_ref(&self.inner).cast::<usize>().read_volatile() } != 0;
-        if !filled || !super::all_wait() || Arc::strong_count(&self.inner.0) != 1 {
+        // The object of a subclass is shown, all zeros, before its tensor is put into it: making its dictionary may collect.
+        // SAFETY: the tensor is one pointer, and only its bits are read.
+        let empty = unsafe { std::ptr::from_ref(&self.inner).cast::<*const ()>().read().is_null() };
+        if empty || !super::all_wait() || Arc::strong_count(&self.inner.0) != 1 {
             return Ok(());
         }
         let Some(core) = self.inner.0.core.attempt() else { return Ok(()) };

@@ -1,5 +1,6 @@
 //! The fused steps of optimisers: one call, one pass over the tensors of many parameters. Leans on the records of steps.
 
+use super::tensor::PyTensor;
 use super::{args, enter};
 use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, Number, Result, shape};
@@ -8,7 +9,8 @@ use crate::graph::{Body, Op, Tensor, capture};
 use crate::ops::step;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
+use smallvec::SmallVec;
 
 fn find(name: &str) -> PyResult<&'static Op> {
     let found = step::TABLE.iter().find(|op| op.name == name);
@@ -39,13 +41,24 @@ fn operands(op: &str, list: &[&Tensor], outputs: usize) -> Result<Vec<Operand>> 
     Ok(found)
 }
 
+/// A list of tensors: the usual one at little cost, any other with its errors.
+fn column(op: &str, x: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
+    if let Ok(list) = x.cast_exact::<PyList>() {
+        let found: Option<Vec<Tensor>> = list.iter().map(|item| item.cast::<PyTensor>().ok().map(|t| t.get().tensor())).collect();
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    args::tensors(op, x)
+}
+
 /// One step of an optimiser, `name` among the records of steps, over lists of tensors: a list for each input of the
 /// record, of which the first ones, as many as it has outputs, are written in place.
 #[pyfunction]
-fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: Vec<f64>) -> PyResult<()> {
+fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: &Bound<'_, PyTuple>) -> PyResult<()> {
     let op = find(name)?;
     let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map").into()) };
-    let columns = columns.iter().map(|c| args::tensors(op.name, &c)).collect::<PyResult<Vec<_>>>()?;
+    let columns = columns.iter().map(|c| column(op.name, &c)).collect::<PyResult<SmallVec<[_; 6]>>>()?;
     if columns.len() != body.inputs || numbers.len() != body.params {
         let (have, want) = ((columns.len(), numbers.len()), (body.inputs, body.params));
         return Err(PyTypeError::new_err(format!("{name}: lists of tensors and numbers are {have:?}, it takes {want:?}")));
@@ -57,7 +70,8 @@ fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: 
     if count == 0 {
         return Ok(());
     }
-    let params: Vec<Number> = numbers.into_iter().map(Number::from).collect();
+    let params: SmallVec<[Number; 10]> =
+        numbers.iter().map(|x| args::float(op.name, "a number", &x).map(Number::from)).collect::<PyResult<_>>()?;
     if replay::collects(&params) {
         return Ok(());
     }
@@ -67,7 +81,7 @@ fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: 
         // Parameters of another type of computation go in a launch of their own.
         let mut kinds: Vec<(_, Vec<Vec<Operand>>)> = Vec::with_capacity(1);
         for i in 0..count {
-            let list: Vec<&Tensor> = columns.iter().map(|c| &c[i]).collect();
+            let list: SmallVec<[&Tensor; 6]> = columns.iter().map(|c| &c[i]).collect();
             let found = operands(op.name, &list, body.outputs)?;
             let compute = found[0].dtype.compute();
             match kinds.iter_mut().find(|(kind, _)| *kind == compute) {

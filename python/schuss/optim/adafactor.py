@@ -12,7 +12,7 @@ from schuss.optim.optimizer import check_number
 if TYPE_CHECKING:
     from typing import Any
 
-    from schuss.optim.fused import Entry, Group, Rule
+    from schuss.optim.fused import Entry, Group, Members, Rule
 
 
 class Adafactor(Fused):
@@ -80,10 +80,10 @@ class Adafactor(Fused):
     def _rule(self, group: Group, age: int) -> Rule:
         return "adafactor", (), (age,)
 
-    def _run(self, group: Group, rule: Rule, members: list[tuple[Any, Any, Entry]]) -> None:
+    def _run(self, group: Group, rule: Rule, members: Members) -> None:
         (age,) = rule[2]
         with schuss.no_grad():
-            for p, grad, entry in members:
+            for p, grad, entry in zip(*members, strict=True):
                 _move(p, -grad if group["maximize"] else grad, entry, group, age)
 
 

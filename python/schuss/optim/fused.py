@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Entry = dict[str, Any]
     Group = dict[str, Any]
     Rule = tuple[str, tuple[str, ...], tuple[Any, ...]]
+    Members = tuple[list[Any], list[Any], list[Entry]]
 
 
 class Fused(Optimizer):
@@ -45,40 +46,41 @@ class Fused(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient; returns the closure's loss, if there is one."""
         loss = self._closed(closure)
+        state, scalar = self.state, schuss.Scalar
         for group in self.param_groups:
-            ages: dict[Any, list[tuple[Any, Any, Entry]]] = {}
+            ages: dict[Any, Members] = {}
             for p in group["params"]:
-                grad = p.backwards_grad if isinstance(p, schuss.Scalar) else p.grad
+                single = isinstance(p, scalar)
+                grad = p.backwards_grad if single else p.grad
                 if grad is None:
                     continue
-                entry = self.state[p]
+                entry = state[p]
                 if not entry:
                     entry.update(dict.fromkeys(self._counted, 0), **self._begin(p, group))
-                ages.setdefault(self._age(entry, group), []).append((p, grad, entry))
+                age = self._age(entry, group)
+                if single:
+                    by_hand(self._rule(group, age), p, grad, entry)
+                    continue
+                members = ages.get(age)
+                if members is None:
+                    members = ages[age] = ([], [], [])
+                members[0].append(p)
+                members[1].append(grad)
+                members[2].append(entry)
             for age, members in ages.items():
                 self._run(group, self._rule(group, age), members)
         return loss
 
-    def _run(self, group: Group, rule: Rule, members: list[tuple[Any, Any, Entry]]) -> None:
-        name, keys, numbers = rule
+    def _run(self, group: Group, rule: Rule, members: Members) -> None:
+        """Steps parameters, which are equally old, with their gradients and states."""
+        params, grads, entries = members
         if group.get("differentiable"):
-            for member in members:
-                _by_hand(name, keys, numbers, member)
+            for p, grad, entry in zip(params, grads, entries, strict=True):
+                by_hand(rule, p, grad, entry)
             return
-        plain = [member for member in members if not isinstance(member[0], schuss.Scalar)]
-        if len(plain) < len(members):
-            for member in members:
-                if isinstance(member[0], schuss.Scalar):
-                    _by_hand(name, keys, numbers, member)
-        _core.fused_step(
-            name,
-            [
-                [p for p, _, _ in plain],
-                *([entry[key] for _, _, entry in plain] for key in keys),
-                [grad for _, grad, _ in plain],
-            ],
-            numbers,
-        )
+        name, keys, numbers = rule
+        states = [[entry[key] for entry in entries] for key in keys]
+        _core.fused_step(name, [params, *states, grads], numbers)
 
     def _saved(self, entry: Any) -> Any:
         if not isinstance(entry, dict):
@@ -97,11 +99,9 @@ class Fused(Optimizer):
                     entry[key] = int(entry[key]) if key == "step" else float(entry[key])
 
 
-def _by_hand(
-    name: str, keys: tuple[str, ...], numbers: Any, member: tuple[Any, Any, Entry]
-) -> None:
-    """One parameter's step by the formula; of tensors, on the tape if it runs."""
-    p, grad, entry = member
+def by_hand(rule: Rule, p: Any, grad: Any, entry: Entry) -> None:
+    """One parameter's step by the formula; that of a tensor is recorded."""
+    name, keys, numbers = rule
     states = [entry[key] for key in keys]
     if isinstance(p, schuss.Scalar):
         p.value, *new = worked_out(name, [p.value, *states, grad], numbers)

@@ -13,7 +13,7 @@ from schuss.optim.optimizer import check_betas, check_number
 if TYPE_CHECKING:
     from typing import Any
 
-    from schuss.optim.fused import Entry, Group, Rule
+    from schuss.optim.fused import Entry, Group, Members, Rule
 
 
 class LAMB(Fused):
@@ -74,9 +74,9 @@ class LAMB(Fused):
         numbers = (sign(group), group["weight_decay"], *rates, *scales)
         return "lamb_direction", ("exp_avg", "exp_avg_sq"), numbers
 
-    def _run(self, group: Group, rule: Rule, members: list[tuple[Any, Any, Entry]]) -> None:
+    def _run(self, group: Group, rule: Rule, members: Members) -> None:
         name, keys, numbers = rule
-        params, grads, entries = map(list, zip(*members, strict=True))
+        params, grads, entries = members
         states = [[entry[key] for entry in entries] for key in keys]
         directions = [schuss.empty_like(p, requires_grad=False) for p in params]
         _core.fused_step(name, [*states, directions, grads, params], numbers)

@@ -141,8 +141,8 @@ class LBFGSB(SecondOrder):
             return None
         moved = schuss.clamp(at + end.t * way, *bounds)
         self._place(moved)
-        step, change = (moved - at).double().numpy(), (end.found - grad).double().numpy()
-        if float(step @ change) > 2.2e-16 * float(change @ change):
+        step, change = moved - at, end.found - grad
+        if inner(step, change) > 2.2e-16 * inner(change, change):
             state["steps"] = [*state["steps"], step][-group["history_size"] :]
             state["changes"] = [*state["changes"], change][-group["history_size"] :]
         return end
@@ -151,11 +151,11 @@ class LBFGSB(SecondOrder):
 class Quadratic:
     """The model of the loss: B = theta - W M W^T, in the compact form of the last steps."""
 
-    def __init__(self, steps: list[Array], changes: list[Array], n: int) -> None:
+    def __init__(self, steps: list[Any], changes: list[Any], n: int) -> None:
         self.theta, self.W, self.M = 1.0, np.zeros((n, 0)), np.zeros((0, 0))
         if not steps:
             return
-        S, Y = np.stack(steps, 1), np.stack(changes, 1)
+        S, Y = (np.stack([x.double().numpy() for x in part], 1) for part in (steps, changes))
         self.theta = theta = float(Y[:, -1] @ Y[:, -1]) / float(S[:, -1] @ Y[:, -1])
         products = S.T @ Y
         lower = np.tril(products, -1)

@@ -34,7 +34,7 @@ class Muon(Optimizer):
     >>> opt = schuss.optim.Muon([w], lr=0.25)
     >>> (w * schuss.tensor([[0.0, 3.0], [-3.0, 0.0]])).sum().backward()
     >>> opt.step()
-    >>> w.sign()
+    >>> w.detach().sign()
     tensor([[ 0., -1.],
             [ 1.,  0.]])
     """
@@ -120,7 +120,7 @@ def orthogonal(
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.to(schuss.bfloat16)
     x = x.T if tall else x
-    x = x / x.norm().clamp(min=eps)
+    x = x / x.float().norm().to(schuss.bfloat16).clamp(min=eps)
     for _ in range(steps):
         # Each sum is rounded to bfloat16 once, so products are taken in float32.
         gram = (x @ x.T).float()

@@ -29,7 +29,7 @@ class NAdam(Fused):
     >>> (w**2).sum().backward()
     >>> opt.step()
     >>> w
-    tensor([0.6787], requires_grad=True)
+    tensor([0.7359], requires_grad=True)
     """
 
     _counted = ("step", "mu_product")

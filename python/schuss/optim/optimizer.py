@@ -39,6 +39,30 @@ class HookHandle:
         self.remove()
 
 
+# Hooks around the steps of all optimisers.
+_of_all: dict[str, list[Hook]] = {}
+
+
+def register_optimizer_step_pre_hook(hook: Hook) -> HookHandle:
+    """Call hook(optimizer, args, kwargs) before each step of every optimiser."""
+    return _registered(_of_all.setdefault("before", []), hook, False)
+
+
+def register_optimizer_step_post_hook(hook: Hook) -> HookHandle:
+    """Call hook(optimizer, args, kwargs) after each step of every optimiser."""
+    return _registered(_of_all.setdefault("after", []), hook, False)
+
+
+class _Required:
+    """The default of an option that every group has to set."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
+
+
 def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps a class's `step`: runs the hooks, once even where it calls its parent's `step`."""
 
@@ -49,11 +73,12 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             from schuss.recording import note_step
 
             return note_step(self, step, args, kwargs)
-        if self._stepping or not (self._pre_hooks or self._post_hooks):
+        if self._stepping or not (self._pre_hooks or self._post_hooks or _of_all):
             return step(self, *args, **kwargs)
         self._stepping = True
+        before, after = _of_all.get("before", []), _of_all.get("after", [])
         try:
-            for hook in list(self._pre_hooks):
+            for hook in [*before, *self._pre_hooks]:
                 changed = hook(self, args, kwargs)
                 if changed is None:
                     continue
@@ -64,7 +89,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
                     )
                 args, kwargs = changed
             result = step(self, *args, **kwargs)
-            for hook in list(self._post_hooks):
+            for hook in [*self._post_hooks, *after]:
                 hook(self, args, kwargs)
             return result
         finally:
@@ -144,11 +169,11 @@ class Optimizer:
         self.__dict__.update(state)
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        parts = []
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return "\n".join([*lines, ")"])
+            keys = [f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"]
+            parts.append("".join([f"\nParameter Group {i}\n", *keys]))
+        return f"{type(self).__name__} ({''.join(parts)})"
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter once; `closure` computes the loss again and returns it."""
@@ -207,7 +232,8 @@ class Optimizer:
         if names:
             group["param_names"] = names
         for key, value in self.defaults.items():
-            group.setdefault(key, value)
+            if group.setdefault(key, value) is required:
+                raise ValueError(f"{owner}: a group needs a value for {key}, it has no default")
         self.param_groups.append(group)
 
     def _closed(self, closure: Callable[[], Any] | None) -> Any:

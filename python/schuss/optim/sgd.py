@@ -6,12 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss.optim.fused import Fused, rate, sign, zeros
+from schuss.optim.fused import Fused, by_hand, rate, sign, zeros
 from schuss.optim.optimizer import check_manner, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from schuss.optim.fused import Members, Rule
 
 
 class SGD(Fused):
@@ -77,32 +79,41 @@ class SGD(Fused):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient; returns the closure's loss, if there is one."""
         loss = self._closed(closure)
+        scalar = schuss.Scalar
         for group in self.param_groups:
             momentum = group["momentum"]
-            fresh: list[tuple[Any, Any, dict[str, Any]]] = []
-            moving: list[tuple[Any, Any, dict[str, Any]]] = []
+            fresh: Members = ([], [], [])
+            moving: Members = ([], [], [])
             for p in group["params"]:
-                grad = p.backwards_grad if isinstance(p, schuss.Scalar) else p.grad
+                single = isinstance(p, scalar)
+                grad = p.backwards_grad if single else p.grad
                 if grad is None:
                     continue
-                if not momentum:
-                    fresh.append((p, grad, {}))
+                entry, members = {}, fresh
+                if momentum:
+                    entry = self.state[p]
+                    if entry.get("momentum_buffer") is None:
+                        entry["momentum_buffer"] = zeros(p)
+                    else:
+                        members = moving
+                if single:
+                    by_hand(self._rule(group, members is moving), p, grad, entry)
                     continue
-                entry = self.state[p]
-                if entry.get("momentum_buffer") is None:
-                    entry["momentum_buffer"] = zeros(p)
-                    fresh.append((p, grad, entry))
-                else:
-                    moving.append((p, grad, entry))
-            numbers = (sign(group), rate(group), group["weight_decay"])
-            if not momentum:
-                if fresh:
-                    self._run(group, ("plain_step", (), numbers), fresh)
-                continue
-            # The first velocity is the whole gradient: no dampening yet.
-            for members, damp in ((fresh, 1.0), (moving, 1.0 - group["dampening"])):
-                if members:
-                    rest = (momentum, damp, 1.0 if group["nesterov"] else 0.0)
-                    rule = ("sgd_step", ("momentum_buffer",), (*numbers, *rest))
-                    self._run(group, rule, members)
+                members[0].append(p)
+                members[1].append(grad)
+                members[2].append(entry)
+            if fresh[0]:
+                self._run(group, self._rule(group, False), fresh)
+            if moving[0]:
+                self._run(group, self._rule(group, True), moving)
         return loss
+
+    def _rule(self, group: dict[str, Any], age: bool) -> Rule:
+        numbers = (sign(group), rate(group), group["weight_decay"])
+        momentum = group["momentum"]
+        if not momentum:
+            return "plain_step", (), numbers
+        # The first velocity is the whole gradient: no dampening yet.
+        damp = 1.0 - group["dampening"] if age else 1.0
+        rest = (momentum, damp, 1.0 if group["nesterov"] else 0.0)
+        return "sgd_step", ("momentum_buffer",), (*numbers, *rest)

@@ -13,7 +13,7 @@ from schuss.optim.optimizer import check_betas, check_number
 if TYPE_CHECKING:
     from typing import Any
 
-    from schuss.optim.fused import Entry, Group, Rule
+    from schuss.optim.fused import Entry, Group, Members, Rule
 
 
 class SparseAdam(Fused):
@@ -28,8 +28,10 @@ class SparseAdam(Fused):
     >>> opt = schuss.optim.SparseAdam([w], lr=0.25)
     >>> w[1].sum().backward()
     >>> opt.step()
-    >>> w.tolist()
-    [[1.0, 1.0], [0.75, 0.75], [1.0, 1.0]]
+    >>> w.detach()
+    tensor([[1.0000, 1.0000],
+            [0.7500, 0.7500],
+            [1.0000, 1.0000]])
     """
 
     def __init__(
@@ -57,12 +59,12 @@ class SparseAdam(Fused):
         numbers = (sign(group), 0.0, 1.0, 1 - beta1, beta2, 1 - beta2, size, 1.0, group["eps"])
         return "adam_step", ("exp_avg", "exp_avg_sq"), numbers
 
-    def _run(self, group: Group, rule: Rule, members: list[tuple[Any, Any, Entry]]) -> None:
+    def _run(self, group: Group, rule: Rule, members: Members) -> None:
         name, keys, numbers = rule
-        for p, grad, entry in members:
-            if isinstance(p, schuss.Scalar) or p.dim() == 0:
+        for p, grad, entry in zip(*members, strict=True):
+            if p.dim() == 0:
                 if grad != 0:
-                    super()._run(group, rule, [(p, grad, entry)])
+                    super()._run(group, rule, ([p], [grad], [entry]))
                 continue
             with schuss.no_grad():
                 touched = (grad != 0).reshape(len(grad), -1).any(dim=1).nonzero().squeeze(1)

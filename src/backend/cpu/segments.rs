@@ -4,6 +4,7 @@
 use super::{map, threads};
 use crate::backend::launch::{MapBody, MapLoop, Operand};
 use crate::base::{DType, Error, Number, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Elements that are worked on at a time.
 const CHUNK: usize = 1 << 14;
@@ -39,11 +40,15 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], segments: &[Vec<Op
             map::run(body, compute, params, list, &list[..body.outputs])?;
         }
     }
-    threads::each(pieces.len(), 4, |range| {
-        for &Piece(k, start, count) in &pieces[range] {
-            piece(kernel, body, params, &segments[k], start, count);
-        }
-    });
+    let done: Vec<AtomicBool> = pieces.iter().map(|_| AtomicBool::new(false)).collect();
+    let work = |i: usize| {
+        let Piece(k, start, count) = pieces[i];
+        piece(kernel, body, params, &segments[k], start, count);
+        done[i].store(true, Ordering::Relaxed);
+    };
+    threads::each(pieces.len(), 4, |range| range.for_each(work));
+    // Who stops the program must not find parameters of which one half has moved: what was left off is done now.
+    (0..pieces.len()).filter(|&i| !done[i].load(Ordering::Relaxed)).for_each(work);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ from schuss.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
+from schuss.utils.data.distributed import DistributedSampler
 from schuss.utils.data.memory import batches
 from schuss.utils.data.sampler import (
     BatchSampler,
@@ -30,6 +31,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
