@@ -7,6 +7,7 @@ import math
 
 import schuss
 from schuss import _core
+from schuss.naming import rename
 
 # ---- sizes ---------------------------------------------------------------------------------------
 
@@ -97,7 +98,11 @@ def _convolution(d):
         padding = _each(name, "padding", padding, d)
         if any(v < 0 for v in padding):
             raise RuntimeError(f"{name}: padding must not be negative, got {tuple(padding)}")
-        found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
+        try:
+            found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
+        except Exception as error:
+            rename(error, name)
+            raise
         return found.squeeze(0) if alone else found
 
     conv.__name__ = conv.__qualname__ = name
@@ -126,7 +131,11 @@ def _transposed(d):
                 ("dilation", dilation),
             )
         ]
-        found = _core._convolution_transpose(x, weight, bias, *parts, groups)
+        try:
+            found = _core._convolution_transpose(x, weight, bias, *parts, groups)
+        except Exception as error:
+            rename(error, name)
+            raise
         return found.squeeze(0) if alone else found
 
     conv.__name__ = conv.__qualname__ = name
