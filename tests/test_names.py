@@ -14,21 +14,32 @@ from pathlib import Path
 import pytest
 import schuss
 
-LATER = ["autograd", "cuda", "descent", "linalg", "nn", "optim", "testing", "tf", "utils", "viz"]
+LATER = [
+    "autograd",
+    "cuda",
+    "descent",
+    "linalg",
+    "nn",
+    "optim",
+    "testing",
+    "tf",
+    "utils",
+    "vision",
+    "viz",
+]
 CLASSES = ["GradientDescent", "GradientTape", "Model", "Optimizer", "Parameter"]
 INNER = [
     "FunctionCtx",
     "Node",
     "RemovableHandle",
     "Tape",
-    "adam_step",
     "apply_function",
     "backward_all",
+    "fused_step",
     "grad_of",
     "philox",
     "records",
     "set_overrides",
-    "sgd_step",
 ]
 
 

@@ -76,18 +76,32 @@ if TYPE_CHECKING:
     from schuss import testing as testing
     from schuss import tf as tf
     from schuss import utils as utils
+    from schuss import vision as vision
     from schuss import viz as viz
     from schuss.descent import GradientDescent
     from schuss.model import Model, Parameter
     from schuss.optim import Optimizer
     from schuss.recording import compile
+    from schuss.serialization import load, save
     from schuss.tape import GradientTape
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
-_MODULES = ("autograd", "cuda", "descent", "linalg", "nn", "optim", "testing", "tf", "utils", "viz")
+_MODULES = (
+    "autograd",
+    "cuda",
+    "descent",
+    "linalg",
+    "nn",
+    "optim",
+    "testing",
+    "tf",
+    "utils",
+    "vision",
+    "viz",
+)
 _HOMES = {
     "GradientDescent": "descent",
     "GradientTape": "tape",
@@ -95,6 +109,8 @@ _HOMES = {
     "Optimizer": "optim",
     "Parameter": "model",
     "compile": "recording",
+    "load": "serialization",
+    "save": "serialization",
 }
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {

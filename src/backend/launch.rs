@@ -265,13 +265,12 @@ pub enum Launch<'a> {
         ins: &'a [Operand],
         numbers: &'a [i64],
     },
-    /// Several buffers of an optimiser updated in one pass, tensor by tensor.
+    /// One map over many lists of operands, in one pass: of each list the map reads all, and writes the first ones in place.
     Segments {
         body: &'static MapBody,
         compute: DType,
         params: &'a [Number],
-        ins: &'a [Vec<Operand>],
-        outs: &'a [Vec<Operand>],
+        segments: &'a [Vec<Operand>],
     },
 }
 

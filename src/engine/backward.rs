@@ -314,7 +314,7 @@ static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
 fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
-    capture::touch(leaf);
+    capture::touch_grad(leaf);
     let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
         Some(old) if create || old.requires_grad() => {

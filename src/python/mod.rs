@@ -16,6 +16,7 @@ mod modes;
 mod node;
 mod operators;
 mod scalar;
+mod steps;
 mod tape;
 mod tensor;
 
@@ -62,20 +63,19 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
 }
 
 /// What the package is built of: reached as `schuss._core.NAME` alone.
-const INNER: [&str; 13] = [
+const INNER: [&str; 12] = [
     "FunctionCtx",
     "Node",
     "RemovableHandle",
     "Step",
     "Tape",
-    "adam_step",
     "apply_function",
     "backward_all",
+    "fused_step",
     "grad_of",
     "philox",
     "records",
     "set_overrides",
-    "sgd_step",
 ];
 
 /// Takes what is no user's business out of the names that a star import gives.
@@ -110,6 +110,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     modes::register(m)?;
     node::register(m)?;
     autograd::register(m)?;
+    steps::register(m)?;
     function::register(m)?;
     tape::register(m)?;
     scalar::register(m)?;

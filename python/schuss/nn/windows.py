@@ -98,6 +98,9 @@ def _convolution(d):
         padding = _each(name, "padding", padding, d)
         if any(v < 0 for v in padding):
             raise RuntimeError(f"{name}: padding must not be negative, got {tuple(padding)}")
+        if bias is None and _core.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+            # With one the result is a tensor of its own, and may be written in place.
+            bias = _core.zeros(weight.shape[0], dtype=weight.dtype, device=weight.device)
         try:
             found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
         except Exception as error:
@@ -115,6 +118,18 @@ def _convolution(d):
 
 
 conv1d, conv2d, conv3d = _convolution(1), _convolution(2), _convolution(3)
+
+
+def conv_tbc(input, weight, bias, pad=0):
+    """`conv1d` of (time, batch, channels) with weights (size, in, out).
+
+    >>> import schuss
+    >>> one = schuss.ones(3, 1, 1)
+    >>> schuss.nn.functional.conv_tbc(one, schuss.ones(2, 1, 1), schuss.zeros(1)).flatten()
+    tensor([2., 2.])
+    """
+    found = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return found.permute(2, 0, 1)
 
 
 def _transposed(d):
@@ -306,6 +321,9 @@ def _even_mean(x, axis, m):
     n = x.shape[axis]
     if n == m:
         return x
+    if m and n % m == 0:
+        blocks = x.reshape(*x.shape[:axis], m, n // m, *x.shape[axis + 1 :])
+        return blocks.mean(axis + 1)
     rows = [[1.0 / (b - a) if a <= j < b else 0.0 for j in range(n)] for a, b in _shares(n, m)]
     weights = _core.tensor(rows, dtype=x.dtype).reshape(m, n)
     return (x.movedim(axis, -1) @ weights.transpose(0, 1)).movedim(-1, axis)
@@ -520,10 +538,15 @@ def _unpool(d):
             sizes = [int(n) for n in list(output_size)[-d:]]
         area = math.prod(sizes)
         places = indices.reshape(*x.shape[:2], -1)
-        if places.numel() and not bool(((places >= 0) & (places < area)).all()):
-            raise RuntimeError(f"{name}: an index is outside of an image of sizes {tuple(sizes)}")
+        # Below 0 a place would count from the end, which here it must not.
+        places = places.masked_fill(places < 0, area)
         blank = _core.zeros(*x.shape[:2], area, dtype=x.dtype)
-        found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
+        try:
+            found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
+        except IndexError:
+            raise RuntimeError(
+                f"{name}: an index is outside of an image of sizes {tuple(sizes)}"
+            ) from None
         found = found.reshape(*x.shape[:2], *sizes)
         return found.squeeze(0) if alone else found
 

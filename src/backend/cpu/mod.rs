@@ -19,6 +19,7 @@ pub mod order;
 pub mod pool;
 pub mod random;
 pub mod scan;
+pub mod segments;
 pub mod softmax;
 pub mod special;
 pub mod stop;
@@ -77,9 +78,7 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
-        Launch::Segments { body, compute, params, ins, outs } => {
-            ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
-        }
+        Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
     }
 }
 
