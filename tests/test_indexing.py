@@ -299,3 +299,17 @@ def test_negative_steps_are_refused_or_right(index: Any) -> None:
     except ValueError:
         return
     assert_close(got, schuss.tensor(a[index].copy()))
+
+
+def test_ranges_and_other_sequences_are_indices() -> None:
+    x = schuss.arange(12.0).reshape(3, 4)
+    y = schuss.tensor([3, 0, 2])
+    assert x[range(3), y].tolist() == [3.0, 4.0, 10.0]
+    assert x[range(2)].tolist() == x[:2].tolist()
+    assert x[range(0)].shape == (0, 4)
+    x[range(3), y] = -1.0
+    assert x[range(2, -1, -1), y.flip(0)].tolist() == [-1.0] * 3
+    with pytest.raises(IndexError, match="got str"):
+        x["0"]
+    with pytest.raises(IndexError, match="got dict"):
+        x[{0: 1}]

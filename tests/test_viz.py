@@ -43,7 +43,8 @@ def test_graph_of_a_line_has_its_parameters_operations_and_output():
 def test_data_have_boxes_with_their_values():
     w = schuss.ones(3, 2, requires_grad=True)
     x, y = schuss.arange(12.0).reshape(4, 3), schuss.tensor([1, 0, 1, 1])
-    loss = nn.functional.cross_entropy(x.flatten(1) @ w, y)
+    scores = nn.functional.log_softmax(x.flatten(1) @ w, 1)
+    loss = -scores.gather(1, y.unsqueeze(1)).mean()
     picture = viz.graph(loss, params={"w": w}, data={"x": x, "y": y, "other": schuss.ones(1)})
     leaves = {node.lines[0]: node.lines[1:] for node in picture.nodes if node.kind == "leaf"}
     assert leaves == {"x": ("(4, 3)", "0 to 11"), "y": ("(4,)", "1, 0, 1, 1")}

@@ -7,7 +7,6 @@ from schuss import _core
 from schuss._core import Tensor, device, dtype
 from schuss.naming import speaks
 
-
 _DEVICES = ("cpu", "cuda", "gpu", "mps", "xpu", "vulkan", "metal", "webgpu", "dx12", "meta")
 
 
@@ -45,7 +44,7 @@ def to(
         dtype = other.dtype if dtype is None else dtype
     if isinstance(device, str) and device.partition(":")[0] not in _DEVICES:
         raise _core.DeviceError(
-            f"to: {device!r} is no device; for a dtype, give it without quotes, as schuss.float32"
+            f"to: {device!r} is no device; a dtype is given without quotes, as schuss.bfloat16"
         )
     if device is not None:
         _core.device(device)

@@ -100,9 +100,9 @@ def graph(value: Any, params: Any = None, *, data: Any = None, limit: int = 200)
     `params` names the parameters: a Model, a dict of name to Tensor or Scalar, or pairs as
     `named_parameters()` gives. `data` names tensors that need no gradient, in the same ways: they
     get a box with their values, or from where to where these reach, at every operation whose
-    derivative reads them (not after a `backward()` that let the graph go). At most `limit` boxes nearest to the output are drawn; one more box
-    says how many are left out. TypeError when `value` is neither Tensor nor Scalar; ValueError when
-    nothing was recorded for it.
+    derivative reads them (not after a `backward()` that let the graph go). At most `limit` boxes
+    nearest to the output are drawn; one more box says how many are left out. TypeError when `value`
+    is neither Tensor nor Scalar; ValueError when nothing was recorded for it.
 
     >>> from schuss import tensor, viz
     >>> a, b = tensor(2.0, requires_grad=True), tensor(3.0, requires_grad=True)

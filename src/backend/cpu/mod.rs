@@ -87,7 +87,7 @@ fn family(launch: &Launch) -> Result<()> {
 fn unfinished(launch: &Launch, why: Error) -> Error {
     let written: &[&Operand] = match *launch {
         Launch::Map { outs, .. } => &outs.iter().collect::<Vec<_>>(),
-        Launch::Segments { segments, .. } => &segments.iter().flatten().collect::<Vec<_>>(),
+        Launch::Segments { body, segments, .. } => &segments.iter().flat_map(|list| &list[..body.outputs]).collect::<Vec<_>>(),
         Launch::Copy { dst, .. } | Launch::Fill { dst, .. } => &[dst],
         Launch::Scatter { target, .. } | Launch::Merge { target, .. } => &[target],
         Launch::Random { out, .. } => &[out],
