@@ -233,7 +233,7 @@ def main() -> None:
                 step()
         found: list[list[float]] = [[] for _ in steps]
         for turn in range(options.rounds):
-            for k in (range(4) if turn % 2 else reversed(range(4))):
+            for k in range(4) if turn % 2 else reversed(range(4)):
                 if (step := steps[k]) is not None:
                     found[k].append(seconds(step, options.milliseconds / 1000))
         row = "".join(f"{text(statistics.median(f)):>13s}" if f else f"{'-':>13s}" for f in found)

@@ -81,13 +81,17 @@ def main(out="out", seed=0, epochs=15, batch_size=64, width=256, lr=3e-3):
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    viz.loss_curve(losses, log=True, title="digits").savefig(folder / "digits_loss.png")
+    curve = viz.loss_curve(losses, log=True, smooth=len(loader) // 2, title="Loss of the digits")
+    curve.savefig(folder / "digits_loss.png")
     # The mistakes first: they are the ones worth a look.
     right = (predicted == labels).tolist()
     some = sorted(range(len(right)), key=right.__getitem__)[:32]
-    picture = viz.predictions(images[some], labels[some], predicted[some])
+    title = f"{accuracy:.1%} of {len(right)} right; mistakes first, in red, beside what was written"
+    picture = viz.predictions(images[some], labels[some], predicted[some], title=title)
     picture.savefig(folder / "digits_predictions.png", dpi=150)
-    viz.graph(loss, params=model).save(folder / "digits_graph.png")
+    loss = loss_fn(model(images), labels)  # not walked back yet: it still holds the data
+    graph = viz.graph(loss, params=model, data={"images": images})
+    graph.save(folder / "digits_graph.png")
     print(f"pictures: {', '.join(str(path) for path in sorted(folder.glob('digits_*.png')))}")
     return {"accuracy": accuracy, "losses": losses, "seconds": seconds, "steps": total}
 

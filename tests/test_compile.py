@@ -117,7 +117,9 @@ def test_modes_of_models_are_kept_apart():
     def turn(i, model, step):
         model.train(i % 8 < 4)
 
-    compiled = alike(lambda: trained(perceptron(0.5), schuss.optim.SGD, lr=0.1), batches, between=turn)
+    compiled = alike(
+        lambda: trained(perceptron(0.5), schuss.optim.SGD, lr=0.1), batches, between=turn
+    )
     assert compiled.counts()[0] > 20
 
 
@@ -133,7 +135,11 @@ def test_parts_of_models_may_be_replaced():
 def test_convolutions():
     def build():
         model = nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 4)
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(64, 4),
         )
         return trained(model, schuss.optim.Adam, lr=0.01)
 
@@ -162,7 +168,9 @@ def line(compiled):
 
 def test_an_update_by_hand():
     (w, losses), (v, others) = line(False), line(True)
-    assert schuss.equal(w, v) and all(schuss.equal(a, b) for a, b in zip(losses, others, strict=True))
+    assert schuss.equal(w, v) and all(
+        schuss.equal(a, b) for a, b in zip(losses, others, strict=True)
+    )
     assert schuss.equal(w.grad, v.grad)
 
 

@@ -342,3 +342,17 @@ def test_rows_of_one_tensor_into_itself():
     assert x[:, 0].tolist() == [3.0, 6.0, 9.0, 9.0]
     with pytest.raises(IndexError, match="out of range"):
         x[schuss.tensor([0, 4])]
+
+
+def test_ranges_and_other_sequences_are_indices() -> None:
+    x = schuss.arange(12.0).reshape(3, 4)
+    y = schuss.tensor([3, 0, 2])
+    assert x[range(3), y].tolist() == [3.0, 4.0, 10.0]
+    assert x[range(2)].tolist() == x[:2].tolist()
+    assert x[range(0)].shape == (0, 4)
+    x[range(3), y] = -1.0
+    assert x[range(2, -1, -1), y.flip(0)].tolist() == [-1.0] * 3
+    with pytest.raises(IndexError, match="got str"):
+        x["0"]
+    with pytest.raises(IndexError, match="got dict"):
+        x[{0: 1}]

@@ -224,6 +224,20 @@ CASES = [
     (lambda: schuss.amax(X, 0, out=V[:2].double()), RuntimeError, "amax: a result of type float32"),
     (lambda: X.gather(0, FAR.reshape(1, 2)), RuntimeError, "gather: index 5 is out of range"),
     (lambda: X.roll((1, 2), 0), RuntimeError, "roll: 2 shifts for 1 axes"),
+    (lambda: ONE.clone().fill_(ONE), RuntimeError, "fill_: value must be a number or a 0-d tensor"),
+    (lambda: X * [1, 2], TypeError, "mul: other must be a Tensor or a number, got list"),
+    (lambda: operator.add((1, 2), X), TypeError, "add: other must be a Tensor or a nu"),
+    (lambda: X.to("flaot32"), RuntimeError, "to: 'flaot32' is no device; a dtype is given"),
+    (
+        lambda: nn.CrossEntropyLoss(X, WHOLE),
+        TypeError,
+        "a tensor was given as a setting of a loss; make the loss first, then call it",
+    ),
+    (
+        lambda: F.conv2d(schuss.ones(1, 3, 8, 8), schuss.ones(4, 1, 3, 3)),
+        RuntimeError,
+        "conv2d: the input (1, 3, 8, 8) has 3 channels, the weight (4, 1, 3, 3) takes 1 in 1 group",
+    ),
     # Names of other libraries.
     (lambda: schuss.Scalar(1).grad, AttributeError, "Scalar has no attribute 'grad'; its derivat"),
     (lambda: schuss.Scalar(1).data, AttributeError, "Scalar has no attribute 'data'; its number"),

@@ -6,8 +6,10 @@ Leans on schuss and on interpreters of their own, where nothing has been loaded 
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import schuss
@@ -108,3 +110,21 @@ def test_inner_names_are_the_core_s_alone(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"module 'schuss' has no attribute 'tensr'"):
         schuss.tensr  # noqa: B018 - asking is the test
+
+
+def test_names_that_are_said_not_to_exist_do_not():
+    """The page is no promise: a name that has come is taken out of it."""
+    page = (Path(__file__).parents[1] / "docs" / "differences.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "`" in line]
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)`", row.split("|")[2])]
+    assert len(names) > 20
+    for name in names:
+        home, _, last = name.rpartition(".")
+        home = getattr(schuss, home) if home else schuss
+        assert not hasattr(home, last), f"schuss.{name} is there; see docs/differences.md"
+
+
+def test_a_misspelt_name_is_told_the_nearest():
+    program = "import schuss; schuss.zerso(2)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "module 'schuss' has no attribute 'zerso'. Did you mean: 'zeros'?" in done.stderr

@@ -222,8 +222,8 @@ LONG = {
     "convolution": "schuss.nn.functional.conv2d(schuss.ones(64, 1, 1, 1).expand(64, 32, 200, 200),"
     " schuss.ones(1, 1, 1, 1).expand(512, 32, 5, 5))",
     "inverse": "schuss.rand(3000, 3000).inverse()",
-    "cholesky": "schuss.linalg.cholesky(schuss.eye(9000))",
-    "qr": "schuss.linalg.qr(schuss.rand(4000, 4000))",
+    "cholesky": "schuss.linalg.cholesky(schuss.eye(6000))",
+    "qr": "schuss.linalg.qr(schuss.rand(2500, 2500))",
 }
 
 
@@ -243,7 +243,7 @@ def test_an_interrupt_stops_a_long_kernel(name: str, threads: int) -> None:
         "except KeyboardInterrupt: found = 'stopped'\n"
         "took = time.perf_counter() - start\n"
         "assert found == 'stopped', took\n"
-        "assert took < 5, took\n"
+        "assert took < 30, took\n"
         "assert (schuss.ones(200, 200) @ schuss.ones(200, 200)).sum().item() == 200.0**3\n"
     )
     run("-c", script)

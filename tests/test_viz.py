@@ -40,6 +40,20 @@ def test_graph_of_a_line_has_its_parameters_operations_and_output():
     assert {"mean", "add", "mul"} <= named(picture, "operation")
 
 
+def test_data_have_boxes_with_their_values():
+    w = schuss.ones(3, 2, requires_grad=True)
+    x, y = schuss.arange(12.0).reshape(4, 3), schuss.tensor([1, 0, 1, 1])
+    scores = nn.functional.log_softmax(x.flatten(1) @ w, 1)
+    loss = -scores.gather(1, y.unsqueeze(1)).mean()
+    picture = viz.graph(loss, params={"w": w}, data={"x": x, "y": y, "other": schuss.ones(1)})
+    leaves = {node.lines[0]: node.lines[1:] for node in picture.nodes if node.kind == "leaf"}
+    assert leaves == {"x": ("(4, 3)", "0 to 11"), "y": ("(4,)", "1, 0, 1, 1")}
+    (output,) = (node for node in picture.nodes if node.kind == "output")
+    assert output.lines == ("output", "scalar", "0.6931")
+    loss.backward()
+    assert "leaf" not in kinds(viz.graph(loss, params={"w": w}, data={"x": x}))
+
+
 def test_operations_have_the_names_of_their_calls():
     class Doubled(schuss.autograd.Function):
         @staticmethod
@@ -309,6 +323,21 @@ def test_loss_curve_draws_one_or_several():
     assert several.get_yscale() == "log"
 
 
+def test_a_smooth_loss_curve_is_the_mean_of_neighbours():
+    losses = [4.0, 2.0, 3.0, 1.0]
+    (one,) = viz.loss_curve(losses, smooth=2).axes
+    pale, mean = one.lines
+    assert list(pale.get_ydata()) == losses and pale.get_alpha() < 1
+    assert mean.get_xydata().tolist() == [[0.5, 3.0], [1.5, 2.5], [2.5, 2.0]]
+    texts = [text.get_text() for text in one.get_legend().get_texts()]
+    assert texts == ["each step", "mean of 2 steps"]
+    (several,) = viz.loss_curve({"a": losses, "b": losses[:1]}, smooth=2).axes
+    texts = [text.get_text() for text in several.get_legend().get_texts()]
+    assert texts == ["a, mean of 2 steps", "b, mean of 2 steps"]
+    with pytest.raises(ValueError, match="smooth is a number of steps of at least 1, got 0"):
+        viz.loss_curve(losses, smooth=0)
+
+
 def test_a_loss_that_broke_is_still_drawn(tmp_path):
     viz.loss_curve([1.0, math.inf, math.nan]).savefig(tmp_path / "loss.png")
 
@@ -370,6 +399,8 @@ def test_predictions_colour_mistakes_and_name_the_truth():
     images = schuss.zeros(3, 8, 8)
     figure = viz.predictions(images, schuss.tensor([3, 8, 1]), schuss.tensor([3, 9, 1]), columns=2)
     assert [ax.get_title() for ax in figure.axes] == ["3", "9, not 8", "1", ""]
+    assert figure.get_suptitle() == "2 of 3 right"
+    assert viz.predictions(images, [1, 2, 3], [1, 2, 3], title="own").get_suptitle() == "own"
     colours = {ax.title.get_color() for ax in figure.axes[:2]}
     assert len(colours) == 2
     with pytest.raises(ValueError, match="3 images but 2 labels"):

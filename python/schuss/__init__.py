@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math as _math
 import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING
 
 from schuss import _core
@@ -140,7 +141,9 @@ def __getattr__(name: str):
         found = getattr(import_module(f"schuss.{_HOMES[name]}"), name)
         globals()[name] = found
         return found
-    raise AttributeError(f"module 'schuss' has no attribute {name!r}")
+    raise AttributeError(
+        f"module 'schuss' has no attribute {name!r}", name=name, obj=_sys.modules["schuss"]
+    )
 
 
 def __dir__():

@@ -7,6 +7,8 @@ from schuss import _core
 from schuss._core import Tensor, device, dtype
 from schuss.naming import speaks
 
+_DEVICES = ("cpu", "cuda", "gpu", "mps", "xpu", "vulkan", "metal", "webgpu", "dx12", "meta")
+
 
 def to(
     self,
@@ -40,6 +42,10 @@ def to(
             raise TypeError(f"to: expected a dtype, a device or a Tensor, got {arg!r}")
     if other is not None:
         dtype = other.dtype if dtype is None else dtype
+    if isinstance(device, str) and device.partition(":")[0] not in _DEVICES:
+        raise _core.DeviceError(
+            f"to: {device!r} is no device; a dtype is given without quotes, as schuss.bfloat16"
+        )
     if device is not None:
         _core.device(device)
     if dtype is None:

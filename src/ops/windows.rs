@@ -178,10 +178,16 @@ fn checked<'a>(op: &str, ins: &'a [Option<Sym>], groups: &Arg, turned: bool) -> 
         return Err(Error::dtype(op, format!("the input is {} and the weight {}; convert one with .to()", x.dtype(), w.dtype())));
     }
     let (fits, outs) = if turned { (sx[1] == sw[0], sw[1] * groups) } else { (sx[1] == sw[1] * groups, sw[0]) };
-    if !fits || sx[1] % groups != 0 || outs % groups != 0 {
+    if !fits || !sx[1].is_multiple_of(groups) || !outs.is_multiple_of(groups) {
         return Err(Error::shape(
             op,
-            format!("input {} and weight {} do not fit {groups} groups of channels", shape::show(&sx), shape::show(&sw)),
+            format!(
+                "the input {} has {} channels, the weight {} takes {} in {groups} group(s) and gives {outs}; the sizes must agree",
+                shape::show(&sx),
+                sx[1],
+                shape::show(&sw),
+                if turned { sw[0] } else { sw[1] * groups },
+            ),
         ));
     }
     let bias = given(ins, 2);

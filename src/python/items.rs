@@ -7,7 +7,7 @@ use crate::graph::Tensor;
 use crate::tensor::index::Item;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySequence, PySlice, PyString, PyTuple};
 
 pub fn items(x: &Bound<'_, PyAny>) -> PyResult<Vec<Item>> {
     match x.cast::<PyTuple>() {
@@ -70,6 +70,10 @@ fn item(x: &Bound<'_, PyAny>) -> PyResult<Item> {
     }
     if let Ok(i) = x.call_method0("__index__") {
         return item(&i);
+    }
+    // A range, or another sequence of integers.
+    if !x.is_instance_of::<PyString>() && x.cast::<PySequence>().is_ok() {
+        return item(x.py().get_type::<PyList>().call1((x,))?.as_any());
     }
     Err(PyIndexError::new_err(format!(
         "index: only integers, slices (`:`), ellipsis (`...`), None, lists, and integer or bool tensors are valid indices, got {}",

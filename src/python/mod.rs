@@ -23,7 +23,8 @@ mod tensor;
 use crate::base::Error;
 use crate::graph::Tensor;
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Elements from which a call lets other threads run: about 20 microseconds of work.
 const LONG: usize = 1 << 15;
@@ -85,7 +86,25 @@ fn offer(m: &Bound<'_, PyModule>) -> PyResult<()> {
     every.into_iter().filter(|n| !n.starts_with('_') && !INNER.contains(&n.as_str())).try_for_each(|n| m.index()?.append(n))
 }
 
+thread_local! {
+    /// Whether this is the thread on which the interpreter handles signals.
+    static HEARS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Loaded on another thread than the main one, which is then not known: all ask.
+static ALL_ASK: AtomicBool = AtomicBool::new(false);
+
+/// This thread handles signals: the main one, and in a forked child the one that forked.
+fn hears() {
+    HEARS.set(true);
+}
+
+/// Whether the user wants to stop. Other threads than the main one are never told, and do not ask: the interpreter may
+/// be about to end.
 fn interrupted() -> Result<(), Error> {
+    if !HEARS.get() && !ALL_ASK.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     Python::attach(|py| py.check_signals().map_err(|e| error::carried(py, e)))
 }
 
@@ -97,6 +116,12 @@ fn unlocked(work: &mut (dyn FnMut() + Send)) {
 #[pymodule(gil_used = true)]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::engine::start();
+    let threading = m.py().import("threading")?;
+    if threading.call_method0("current_thread")?.is(&threading.call_method0("main_thread")?) {
+        hears();
+    } else {
+        ALL_ASK.store(true, Ordering::Relaxed);
+    }
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
     let _ = crate::backend::cpu::stop::INTERRUPT.set(interrupted);
     let _ = crate::engine::backward::UNLOCK.set(unlocked);

@@ -180,6 +180,7 @@ fn _instruction_set() -> &'static str {
 #[pyfunction]
 fn _after_fork() {
     threads::forget_in_child();
+    super::hears();
 }
 /// Tells the core which class shapes are given as.
 #[pyfunction]

@@ -3,7 +3,7 @@
 use super::args::{self, Fed};
 use super::tensor::{PyTensor, wrap, wrap_new};
 use super::{data, dtype, enter};
-use crate::base::{DType, Number};
+use crate::base::{DType, Error, Number};
 use crate::engine::{quick, write};
 use crate::graph::mode::Mode;
 use crate::graph::tensor::{emit, flag};
@@ -29,7 +29,15 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
     let y = match beside(x, other)? {
         Some(y) => y,
         None if other.is_instance_of::<PyComplex>() => {
-            return Err(PyTypeError::new_err(format!("{}: complex numbers are not supported yet", op.name)));
+            return Err(Error::dtype(op.name, format!("other is {other}; complex numbers are not supported yet")).into());
+        }
+        // A list repeats itself by what it takes for a count, and would speak of an index.
+        None if (other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>()) && (x.dtype().is_float() || x.numel() != 1) => {
+            let name = args::describe(other);
+            return Err(PyTypeError::new_err(format!(
+                "{}: other must be a Tensor or a number, got {name}; use schuss.tensor(...) first",
+                op.name
+            )));
         }
         None => return Ok(py.NotImplemented()),
     };

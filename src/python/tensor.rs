@@ -397,15 +397,7 @@ impl PyTensor {
     /// >>> schuss.zeros(2).fill_(7.0)
     /// tensor([7., 7.])
     fn fill_(slf: Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
-        let value = args::must_feed("fill_", "value", value)?;
-        if let Fed::Tensor(t) = &value
-            && t.rank() != 0
-        {
-            return Err(PyRuntimeError::new_err(format!(
-                "fill_: the value must be a number or a 0-d tensor, got shape {}",
-                shape::show(&t.shape())
-            )));
-        }
+        let value = args::single("fill_", "value", value)?;
         let (x, feed) = (&slf.get().inner, value.feed());
         enter(slf.py(), x.numel(), || write::copy_as("fill_", x, feed))?;
         Ok(slf.unbind())

@@ -174,6 +174,12 @@ def legacy_reduction(size_average, reduce, reduction="mean"):
     """The reduction that PyTorch's two older switches ask for, or `reduction` without them."""
     if size_average is None and reduce is None:
         return reduction
+    for value in (size_average, reduce):
+        if isinstance(value, Tensor):
+            raise TypeError(
+                "a tensor was given as a setting of a loss; make the loss first, then call it:"
+                " loss = nn.MSELoss(); loss(input, target)"
+            )
     if reduce is False:
         return "none"
     return "sum" if size_average is False else "mean"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
+from schuss.naming import rename
 
 if TYPE_CHECKING:
     from typing import Any
@@ -112,7 +113,11 @@ def _convolution(d) -> Any:
         if bias is None and _core.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
             # With one the result is a tensor of its own, and may be written in place.
             bias = _core.zeros(weight.shape[0], dtype=weight.dtype, device=weight.device)
-        found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
+        try:
+            found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
+        except Exception as error:
+            rename(error, name)
+            raise
         return found.squeeze(0) if alone else found
 
     conv.__name__ = conv.__qualname__ = name
@@ -153,16 +158,20 @@ def _transposed(d) -> Any:
         dilation: Any = 1,
     ):
         x, alone = _batched(name, input, d)
-        found = _core._convolution_transpose(
-            x,
-            weight,
-            bias,
-            _each(name, "stride", stride, d),
-            _each(name, "padding", padding, d),
-            _each(name, "output_padding", output_padding, d),
-            _each(name, "dilation", dilation, d),
-            groups,
-        )
+        try:
+            found = _core._convolution_transpose(
+                x,
+                weight,
+                bias,
+                _each(name, "stride", stride, d),
+                _each(name, "padding", padding, d),
+                _each(name, "output_padding", output_padding, d),
+                _each(name, "dilation", dilation, d),
+                groups,
+            )
+        except Exception as error:
+            rename(error, name)
+            raise
         return found.squeeze(0) if alone else found
 
     conv.__name__ = conv.__qualname__ = name

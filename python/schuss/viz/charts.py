@@ -71,10 +71,14 @@ def loss_curve(
     *,
     title: str | None = None,
     log: bool = False,
+    smooth: int = 1,
     xlabel: str = "step",
     ylabel: str = "loss",
 ) -> Figure:
     """Draw a loss over its steps, or several from a dict of label to losses.
+
+    With `smooth` above 1 the mean of so many steps is drawn over the losses themselves, which are
+    pale. ValueError where `smooth` is below 1.
 
     >>> from schuss import viz
     >>> viz.loss_curve([3.0, 1.5, 0.9]).axes[0].get_xlabel()
@@ -83,14 +87,40 @@ def loss_curve(
     fig = new_figure(WIDE)
     ax = axes(fig, title, xlabel, ylabel)
     count_axis(ax)
+    if smooth < 1:
+        raise ValueError(f"loss_curve: smooth is a number of steps of at least 1, got {smooth}")
     several = losses if hasattr(losses, "items") else {"": losses}
-    for label, values in several.items():
-        ax.plot(numbers(values).ravel(), label=label or None, lw=1.5)
+    for k, (label, values) in enumerate(several.items()):
+        line, colour = numbers(values).ravel(), f"C{k}"
+        if smooth == 1:
+            ax.plot(line, color=colour, label=label or None, lw=1.5)
+            continue
+        mean = f"mean of {smooth} steps"
+        ax.plot(line, color=colour, alpha=0.25, lw=0.8, label=None if label else "each step")
+        ax.plot(
+            *running_mean(line, smooth),
+            color=colour,
+            lw=2,
+            label=f"{label}, {mean}" if label else mean,
+        )
     if log:
         ax.set_yscale("log")
-    if hasattr(losses, "items"):
+    if hasattr(losses, "items") or smooth > 1:
         ax.legend()
     return fig
+
+
+def running_mean(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of `count` values around each step that has them, and these steps.
+
+    >>> import numpy as np
+    >>> steps, means = running_mean(np.array([1.0, 2.0, 6.0]), 3)
+    >>> steps, means
+    (array([1.]), array([3.]))
+    """
+    count = max(1, min(count, len(values)))
+    means = np.convolve(values, np.full(count, 1 / count), "valid")
+    return np.arange(len(means)) + (count - 1) / 2, means
 
 
 def fit(
@@ -292,9 +322,11 @@ def descent_1d(
     return fig
 
 
-def predictions(images: Any, labels: Any, predicted: Any, *, columns: int = 8) -> Figure:
+def predictions(
+    images: Any, labels: Any, predicted: Any, *, columns: int = 8, title: str | None = None
+) -> Figure:
     """Draw images (count, height, width) with their predictions, a wrong one in red beside its
-    label.
+    label. The title says how many are right, unless one is given; an empty one leaves it out.
 
     ValueError when the counts differ.
     """
@@ -307,10 +339,15 @@ def predictions(images: Any, labels: Any, predicted: Any, *, columns: int = 8) -
     if len(truth) != len(pictures):
         raise ValueError(f"predictions: {len(pictures)} images but {len(truth)} labels")
     lines = -(-len(pictures) // columns)
-    fig = new_figure((1.05 * columns, 1.35 * lines))
+    if title is None:
+        title = f"{int((truth == guess).sum())} of {len(truth)} right"
+    head = 0.35 if title else 0.0
+    height = 1.35 * lines + head
+    fig = new_figure((max(1.05 * columns, 0.085 * len(title)), height))
     grid = fig.subplots(lines, columns, squeeze=False)
-    fig.subplots_adjust(left=0.02, right=0.98, bottom=0.03, top=1 - 0.27 / (1.35 * lines),
+    fig.subplots_adjust(left=0.02, right=0.98, bottom=0.03, top=1 - (0.27 + head) / height,
                         wspace=0.15, hspace=0.4)  # fmt: skip
+    fig.suptitle(title, y=1 - 0.06 / height, va="top", fontsize=12)
     for ax in grid.flat:
         ax.set_axis_off()
     for ax, picture, true, said in zip(grid.flat, pictures, truth, guess, strict=False):

@@ -93,14 +93,16 @@ class Graph:
         return self.svg()
 
 
-def graph(value: Any, params: Any = None, *, limit: int = 200) -> Graph:
+def graph(value: Any, params: Any = None, *, data: Any = None, limit: int = 200) -> Graph:
     """Draw how `value` (a Tensor or a Scalar) came to be: blue parameters, grey operations, green
     output.
 
     `params` names the parameters: a Model, a dict of name to Tensor or Scalar, or pairs as
-    `named_parameters()` gives. At most `limit` boxes nearest to the output are drawn; one more box
-    says how many are left out. TypeError when `value` is neither Tensor nor Scalar; ValueError when
-    nothing was recorded for it.
+    `named_parameters()` gives. `data` names tensors that need no gradient, in the same ways: they
+    get a box with their values, or from where to where these reach, at every operation whose
+    derivative reads them (not after a `backward()` that let the graph go). At most `limit` boxes
+    nearest to the output are drawn; one more box says how many are left out. TypeError when `value`
+    is neither Tensor nor Scalar; ValueError when nothing was recorded for it.
 
     >>> from schuss import tensor, viz
     >>> a, b = tensor(2.0, requires_grad=True), tensor(3.0, requires_grad=True)
@@ -126,7 +128,13 @@ def graph(value: Any, params: Any = None, *, limit: int = 200) -> Graph:
             "one of its inputs needs requires_grad=True"
         )
     root = Root(value)
-    return collect(root, function_inputs, lambda node: function_box(node, names), limit)
+    given = {t.data_ptr(): Given(name, t) for name, t in named_values(data)}
+    return collect(
+        root,
+        lambda node: function_inputs(node, given),
+        lambda node: function_box(node, names),
+        limit,
+    )
 
 
 def named_values(params: Any) -> Iterable[tuple[str, Any]]:
@@ -186,13 +194,34 @@ def node_key(node: Any) -> Any:
     return node if hasattr(node, "next_functions") else id(node)
 
 
-def function_inputs(node: Any) -> Iterable[tuple[Any, str]]:
+class Given:
+    """A named tensor of data, which has no function of its own."""
+
+    __slots__ = ("name", "tensor")
+    next_functions = ()
+
+    def __init__(self, name: str, tensor: Any) -> None:
+        self.name = name
+        self.tensor = tensor
+
+
+def function_inputs(node: Any, given: Mapping[int, Given]) -> Iterable[tuple[Any, str]]:
     """List the functions that feed a backward function, or the one that made the output."""
     if not isinstance(node, Root):
-        return [(fn, "") for fn, _ in node.next_functions if fn is not None]
+        read = given and [given.get(t.data_ptr()) for t in kept(node)]
+        found = [(data, "") for data in dict.fromkeys(filter(None, read))] if read else []
+        return found + [(fn, "") for fn, _ in node.next_functions if fn is not None]
     if node.tensor.grad_fn is not None:
         return [(node.tensor.grad_fn, "")]
     return [(Leaf(node.tensor), "")]
+
+
+def kept(node: Any) -> Iterable[Any]:
+    """List the tensors that a function reads; none once they were let go."""
+    try:
+        return getattr(node, "saved_tensors", ())
+    except RuntimeError:
+        return ()
 
 
 class Leaf:
@@ -208,7 +237,9 @@ class Leaf:
 def function_box(node: Any, names: Mapping[int, str]) -> Node:
     """Box a backward function: the output, a leaf with its name and shape, or an operation."""
     if isinstance(node, Root):
-        return Node("output", "output", shape_text(node.tensor))
+        return Node("output", "output", shape_text(node.tensor), *values_text(node.tensor))
+    if isinstance(node, Given):
+        return Node("leaf", node.name, shape_text(node.tensor), *values_text(node.tensor))
     leaf = getattr(node, "variable", None)
     if leaf is None:
         return Node("operation", operation_name(node))
@@ -219,6 +250,21 @@ def function_box(node: Any, names: Mapping[int, str]) -> Node:
 def shape_text(tensor: Any) -> str:
     shape = tuple(tensor.shape)
     return str(shape) if shape else "scalar"
+
+
+def values_text(tensor: Any) -> list[str]:
+    """Up to four values as they are; from where to where more of them reach.
+
+    >>> from schuss import tensor
+    >>> values_text(tensor([1.0, 0.5])), values_text(tensor([[3, 0, 1], [9, 1, 2]]))
+    (['1, 0.5'], ['0 to 9'])
+    """
+    plain = tensor.detach()
+    if not plain.numel():
+        return []
+    if plain.numel() <= 4:
+        return [", ".join(map(number_text, plain.reshape(-1).tolist()))]
+    return [f"{number_text(plain.min().item())} to {number_text(plain.max().item())}"]
 
 
 def operation_name(fn: Any) -> str:
