@@ -1,6 +1,6 @@
 """Times whole training steps, eager and compiled, beside PyTorch and JAX.
 
-Leans on schuss and NumPy; torch and jax are measured where they are installed. `python x.py bench` runs this.
+Leans on schuss and NumPy; torch and jax are measured where they are installed, by x.py bench.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy
@@ -137,8 +138,7 @@ def by_jax(name: str) -> Step | None:
         return jax.jit(step)
 
     def layers(*sizes: int) -> list[Any]:
-        pairs = zip(sizes, sizes[1:], strict=False)
-        return [(jnp.asarray(draw(a, b)) * 0.1, jnp.zeros(b)) for a, b in pairs]
+        return [(jnp.asarray(draw(a, b)) * 0.1, jnp.zeros(b)) for a, b in pairwise(sizes)]
 
     if name == "line":
         state = jnp.array([-1.0, 1.0])

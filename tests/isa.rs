@@ -118,7 +118,7 @@ fn is_polynomial(word: Word) -> bool {
 }
 
 /// One map over row-major lists: its outputs, truths as 0 and 1.
-fn launch<T: Sample>(body: &MapBody, ins: &[Vec<T>], params: &[Number]) -> Result<Vec<Vec<T>>> {
+fn launch<T: Sample>(body: &'static MapBody, ins: &[Vec<T>], params: &[Number]) -> Result<Vec<Vec<T>>> {
     let n = ins[0].len();
     let from = ins.iter().map(|list| Ok(Tensor::from_slice(list, &[n])?.operand())).collect::<Result<Vec<_>>>()?;
     let dtype = if body.truth { DType::Bool } else { T::DTYPE };
@@ -128,7 +128,7 @@ fn launch<T: Sample>(body: &MapBody, ins: &[Vec<T>], params: &[Number]) -> Resul
 }
 
 /// One record on these inputs at every instruction set: what differs from the oracle, and between the sets.
-fn compare<T: Sample>(force: &Force, op: &Op, body: &MapBody, ins: &[Vec<T>], params: &[Number], report: &mut String) {
+fn compare<T: Sample>(force: &Force, op: &Op, body: &'static MapBody, ins: &[Vec<T>], params: &[Number], report: &mut String) {
     let formula = (body.formula)();
     let numbers: Vec<f64> = params.iter().map(|p| p.as_f64()).collect();
     let n = ins[0].len();
@@ -164,7 +164,7 @@ fn params<T: Sample>(count: usize) -> Vec<Number> {
     (0..count).map(|k| if T::DTYPE.is_float() { Number::Float(0.25 * (k + 1) as f64) } else { Number::Int(1 + 2 * k as i64) }).collect()
 }
 
-fn every_size<T: Sample>(force: &Force, op: &Op, body: &MapBody, report: &mut String) {
+fn every_size<T: Sample>(force: &Force, op: &Op, body: &'static MapBody, report: &mut String) {
     for n in SIZES {
         let mut draw = Draw(n as u64);
         let mut ins: Vec<Vec<T>> = (0..body.inputs).map(|_| draw.list(n, op.check)).collect();
@@ -206,7 +206,7 @@ fn every_map_agrees_with_the_oracle_on_every_instruction_set() {
 }
 
 /// NaN, infinities, both zeros and a few plain numbers, in every combination.
-fn specials<T: Sample>(force: &Force, op: &Op, body: &MapBody, report: &mut String) {
+fn specials<T: Sample>(force: &Force, op: &Op, body: &'static MapBody, report: &mut String) {
     let list = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5];
     let n = list.len().pow(body.inputs as u32);
     let column = |k: u32| (0..n).map(|i| T::from_f64(list[i / list.len().pow(k) % list.len()])).collect();

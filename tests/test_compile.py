@@ -1,4 +1,4 @@
-"""`compile`: what is recorded gives the numbers of the function itself, bit for bit, whatever changes between calls.
+"""`compile`: what is recorded gives the numbers of the function itself, bit for bit.
 
 Leans on schuss alone; every case is run beside the same function that is not compiled."""
 
@@ -15,7 +15,7 @@ from schuss.nn import functional as F
 
 
 def alike(build, arguments, calls=40, between=None):
-    """Run a step and its compiled twin side by side; losses and states must be equal at each call."""
+    """Run a step and its compiled twin side by side; losses and states must be equal."""
     schuss.manual_seed(1)
     model, step = build()
     schuss.manual_seed(1)
@@ -213,7 +213,7 @@ def test_a_gradient_of_the_last_call_stays_what_it_was():
 def test_numbers_that_the_step_names_are_guarded(scale):
     if scale == "global":
         names = {"schuss": schuss, "factor": 1.0}
-        exec("def step(x):\n    return x * factor", names)  # noqa: S102
+        exec("def step(x):\n    return x * factor", names)
         step = schuss.compile(names["step"])
 
         def put(value):
@@ -344,7 +344,7 @@ def test_what_reads_elements_is_refused_or_run_eagerly(step):
     x = schuss.tensor([1.0, -2.0, 4.0])
     compiled = schuss.compile(step)
     compiled(x)
-    with pytest.raises(schuss.CompileError, match="compile: .*fallback=True"):
+    with pytest.raises(schuss.CompileError, match=r"compile: .*fallback=True"):
         compiled(x)
     loose = schuss.compile(step, fallback=True)
     with pytest.warns(UserWarning, match="run eagerly") as seen:

@@ -1,4 +1,4 @@
-"""`compile`: a step recorded once and run again without Python, and what it depends on outside its arguments.
+"""`compile`: a step recorded once and run again without Python, and what it depends on besides.
 Leans on the core's recorder; models and optimisers tell it what they are."""
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ pub struct Program {
 
 /// What runs at a time.
 enum Step {
-    One(Heard),
+    One(Box<Heard>),
     Chain(Chain),
 }
 
@@ -200,7 +200,7 @@ impl Program {
                 let tasks = part.into_iter().map(|p| (p.task, p.call)).collect();
                 steps.push(Step::Chain(Chain::new(tasks, |o| local.get(&at(o)).map(|k| k - first), travelling)?));
             } else {
-                steps.extend(part.pop().map(Step::One));
+                steps.extend(part.pop().map(|one| Step::One(Box::new(one))));
             }
         }
         facts.launches = steps.len();
@@ -275,19 +275,19 @@ impl Bound<'_> {
         for step in &mut self.program.steps {
             match step {
                 Step::Chain(chain) => chain.set_numbers(call, numbers),
-                Step::One(Heard { task: Task { work: Work::Map { params, .. }, .. }, call: Some(own), .. }) if *own == call => {
-                    *params = numbers.into();
+                Step::One(one) => {
+                    if let (Work::Map { params, .. }, true) = (&mut one.task.work, one.call == Some(call)) {
+                        *params = numbers.into();
+                    }
                 }
-                Step::One(_) => {}
             }
         }
     }
     /// Says from where the n-th draw draws.
     pub fn set_draw(&mut self, draw: usize, seed: u64, offset: u64) {
         for step in &mut self.program.steps {
-            if let Step::One(Heard { task: Task { work: Work::Random { seed: s, offset: o, .. }, .. }, draw: Some(own), .. }) = step
-                && *own == draw
-            {
+            let Step::One(one) = step else { continue };
+            if let (Work::Random { seed: s, offset: o, .. }, true) = (&mut one.task.work, one.draw == Some(draw)) {
                 (*s, *o) = (seed, offset);
             }
         }

@@ -83,6 +83,7 @@ struct Mark {
 }
 
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "a plan is large, and is taken out and put back at each walk")]
 struct Memory {
     plans: Vec<Box<Plan>>,
     marks: Vec<Mark>,

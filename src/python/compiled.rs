@@ -224,6 +224,7 @@ struct Seen {
 }
 
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "an entry is large, and is taken out and put back at each run")]
 struct Shelf {
     entries: Vec<Box<Entry>>,
     seen: Vec<Seen>,
@@ -242,6 +243,11 @@ pub struct PyStep {
     size: usize,
     shelf: Lock<Shelf>,
 }
+
+/// A part of a program: its name, what it reads and writes, and the bytes of that.
+type Told = (String, Vec<String>, Vec<String>, usize);
+/// A cell or a module's names, the name there, and the value.
+type Named = (Py<PyAny>, Option<Py<PyString>>, Py<PyAny>);
 
 /// How often a model's structure, mode or hooks have changed, anywhere.
 static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -300,7 +306,7 @@ impl PyStep {
     /// The programs in short: a dictionary for each, the one last used first.
     fn programs(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         let facts: Vec<_> = self.shelf.get().entries.iter().rev().map(|e| (e.replay.facts().clone(), e.time)).collect();
-        let steps = |f: &Facts| -> Vec<Vec<(String, Vec<String>, Vec<String>, usize)>> {
+        let steps = |f: &Facts| -> Vec<Vec<Told>> {
             let forms = |list: &[(DType, Few<usize>)]| list.iter().map(|(d, s)| format!("{d}{}", shape::show(s))).collect();
             let part = |p: &Part| (replay::name_of(p).to_string(), forms(&p.reads), forms(&p.writes), p.bytes());
             f.steps.iter().map(|step| step.iter().map(part).collect()).collect()
@@ -400,7 +406,7 @@ impl PyStep {
 
     /// The cells and globals that the function names, and the state of the models among them.
     fn looked(&self, py: Python<'_>) -> PyResult<(Vec<Watch>, Py<PyAny>)> {
-        let (places, state): (Vec<(Py<PyAny>, Option<Py<PyString>>, Py<PyAny>)>, Py<PyAny>) = self.look.call0(py)?.extract(py)?;
+        let (places, state): (Vec<Named>, Py<PyAny>) = self.look.call0(py)?.extract(py)?;
         let watches = places
             .into_iter()
             .map(|(holder, name, seen)| Ok(Watch { holder, name, token: token(seen.bind(py))?, seen }))
