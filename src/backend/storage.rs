@@ -1,6 +1,6 @@
 //! Bytes and who owns them: allocated fallibly, shared by views, counted by version. Leans on std's allocator.
 
-use crate::base::{Error, Result};
+use crate::base::{Device, Error, Result};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -24,8 +24,8 @@ fn physical() -> usize {
     })
 }
 
-/// A run of bytes. Reached only through raw pointers: reads may race with writes, as in PyTorch, and then give
-/// unspecified values but never a crash.
+/// A run of bytes. On the host it is reached only through raw pointers: reads may race with writes, as in PyTorch, and
+/// then give unspecified values but never a crash. On a device only that device's backend reaches it.
 pub struct Storage {
     owner: Owner,
     len: usize,
@@ -38,6 +38,8 @@ enum Owner {
     Heap(*mut u8, Layout),
     /// Somebody else's memory, kept alive by what is boxed; the truth says whether it may be written.
     Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
+    /// A device's memory, of which only its backend knows the kind.
+    Away(Device, Box<dyn Any + Send + Sync>),
 }
 
 // SAFETY: the bytes are plain data without invariants; every access goes through raw pointers (see the type's comment).
@@ -84,12 +86,31 @@ impl Storage {
         Storage { owner: Owner::Foreign(ptr, writable, keeper), len, version: AtomicU32::new(0) }
     }
 
+    /// Bytes in a device's memory.
+    pub fn away(device: Device, len: usize, memory: Box<dyn Any + Send + Sync>) -> Storage {
+        Storage { owner: Owner::Away(device, memory), len, version: AtomicU32::new(0) }
+    }
+
     #[inline]
     pub fn ptr(&self) -> *mut u8 {
         match &self.owner {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
+            Owner::Away(device, _) => unreachable_from_here(*device),
         }
+    }
+    /// Whether the bytes lie in a device's memory.
+    #[inline(always)]
+    pub fn is_away(&self) -> bool {
+        matches!(self.owner, Owner::Away(..))
+    }
+    #[inline]
+    pub fn device(&self) -> Device {
+        if let Owner::Away(device, _) = self.owner { device } else { Device::Cpu }
+    }
+    /// A device's memory, for its own backend.
+    pub fn memory(&self) -> Option<&(dyn Any + Send + Sync)> {
+        if let Owner::Away(_, memory) = &self.owner { Some(&**memory) } else { None }
     }
     #[inline]
     pub fn len(&self) -> usize {
@@ -113,6 +134,13 @@ impl Storage {
     pub fn bump(&self) {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Nobody asks a device's memory for an address of the host's; whoever did would otherwise read wild.
+#[cold]
+#[inline(never)]
+fn unreachable_from_here(device: Device) -> ! {
+    panic!("a tensor on {device} was read as if it lay on the processor; this is a bug in schuss, please report it")
 }
 
 impl Drop for Storage {

@@ -5,8 +5,8 @@ use super::record::caught;
 use super::walk::{Walk, address};
 use crate::backend::Operand;
 use crate::base::shape::Shape;
-use crate::base::{DType, Error, Result, shape};
-use crate::graph::mode::{GradGuard, Mode};
+use crate::base::{DType, Device, Error, Result, shape};
+use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::flag;
@@ -236,6 +236,7 @@ fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&Ha
             let opened = node.open(alive, !plan.retain && plan.inside.is_none() && !watched)?;
             let mut cotangents: SmallVec<[Option<Sym>; 2]> = SmallVec::new();
             grads.drain(..).for_each(|g| cotangents.push(g.map(Sym::Tensor)));
+            let _place = mode::PlaceGuard::of(cotangents.iter().flatten().next());
             let pull = Pull { grads: &cotangents, ins: &opened.ins, outs: &opened.outs, args: &node.args, needs: Needs(needs) };
             let raw = caught(|| Ok(vjp(&pull)))?.into_iter().map(|s| match s {
                 Some(Sym::Tensor(t)) => Some(t),
@@ -398,7 +399,7 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
                     ),
                 ));
             }
-            filled(&shape, dtype, 1.0)
+            filled(&shape, dtype, 1.0, root.device())
         }
         Some(g) => {
             if g.shape() != shape {
@@ -415,8 +416,8 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
-    let backend = &crate::backend::cpu::Cpu;
+pub fn filled(shape: &[usize], dtype: DType, value: f64, device: Device) -> Result<Tensor> {
+    let backend = crate::backend::at(device)?;
     let operand = Operand::new(backend, shape, dtype)?;
     crate::backend::of(&operand.storage).launch(&crate::backend::Launch::Fill { dst: &operand, value: value.into() })?;
     Ok(Tensor::from_operand(operand))

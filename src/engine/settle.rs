@@ -1,7 +1,7 @@
 //! What an operation is done in: dtypes promoted, shapes broadcast, operands brought to them, divisors checked. Leans on record's looks.
 
 use super::record::Seen;
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, fetch, of};
 use crate::base::shape::{self, Shape};
 use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
@@ -192,7 +192,7 @@ pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
             if matches!(x.dtype, DType::Bool | DType::U8) {
                 return Ok(x);
             }
-            let copy = Operand::new(&crate::backend::cpu::Cpu, &x.layout.shape, DType::Bool)?;
+            let copy = Operand::new(of(&x.storage), &x.layout.shape, DType::Bool)?;
             of(&x.storage).launch(&Launch::Copy { src: &x, dst: &copy })?;
             Ok(copy)
         })
@@ -210,7 +210,7 @@ pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Resul
     }
     let any = |test: fn(f64) -> bool| match seen.get(1) {
         Some(Seen::Number(n)) => test(n.as_f64()),
-        Some(Seen::Tensor(l)) => crate::backend::cpu::contract::to_f64(&l.operand).into_iter().any(test),
+        Some(Seen::Tensor(l)) => fetch(&l.operand).is_ok_and(|x| crate::backend::cpu::contract::to_f64(&x).into_iter().any(test)),
         _ => false,
     };
     if divides && any(|v| v == 0.0) {

@@ -3,7 +3,7 @@
 use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, of, together};
 use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
 use crate::graph::mode::Mode;
 use crate::graph::node::{Keeps, Rule};
@@ -177,7 +177,10 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ins = settle::as_truths(ins)?;
         }
         let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
-        of(&own.storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })?;
+        beside(&name, &own, &seen)?;
+        of(&own.storage)
+            .launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })
+            .map_err(|e| record::named(e, op))?;
     } else {
         let value = {
             let _quiet = crate::graph::mode::GradGuard::set(false);
@@ -195,6 +198,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ));
         }
         check_cast(&name, value.dtype, own.dtype)?;
+        beside(&name, &own, &seen)?;
         of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own })?;
     }
     target.0.core.get().bump();
@@ -225,6 +229,16 @@ fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg],
         }
     }
     Ok(())
+}
+
+/// What is written in place, and what it is written from, lie on one device.
+fn beside(op: &str, own: &Operand, seen: &Pair<Seen>) -> Result<()> {
+    let all = std::iter::once(own).chain(seen.iter().filter_map(Seen::look).map(|l| &l.operand));
+    let device = together(op, all)?;
+    if device == own.device() {
+        return Ok(());
+    }
+    Err(Error::device(op, format!("a result on {device} cannot be written to a tensor on {}; use .to() first", own.device())))
 }
 
 fn refuse_overlap(op: &str, source: &Operand, target: &Operand) -> Result<()> {
@@ -363,6 +377,7 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
         Seen::Tensor(look) => {
             let wide = look.operand.view(look.operand.layout.broadcast_to("copy_", &own.layout.shape)?);
             let backend = of(&own.storage);
+            let wide = if wide.device() == own.device() { wide } else { crate::backend::transfer(&wide, own.device())? };
             if collide(&wide, &own) {
                 let copy = Operand::new(backend, &wide.layout.shape, wide.dtype)?;
                 backend.launch(&Launch::Copy { src: &wide, dst: &copy })?;

@@ -5,7 +5,7 @@ use super::{Node, Op};
 use crate::backend::{Operand, Storage};
 use crate::base::memory::{Room, Unique};
 use crate::base::shape::Shape;
-use crate::base::{DType, Layout, Lock, Number, Result};
+use crate::base::{DType, Device, Layout, Lock, Number, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -247,6 +247,10 @@ impl Tensor {
     #[inline]
     pub fn dtype(&self) -> DType {
         self.0.core.get().operand.dtype
+    }
+    /// Where its elements are.
+    pub fn device(&self) -> Device {
+        self.0.core.get().operand.device()
     }
     pub fn is_contiguous(&self) -> bool {
         self.0.core.get().operand.layout.is_contiguous()

@@ -104,8 +104,10 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
     let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
     let bad = safe.lt(&Sym::from(crate::base::Number::Int(0))).logical_or(&safe.ge(&Sym::from(crate::base::Number::Int(classes))));
-    if target.numel() > 0 && !crate::graph::mode::Mode::now().probe() && truth(&bad.any((), false))? {
-        let worst = crate::backend::cpu::contract::to_f64(&safe.tensor().operand())
+    // On a device the kernel that gathers notes it, and nobody waits.
+    let here = target.numel() > 0 && !crate::graph::mode::Mode::now().probe() && target.device().is_cpu();
+    if here && truth(&bad.any((), false))? {
+        let worst = crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&safe.tensor().operand())?)
             .into_iter()
             .find(|&v| v < 0.0 || v >= classes as f64)
             .unwrap_or(0.0);
@@ -141,7 +143,7 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
 
 /// The truth of a 0-d tensor, read on the spot.
 fn truth(x: &Sym) -> Result<bool> {
-    Ok(crate::backend::cpu::contract::to_f64(&x.tensor().operand()).first().is_some_and(|&v| v != 0.0))
+    Ok(crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&x.tensor().operand())?).first().is_some_and(|&v| v != 0.0))
 }
 
 fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {

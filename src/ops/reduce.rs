@@ -162,7 +162,7 @@ fn repeated_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 fn repeated_run(call: &Call) -> Result<()> {
     let x = call.ins[0].ok_or_else(|| Error::bug("repeated", "no operand"))?;
     let scale = call.args[1].number().map_or(1.0, Number::as_f64);
-    let value = crate::backend::cpu::convert::element(x, 0).as_f64();
+    let value = crate::backend::cpu::convert::element(&crate::backend::fetch(x)?, 0).as_f64();
     // As the product of the two would be, rounded to the operand's type.
     let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
     of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
@@ -200,7 +200,7 @@ fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
 
 /// A cotangent of a sum, scaled, for every element that was summed.
 fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
-    let wide = if g.rank() == 0 && x.numel() <= SHORT {
+    let wide = if g.rank() == 0 && x.numel() <= SHORT && g.device().is_cpu() {
         g.repeated(&x.shape(), scale)
     } else {
         let g = if scale == 1.0 { g.clone() } else { g * scale };

@@ -2,7 +2,7 @@
 
 use super::tensor::PyTensor;
 use super::{args, error, wrap};
-use crate::base::Result;
+use crate::base::{Device, Result};
 use crate::engine::{backward, custom, record, write};
 use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::Dynamic;
@@ -109,6 +109,11 @@ struct Custom {
     backward: Py<PyAny>,
 }
 
+/// The device of the gradients that are there.
+fn beside(grads: &[Option<Tensor>]) -> Device {
+    grads.iter().flatten().next().map_or(Device::Cpu, Tensor::device)
+}
+
 impl Dynamic for Custom {
     fn name(&self) -> String {
         self.name.clone()
@@ -124,7 +129,7 @@ impl Dynamic for Custom {
                     None if keep_none => Ok(py.None()),
                     None => {
                         let (shape, dtype) = node.output_meta(k);
-                        wrap(py, backward::filled(&shape, dtype, 0.0)?)
+                        wrap(py, backward::filled(&shape, dtype, 0.0, beside(grads))?)
                     }
                 })
                 .collect::<PyResult<Vec<_>>>();
@@ -279,7 +284,7 @@ impl Dynamic for Override {
                         Some(g) => wrap(py, g.clone())?,
                         None => {
                             let (shape, dtype) = node.output_meta(k);
-                            wrap(py, backward::filled(&shape, dtype, 0.0)?)?
+                            wrap(py, backward::filled(&shape, dtype, 0.0, beside(grads))?)?
                         }
                     });
                 }

@@ -8,6 +8,7 @@ mod dtype;
 mod error;
 mod facts;
 mod function;
+mod gpu;
 mod gradients;
 mod items;
 mod makers;
@@ -89,6 +90,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     tape::register(m)?;
     scalar::register(m)?;
     calls::register(m)?;
+    gpu::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     offer(m)
 }

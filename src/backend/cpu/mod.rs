@@ -24,13 +24,17 @@ pub mod threads;
 pub mod truth;
 pub mod windows;
 
-use super::{Backend, Launch, Storage};
-use crate::base::Result;
+use super::{Backend, Launch, Operand, Storage};
+use crate::base::{Device, Result};
 
 /// The processor.
 pub struct Cpu;
 
 impl Backend for Cpu {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
     fn alloc(&self, bytes: usize) -> Result<Storage> {
         Storage::new(bytes)
     }
@@ -59,5 +63,13 @@ impl Backend for Cpu {
                 ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
             }
         }
+    }
+
+    fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
+        convert::copy(host, own)
+    }
+
+    fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
+        convert::copy(own, host)
     }
 }
