@@ -9,5 +9,5 @@ pub mod place;
 pub mod storage;
 
 pub use launch::{Backend, FoldKind, Launch, MapBody, Operand};
-pub use place::{at, at_home, copy, fetch, of, together, transfer};
+pub use place::{at, at_home, beside, copy, fetch, of, together, transfer};
 pub use storage::Storage;

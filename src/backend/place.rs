@@ -56,6 +56,15 @@ pub fn together<'a>(op: &str, operands: impl Iterator<Item = &'a Operand> + Clon
     Ok(device)
 }
 
+/// What is written in place, and what it is written from, lie on one device.
+pub fn beside<'a>(op: &str, own: &'a Operand, others: impl Iterator<Item = &'a Operand> + Clone) -> Result<()> {
+    let device = together(op, std::iter::once(own).chain(others))?;
+    if device == own.device() {
+        return Ok(());
+    }
+    Err(Error::device(op, format!("a result on {device} cannot be written to a tensor on {}; use .to() first", own.device())))
+}
+
 /// An operand whose elements the host can read: itself, or a copy that waits for the device.
 pub fn fetch(x: &Operand) -> Result<Operand> {
     if x.storage.is_away() { transfer(x, Device::Cpu) } else { Ok(x.clone()) }

@@ -3,7 +3,7 @@
 use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
-use crate::backend::{Launch, Operand, of, together};
+use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
 use crate::graph::mode::Mode;
 use crate::graph::node::{Keeps, Rule};
@@ -177,7 +177,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ins = settle::as_truths(ins)?;
         }
         let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
-        beside(&name, &own, &seen)?;
+        beside(&name, &own, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?;
         of(&own.storage)
             .launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })
             .map_err(|e| record::named(e, op))?;
@@ -198,7 +198,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ));
         }
         check_cast(&name, value.dtype, own.dtype)?;
-        beside(&name, &own, &seen)?;
+        beside(&name, &own, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?;
         of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own })?;
     }
     target.0.core.get().bump();
@@ -229,16 +229,6 @@ fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg],
         }
     }
     Ok(())
-}
-
-/// What is written in place, and what it is written from, lie on one device.
-fn beside(op: &str, own: &Operand, seen: &Pair<Seen>) -> Result<()> {
-    let all = std::iter::once(own).chain(seen.iter().filter_map(Seen::look).map(|l| &l.operand));
-    let device = together(op, all)?;
-    if device == own.device() {
-        return Ok(());
-    }
-    Err(Error::device(op, format!("a result on {device} cannot be written to a tensor on {}; use .to() first", own.device())))
 }
 
 fn refuse_overlap(op: &str, source: &Operand, target: &Operand) -> Result<()> {
@@ -472,7 +462,9 @@ pub fn put_(target: &Tensor, values: &Tensor, indices: &[&Tensor], args: &[Arg])
     let own = check("index_put_", target, mode, recording)?;
     let list: Vec<Operand> = indices.iter().map(|i| i.operand()).collect();
     let refs: Vec<&Operand> = list.iter().collect();
-    ops::index::put_into(&own, &values.operand(), &refs, args)?;
+    let values = values.operand();
+    beside("index_put_", &own, refs.iter().copied().chain([&values]))?;
+    ops::index::put_into(&own, &values, &refs, args)?;
     target.0.core.get().bump();
     join(&ops::index::put_at::OP, target, &seen, args, mode)
 }
@@ -526,10 +518,10 @@ impl Tensor {
         // One count is the handle's, one is `own`'s.
         let alone = Arc::strong_count(&own.storage) == 2 && own.storage.is_writable() && !own.storage.is_foreign();
         if alone && own.layout.is_contiguous() {
-            return of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own });
+            return crate::backend::copy(&value, &own);
         }
         let fresh = Operand::new(of(&own.storage), &own.layout.shape, own.dtype)?;
-        of(&fresh.storage).launch(&Launch::Copy { src: &value, dst: &fresh })?;
+        crate::backend::copy(&value, &fresh)?;
         let mut core = self.0.core.get();
         let old = std::mem::replace(&mut core.operand, fresh);
         drop(core);

@@ -2,7 +2,7 @@
 
 use super::tensor::PyTensor;
 use super::{args, calls, enter, wrap};
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{Error, Number, Result};
 use crate::engine::backward;
 use crate::graph::{Body, Op, Outs, Tensor};
@@ -93,6 +93,7 @@ fn update(op: &'static Op, state: &[&Tensor], read: &Tensor, params: &[Number]) 
     if !compute.is_float() {
         return Err(Error::dtype("step", format!("only float parameters can be optimised, got {}", outs[0].dtype)));
     }
+    beside("step", &outs[0], ins.iter().chain(&outs))?;
     of(&outs[0].storage).launch(&Launch::Map { body, compute, params, ins: &ins, outs: &outs })?;
     state.iter().for_each(|t| t.bump());
     Ok(())
@@ -136,7 +137,7 @@ fn sgd_step(
             let fresh = buffer.is_none();
             let v = match buffer.take() {
                 Some(v) => v,
-                None => Tensor::zeros(&p.shape(), p.dtype())?,
+                None => backward::filled(&p.shape(), p.dtype(), 0.0, p.device())?,
             };
             let damp = if fresh { 1.0 } else { 1.0 - dampening };
             let numbers = [lr.into(), momentum.into(), damp.into(), weight_decay.into(), f64::from(u8::from(nesterov)).into()];

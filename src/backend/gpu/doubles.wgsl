@@ -19,3 +19,6 @@ fn double_to_int(x: f64) -> i32 {
     return i32(x);
 }
 fn is_nan_f64(x: f64) -> bool { return (bitcast<u64>(x) & 9223372036854775807lu) > 9218868437227405312lu; }
+fn with_sign_f64(x: f64, s: f64) -> f64 {
+    return bitcast<f64>((bitcast<u64>(x) & 9223372036854775807lu) | (bitcast<u64>(s) & (9223372036854775807lu + 1lu)));
+}

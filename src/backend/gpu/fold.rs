@@ -236,7 +236,6 @@ macro_rules! body {
 }
 pub(super) use body;
 
-body!(SCALED, 1, 1, |x, p| x[0] * p[0]);
 body!(DIVIDED, 1, 1, |x, p| x[0] / p[0]);
 body!(SPREAD, 2, 0, |x, _p| (x[0] - x[1]) * (x[0] - x[1]));
 // Where the largest is infinite nothing is taken off, so that no infinity is taken from itself.

@@ -76,7 +76,7 @@ fn apply(word: Word, reg: Reg, compute: DType, a: &[String]) -> Option<String> {
         Word::Round => Some(call("round")),
         Word::Copysign => Some(match reg {
             Reg::F32 => call("with_sign"),
-            _ => return None,
+            _ => call("with_sign_f64"),
         }),
         Word::Exp => only32("exp"),
         Word::Exp2 => only32("exp2"),

@@ -2,7 +2,7 @@
 //! Leans on kernel and pool.
 
 use super::adapter::{self, Caps, Facts, ready};
-use super::kernel::{Kernel, Kernels, Key};
+use super::kernel::{Kernels, Key};
 use super::pool::{Block, Pool};
 use super::shader::Shader;
 use crate::base::{Device, Error, Result};
@@ -366,11 +366,6 @@ impl Gpu {
     /// How many kernels have been compiled.
     pub fn compiled(&self) -> usize {
         self.kernels.len()
-    }
-
-    /// The kernel behind a key, for what is dispatched again and again.
-    pub(super) fn kernel(&self, key: &Key, write: &dyn Fn(&Caps) -> Shader) -> Result<Arc<Kernel>> {
-        self.kernels.get(key, &self.caps, write)
     }
 }
 
