@@ -253,7 +253,7 @@ def test(arguments: list[str]) -> None:
     if arguments:
         python("-m", "pytest", *arguments)
         return
-    core_only = ("--release", "--no-default-features")
+    core_only = ("--release", "--no-default-features", "--features", "gpu")
     with step("testing the Rust core, without Python"):
         if shutil.which("cargo-nextest"):
             cargo("nextest", "run", *core_only)

@@ -36,6 +36,7 @@ MODULES = {
     "viz.md": "schuss.viz",
     "testing.md": "schuss.testing",
     "cuda.md": "schuss.cuda",
+    "gpu.md": "schuss.gpu",
     "linalg.md": "schuss.linalg",
 }
 PLAIN = (bool, int, float, str)

@@ -563,6 +563,7 @@ BEHIND = {
     "unwindow": "as_strided",
     "embed": "test_inplace.py",
     "cast": "test_tensor.py",
+    "transfer": "test_gpu.py",
     "sgd_step": "test_optim.py",
     "plain_step": "test_optim.py",
     "adam_step": "test_optim.py",

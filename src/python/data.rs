@@ -386,7 +386,10 @@ fn at_hand(op: &str, t: &Tensor) -> PyResult<()> {
     if t.device().is_cpu() {
         return Ok(());
     }
-    Err(PyTypeError::new_err(format!("{op}: can't convert a tensor on {} to NumPy; use .cpu() to copy it to the processor first", t.device())))
+    Err(PyTypeError::new_err(format!(
+        "{op}: can't convert a tensor on {} to NumPy; use .cpu() to copy it to the processor first",
+        t.device()
+    )))
 }
 
 /// Raises as PyTorch does where a recorded tensor would leave the graph.

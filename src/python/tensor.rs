@@ -340,9 +340,7 @@ impl PyTensor {
     fn _on(slf: &Bound<'_, Self>, device: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let x = slf.get().get_ref();
         match dtype::place_of(Some(device))? {
-            Some(place) if place != x.device() => {
-                wrap(slf.py(), enter(slf.py(), crate::python::LONG, || x.to_device(place))?)
-            }
+            Some(place) if place != x.device() => wrap(slf.py(), enter(slf.py(), crate::python::LONG, || x.to_device(place))?),
             _ => Ok(slf.clone().into_any().unbind()),
         }
     }

@@ -1,7 +1,7 @@
 //! Random tensors: the generator that all draws of a program share, and the draws. Leans on backend's draw family.
 
-use crate::backend::cpu::random::{Generator, blocks};
 use crate::backend::cpu::draw;
+use crate::backend::cpu::random::{Generator, blocks};
 use crate::backend::launch::Draw;
 use crate::backend::{Launch, Operand, at, of};
 use crate::base::{DType, Device, Error, Lock, Result, shape};

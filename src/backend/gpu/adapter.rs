@@ -56,6 +56,9 @@ impl Caps {
     }
 }
 
+/// Turns of its loops that an invocation may count on: llvmpipe ends them, without a word, after 65,535 in all.
+pub const TURNS: usize = 1 << 15;
+
 /// An adapter as users see it.
 #[derive(Clone, Debug)]
 pub struct Facts {

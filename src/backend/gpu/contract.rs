@@ -1,7 +1,7 @@
 //! Matrix products: a register tile for each invocation, fed from memory where a driver computes on the processor and from
 //! tiles that a workgroup shares elsewhere. Leans on element and stream.
 
-use super::adapter::Caps;
+use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::kernel::Key;
 use super::shader::Shader;
@@ -30,7 +30,7 @@ struct Form {
 
 fn frame(form: Form, caps: &Caps) -> Shader {
     let mut shader = Shader::new("matmul", caps);
-    for word in ["m", "n", "k", "across", "tiles", "ao", "ab", "am", "ak", "bo", "bb", "bk", "bn", "oo", "ob", "om", "on"] {
+    for word in ["m", "n", "k", "across", "tiles", "ao", "ab", "am", "ak", "bo", "bb", "bk", "bn", "oo", "ob", "om", "on", "more"] {
         shader.word(word);
     }
     shader.slot(form.out, true, element::lanes(form.out) > 1);
@@ -43,7 +43,6 @@ fn frame(form: Form, caps: &Caps) -> Shader {
 fn alone(form: Form, caps: &Caps) -> Shader {
     let mut shader = frame(form, caps);
     let acc = accumulator(form.out);
-    let zero = acc.zero();
     let mut body = format!(
         "let tile = t % p.tiles; let batch = t / p.tiles;\nlet r0 = (tile / p.across) * {ROWS}u; let q0 = (tile % p.across) * {COLUMNS}u;\n\
          if (r0 >= p.m || batch * p.tiles + tile >= p.tiles * max(p.on_batches, 1u)) {{ return; }}\n"
@@ -57,7 +56,7 @@ fn alone(form: Form, caps: &Caps) -> Shader {
     }
     for i in 0..ROWS {
         for j in 0..COLUMNS {
-            let _ = writeln!(body, "var c{i}_{j} = {zero};");
+            body.push_str(&begin(form, i, j, acc));
         }
     }
     body.push_str("var k = 0u;\nloop {\nif (k >= p.k) { break; }\n");
@@ -80,6 +79,15 @@ fn alone(form: Form, caps: &Caps) -> Shader {
     }
     shader.body = body;
     shader
+}
+
+/// A sum that begins at zero, or goes on where the last dispatch left it.
+fn begin(form: Form, i: usize, j: usize, acc: Reg) -> String {
+    format!(
+        "var c{i}_{j} = {};\nif (p.more == 1u && r0 + {i}u < p.m && q0 + {j}u < p.n) {{ c{i}_{j} = {}; }}\n",
+        acc.zero(),
+        element::change(&format!("get0(p.oo + batch * p.ob + (r0 + {i}u) * p.om + (q0 + {j}u) * p.on)"), Reg::of(form.out), acc)
+    )
 }
 
 fn store(form: Form, i: usize, j: usize, acc: Reg) -> String {
@@ -105,7 +113,7 @@ fn together(form: Form, caps: &Caps) -> Shader {
     );
     for i in 0..OWN {
         for j in 0..OWN {
-            let _ = writeln!(body, "var c{i}_{j} = {zero};");
+            body.push_str(&begin(form, i, j, acc));
         }
     }
     body.push_str("var k0 = 0u;\nloop {\nif (k0 >= p.k) { break; }\n");
@@ -172,11 +180,11 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     let (tall, wide) = if form.shared { (TILE, TILE) } else { (ROWS, COLUMNS) };
     let across = n.div_ceil(wide);
     let tiles = m.div_ceil(tall) * across;
-    let words = [
+    let mut words = [
         0,
         m as u32,
         n as u32,
-        k as u32,
+        k.min(TURNS) as u32,
         across as u32,
         tiles as u32,
         a.layout.offset as u32,
@@ -191,6 +199,7 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
         batch(out),
         step(out, 2),
         step(out, 1),
+        0,
         batches as u32,
     ];
     let mut key = Key::new();
@@ -198,5 +207,24 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     let write = |caps: &Caps| if form.shared { together(form, caps) } else { alone(form, caps) };
     let threads = (tiles * batches * if form.shared { 256 } else { 1 }) as u64;
     let blocks = [block(out)?, block(a)?, block(b)?];
-    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads, work: 2 * (m * n * k * batches) as u64 })
+    let job = |words: &[u32], deep: usize| {
+        let work = 2 * (m * n * deep * batches) as u64;
+        gpu.dispatch(&Job { key: key.clone(), write: &write, blocks: &blocks, params: words, threads, work })
+    };
+    job(&words, k.min(TURNS))?;
+    // Sums longer than an invocation's turns go on in further dispatches.
+    for start in (TURNS..k).step_by(TURNS) {
+        words[3] = TURNS.min(k - start) as u32;
+        words[6] = (a.layout.offset as u32).wrapping_add((start as u32).wrapping_mul(words[9]));
+        words[10] = (b.layout.offset as u32).wrapping_add((start as u32).wrapping_mul(words[12]));
+        words[18] = 1;
+        job(&words, TURNS.min(k - start))?;
+    }
+    Ok(())
+}
+
+/// The texts of products in one type, alone and shared.
+pub fn texts(dtype: DType, caps: &Caps) -> [String; 2] {
+    let form = |shared| Form { a: dtype, b: dtype, out: dtype, shared };
+    [alone(form(false), caps).text(caps), together(form(true), caps).text(caps)]
 }

@@ -1,7 +1,7 @@
 //! Folds of the last axes in a fixed order, without barriers and without atomics: each invocation folds a part of a row,
 //! the parts are folded in turn. Leans on map, index and stream.
 
-use super::adapter::Caps;
+use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
@@ -70,7 +70,8 @@ fn write(pass: &Pass, caps: &Caps) -> Shader {
     let (start, each) = match pass.step {
         Step::Sum if reg == Reg::F32 => (
             "var acc = 0.0f; var lost = 0.0f;".to_string(),
-            "let y = v - lost; let s = hold(acc + y); lost = hold(s - acc) - y; acc = s; if (!(abs(lost) < 1e30f)) { lost = 0.0f; }".to_string(),
+            "let y = v - lost; let s = hold(acc + y); lost = hold(s - acc) - y; acc = s; if (!(abs(lost) < 1e30f)) { lost = 0.0f; }"
+                .to_string(),
         ),
         Step::Sum => (format!("var acc = {};", reg.zero()), "acc = acc + v;".into()),
         Step::Prod => (format!("var acc = {};", reg.literal(1.0)), "acc = acc * v;".into()),
@@ -154,7 +155,7 @@ fn fold(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, out: &Ope
     let n: usize = x.layout.shape[..kept].iter().product();
     let count: usize = x.layout.shape[kept..].iter().product();
     let busy = if gpu.caps.software { BUSY_IN_SOFTWARE } else { BUSY };
-    let parts = (busy / n.max(1)).min(count / LEAST).min(1024).max(1);
+    let parts = (busy / n.max(1)).min(count / LEAST).clamp(1, 1024).max(count.div_ceil(TURNS));
     if parts == 1 {
         return pass(gpu, step, acc, x, folded, 1, out);
     }
@@ -197,8 +198,12 @@ fn by_parts(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, n: us
         shader.slot(DType::I32, false, false);
         let reg = Reg::of(acc);
         let read = element::convert("get1(ri0 + ki0)", x.dtype, acc);
-        shader.before =
-            format!("fn at_place(row: u32, e: u32) -> {} {{\n{}{}return {read};\n}}\n", reg.name(), rows.code("row", "r"), columns.code("e", "k"));
+        shader.before = format!(
+            "fn at_place(row: u32, e: u32) -> {} {{\n{}{}return {read};\n}}\n",
+            reg.name(),
+            rows.code("row", "r"),
+            columns.code("e", "k")
+        );
         let nan = |v: &str| match reg {
             Reg::F32 => format!("is_nan({v})"),
             Reg::F64 => format!("is_nan_f64({v})"),
@@ -339,4 +344,18 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
             map::run(gpu, &LOG_BACK, acc, &[], &[flat(&sum), flat(&top)], std::slice::from_ref(out))
         }
     }
+}
+
+/// The texts of every fold in one type.
+pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
+    let grid = |shape: &[usize]| Grid::new(&[&Layout::contiguous(shape.into())]);
+    let (acc, truth) = (dtype.compute(), DType::Bool);
+    let sums = [(Step::Sum, acc, dtype), (Step::Prod, acc, dtype), (Step::Max, acc, dtype), (Step::Min, acc, dtype)];
+    let others = [(Step::Any, truth, truth), (Step::All, truth, truth), (Step::ArgMax, acc, DType::I64), (Step::ArgMin, acc, DType::I32)];
+    let text = |(step, acc, out): (Step, DType, DType)| {
+        let to = if element::lanes(out) == 1 { map::To::Words(out) } else { map::To::Packed(out) };
+        let (rows, columns, outs) = (grid(&[4]).ok()?, grid(&[8]).ok()?, grid(&[4]).ok()?);
+        Some(write(&Pass { step, from: dtype, acc, to, rows, columns, outs }, caps).text(caps))
+    };
+    sums.into_iter().chain(others).filter_map(text).collect()
 }

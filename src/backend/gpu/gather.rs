@@ -1,7 +1,7 @@
 //! Elements read from, and written to, places that other tensors name, with the same result whatever runs first.
 //! Leans on index and stream.
 
-use super::adapter::Caps;
+use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
@@ -9,7 +9,7 @@ use super::pool::Block;
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
 use super::{block, copy};
-use crate::backend::launch::{Operand, Pick};
+use crate::backend::launch::{FoldKind, Operand, Pick};
 use crate::base::{DType, Layout, Number, Result};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -64,7 +64,14 @@ pub fn gather(gpu: &Gpu, source: &Operand, picks: &[Pick], out: &Operand) -> Res
     grid.push(&mut words);
     push(&mut words, picks);
     let mut key = Key::new();
-    key.extend([5, out.dtype as u64, source.dtype as u64, picks.first().map_or(0, |p| p.index.dtype as u64), grid.key(), picks.len() as u64]);
+    key.extend([
+        5,
+        out.dtype as u64,
+        source.dtype as u64,
+        picks.first().map_or(0, |p| p.index.dtype as u64),
+        grid.key(),
+        picks.len() as u64,
+    ]);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("gather", caps);
         shader.word("n");
@@ -125,19 +132,45 @@ fn targets(gpu: &Gpu, target: &Operand, picks: &[Pick]) -> Result<Operand> {
     Ok(out)
 }
 
+/// What becomes of several values for one place.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Join {
+    /// The last stays.
+    Last,
+    Sum,
+    Prod,
+    Max,
+    Min,
+}
+
 /// `target[indices] = values`, or `+=`; of values for one place the last stays, or they are added in order.
 pub fn scatter(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, add: bool) -> Result<()> {
+    joined(gpu, target, picks, values, if add { Join::Sum } else { Join::Last })
+}
+
+/// As `scatter` with one index, by product or extreme instead of sum.
+pub fn merge(gpu: &Gpu, kind: FoldKind, target: &Operand, pick: &Pick, values: &Operand) -> Result<()> {
+    let join = match kind {
+        FoldKind::Prod => Join::Prod,
+        FoldKind::Max => Join::Max,
+        _ => Join::Min,
+    };
+    joined(gpu, target, std::slice::from_ref(pick), values, join)
+}
+
+/// Values that are hung into lists together. A list is put in order by one invocation, whose turns are counted.
+const TOGETHER: usize = 1 << 20;
+const TOGETHER_IN_SOFTWARE: usize = 1 << 10;
+
+fn joined(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, join: Join) -> Result<()> {
     check(gpu, &[target, values], picks)?;
     let n = values.numel();
     if n == 0 {
         return Ok(());
     }
     let places = targets(gpu, target, picks)?;
-    // The elements of the storage from the lowest that can be reached on; each has the number of its first value.
     let room = target.storage.len() / target.dtype.size();
     let (heads, next) = (gpu.scratch(&[room], DType::I32)?, gpu.scratch(&[n], DType::I32)?);
-    copy::fill(gpu, &heads, Number::Int(-1))?;
-    link(gpu, &places, &heads, &next, n)?;
     let dense = if values.layout.is_contiguous() && values.storage.is_away() && !Arc::ptr_eq(&values.storage, &target.storage) {
         values.clone()
     } else {
@@ -145,61 +178,91 @@ pub fn scatter(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, ad
         copy::copy(gpu, values, &own)?;
         own
     };
-    gathered(gpu, target, &heads, &next, &dense, room, add)
+    let together = match (gpu.caps.software, join) {
+        (true, Join::Last) => TURNS,
+        (true, _) => TOGETHER_IN_SOFTWARE,
+        (false, _) => TOGETHER,
+    };
+    for first in (0..n).step_by(together) {
+        let count = together.min(n - first);
+        copy::fill(gpu, &heads, Number::Int(-1))?;
+        link(gpu, &places, &heads, &next, first, count)?;
+        gathered(gpu, target, &heads, &next, &dense, room, join)?;
+    }
+    Ok(())
 }
 
 /// A list for every place: values hang themselves in by exchanging its head, in whatever order they come.
-fn link(gpu: &Gpu, places: &Operand, heads: &Operand, next: &Operand, n: usize) -> Result<()> {
+fn link(gpu: &Gpu, places: &Operand, heads: &Operand, next: &Operand, first: usize, n: usize) -> Result<()> {
     let mut key = Key::new();
     key.extend([7]);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("link", caps);
         shader.word("n");
+        shader.word("first");
         shader.slot(DType::U8, true, true);
         shader.slot(DType::I32, true, false);
         shader.slot(DType::I32, false, false);
-        shader.body = "if (t >= p.n) { return; }\nlet at = get2(t);\nif (at == -1i) { return; }\n\
-                       put1(t, bitcast<i32>(atomicExchange(&b0[u32(at)], t)));\n"
+        shader.body = "if (t >= p.n) { return; }\nlet e = p.first + t;\nlet at = get2(e);\nif (at == -1i) { return; }\n\
+                       put1(e, bitcast<i32>(atomicExchange(&b0[u32(at)], e)));\n"
             .into();
         shader
     };
     let blocks = [block(heads)?, block(next)?, block(places)?];
-    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &[0, n as u32], threads: n as u64, work: n as u64 * 8 })
+    let params = [0, n as u32, first as u32];
+    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &params, threads: n as u64, work: n as u64 * 8 })
 }
 
-/// Every place takes the values of its list by falling, or rising, number: lists come in any order, sums do not.
-fn gathered(gpu: &Gpu, target: &Operand, heads: &Operand, next: &Operand, values: &Operand, room: usize, add: bool) -> Result<()> {
+/// Every place takes the values of its list by rising number: lists come in any order, what is made of them does not.
+fn gathered(gpu: &Gpu, target: &Operand, heads: &Operand, next: &Operand, values: &Operand, room: usize, join: Join) -> Result<()> {
     let mut key = Key::new();
-    key.extend([8, target.dtype as u64, values.dtype as u64, u64::from(add)]);
+    key.extend([8, target.dtype as u64, values.dtype as u64, join as u64]);
     let write = |caps: &Caps| {
-        let mut shader = Shader::new(if add { "scatter_add" } else { "scatter" }, caps);
+        let mut shader = Shader::new("scatter", caps);
         shader.word("room");
         shader.word("offset");
         shader.slot(target.dtype, true, element::lanes(target.dtype) > 1);
         shader.slot(DType::I32, false, false);
         shader.slot(DType::I32, true, false);
         shader.slot(values.dtype, false, false);
-        let (reg, from) = (Reg::of(target.dtype), Reg::of(values.dtype));
         let value = |at: &str| element::convert(&format!("get3(p.offset + {at})"), values.dtype, target.dtype);
-        let _ = (reg, from);
+        let nan = |v: &str| match Reg::of(target.dtype) {
+            Reg::F32 => format!("is_nan({v})"),
+            Reg::F64 => format!("is_nan_f64({v})"),
+            _ => "false".into(),
+        };
+        let extreme = |op: &str| format!("if (!{} && (v {op} acc || {})) {{ acc = v; }}", nan("acc"), nan("v"));
+        let each = match join {
+            Join::Last => String::new(),
+            Join::Sum => "acc = acc + v;".into(),
+            Join::Prod => "acc = acc * v;".into(),
+            Join::Max => extreme(">"),
+            Join::Min => extreme("<"),
+        };
         let head = "if (t >= p.room) { return; }\nvar e = get1(t);\nif (e == -1i) { return; }\n";
-        shader.body = if add {
-            // The list is put in order by merging runs in place, bottom up: no list is long for it.
-            format!(
-                "{head}{SORTED}var acc = get0(t);\nloop {{\nif (e == -1i) {{ break; }}\nacc = acc + {};\ne = get2(u32(e));\n}}\nput0(t, acc);\n",
-                value("u32(e)")
-            )
-        } else {
+        shader.body = if join == Join::Last {
             format!(
                 "{head}var last = e;\nloop {{\ne = get2(u32(e));\nif (e == -1i) {{ break; }}\nlast = max(last, e);\n}}\nput0(t, {});\n",
                 value("u32(last)")
+            )
+        } else {
+            format!(
+                "{head}{SORTED}var acc = get0(t);\nloop {{\nif (e == -1i) {{ break; }}\nlet v = {};\n{each}\ne = get2(u32(e));\n}}\nput0(t, acc);\n",
+                value("u32(e)")
             )
         };
         shader
     };
     let blocks = [block(target)?, block(heads)?, block(next)?, block(values)?];
     let params = [0, room as u32, values.layout.offset as u32];
-    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &params, threads: room as u64, work: (room + values.numel()) as u64 * 16 })
+    gpu.dispatch(&Job {
+        key,
+        write: &write,
+        blocks: &blocks,
+        params: &params,
+        threads: room as u64,
+        work: (room + values.numel()) as u64 * 16,
+    })
 }
 
 /// Merge sort of the linked list that begins at `e`, rising; `put2` links (Knuth's list merge, bottom up).

@@ -29,7 +29,10 @@ impl Grid {
         let n = layouts[0].numel();
         let far = |l: &&&Layout| l.span().1 > i32::MAX as isize;
         if n > i32::MAX as usize || layouts.iter().any(|l| far(&l)) {
-            return Err(Error::memory("gpu", "a tensor of more than 2147483647 elements cannot be addressed on a GPU; split it, or use .cpu()"));
+            return Err(Error::memory(
+                "gpu",
+                "a tensor of more than 2147483647 elements cannot be addressed on a GPU; split it, or use .cpu()",
+            ));
         }
         let walk = Walk::new(layouts);
         let rank = walk.shape.len();
@@ -98,7 +101,8 @@ impl Grid {
         if !self.is_straight() {
             let mut rest = e.to_string();
             for axis in (1..rank).rev() {
-                let _ = writeln!(text, "let {prefix}c{axis} = {rest} % p.{prefix}d{axis}; let {prefix}r{axis} = {rest} / p.{prefix}d{axis};");
+                let _ =
+                    writeln!(text, "let {prefix}c{axis} = {rest} % p.{prefix}d{axis}; let {prefix}r{axis} = {rest} / p.{prefix}d{axis};");
                 rest = format!("{prefix}r{axis}");
             }
             let _ = writeln!(text, "let {prefix}c0 = {rest};");

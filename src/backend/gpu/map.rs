@@ -149,7 +149,13 @@ pub fn run(gpu: &Gpu, body: &MapBody, compute: DType, params: &[Number], ins: &[
     if compute == DType::F64 && !paper::can(&(body.formula)(), compute) {
         return Err(gpu.missing("has no float64 kernel", "use x.float()"));
     }
-    let mut plan = Plan { body, compute, ins: Vec::new(), outs: outs.iter().map(|o| way(o, outs.len() == 1)).collect(), grid: Grid::new(&[&outs[0].layout])? };
+    let mut plan = Plan {
+        body,
+        compute,
+        ins: Vec::new(),
+        outs: outs.iter().map(|o| way(o, outs.len() == 1)).collect(),
+        grid: Grid::new(&[&outs[0].layout])?,
+    };
     let mut layouts: Vec<&Layout> = outs.iter().map(|o| &o.layout).collect();
     let mut blocks: Vec<&Block> = outs.iter().map(|o| block(o)).collect::<Result<_>>()?;
     let mut numbers = Vec::new();
@@ -194,4 +200,34 @@ pub fn run(gpu: &Gpu, body: &MapBody, compute: DType, params: &[Number], ins: &[
         threads: n.div_ceil(lanes) as u64,
         work: n as u64 * 16,
     })
+}
+
+/// The texts of a map in one type: dense, strided, over its own operand, and beside a number. None where a GPU has no
+/// such kernel.
+pub fn texts(body: &MapBody, compute: DType, caps: &Caps) -> Option<Vec<String>> {
+    if !paper::can(&(body.formula)(), compute) {
+        return None;
+    }
+    let result = if body.truth { DType::Bool } else { compute };
+    let dense = Layout::contiguous([4, 6][..].into());
+    let turned = Layout::contiguous([6, 4][..].into()).transpose(0, 1);
+    let forms = [
+        (&dense, From::Slot(compute, false), element::lanes(result) > 1 && body.outputs == 1),
+        (&turned, From::Slot(compute, true), false),
+        (&dense, From::Result(0), false),
+        (&turned, From::Number, false),
+    ];
+    let text = |(layout, from, packed): (&Layout, From, bool)| {
+        let ins: Vec<From> = (0..body.inputs).map(|k| if k == 0 || from != From::Result(0) { from } else { From::Number }).collect();
+        let to = match element::lanes(result) {
+            1 => To::Words(result),
+            _ if packed => To::Packed(result),
+            _ => To::Parts(result),
+        };
+        let bound = ins.iter().filter(|f| matches!(f, From::Slot(..))).count();
+        let layouts: Vec<&Layout> = (0..body.outputs).map(|_| &dense).chain((0..bound).map(|_| layout)).collect();
+        let grid = Grid::new(&layouts).ok()?;
+        Some(write(&Plan { body, compute, ins, outs: vec![to; body.outputs], grid }, caps).text(caps))
+    };
+    forms.into_iter().map(text).collect()
 }

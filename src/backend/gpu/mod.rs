@@ -1,21 +1,23 @@
 //! GPUs by compute shaders: devices started when first asked for, launches turned into dispatches. Leans on wgpu, formula and launch.
 
 pub mod adapter;
-mod contract;
+pub mod contract;
 mod copy;
 mod draw;
 pub mod element;
-mod fold;
+pub mod fold;
 mod gather;
 mod index;
 mod kernel;
 pub mod map;
+mod order;
 mod paper;
 mod pool;
 mod scan;
 pub mod shader;
 mod softmax;
 mod stream;
+mod windows;
 
 pub use adapter::{Caps, Facts, count, list};
 pub use pool::Memory;
@@ -28,6 +30,8 @@ use pool::Block;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 const MOST: usize = 16;
+/// Lists of integers that are kept on a device.
+const TABLES: usize = 64;
 
 /// A GPU by its number, started when first asked for. It is never stopped: tensors may outlive everything else.
 pub fn open(index: u8) -> Result<&'static Gpu> {
@@ -96,6 +100,22 @@ impl Gpu {
         Ok(())
     }
 
+    /// A list of integers in the device's memory: the same list lies there once.
+    fn table(&self, list: &[i32]) -> Result<Operand> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tables.get(list) {
+            return Ok(known.clone());
+        }
+        if tables.len() >= TABLES {
+            tables.clear();
+        }
+        let made = self.scratch(&[list.len()], DType::I32)?;
+        let bytes: Vec<u8> = list.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.write(&bytes, block(&made)?, 0)?;
+        tables.insert(list.to_vec(), made.clone());
+        Ok(made)
+    }
+
     /// A row-major operand of this device's.
     fn scratch(&self, shape: &[usize], dtype: DType) -> Result<Operand> {
         Operand::new(self, shape, dtype)
@@ -128,13 +148,12 @@ impl Backend for Gpu {
             Launch::Segments { body, compute, params, ins, outs } => {
                 ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(self, body, compute, params, ins, outs))
             }
-            Launch::Special { .. }
-            | Launch::Dense { .. }
-            | Launch::Order { .. }
-            | Launch::Search { .. }
-            | Launch::Merge { .. }
-            | Launch::Windows { .. }
-            | Launch::Pool { .. } => Err(self.missing("has no kernel", "compute it elsewhere")),
+            Launch::Order { order, input, values, places } => order::run(self, order, input, values, places),
+            Launch::Search { sorted, values, right, out } => order::search(self, sorted, values, right, out),
+            Launch::Merge { kind, target, pick, values } => gather::merge(self, kind, target, pick, values),
+            Launch::Windows { image, columns, geometry, back } => windows::run(self, image, columns, geometry, back),
+            Launch::Pool { input, spans, values, places } => windows::pool(self, input, spans, values, places),
+            Launch::Special { .. } | Launch::Dense { .. } => Err(self.missing("has no kernel", "leave it out")),
         }
     }
 

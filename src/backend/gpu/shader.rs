@@ -112,10 +112,10 @@ fn prelude() -> &'static Vec<(String, String)> {
         for text in texts {
             for part in text.split("\nfn ").skip(1) {
                 let name: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let end = part.find("\n}").filter(|_| !part.lines().next().is_some_and(|l| l.ends_with('}'))).map_or_else(
-                    || part.find('\n').unwrap_or(part.len()),
-                    |at| at + 2,
-                );
+                let end = part
+                    .find("\n}")
+                    .filter(|_| !part.lines().next().is_some_and(|l| l.ends_with('}')))
+                    .map_or_else(|| part.find('\n').unwrap_or(part.len()), |at| at + 2);
                 list.push((name, format!("fn {}\n", &part[..end])));
             }
         }

@@ -5,8 +5,9 @@ use super::adapter::{self, Caps, Facts, ready};
 use super::kernel::{Kernels, Key};
 use super::pool::{Block, Pool};
 use super::shader::Shader;
+use crate::backend::Operand;
 use crate::base::{Device, Error, Result};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
@@ -60,6 +61,7 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) pool: Arc<Pool>,
     pub(super) kernels: Kernels,
+    pub(super) tables: Mutex<HashMap<Vec<i32>, Operand>>,
     /// Where kernels note what was wrong with an index; read along with values.
     pub(super) faults: Block,
     suspicious: AtomicBool,
@@ -100,6 +102,7 @@ impl Gpu {
             caps: found.caps.clone(),
             counters: Counters::default(),
             kernels: Kernels::new(device.clone()),
+            tables: Mutex::default(),
             device,
             queue,
             pool,
@@ -183,8 +186,7 @@ impl Gpu {
         let mut stream = self.stream();
         let stream = &mut *stream;
         let encoder = stream.encoder.get_or_insert_with(|| self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()));
-        let pass =
-            stream.pass.get_or_insert_with(|| encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime());
+        let pass = stream.pass.get_or_insert_with(|| encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime());
         if stream.last != kernel.serial {
             pass.set_pipeline(&kernel.pipeline);
             stream.last = kernel.serial;
