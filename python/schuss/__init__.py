@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from schuss.descent import GradientDescent
     from schuss.model import Model, Parameter
     from schuss.optim import Optimizer
+    from schuss.recording import compile
     from schuss.tape import GradientTape
 
 if hasattr(_os, "register_at_fork"):
@@ -121,6 +122,7 @@ _HOMES = {
     "Model": "model",
     "Optimizer": "optim",
     "Parameter": "model",
+    "compile": "recording",
 }
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {

@@ -33,7 +33,11 @@ impl Operand {
                 format!("the shape {} of {dtype} passes the size of memory", crate::base::shape::show(shape)),
             )
         })?;
-        Ok(Operand { storage: Arc::new(backend.alloc(bytes)?), layout: Layout::contiguous(shape.into()), dtype })
+        let storage = Arc::new(backend.alloc(bytes)?);
+        if super::trace::on() {
+            super::trace::born(&storage);
+        }
+        Ok(Operand { storage, layout: Layout::contiguous(shape.into()), dtype })
     }
     #[inline]
     pub fn device(&self) -> Device {
@@ -144,7 +148,7 @@ pub struct Span<'a> {
 pub enum Launch<'a> {
     /// One formula for every element; inputs are already broadcast to the output's shape.
     Map {
-        body: &'a MapBody,
+        body: &'static MapBody,
         compute: DType,
         params: &'a [Number],
         ins: &'a [Operand],
@@ -257,9 +261,16 @@ pub enum Launch<'a> {
         offset: u64,
         out: &'a Operand,
     },
+    /// Asks something of values: an error where it does not hold.
+    Demand {
+        op: &'static str,
+        test: super::task::Test,
+        ins: &'a [Operand],
+        numbers: &'a [i64],
+    },
     /// Several buffers of an optimiser updated in one pass, tensor by tensor.
     Segments {
-        body: &'a MapBody,
+        body: &'static MapBody,
         compute: DType,
         params: &'a [Number],
         ins: &'a [Vec<Operand>],
@@ -268,6 +279,7 @@ pub enum Launch<'a> {
 }
 
 /// How windows lie on an image, one number for each of its axes.
+#[derive(Clone)]
 pub struct Geometry {
     pub kernel: Vec<usize>,
     pub stride: Vec<usize>,

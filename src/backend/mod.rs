@@ -6,7 +6,10 @@ pub mod gpu;
 pub mod launch;
 pub mod naive;
 pub mod place;
+pub mod program;
 pub mod storage;
+pub mod task;
+pub mod trace;
 
 pub use launch::{Backend, FoldKind, Launch, MapBody, Operand};
 pub use place::{at, at_home, beside, copy, fetch, of, together, transfer};

@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 const SMALL: usize = 64;
 /// Buffers of a few vectors lie where the allocator puts them, larger ones begin with a cache line.
@@ -40,6 +40,8 @@ enum Owner {
     Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
     /// A device's memory, of which only its backend knows the kind.
     Away(Device, Box<dyn Any + Send + Sync>),
+    /// Memory of whatever a program is run over at the moment.
+    Aimed(AtomicPtr<u8>),
 }
 
 // SAFETY: the bytes are plain data without invariants; every access goes through raw pointers (see the type's comment).
@@ -90,6 +92,16 @@ impl Storage {
     pub fn away(device: Device, len: usize, memory: Box<dyn Any + Send + Sync>) -> Storage {
         Storage { owner: Owner::Away(device, memory), len, version: AtomicU32::new(0) }
     }
+    /// A stand-in for memory that a program is aimed at before it runs.
+    pub(super) fn aimed() -> Storage {
+        Storage { owner: Owner::Aimed(AtomicPtr::new(std::ptr::null_mut())), len: isize::MAX as usize, version: AtomicU32::new(0) }
+    }
+    /// Aims a stand-in; whoever does so keeps that memory alive, and large enough, while the stand-in is used.
+    pub(super) fn aim(&self, to: *mut u8) {
+        if let Owner::Aimed(at) = &self.owner {
+            at.store(to, Ordering::Relaxed);
+        }
+    }
 
     #[inline]
     pub fn ptr(&self) -> *mut u8 {
@@ -97,6 +109,7 @@ impl Storage {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
             Owner::Away(device, _) => unreachable_from_here(*device),
+            Owner::Aimed(at) => at.load(Ordering::Relaxed),
         }
     }
     /// Whether the bytes lie in a device's memory.

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Lookup,
     /// Something schuss has not got (NotImplementedError).
     Missing,
+    /// A step that cannot be recorded (CompileError: RuntimeError).
+    Compile,
     /// No memory (MemoryError).
     Memory,
     /// An exception of the host language, carried through unharmed.

@@ -61,6 +61,12 @@ impl Layout {
         self.dense
     }
 
+    /// Whether another layout has the same shape and strides, wherever it begins.
+    #[inline]
+    pub fn lies_like(&self, other: &Layout) -> bool {
+        self.shape == other.shape && (self.dense && other.dense || self.strides == other.strides)
+    }
+
     /// The lowest and one past the highest element position touched.
     pub fn span(&self) -> (isize, isize) {
         if self.numel == 0 {

@@ -1,11 +1,14 @@
 //! The reverse walk: from results to leaves in the order of serial numbers, without recursion and without hashing.
 //! Leans on graph and ops.
 
+use super::plan;
 use super::record::caught;
 use super::walk::{Walk, address};
 use crate::backend::Operand;
+use crate::backend::trace;
 use crate::base::shape::Shape;
 use crate::base::{DType, Device, Error, Result, shape};
+use crate::graph::capture;
 use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
@@ -312,6 +315,7 @@ static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
 fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
+    capture::touch(leaf);
     let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
         Some(old) if create || old.requires_grad() => {
@@ -343,7 +347,7 @@ fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
 fn is_alone(t: &Tensor) -> bool {
     let core = t.0.core.get();
     Arc::strong_count(&t.0) == 1
-        && Arc::strong_count(&core.operand.storage) == 1
+        && Arc::strong_count(&core.operand.storage) == 1 + trace::holds(&core.operand.storage)
         && core.operand.layout.is_contiguous()
         && core.operand.storage.len() == core.operand.layout.numel() * core.operand.dtype.size()
 }
@@ -425,6 +429,12 @@ pub fn filled(shape: &[usize], dtype: DType, value: f64, device: Device) -> Resu
 
 /// `roots.backward(...)`: gradients into leaves, or into `inputs` alone.
 pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create: bool, inputs: Option<&[Tensor]>) -> Result<()> {
+    if let ([root], [None], false, false, None) = (roots, given, retain, create, inputs)
+        && let Some((node, k)) = scalar(root)
+        && let Some(done) = plan::attempt(&node, k)
+    {
+        return done;
+    }
     let mut starts: SmallVec<[(Edge, Tensor); 1]> = SmallVec::new();
     for (root, g) in roots.iter().zip(given) {
         super::write::refresh(root);
@@ -463,6 +473,22 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
         }
     }
     Ok(())
+}
+
+/// The node behind a scalar that is up to date and takes part in the graph.
+#[inline]
+fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
+    let core = root.0.core.get();
+    let here = !core.operand.storage.is_away();
+    let ready = here && core.requires_grad && core.operand.layout.numel() == 1 && core.base.is_none() && core.flags == 0;
+    if ready { core.edge.clone() } else { None }
+}
+
+/// The ordinary walk back from a scalar result of a node.
+pub(crate) fn by_nodes(node: &Arc<Node>, k: u32) -> Result<()> {
+    let (shape, dtype) = node.output_meta(k as usize);
+    let start = (Edge::Node(node.clone(), k), filled(&shape, dtype, 1.0, Device::Cpu)?);
+    run(&[start], &Plan { retain: false, create: false, ends: None, inside: None }).map(drop)
 }
 
 /// Gradients of outputs at inputs, without touching any `.grad`.

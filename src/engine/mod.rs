@@ -2,8 +2,10 @@
 
 pub mod backward;
 pub mod custom;
+mod plan;
 pub mod quick;
 pub mod record;
+pub mod replay;
 pub mod settle;
 pub mod tape;
 pub mod unpack;

@@ -5,6 +5,7 @@ use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
+use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
 use crate::graph::op::{Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
@@ -46,6 +47,9 @@ pub fn look(t: &Tensor, mode: Mode) -> Look {
         drop(core);
         super::write::refresh(t);
         core = t.0.core.get();
+    }
+    if mode.traced() {
+        capture::meet(t, &core);
     }
     let mut seen = Look {
         operand: core.operand.clone(),

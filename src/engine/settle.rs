@@ -1,6 +1,7 @@
 //! What an operation is done in: dtypes promoted, shapes broadcast, operands brought to them, divisors checked. Leans on record's looks.
 
 use super::record::Seen;
+use crate::backend::cpu::contract::to_f64;
 use crate::backend::{Launch, Operand, fetch, of};
 use crate::base::shape::{self, Shape};
 use crate::base::{DType, Error, Few, Layout, Number, Result};
@@ -208,19 +209,28 @@ pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Resul
     if !divides && op.quirk != Quirk::Raises {
         return Ok(());
     }
-    let any = |test: fn(f64) -> bool| match seen.get(1) {
-        Some(Seen::Number(n)) => test(n.as_f64()),
-        Some(Seen::Tensor(l)) => fetch(&l.operand).is_ok_and(|x| crate::backend::cpu::contract::to_f64(&x).into_iter().any(test)),
-        _ => false,
+    let test = if divides { no_zero } else { no_negative };
+    let operand = match seen.get(1) {
+        Some(Seen::Number(n)) => constant(*n, DType::F64, &[])?,
+        Some(Seen::Tensor(l)) => fetch(&l.operand)?,
+        _ => return Ok(()),
     };
-    if divides && any(|v| v == 0.0) {
+    of(&operand.storage).launch(&Launch::Demand { op: op.name, test, ins: std::slice::from_ref(&operand), numbers: &[] })
+}
+
+fn no_zero(op: &'static str, ins: &[Operand], _: &[i64]) -> Result<()> {
+    if to_f64(&ins[0]).contains(&0.0) {
         return Err(Error::runtime(
-            op.name,
+            op,
             "ZeroDivisionError: an integer was divided by zero; use x.float() for inf and NaN, or take the zeros out",
         ));
     }
-    if !divides && any(|v| v < 0.0) {
-        return Err(Error::runtime(op.name, "integers to negative integer powers have no integer result; use x.float() first"));
+    Ok(())
+}
+
+fn no_negative(op: &'static str, ins: &[Operand], _: &[i64]) -> Result<()> {
+    if to_f64(&ins[0]).into_iter().any(|v| v < 0.0) {
+        return Err(Error::runtime(op, "integers to negative integer powers have no integer result; use x.float() first"));
     }
     Ok(())
 }

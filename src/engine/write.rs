@@ -3,8 +3,10 @@
 use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
+use crate::backend::trace;
 use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
+use crate::graph::capture;
 use crate::graph::mode::Mode;
 use crate::graph::node::{Keeps, Rule};
 use crate::graph::tensor::flag;
@@ -79,6 +81,7 @@ fn through(base: &Layout, view: &Layout, dtype: DType, edge: Edge, mode: Mode) -
 /// Whether an in-place write to a tensor is allowed, and as what it is written.
 fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
     refresh(t);
+    capture::touch(t);
     let core = t.0.core.get();
     let of_leaf = core.base.as_ref().is_some_and(|b| {
         let b = b.0.core.get();
@@ -505,6 +508,8 @@ impl Tensor {
 
     /// Takes a value by copy-on-write: written in place where nobody else holds the elements, else in fresh memory.
     pub fn assign(&self, value: &Tensor) -> Result<()> {
+        capture::touch(self);
+        capture::touch(value);
         let (own, value) = (self.operand(), value.operand());
         if own.layout.shape != value.layout.shape {
             return Err(Error::value(
@@ -516,7 +521,8 @@ impl Tensor {
             return Err(Error::dtype("assign", format!("the value is {}, the variable {}; use cast first", value.dtype, own.dtype)));
         }
         // One count is the handle's, one is `own`'s.
-        let alone = Arc::strong_count(&own.storage) == 2 && own.storage.is_writable() && !own.storage.is_foreign();
+        let alone =
+            Arc::strong_count(&own.storage) == 2 + trace::holds(&own.storage) && own.storage.is_writable() && !own.storage.is_foreign();
         if alone && own.layout.is_contiguous() {
             return crate::backend::copy(&value, &own);
         }

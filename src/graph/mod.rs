@@ -1,6 +1,7 @@
 //! Rank 3, the ledger: who asked for what, with what shape. Leans on base and backend; runs nothing itself.
 
 pub mod arg;
+pub mod capture;
 pub mod mode;
 pub mod node;
 pub mod op;

@@ -9,6 +9,7 @@ const TAPE: u8 = 2;
 const PROBE: u8 = 4;
 const OVERRIDE: u8 = 8;
 const INFERENCE: u8 = 16;
+const TRACED: u8 = 32;
 
 thread_local! {
     static MODE: Cell<u8> = const { Cell::new(0) };
@@ -50,6 +51,11 @@ impl Mode {
     #[inline]
     pub fn is_plain(self) -> bool {
         self.0 & !(NO_GRAD | INFERENCE) == 0
+    }
+    /// A step is being recorded for a program.
+    #[inline]
+    pub fn traced(self) -> bool {
+        self.0 & TRACED != 0
     }
     #[inline]
     pub fn inference(self) -> bool {
@@ -97,6 +103,9 @@ pub fn grad_enabled() -> bool {
 }
 pub fn set_inference(on: bool) -> bool {
     put(INFERENCE, on)
+}
+pub fn set_traced(on: bool) {
+    put(TRACED, on);
 }
 pub fn set_overridden(on: bool) {
     put(OVERRIDE, on);

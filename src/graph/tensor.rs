@@ -274,9 +274,11 @@ impl Tensor {
         core.edge.is_none() || !core.requires_grad
     }
     pub fn grad(&self) -> Option<Tensor> {
+        super::capture::touch(self);
         self.0.core.get().grad.clone()
     }
     pub fn set_grad(&self, grad: Option<Tensor>) {
+        super::capture::touch(self);
         let old = std::mem::replace(&mut self.0.core.get().grad, grad);
         drop(old);
     }
@@ -302,6 +304,7 @@ impl Tensor {
 
     /// The same storage outside the graph, sharing the count of in-place writes.
     pub fn detach(&self) -> Tensor {
+        super::capture::touch(self);
         let core = self.0.core.get();
         let mut new = Core::plain(core.operand.clone());
         new.family = core.family.clone();
@@ -319,6 +322,8 @@ impl Tensor {
 
     /// Puts another tensor's storage under this handle.
     pub fn set_data(&self, other: &Tensor) {
+        super::capture::touch(self);
+        super::capture::touch(other);
         let operand = other.operand();
         let mut core = self.0.core.get();
         let old = std::mem::replace(&mut core.operand, operand);

@@ -1,5 +1,8 @@
 //! Losses of training, made of other operators. Leans on graph.
 
+use crate::backend::cpu::contract::to_f64;
+use crate::backend::task::Test;
+use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Result, shape};
 use crate::graph::sym::must;
 use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
@@ -103,18 +106,9 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let classes = sx[axis] as i64;
     let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
     let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
-    let bad = safe.lt(&Sym::from(crate::base::Number::Int(0))).logical_or(&safe.ge(&Sym::from(crate::base::Number::Int(classes))));
-    // On a device the kernel that gathers notes it, and nobody waits.
-    let here = target.numel() > 0 && !crate::graph::mode::Mode::now().probe() && target.device().is_cpu();
-    if here && truth(&bad.any((), false))? {
-        let worst = crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&safe.tensor().operand())?)
-            .into_iter()
-            .find(|&v| v < 0.0 || v >= classes as f64)
-            .unwrap_or(0.0);
-        return Err(Error::index(
-            "nll_loss",
-            format!("target {worst} is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
-        ));
+    // On a device the kernel that gathers finds them out, and nobody waits.
+    if safe.device().is_cpu() {
+        demand("nll_loss", &safe, are_classes, &[classes, ignore])?;
     }
     let safe = safe.cast(DType::I64);
     let picked = x.gather(&safe.unsqueeze(axis as i64), axis as i64).squeeze([axis as i64]);
@@ -141,9 +135,31 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     }
 }
 
-/// The truth of a 0-d tensor, read on the spot.
-fn truth(x: &Sym) -> Result<bool> {
-    Ok(crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&x.tensor().operand())?).first().is_some_and(|&v| v != 0.0))
+/// Asks that values be what a loss can take; nothing is asked of stand-ins.
+fn demand(op: &'static str, x: &Sym, test: Test, numbers: &[i64]) -> Result<()> {
+    if x.numel() == 0 || crate::graph::mode::Mode::now().probe() {
+        return Ok(());
+    }
+    let operand = x.tensor().operand();
+    of(&operand.storage).launch(&Launch::Demand { op, test, ins: std::slice::from_ref(&operand), numbers })
+}
+
+fn are_classes(op: &'static str, ins: &[Operand], numbers: &[i64]) -> Result<()> {
+    let (classes, ignore) = (numbers[0], numbers[1]);
+    match to_f64(&ins[0]).into_iter().find(|&v| v < 0.0 || v >= classes as f64) {
+        None => Ok(()),
+        Some(worst) => Err(Error::index(
+            op,
+            format!("target {worst} is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
+        )),
+    }
+}
+
+fn are_probabilities(op: &'static str, ins: &[Operand], _: &[i64]) -> Result<()> {
+    if to_f64(&ins[0]).into_iter().all(|v| (0.0..=1.0).contains(&v)) {
+        return Ok(());
+    }
+    Err(Error::runtime(op, "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores"))
 }
 
 fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
@@ -173,13 +189,7 @@ fn weighted(each: Sym, weight: Option<&Sym>) -> Sym {
 fn bce(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let (x, y) = pair(ins)?;
     same_shape("binary_cross_entropy", x, y)?;
-    let outside = x.ge(&Sym::from(0.0)).logical_and(&x.le(&Sym::from(1.0))).all((), false);
-    if x.numel() > 0 && !crate::graph::mode::Mode::now().probe() && !truth(&outside)? {
-        return Err(Error::runtime(
-            "binary_cross_entropy",
-            "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores",
-        ));
-    }
+    demand("binary_cross_entropy", x, are_probabilities, &[])?;
     let each = x.bce_each(y);
     reduced("binary_cross_entropy", &weighted(each, pick(ins, 2)), &args[0])
 }

@@ -1,8 +1,8 @@
 //! Folds along axes. Leans on graph and backend's fold family.
 
-use crate::backend::{FoldKind, Launch, Operand, of};
-use crate::base::{DType, Error, Few, Number, Result, dtype, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use crate::backend::{FoldKind, Launch, Operand, of, trace};
+use crate::base::{DType, Error, Few, Layout, Number, Result, dtype, shape};
+use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 use smallvec::smallvec;
 
 crate::op! {
@@ -162,10 +162,24 @@ fn repeated_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 fn repeated_run(call: &Call) -> Result<()> {
     let x = call.ins[0].ok_or_else(|| Error::bug("repeated", "no operand"))?;
     let scale = call.args[1].number().map_or(1.0, Number::as_f64);
+    if trace::on() {
+        return repeated_each_time(x, scale, &call.outs[0]);
+    }
     let value = crate::backend::cpu::convert::element(&crate::backend::fetch(x)?, 0).as_f64();
     // As the product of the two would be, rounded to the operand's type.
     let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
     of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
+}
+
+/// The same as launches that read the number anew whenever they are run again.
+fn repeated_each_time(x: &Operand, scale: f64, out: &Operand) -> Result<()> {
+    let (shape, backend) = (&out.layout.shape, of(&x.storage));
+    let wide = |x: &Operand| x.view(Layout::new(shape.clone(), Few::filled(0, shape.len()), x.layout.offset));
+    let factor = Operand::new(backend, &[], x.dtype)?;
+    backend.launch(&Launch::Fill { dst: &factor, value: Number::Float(scale) })?;
+    let Body::Map(body) = &super::arith::mul::OP.body else { return Err(Error::bug("repeated", "a product is a map")) };
+    let ins = [wide(x), wide(&factor)];
+    backend.launch(&Launch::Map { body, compute: x.dtype.compute(), params: &[], ins: &ins, outs: std::slice::from_ref(out) })
 }
 
 fn one(ins: &[Option<Meta>]) -> Meta {

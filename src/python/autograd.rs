@@ -4,7 +4,8 @@ use super::tensor::PyTensor;
 use super::{args, calls, enter, wrap};
 use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{Error, Number, Result};
-use crate::engine::backward;
+use crate::engine::{backward, replay};
+use crate::graph::capture;
 use crate::graph::{Body, Op, Outs, Tensor};
 use crate::ops::{self, step};
 use crate::tensor::shapes;
@@ -74,6 +75,11 @@ fn grad_of(
 /// Runs a step's map over tensors in place: `state[0]` is the parameter, then the buffers that it writes.
 fn update(op: &'static Op, state: &[&Tensor], read: &Tensor, params: &[Number]) -> Result<()> {
     let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map")) };
+    if replay::collects(params) {
+        return Ok(());
+    }
+    state.iter().for_each(|t| capture::touch(t));
+    capture::touch(read);
     let outs: Vec<Operand> = state.iter().map(|t| t.operand()).collect();
     let mut ins = vec![outs[0].clone(), read.operand()];
     ins.extend(outs[1..].iter().cloned());
@@ -94,7 +100,7 @@ fn update(op: &'static Op, state: &[&Tensor], read: &Tensor, params: &[Number]) 
         return Err(Error::dtype("step", format!("only float parameters can be optimised, got {}", outs[0].dtype)));
     }
     beside("step", &outs[0], ins.iter().chain(&outs))?;
-    of(&outs[0].storage).launch(&Launch::Map { body, compute, params, ins: &ins, outs: &outs })?;
+    replay::by_call(|| of(&outs[0].storage).launch(&Launch::Map { body, compute, params, ins: &ins, outs: &outs }))?;
     state.iter().for_each(|t| t.bump());
     Ok(())
 }

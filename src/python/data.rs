@@ -271,6 +271,7 @@ fn nested(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
 
 /// Elements as nested Python lists.
 pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
+    crate::backend::trace::read("the step lists a tensor's elements (tolist)")?;
     let t = &home(t)?;
     let shape = t.shape();
     let as_objects: Vec<Py<PyAny>> = match t.dtype() {
@@ -327,6 +328,7 @@ pub unsafe fn lend(owner: &Bound<'_, PyAny>, t: &Tensor, view: *mut ffi::Py_buff
         return Err(refuse("buffer: no view to fill".into()));
     }
     at_hand("buffer", t).map_err(|e| refuse(e.to_string()))?;
+    crate::backend::trace::read("the step hands a tensor's memory to NumPy (numpy, __array__, the buffer protocol)")?;
     let operand = t.operand();
     let Some(format) = letter(operand.dtype) else {
         return Err(refuse(format!("buffer: NumPy has no {}; use x.float() first", operand.dtype)));

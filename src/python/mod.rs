@@ -3,6 +3,7 @@
 mod args;
 mod autograd;
 mod calls;
+mod compiled;
 mod data;
 mod dtype;
 mod error;
@@ -40,10 +41,11 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
 }
 
 /// What the package is built of: reached as `schuss._core.NAME` alone.
-const INNER: [&str; 12] = [
+const INNER: [&str; 13] = [
     "FunctionCtx",
     "Node",
     "RemovableHandle",
+    "Step",
     "Tape",
     "adam_step",
     "apply_function",
@@ -90,6 +92,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     tape::register(m)?;
     scalar::register(m)?;
     calls::register(m)?;
+    compiled::register(m)?;
     gpu::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     offer(m)

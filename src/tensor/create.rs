@@ -2,7 +2,7 @@
 
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::convert;
-use crate::backend::{Backend, Launch, Operand};
+use crate::backend::{Backend, Launch, Operand, trace};
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Number, Result, shape};
 use crate::engine;
@@ -38,6 +38,7 @@ impl Tensor {
         }
         let out = room("from_slice", shape, T::DTYPE)?;
         convert::write_all(list, &out);
+        trace::given(&out)?;
         Ok(Tensor::from_operand(out))
     }
 
@@ -68,6 +69,7 @@ impl Tensor {
         } else {
             convert::write_with(&out, |i| Number::Float(a + i as f64 * s));
         }
+        trace::given(&out)?;
         Ok(Tensor::from_operand(out))
     }
 
@@ -77,6 +79,7 @@ impl Tensor {
         let width = (end - start) / (steps.max(2) - 1) as f64;
         let value = |i: usize| if i < steps.div_ceil(2) { start + i as f64 * width } else { end - (steps - 1 - i) as f64 * width };
         convert::write_with(&out, |i| Number::Float(if dtype.is_float() { value(i) } else { value(i).trunc() }));
+        trace::given(&out)?;
         Ok(Tensor::from_operand(out))
     }
 

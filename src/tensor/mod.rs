@@ -43,6 +43,7 @@ impl Tensor {
                 ),
             ));
         }
+        crate::backend::trace::read("the step reads the number in a tensor (item, float, int, bool)")?;
         Ok(convert::element(&fetch(&operand)?, 0))
     }
 

@@ -3,14 +3,13 @@
 use crate::backend::cpu::draw;
 use crate::backend::cpu::random::{Generator, blocks};
 use crate::backend::launch::Draw;
+use crate::backend::trace;
+pub use crate::backend::trace::Stream;
 use crate::backend::{Launch, Operand, at, of};
 use crate::base::{DType, Device, Error, Lock, Result, shape};
 use crate::engine;
 use crate::graph::Tensor;
 use std::sync::{Arc, LazyLock};
-
-/// A generator that threads may share.
-pub type Stream = Arc<Lock<Generator>>;
 
 /// The seed of a program that sets none; fixed, so that a run can be repeated.
 pub const FIRST_SEED: u64 = 67_280_421_310_721;
@@ -42,12 +41,17 @@ fn check(op: &str, what: Draw) -> Result<()> {
 /// Draws into an operand and moves the generator on.
 pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> {
     check(op, what)?;
+    let count = blocks(out.numel() as u64, draw::width(what, out.dtype));
     let (seed, offset) = {
         let mut generator = stream.get();
         let seed = generator.initial_seed();
-        (seed, generator.take(blocks(out.numel() as u64, draw::width(what, out.dtype))))
+        (seed, generator.take(count))
     };
-    of(&out.storage).launch(&Launch::Random { draw: what, seed, offset, out })
+    of(&out.storage).launch(&Launch::Random { draw: what, seed, offset, out })?;
+    if trace::on() {
+        trace::drew(stream, count);
+    }
+    Ok(())
 }
 
 impl Tensor {

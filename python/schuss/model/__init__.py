@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, no_grad
+from schuss._core import _changed
 from schuss.model.parameter import Buffer, Parameter
 from schuss.model.placement import Placed
 from schuss.model.registry import Registry
@@ -65,6 +66,7 @@ class Model(Stateful, Placed):
     # Registration
 
     def __setattr__(self, name: str, value: Any) -> None:
+        _changed()
         kind = self._member_kinds.get(name)
         if isinstance(value, Parameter):
             fits = "parameter"
@@ -88,6 +90,7 @@ class Model(Stateful, Placed):
         return None
 
     def __delattr__(self, name: str) -> None:
+        _changed()
         if self._member_kinds.pop(name, None) is None:
             object.__delattr__(self, name)
         else:
@@ -102,6 +105,7 @@ class Model(Stateful, Placed):
         self.__dict__["_member_kinds"] = dict(state["_member_kinds"])
 
     def _register_member(self, name: str, kind: str, value: Any) -> None:
+        _changed()
         if not isinstance(name, str):
             raise TypeError(f"{kind} name: needs a str, got {type(name).__name__}")
         if "." in name:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from schuss import Tensor, is_grad_enabled
+from schuss._core import _changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """End the hook; doing it twice is harmless."""
+        _changed()
         self.hooks.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
@@ -50,6 +52,7 @@ class Hooks:
 
     def add(self, occasion: str, hook: Any, prepend: bool = False) -> RemovableHandle:
         """Register `hook` for `occasion`, before the others if `prepend`."""
+        _changed()
         hooks = getattr(self, occasion)
         handle = RemovableHandle(hooks)
         rest = dict(hooks) if prepend else {}

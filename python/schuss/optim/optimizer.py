@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +45,10 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def wrapper(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         self._opt_called = True
+        if _core._is_recording() and not self._stepping:
+            from schuss.recording import note_step
+
+            return note_step(self, step, args, kwargs)
         if self._stepping or not (self._pre_hooks or self._post_hooks):
             return step(self, *args, **kwargs)
         self._stepping = True

@@ -4,6 +4,7 @@ use super::convert::{self, Cursor};
 use super::{isa, matvec, threads};
 use crate::backend::Storage;
 use crate::backend::launch::Operand;
+use crate::backend::trace;
 use crate::base::{DType, Layout, Result};
 use std::sync::Arc;
 
@@ -205,6 +206,7 @@ fn integers(a: &Operand, b: &Operand, out: &Operand) {
 
 /// A contiguous float64 copy of an operand's elements, for the few routines that work on plain slices.
 pub fn to_f64(op: &Operand) -> Vec<f64> {
+    trace::peek();
     let mut list = vec![0.0; op.numel()];
     if !list.is_empty() {
         // SAFETY: the list holds as many elements as the operand.

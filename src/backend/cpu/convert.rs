@@ -3,6 +3,7 @@
 
 use super::{block, isa, threads};
 use crate::backend::launch::Operand;
+use crate::backend::trace;
 use crate::base::dtype::{Element, Truth};
 use crate::base::layout::Walk;
 use crate::base::{DType, Error, Few, Layout, Number, Result};
@@ -331,6 +332,7 @@ pub fn fill(dst: &Operand, value: Number) -> Result<()> {
 
 /// All elements of an operand, in order, into a list of the same length.
 pub fn read_all<T: Element>(op: &Operand, cursor: &Cursor, list: &mut [T]) {
+    trace::peek();
     assert_eq!(op.numel(), list.len(), "a list as long as the operand");
     if !list.is_empty() {
         // SAFETY: just asserted.
@@ -340,6 +342,7 @@ pub fn read_all<T: Element>(op: &Operand, cursor: &Cursor, list: &mut [T]) {
 
 /// One element as a number, `offset` elements from the operand's first.
 pub fn element(op: &Operand, offset: isize) -> Number {
+    trace::peek();
     let size = op.dtype.size();
     let at = op.layout.offset as isize + offset;
     let inside = at >= 0 && (at as usize + 1) * size <= op.storage.len();

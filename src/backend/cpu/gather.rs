@@ -2,6 +2,7 @@
 
 use super::convert::{self, Cursor};
 use crate::backend::launch::{Operand, Pick};
+use crate::backend::trace;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result, shape};
 use crate::dispatch;
@@ -92,6 +93,7 @@ fn sum<T: Element>(a: T, b: T) -> T {
 
 /// The places of the elements that are not zero, in order: one row of positions for each axis.
 pub fn nonzero(input: &Operand) -> Vec<Vec<i64>> {
+    trace::peek();
     let rank = input.layout.rank();
     let mut found = vec![Vec::new(); rank];
     let n = input.numel();

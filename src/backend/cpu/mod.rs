@@ -2,6 +2,7 @@
 
 pub mod accumulate;
 pub mod block;
+pub mod chain;
 pub mod contract;
 pub mod convert;
 pub mod dense;
@@ -24,7 +25,7 @@ pub mod threads;
 pub mod truth;
 pub mod windows;
 
-use super::{Backend, Launch, Operand, Storage};
+use super::{Backend, Launch, Operand, Storage, trace};
 use crate::base::{Device, Result};
 
 /// The processor.
@@ -40,29 +41,12 @@ impl Backend for Cpu {
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
-        match *launch {
-            Launch::Map { body, compute, params, ins, outs } => map::run(body, compute, params, ins, outs),
-            Launch::Copy { src, dst } => convert::copy(src, dst),
-            Launch::Fill { dst, value } => convert::fill(dst, value),
-            Launch::Fold { kind, input, folded, correction, out } => fold::run(kind, input, folded, correction, out),
-            Launch::Contract { a, b, out } => contract::run(a, b, out),
-            Launch::Softmax { log, input, out } => softmax::run(log, input, out),
-            Launch::SoftmaxBack { log, grad, result, out } => softmax::back(log, grad, result, out),
-            Launch::Gather { source, picks, out } => gather::gather(source, picks, out),
-            Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
-            Launch::Scan { kind, input, out } => scan::run(kind, input, out),
-            Launch::Special { function, ins, out } => special::run(function, ins, out),
-            Launch::Dense { what, ins, outs } => dense::run(what, ins, outs),
-            Launch::Order { order, input, values, places } => order::run(order, input, values, places),
-            Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
-            Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
-            Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
-            Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
-            Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
-            Launch::Segments { body, compute, params, ins, outs } => {
-                ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
-            }
+        if trace::on() {
+            trace::unheard(|| run(launch))?;
+            trace::note(launch);
+            return Ok(());
         }
+        run(launch)
     }
 
     fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
@@ -71,5 +55,32 @@ impl Backend for Cpu {
 
     fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
         convert::copy(own, host)
+    }
+}
+
+fn run(launch: &Launch) -> Result<()> {
+    match *launch {
+        Launch::Map { body, compute, params, ins, outs } => map::run(body, compute, params, ins, outs),
+        Launch::Copy { src, dst } => convert::copy(src, dst),
+        Launch::Fill { dst, value } => convert::fill(dst, value),
+        Launch::Fold { kind, input, folded, correction, out } => fold::run(kind, input, folded, correction, out),
+        Launch::Contract { a, b, out } => contract::run(a, b, out),
+        Launch::Softmax { log, input, out } => softmax::run(log, input, out),
+        Launch::SoftmaxBack { log, grad, result, out } => softmax::back(log, grad, result, out),
+        Launch::Gather { source, picks, out } => gather::gather(source, picks, out),
+        Launch::Scatter { target, picks, values, add } => gather::scatter(target, picks, values, add),
+        Launch::Scan { kind, input, out } => scan::run(kind, input, out),
+        Launch::Special { function, ins, out } => special::run(function, ins, out),
+        Launch::Dense { what, ins, outs } => dense::run(what, ins, outs),
+        Launch::Order { order, input, values, places } => order::run(order, input, values, places),
+        Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
+        Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
+        Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
+        Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
+        Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
+        Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
+        Launch::Segments { body, compute, params, ins, outs } => {
+            ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
+        }
     }
 }

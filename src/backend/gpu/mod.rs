@@ -23,13 +23,15 @@ pub use adapter::{Caps, Facts, count, list};
 pub use pool::Memory;
 pub use stream::Gpu;
 
-use super::{Backend, Launch, Operand, Storage};
+use super::{Backend, Launch, Operand, Storage, place, trace};
 use crate::base::dtype::Element;
 use crate::base::{DType, Device, Error, ErrorKind, Number, Result};
 use pool::Block;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 const MOST: usize = 16;
+/// Why a step is not recorded.
+const RECORDED: &str = "the step computes on a GPU, whose work is not recorded yet";
 /// Lists of integers that are kept on a device.
 const TABLES: usize = 64;
 
@@ -133,6 +135,7 @@ impl Backend for Gpu {
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
+        trace::read(RECORDED)?;
         match *launch {
             Launch::Map { body, compute, params, ins, outs } => map::run(self, body, compute, params, ins, outs),
             Launch::Copy { src, dst } => copy::copy(self, src, dst),
@@ -153,15 +156,21 @@ impl Backend for Gpu {
             Launch::Merge { kind, target, pick, values } => gather::merge(self, kind, target, pick, values),
             Launch::Windows { image, columns, geometry, back } => windows::run(self, image, columns, geometry, back),
             Launch::Pool { input, spans, values, places } => windows::pool(self, input, spans, values, places),
+            Launch::Demand { op, test, ins, numbers } => {
+                let here = ins.iter().map(place::fetch).collect::<Result<Vec<_>>>()?;
+                test(op, &here, numbers)
+            }
             Launch::Special { .. } | Launch::Dense { .. } => Err(self.missing("has no kernel", "leave it out")),
         }
     }
 
     fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
+        trace::read(RECORDED)?;
         self.write(host_bytes(host)?, block(own)?, own.layout.offset * own.dtype.size())
     }
 
     fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
+        trace::read(RECORDED)?;
         let len = host_bytes(host)?.len();
         // SAFETY: just looked at: so many bytes of the host's lie there, fresh and nobody else's.
         let to = unsafe { std::slice::from_raw_parts_mut(host.ptr(), len) };

@@ -1,0 +1,166 @@
+"""`compile`: a step recorded once and run again without Python, and what it depends on outside its arguments.
+Leans on the core's recorder; models and optimisers tell it what they are."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from schuss import _core
+from schuss.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_REPLAYABLE = ("SGD", "Adam", "AdamW")
+_NUMBERS = (bool, int, float, str, type(None))
+
+
+def compile(
+    model: Callable[..., Any] | None = None,
+    *,
+    fallback: bool = False,
+    cache_size: int = 64,
+    fullgraph: bool = True,
+    dynamic: bool | None = None,
+    backend: str | None = None,
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
+    """A function that is recorded at its second call and run again without Python from then on.
+
+    The first call with arguments of one form (tree, shapes, dtypes, plain values) runs as it is,
+    the second is recorded, the later ones run a program: what nobody reads is left out, equal
+    results are computed once, maps that follow one another run in one pass, memory is planned.
+    The results are those of the function itself, bit for bit. It may hold a whole training step:
+    forward, `backward()`, `optimizer.step()`; what it writes (parameters, gradients, buffers,
+    random draws) is written again each time. Rates and other numbers of the optimisers are read
+    anew. Other things that Python does inside happen only while recording: printing, counting,
+    appending to lists.
+
+    The function is recorded anew where a number, truth or text that it names (in the function
+    around it or in its module) has changed, or a model's structure or mode, or anything about the
+    arguments but the elements of their tensors; `cache_size` programs are kept. CompileError is
+    raised where it reads elements (`item`, `if` on a tensor, `numpy`); with `fallback=True` such a
+    function runs eagerly, with one warning. The other keywords are accepted for PyTorch's
+    programs; `disable=True` gives the function back.
+
+    >>> import schuss
+    >>> w = schuss.tensor([0.0, 0.0], requires_grad=True)
+    >>> @schuss.compile
+    ... def step(x, y):
+    ...     loss = ((x @ w - y) ** 2).mean()
+    ...     loss.backward()
+    ...     with schuss.no_grad():
+    ...         w.sub_(0.1 * w.grad)
+    ...         w.grad.zero_()
+    ...     return loss
+    >>> x = schuss.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> losses = [step(x, schuss.tensor([1.0, 2.0])).item() for _ in range(50)]
+    >>> losses[0], losses[-1] < 0.1
+    (2.5, True)
+    """
+    if model is None:
+        return functools.partial(
+            compile,
+            fallback=fallback,
+            cache_size=cache_size,
+            fullgraph=fullgraph,
+            dynamic=dynamic,
+            backend=backend,
+            mode=mode,
+            options=options,
+            disable=disable,
+        )
+    if not callable(model):
+        raise TypeError(f"compile: needs a function, got {type(model).__name__}")
+    if disable:
+        return model
+    step = _core.Step(model, functools.partial(_look, model), fallback, cache_size)
+    functools.update_wrapper(step, model, updated=())
+    return step
+
+
+def _plain(function: Any) -> tuple[Any, Any]:
+    """The Python function inside a callable, and the object that it is bound to."""
+    own = None
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, "__func__"):
+            own, function = function.__self__, function.__func__
+        elif hasattr(function, "__code__"):
+            return function, own
+        elif isinstance(function, Model):
+            own, function = function, type(function).forward
+        elif callable(function) and hasattr(type(function).__call__, "__code__"):
+            own, function = function, type(function).__call__
+        else:
+            return None, own
+
+
+def _names(code: Any) -> list[str]:
+    """The globals that a function names, and the functions inside it."""
+    found = list(code.co_names)
+    for const in code.co_consts:
+        if hasattr(const, "co_names"):
+            found += _names(const)
+    return found
+
+
+def _look(function: Any) -> tuple[list[tuple[Any, str | None, Any]], tuple[Any, ...]]:
+    """What a function depends on besides its arguments: variables around it and globals that it
+    names, and the state of the models among them."""
+    plain, own = _plain(function)
+    places: list[tuple[Any, str | None, Any]] = []
+    if plain is not None:
+        for cell in plain.__closure__ or ():
+            try:
+                places.append((cell, None, cell.cell_contents))
+            except ValueError:
+                continue
+        names = plain.__globals__
+        for name in dict.fromkeys(_names(plain.__code__)):
+            if name in names and not isinstance(names[name], ModuleType):
+                places.append((names, name, names[name]))
+    reached = [value for *_, value in places]
+    if own is not None:
+        reached += [own, *getattr(own, "__dict__", {}).values()]
+    return places, tuple(_state(value) for value in reached if isinstance(value, Model))
+
+
+def _state(model: Model) -> tuple[Any, ...]:
+    """What a program of a model depends on: its parts, their order, modes, numbers and hooks."""
+    parts = []
+    for name, part in model.named_modules():
+        members = part.__dict__
+        facts = [
+            (key, value if isinstance(value, _NUMBERS) else id(value))
+            for key, value in members.items()
+            if not key.startswith("__") and (isinstance(value, _NUMBERS) or key in part._member_kinds)
+        ]
+        hooks = part._model_hooks
+        parts.append((name, id(part), part.training, tuple(facts), hooks and (*hooks.forward_pre, *hooks.forward)))
+    return tuple(parts)
+
+
+def note_step(optimizer: Any, step: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run an optimiser's step that is being recorded; its numbers are asked for again each time."""
+    if args or kwargs or optimizer._pre_hooks or optimizer._post_hooks:
+        _core._refuse_recording("the step gives its optimiser a closure, or the optimiser has hooks")
+    if type(optimizer).__module__.split(".")[0] != "schuss" or type(optimizer).__name__ not in _REPLAYABLE:
+        _core._refuse_recording(f"{type(optimizer).__name__} computes with Python's numbers")
+    held = _tensors(optimizer)
+    _core._host_call(functools.partial(step, optimizer))
+    result = step(optimizer, *args, **kwargs)
+    if _tensors(optimizer) != held:
+        # Its state is made at its first step; the next one can be recorded.
+        _core._retry_recording()
+    return result
+
+
+def _tensors(optimizer: Any) -> set[int]:
+    return {id(v) for s in optimizer.state.values() for v in s.values() if hasattr(v, "data_ptr")}

@@ -1,0 +1,198 @@
+//! Maps that follow one another over the same number of elements, run tile by tile so that what passes between them stays in
+//! the first cache. Leans on map's loops and convert's reads.
+
+use super::convert::{self, Cursor};
+use super::map::TILE;
+use super::threads;
+use crate::backend::launch::{MapLoop, Operand};
+use crate::backend::task::{Task, Work};
+use crate::base::{DType, Error, Number, Result};
+use smallvec::SmallVec;
+use std::mem::MaybeUninit;
+
+/// Elements that one thread takes at a time; a whole number of tiles.
+const CHUNK: usize = 1 << 15;
+/// Tiles of a chain: values on their way, and operands that are spread or converted.
+pub const TILES: usize = 14;
+/// Operands of one link, results included.
+const MOST: usize = 8;
+
+/// Where a link reads or writes.
+enum Place {
+    /// Memory of the loop's type, one element after the other, and the bytes of an element.
+    Memory(Operand, usize),
+    /// A tile that an earlier link, or the chain's beginning, has filled.
+    Tile(usize),
+    /// Memory that is read through a tile, as the loop's type.
+    Through(Operand, Cursor, DType, usize),
+}
+
+/// One map, conversion or fill of a chain.
+struct Link {
+    kernel: Option<MapLoop>,
+    dtype: DType,
+    params: SmallVec<[Number; 2]>,
+    call: Option<usize>,
+    ins: SmallVec<[Place; 3]>,
+    outs: SmallVec<[Place; 2]>,
+}
+
+pub struct Chain {
+    n: usize,
+    /// Operands of one element, spread over a tile before the first link runs: the operand, its type there, its tile.
+    spread: Vec<(Operand, DType, usize)>,
+    links: Vec<Link>,
+}
+
+/// Whether a task can be a link.
+pub fn is_link(task: &Task) -> bool {
+    let ready = |o: &Operand, dtype: DType| o.dtype == dtype && o.layout.is_contiguous() && o.numel() > 0;
+    let n = match task.writes().first() {
+        Some(out) => out.numel(),
+        None => return false,
+    };
+    let (result, compute) = match &task.work {
+        Work::Map { body, compute, .. } => {
+            if task.operands.len() > MOST || (body.native)(*compute).is_none() {
+                return false;
+            }
+            (if body.truth { DType::Bool } else { *compute }, *compute)
+        }
+        Work::Copy => (task.writes()[0].dtype, task.writes()[0].dtype),
+        _ => return false,
+    };
+    task.writes().iter().all(|o| ready(o, result) && o.numel() == n) && task.reads().iter().all(|o| is_easy(o, n, compute))
+}
+
+/// Whether an operand can be read tile by tile without walking across memory.
+fn is_easy(o: &Operand, n: usize, compute: DType) -> bool {
+    let _ = compute;
+    o.numel() == n && (o.layout.is_contiguous() || is_constant(o) || n <= TILE || rows(o))
+}
+
+fn is_constant(o: &Operand) -> bool {
+    o.layout.strides.iter().zip(o.layout.shape.iter()).all(|(&s, &d)| s == 0 || d == 1)
+}
+
+/// Whether its last axis lies in memory as it is read, and is worth a run.
+fn rows(o: &Operand) -> bool {
+    matches!((o.layout.strides.last(), o.layout.shape.last()), (Some(0 | 1), Some(&d)) if d >= 8)
+}
+
+impl Chain {
+    /// Puts tasks together. `local` says which tile a storage's value travels in, where it never reaches memory.
+    pub fn new(tasks: Vec<(Task, Option<usize>)>, local: impl Fn(&Operand) -> Option<usize>, mut tiles: usize) -> Result<Chain> {
+        let mut chain = Chain { n: tasks[0].0.writes()[0].numel(), spread: Vec::new(), links: Vec::new() };
+        for (task, call) in tasks {
+            let reads = task.operands.len() - task.written;
+            let (kernel, dtype, params) = match task.work {
+                Work::Map { body, compute, params } => {
+                    let native = (body.native)(compute).ok_or_else(|| Error::bug("compile", "a map without a loop"))?;
+                    (Some(native.pick()), compute, params)
+                }
+                _ => (None, task.operands[reads].dtype, SmallVec::new()),
+            };
+            let mut link = Link { kernel, dtype, params, call, ins: SmallVec::new(), outs: SmallVec::new() };
+            for (i, o) in task.operands.into_iter().enumerate() {
+                let size = o.dtype.size();
+                if i >= reads {
+                    link.outs.push(local(&o).map_or(Place::Memory(o, size), Place::Tile));
+                } else if let Some(tile) = local(&o) {
+                    link.ins.push(Place::Tile(tile));
+                } else if o.dtype == dtype && o.layout.is_contiguous() {
+                    link.ins.push(Place::Memory(o, size));
+                } else if is_constant(&o) && kernel.is_some() {
+                    // Each tile is filled anew in each run: the one element may be another by then.
+                    link.ins.push(Place::Tile(tiles));
+                    chain.spread.push((o, dtype, tiles));
+                    tiles += 1;
+                } else {
+                    let cursor = Cursor::new(&o.layout);
+                    link.ins.push(Place::Through(o, cursor, dtype, tiles));
+                    tiles += usize::from(kernel.is_some());
+                }
+            }
+            chain.links.push(link);
+        }
+        if tiles > TILES {
+            return Err(Error::bug("compile", "a chain has too many tiles"));
+        }
+        Ok(chain)
+    }
+
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// Gives the numbers of a host's call to the links that take them.
+    pub fn set_numbers(&mut self, call: usize, numbers: &[Number]) {
+        for link in &mut self.links {
+            if link.call == Some(call) {
+                link.params = numbers.into();
+            }
+        }
+    }
+
+    pub fn run(&self) -> Result<()> {
+        threads::each(self.n, CHUNK, |range| {
+            let mut tiles = [const { MaybeUninit::<[u64; TILE]>::uninit() }; TILES];
+            let base: *mut u8 = tiles.as_mut_ptr().cast();
+            let tile = |k: usize| base.wrapping_add(k * TILE * 8);
+            for (o, dtype, k) in &self.spread {
+                // SAFETY: the layout's strides are all 0, so every read is of its one element; a tile holds TILE of any type.
+                unsafe { convert::read_as(*dtype, o, &Cursor::new(&o.layout), 0, TILE.min(self.n), tile(*k)) };
+            }
+            let mut start = range.start;
+            while start < range.end {
+                let count = TILE.min(range.end - start);
+                for link in &self.links {
+                    let (mut from, mut to) = ([std::ptr::null::<u8>(); MOST], [std::ptr::null_mut::<u8>(); MOST]);
+                    for (p, place) in to.iter_mut().zip(&link.outs) {
+                        *p = match place {
+                            Place::Memory(o, size) => o.ptr().wrapping_add(start * size),
+                            Place::Tile(k) | Place::Through(.., k) => tile(*k),
+                        };
+                    }
+                    let Some(kernel) = link.kernel else {
+                        // SAFETY: source and target hold the chain's elements, of which `start + count` are at most all.
+                        unsafe { convert_to(&link.ins[0], link.dtype, to[0], start, count, tile) };
+                        continue;
+                    };
+                    for (p, place) in from.iter_mut().zip(&link.ins) {
+                        *p = match place {
+                            Place::Memory(o, size) => o.ptr().wrapping_add(start * size),
+                            Place::Tile(k) => tile(*k),
+                            Place::Through(o, cursor, dtype, k) => {
+                                // SAFETY: as above; a tile holds `count` elements of any type.
+                                unsafe { convert::read_as(*dtype, o, cursor, start, count, tile(*k)) };
+                                tile(*k)
+                            }
+                        };
+                    }
+                    // SAFETY: every pointer reaches `count` elements of the loop's types.
+                    unsafe { kernel(&from[..link.ins.len()], &link.params, &to[..link.outs.len()], count) };
+                }
+                start += count;
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A conversion as a link of its own.
+///
+/// # Safety
+/// The source must hold `start + count` elements, the target `count` of `dtype`.
+unsafe fn convert_to(source: &Place, dtype: DType, to: *mut u8, start: usize, count: usize, tile: impl Fn(usize) -> *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match source {
+            Place::Memory(o, size) => std::ptr::copy_nonoverlapping(o.ptr().add(start * size), to, count * size),
+            Place::Through(o, cursor, ..) => convert::read_as(dtype, o, cursor, start, count, to),
+            Place::Tile(k) => std::ptr::copy_nonoverlapping(tile(*k), to, count * dtype.size()),
+        }
+    }
+}

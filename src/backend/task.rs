@@ -1,0 +1,214 @@
+//! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
+
+use super::launch::{Backend, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Span, Special};
+use super::of;
+use crate::base::{DType, Number, Result};
+use smallvec::SmallVec;
+
+/// What a demand asks of values, and the error it gives where they do not hold.
+pub type Test = fn(&'static str, &[Operand], &[i64]) -> Result<()>;
+
+/// One index of a gather or scatter, without its operand.
+pub struct Place {
+    op: &'static str,
+    size: usize,
+    stride: isize,
+}
+
+/// The positions of a pooling window along one axis.
+pub struct Reach {
+    starts: Vec<i64>,
+    counts: Vec<i64>,
+    step: i64,
+}
+
+/// Which family, and all that it is told besides its operands.
+pub enum Work {
+    Map { body: &'static MapBody, compute: DType, params: SmallVec<[Number; 2]> },
+    Copy,
+    Fill { value: Number },
+    Fold { kind: FoldKind, folded: usize, correction: f64 },
+    Contract,
+    Softmax { log: bool },
+    SoftmaxBack { log: bool },
+    Gather { places: Vec<Place> },
+    Scatter { places: Vec<Place>, add: bool },
+    Scan { kind: FoldKind },
+    Special { function: Special },
+    Dense { what: Dense },
+    Order { order: Order },
+    Search { right: bool },
+    Merge { kind: FoldKind, place: Place },
+    Windows { geometry: Geometry, back: bool },
+    Pool { reaches: Vec<Reach> },
+    Random { draw: Draw, seed: u64, offset: u64 },
+    Demand { op: &'static str, test: Test, numbers: Vec<i64> },
+}
+
+/// A launch with operands of its own: those that are read come first, those that are written last.
+pub struct Task {
+    pub work: Work,
+    pub operands: SmallVec<[Operand; 3]>,
+    /// How many of them are written.
+    pub written: usize,
+}
+
+impl Task {
+    /// Keeps a launch; one over the segments of an optimiser becomes a task for each.
+    pub fn of(launch: &Launch) -> SmallVec<[Task; 1]> {
+        let one = |work: Work, reads: &[&Operand], writes: &[&Operand]| -> SmallVec<[Task; 1]> {
+            let operands = reads.iter().chain(writes).map(|&o| o.clone()).collect();
+            smallvec::smallvec![Task { work, operands, written: writes.len() }]
+        };
+        let refs = |list: &'_ [Operand]| -> Vec<Operand> { list.to_vec() };
+        let many = |work: Work, reads: &[Operand], writes: &[Operand]| -> SmallVec<[Task; 1]> {
+            let operands = refs(reads).into_iter().chain(refs(writes)).collect();
+            smallvec::smallvec![Task { work, operands, written: writes.len() }]
+        };
+        match *launch {
+            Launch::Map { body, compute, params, ins, outs } => many(Work::Map { body, compute, params: params.into() }, ins, outs),
+            Launch::Copy { src, dst } => one(Work::Copy, &[src], &[dst]),
+            Launch::Fill { dst, value } => one(Work::Fill { value }, &[], &[dst]),
+            Launch::Fold { kind, input, folded, correction, out } => one(Work::Fold { kind, folded, correction }, &[input], &[out]),
+            Launch::Contract { a, b, out } => one(Work::Contract, &[a, b], &[out]),
+            Launch::Softmax { log, input, out } => one(Work::Softmax { log }, &[input], &[out]),
+            Launch::SoftmaxBack { log, grad, result, out } => one(Work::SoftmaxBack { log }, &[grad, result], &[out]),
+            Launch::Gather { source, picks, out } => {
+                let reads: Vec<&Operand> = std::iter::once(source).chain(picks.iter().map(|p| &p.index)).collect();
+                one(Work::Gather { places: picks.iter().map(Place::of).collect() }, &reads, &[out])
+            }
+            Launch::Scatter { target, picks, values, add } => {
+                let reads: Vec<&Operand> = std::iter::once(values).chain(picks.iter().map(|p| &p.index)).collect();
+                one(Work::Scatter { places: picks.iter().map(Place::of).collect(), add }, &reads, &[target])
+            }
+            Launch::Scan { kind, input, out } => one(Work::Scan { kind }, &[input], &[out]),
+            Launch::Special { function, ins, out } => many(Work::Special { function }, ins, std::slice::from_ref(out)),
+            Launch::Dense { what, ins, outs } => many(Work::Dense { what }, ins, outs),
+            Launch::Order { order, input, values, places } => one(Work::Order { order }, &[input], &[values, places]),
+            Launch::Search { sorted, values, right, out } => one(Work::Search { right }, &[sorted, values], &[out]),
+            Launch::Merge { kind, target, pick, values } => {
+                one(Work::Merge { kind, place: Place::of(pick) }, &[values, &pick.index], &[target])
+            }
+            Launch::Windows { image, columns, geometry, back } => {
+                let (from, to) = if back { (columns, image) } else { (image, columns) };
+                one(Work::Windows { geometry: geometry.clone(), back }, &[from], &[to])
+            }
+            Launch::Pool { input, spans, values, places } => {
+                one(Work::Pool { reaches: spans.iter().map(Reach::of).collect() }, &[input], &[values, places])
+            }
+            Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
+            Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
+            Launch::Segments { body, compute, params, ins, outs } => {
+                ins.iter().zip(outs).flat_map(|(ins, outs)| many(Work::Map { body, compute, params: params.into() }, ins, outs)).collect()
+            }
+        }
+    }
+
+    pub fn reads(&self) -> &[Operand] {
+        &self.operands[..self.operands.len() - self.written]
+    }
+    pub fn writes(&self) -> &[Operand] {
+        &self.operands[self.operands.len() - self.written..]
+    }
+    /// Whether what it writes to is read as well, though it stands among the written ones alone.
+    pub fn adds(&self) -> bool {
+        matches!(self.work, Work::Scatter { .. } | Work::Merge { .. })
+    }
+
+    /// Runs it over what its operands hold now.
+    pub fn run(&self) -> Result<()> {
+        let (ins, outs) = self.operands.split_at(self.operands.len() - self.written);
+        let launch = match &self.work {
+            Work::Map { body, compute, params } => Launch::Map { body, compute: *compute, params, ins, outs },
+            Work::Copy => Launch::Copy { src: &ins[0], dst: &outs[0] },
+            Work::Fill { value } => Launch::Fill { dst: &outs[0], value: *value },
+            Work::Fold { kind, folded, correction } => {
+                Launch::Fold { kind: *kind, input: &ins[0], folded: *folded, correction: *correction, out: &outs[0] }
+            }
+            Work::Contract => Launch::Contract { a: &ins[0], b: &ins[1], out: &outs[0] },
+            Work::Softmax { log } => Launch::Softmax { log: *log, input: &ins[0], out: &outs[0] },
+            Work::SoftmaxBack { log } => Launch::SoftmaxBack { log: *log, grad: &ins[0], result: &ins[1], out: &outs[0] },
+            Work::Gather { places } => {
+                let picks = picks(places, &ins[1..]);
+                return go(&Launch::Gather { source: &ins[0], picks: &picks, out: &outs[0] }, &outs[0]);
+            }
+            Work::Scatter { places, add } => {
+                let picks = picks(places, &ins[1..]);
+                return go(&Launch::Scatter { target: &outs[0], picks: &picks, values: &ins[0], add: *add }, &outs[0]);
+            }
+            Work::Merge { kind, place } => {
+                let pick = place.pick(&ins[1]);
+                return go(&Launch::Merge { kind: *kind, target: &outs[0], pick: &pick, values: &ins[0] }, &outs[0]);
+            }
+            Work::Scan { kind } => Launch::Scan { kind: *kind, input: &ins[0], out: &outs[0] },
+            Work::Special { function } => Launch::Special { function: *function, ins, out: &outs[0] },
+            Work::Dense { what } => Launch::Dense { what: *what, ins, outs },
+            Work::Order { order } => Launch::Order { order: *order, input: &ins[0], values: &outs[0], places: &outs[1] },
+            Work::Search { right } => Launch::Search { sorted: &ins[0], values: &ins[1], right: *right, out: &outs[0] },
+            Work::Windows { geometry, back } => {
+                let (image, columns) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
+                Launch::Windows { image, columns, geometry, back: *back }
+            }
+            Work::Pool { reaches } => {
+                let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
+                return go(&Launch::Pool { input: &ins[0], spans: &spans, values: &outs[0], places: &outs[1] }, &outs[0]);
+            }
+            Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
+            Work::Demand { op, test, numbers } => return test(op, ins, numbers),
+        };
+        go(&launch, &outs[0])
+    }
+
+    /// What a reader of a program calls it.
+    pub fn name(&self) -> &'static str {
+        match &self.work {
+            Work::Map { .. } => "map",
+            Work::Copy => "copy",
+            Work::Fill { .. } => "fill",
+            Work::Fold { .. } => "fold",
+            Work::Contract => "contract",
+            Work::Softmax { .. } => "softmax",
+            Work::SoftmaxBack { .. } => "softmax_back",
+            Work::Gather { .. } => "gather",
+            Work::Scatter { .. } => "scatter",
+            Work::Scan { .. } => "scan",
+            Work::Special { .. } => "special",
+            Work::Dense { .. } => "dense",
+            Work::Order { .. } => "order",
+            Work::Search { .. } => "search",
+            Work::Merge { .. } => "merge",
+            Work::Windows { .. } => "windows",
+            Work::Pool { .. } => "pool",
+            Work::Random { .. } => "random",
+            Work::Demand { .. } => "demand",
+        }
+    }
+}
+
+#[inline]
+fn go(launch: &Launch, at: &Operand) -> Result<()> {
+    let backend: &dyn Backend = of(&at.storage);
+    backend.launch(launch)
+}
+
+fn picks(places: &[Place], index: &[Operand]) -> SmallVec<[Pick; 2]> {
+    places.iter().zip(index).map(|(p, i)| p.pick(i)).collect()
+}
+
+impl Place {
+    fn of(pick: &Pick) -> Place {
+        Place { op: pick.op, size: pick.size, stride: pick.stride }
+    }
+    fn pick(&self, index: &Operand) -> Pick {
+        Pick { op: self.op, index: index.clone(), size: self.size, stride: self.stride }
+    }
+}
+
+impl Reach {
+    fn of(span: &Span) -> Reach {
+        Reach { starts: span.starts.into(), counts: span.counts.into(), step: span.step }
+    }
+    fn span(&self) -> Span<'_> {
+        Span { starts: &self.starts, counts: &self.counts, step: self.step }
+    }
+}

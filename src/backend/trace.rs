@@ -1,0 +1,213 @@
+//! What a thread launches while it is listened to: the tasks in their order, and the storages born on the way.
+//! Leans on task and storage.
+
+use super::cpu::random::Generator;
+use super::launch::{Launch, Operand};
+use super::storage::Storage;
+use super::task::Task;
+use crate::base::{Error, Lock, Result};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// A generator that draws are taken from.
+pub type Stream = Arc<Lock<Generator>>;
+
+/// A list of tasks, and what is known of the memory they use.
+#[derive(Default)]
+pub struct Trace {
+    pub tasks: Vec<Task>,
+    /// Storages made meanwhile, by address; all are kept alive so that addresses stay theirs.
+    pub born: HashMap<usize, Arc<Storage>>,
+    /// Other storages that tasks have met.
+    pub met: HashMap<usize, Arc<Storage>>,
+    /// Copies of what the host has written: they never change.
+    pub constants: HashSet<usize>,
+    /// Draws in their order: the task, its generator, and the blocks that it took.
+    pub draws: Vec<(usize, Stream, u64)>,
+    /// Tasks whose numbers come from outside: the task and the call that gave them.
+    pub calls: Vec<(usize, usize)>,
+    /// The first thing that cannot be done again.
+    pub fault: Option<String>,
+    /// Whether such a thing is an error on the spot.
+    pub strict: bool,
+}
+
+thread_local! {
+    static ON: Cell<bool> = const { Cell::new(false) };
+    static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
+    /// The number of the host's call that gives the numbers of what is launched now.
+    static CALL: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Whether this thread is listened to.
+#[inline(always)]
+pub fn on() -> bool {
+    ON.get()
+}
+
+/// Starts listening; false where it is under way already.
+pub fn start(strict: bool) -> bool {
+    if TRACE.with_borrow(Option::is_some) {
+        return false;
+    }
+    TRACE.set(Some(Trace { strict, ..Trace::default() }));
+    ON.set(true);
+    CALL.set(None);
+    true
+}
+
+/// Ends listening and hands over what was heard.
+pub fn stop() -> Option<Trace> {
+    ON.set(false);
+    TRACE.take()
+}
+
+/// Runs what nobody shall hear.
+#[inline]
+pub fn unheard<T>(work: impl FnOnce() -> T) -> T {
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            ON.set(self.0);
+        }
+    }
+    let _back = Back(ON.replace(false));
+    work()
+}
+
+fn with(work: impl FnOnce(&mut Trace)) {
+    TRACE.with_borrow_mut(|t| {
+        if let Some(trace) = t {
+            work(trace);
+        }
+    });
+}
+
+fn address(storage: &Arc<Storage>) -> usize {
+    Arc::as_ptr(storage) as usize
+}
+
+/// Notes a launch that has run.
+#[cold]
+pub fn note(launch: &Launch) {
+    with(|trace| {
+        for task in Task::of(launch) {
+            for operand in &task.operands {
+                let at = address(&operand.storage);
+                if !trace.born.contains_key(&at) {
+                    trace.met.entry(at).or_insert_with(|| operand.storage.clone());
+                }
+            }
+            if let Some(call) = CALL.get() {
+                trace.calls.push((trace.tasks.len(), call));
+            }
+            trace.tasks.push(task);
+        }
+    });
+}
+
+/// Notes that a storage has been made.
+#[cold]
+pub fn born(storage: &Arc<Storage>) {
+    with(|trace| {
+        trace.born.insert(address(storage), storage.clone());
+    });
+}
+
+/// Keeps a storage from outside alive, so that its address stays its own.
+pub fn keep(storage: &Arc<Storage>) {
+    with(|trace| {
+        trace.met.entry(address(storage)).or_insert_with(|| storage.clone());
+    });
+}
+
+/// Elements are looked at to decide what to do.
+#[inline]
+pub fn peek() {
+    if on() {
+        fault("an operation of the step looks at elements to decide what to do".to_string());
+    }
+}
+
+/// Notes something that cannot be done again.
+pub fn fault(what: String) {
+    with(|trace| {
+        trace.fault.get_or_insert(what);
+    });
+}
+
+/// Whether a storage was made while listening.
+pub fn is_born(storage: &Arc<Storage>) -> bool {
+    on() && TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.born.contains_key(&address(storage))))
+}
+
+/// How many counts of a storage are the listener's.
+#[inline]
+pub fn holds(storage: &Arc<Storage>) -> usize {
+    if !on() {
+        return 0;
+    }
+    TRACE.with_borrow(|t| {
+        t.as_ref().map_or(0, |t| {
+            let at = address(storage);
+            let lists = usize::from(t.born.contains_key(&at)) + usize::from(t.met.contains_key(&at));
+            lists + t.tasks.iter().flat_map(|task| &task.operands).filter(|o| address(&o.storage) == at).count()
+        })
+    })
+}
+
+/// Notes that the host has written a fresh operand: what it holds now is what it shall hold each time.
+pub fn given(operand: &Operand) -> Result<()> {
+    if !on() {
+        return Ok(());
+    }
+    let copy = unheard(|| -> Result<Operand> {
+        let copy = Operand::new(&super::cpu::Cpu, &operand.layout.shape, operand.dtype)?;
+        super::cpu::convert::copy(operand, &copy)?;
+        Ok(copy)
+    })?;
+    with(|trace| {
+        trace.constants.insert(address(&copy.storage));
+    });
+    note(&Launch::Copy { src: &copy, dst: operand });
+    Ok(())
+}
+
+/// Notes that the last task drew from a generator.
+pub fn drew(stream: &Stream, blocks: u64) {
+    with(|trace| {
+        let last = trace.tasks.len().saturating_sub(1);
+        trace.draws.push((last, stream.clone(), blocks));
+    });
+}
+
+/// The host reads elements, or asks for something that depends on them.
+pub fn read(what: &str) -> Result<()> {
+    if !on() {
+        return Ok(());
+    }
+    let mut strict = false;
+    with(|trace| {
+        strict = trace.strict;
+        trace.fault.get_or_insert_with(|| what.to_string());
+    });
+    if strict { Err(refusal(what)) } else { Ok(()) }
+}
+
+/// The error of a step that cannot be recorded, and what to do.
+pub fn refusal(what: &str) -> Error {
+    Error::new(
+        crate::base::ErrorKind::Compile,
+        "compile",
+        format!(
+            "{what}, and a recorded step is run again without Python: do that outside of the step (return the tensor and read it \
+             there), or use compile(step, fallback=True), which runs such a step eagerly"
+        ),
+    )
+}
+
+/// Names the call of the host whose numbers the next launches take; returns the one before.
+pub fn set_call(call: Option<usize>) -> Option<usize> {
+    CALL.replace(call)
+}

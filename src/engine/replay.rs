@@ -1,0 +1,349 @@
+//! A step recorded once and run again: where its operands come from, what it changes, and the program in between.
+//! Leans on graph's capture and on the backend's programs.
+
+use crate::backend::program::{Facts, Heard, Program};
+use crate::backend::trace::{self, Stream};
+use crate::backend::{Operand, Storage};
+use crate::base::{DType, Error, Layout, Number, Result};
+use crate::graph::capture::{self, Touched};
+use crate::graph::tensor::flag;
+use crate::graph::{Tensor, mode};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+thread_local! {
+    /// Host calls so far of the recording under way.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+    /// While the host's part of a step is repeated: the numbers that its calls would have launched with.
+    static NUMBERS: RefCell<Option<Vec<Vec<Number>>>> = const { RefCell::new(None) };
+}
+
+/// Whether only the numbers of a launch are asked for now; they are noted.
+pub fn collects(numbers: &[Number]) -> bool {
+    NUMBERS.with_borrow_mut(|list| match list {
+        Some(list) => {
+            list.push(numbers.to_vec());
+            true
+        }
+        None => false,
+    })
+}
+
+/// Runs the host's part of a step, and gives the numbers that its calls came with.
+pub fn collect<E>(work: impl FnOnce() -> std::result::Result<(), E>) -> std::result::Result<Vec<Vec<Number>>, E> {
+    NUMBERS.set(Some(Vec::new()));
+    let done = work();
+    let found = NUMBERS.take().unwrap_or_default();
+    done.map(|()| found)
+}
+
+/// A launch whose numbers the host gives anew each time.
+pub fn by_call<T>(launch: impl FnOnce() -> T) -> T {
+    if !trace::on() {
+        return launch();
+    }
+    let call = CALLS.get();
+    CALLS.set(call + 1);
+    let before = trace::set_call(Some(call));
+    let done = launch();
+    trace::set_call(before);
+    done
+}
+
+/// Where an operand from outside is found each time.
+#[derive(Clone)]
+enum Source {
+    /// The step's n-th tensor argument.
+    Arg(usize),
+    /// The gradient of the n-th tensor from outside.
+    Grad(usize),
+    /// This tensor.
+    Own(Tensor),
+}
+
+/// A tensor from outside, and the form that it must have.
+struct Outer {
+    source: Source,
+    requires_grad: bool,
+    flags: u8,
+    /// Whether it had a gradient at first; asked only where the step uses or changes it.
+    had_grad: bool,
+    after: After,
+    /// Its place among the program's operands.
+    operand: Option<usize>,
+}
+
+/// What becomes of a gradient.
+enum After {
+    Same,
+    Gone,
+    /// A fresh tensor over the n-th storage that the program fills.
+    Made(usize, Layout, DType),
+}
+
+/// What a step returns.
+enum Given {
+    Made(usize, Layout, DType, u8),
+    Outer(usize),
+}
+
+/// A step that can be run again.
+pub struct Replay {
+    program: Program,
+    outers: Vec<Outer>,
+    given: Vec<Given>,
+    draws: Vec<(Stream, u64)>,
+    calls: usize,
+}
+
+/// What a step is about to work on.
+pub struct Ready {
+    handles: SmallVec<[Tensor; 8]>,
+    operands: SmallVec<[Operand; 8]>,
+}
+
+/// A recording under way on this thread.
+pub struct Recording {
+    args: Vec<Tensor>,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        mode::set_traced(false);
+        capture::stop();
+        trace::stop();
+    }
+}
+
+impl Recording {
+    /// Starts to listen to a step with these tensor arguments; None where a recording is under way.
+    pub fn start(args: &[Tensor], strict: bool) -> Option<Recording> {
+        if !trace::start(strict) {
+            return None;
+        }
+        CALLS.set(0);
+        capture::start();
+        mode::set_traced(true);
+        args.iter().for_each(capture::touch);
+        Some(Recording { args: args.to_vec() })
+    }
+
+    /// Ends it. What the step returned leaves the program.
+    pub fn finish(self, returned: &[Tensor]) -> Result<Replay> {
+        mode::set_traced(false);
+        let (mut touched, heard) = (capture::stop(), trace::stop());
+        let Some(heard) = heard else { return Err(Error::bug("compile", "nothing was being recorded")) };
+        if let Some(fault) = heard.fault {
+            return Err(trace::refusal(&fault));
+        }
+        // A gradient is found by its tensor, which therefore comes first.
+        let grads: HashSet<usize> = touched.iter().filter_map(|t| t.grad.as_ref().map(Tensor::id)).collect();
+        touched.sort_by_key(|t| grads.contains(&t.tensor.id()));
+        let mut outers = Vec::with_capacity(touched.len());
+        let mut ins = Vec::new();
+        let mut ends = Ends { list: Vec::new(), index: HashMap::new() };
+        for (k, t) in touched.iter().enumerate() {
+            let source = match self.args.iter().position(|a| a.same(&t.tensor)) {
+                Some(i) => Source::Arg(i),
+                None => match touched.iter().position(|o| o.grad.as_ref().is_some_and(|g| g.same(&t.tensor))) {
+                    Some(j) if j != k => Source::Grad(j),
+                    _ => Source::Own(t.tensor.clone()),
+                },
+            };
+            let storage = heard.met.get(&t.storage).cloned();
+            let used = heard.tasks.iter().flat_map(|task| &task.operands).any(|o| Arc::as_ptr(&o.storage) as usize == t.storage);
+            let operand = match storage {
+                Some(storage) if used => {
+                    ins.push(Operand { storage, layout: t.layout.clone(), dtype: t.dtype });
+                    Some(ins.len() - 1)
+                }
+                _ => None,
+            };
+            let after = t.after(&heard.born, &mut ends)?;
+            outers.push(Outer {
+                source,
+                requires_grad: t.requires_grad,
+                flags: t.flags & (flag::VARIABLE | flag::STRICT),
+                had_grad: t.grad.is_some(),
+                after,
+                operand,
+            });
+        }
+        if let Some(stranger) = heard
+            .met
+            .keys()
+            .find(|at| !heard.constants.contains(*at) && !touched.iter().any(|t| t.storage == **at) && !heard.born.contains_key(*at))
+        {
+            let foreign = heard.met[stranger].is_foreign();
+            if !foreign {
+                return Err(trace::refusal("the step reaches a tensor in a way that cannot be followed"));
+            }
+        }
+        let mut given = Vec::with_capacity(returned.len());
+        for t in returned {
+            let core = t.0.core.get();
+            let at = Arc::as_ptr(&core.operand.storage) as usize;
+            given.push(if heard.born.contains_key(&at) {
+                let k = ends.place(&core.operand.storage);
+                Given::Made(k, core.operand.layout.clone(), core.operand.dtype, core.flags & flag::STRICT)
+            } else {
+                match touched.iter().position(|o| o.tensor.same(t)) {
+                    Some(k) => Given::Outer(k),
+                    None => return Err(trace::refusal("the step returns a view of a tensor from outside")),
+                }
+            });
+        }
+        let mut call_of: HashMap<usize, usize> = heard.calls.into_iter().collect();
+        let mut draw_of: HashMap<usize, usize> = heard.draws.iter().enumerate().map(|(d, (task, ..))| (*task, d)).collect();
+        let list = heard
+            .tasks
+            .into_iter()
+            .enumerate()
+            .map(|(i, task)| Heard { task, call: call_of.remove(&i), draw: draw_of.remove(&i) })
+            .collect();
+        let (born, constants) = (&heard.born, &heard.constants);
+        let program = Program::new(list, &ins, &ends.list, |at| born.contains_key(&at), |at| constants.contains(&at))?;
+        let draws = heard.draws.into_iter().map(|(_, stream, blocks)| (stream, blocks)).collect();
+        Ok(Replay { program, outers, given, draws, calls: CALLS.get() })
+    }
+}
+
+/// The storages whose contents leave a step.
+struct Ends {
+    list: Vec<Arc<Storage>>,
+    index: HashMap<usize, usize>,
+}
+
+impl Ends {
+    fn place(&mut self, storage: &Arc<Storage>) -> usize {
+        *self.index.entry(Arc::as_ptr(storage) as usize).or_insert_with(|| {
+            self.list.push(storage.clone());
+            self.list.len() - 1
+        })
+    }
+}
+
+impl Touched {
+    /// What has become of its gradient; an error where something else about it has changed.
+    fn after(&self, born: &HashMap<usize, Arc<Storage>>, ends: &mut Ends) -> Result<After> {
+        let core = self.tensor.0.core.get();
+        let moved = Arc::as_ptr(&core.operand.storage) as usize != self.storage || core.operand.layout != self.layout;
+        if moved {
+            return Err(trace::refusal("the step puts other memory under a tensor from outside (data, assign, set_)"));
+        }
+        if core.requires_grad != self.requires_grad || core.edge.is_some() && core.requires_grad {
+            return Err(trace::refusal("the step changes whether a tensor from outside requires grad"));
+        }
+        let now = core.grad.clone();
+        drop(core);
+        match (&self.grad, now) {
+            (None, None) => Ok(After::Same),
+            (Some(_), None) => Ok(After::Gone),
+            (Some(old), Some(new)) if old.same(&new) => Ok(After::Same),
+            (_, Some(new)) => {
+                let core = new.0.core.get();
+                if core.edge.is_some() || core.requires_grad || !born.contains_key(&(Arc::as_ptr(&core.operand.storage) as usize)) {
+                    return Err(trace::refusal("the step gives a tensor a gradient that is part of a graph, or that it did not make"));
+                }
+                Ok(After::Made(ends.place(&core.operand.storage), core.operand.layout.clone(), core.operand.dtype))
+            }
+        }
+    }
+}
+
+impl Replay {
+    pub fn facts(&self) -> &Facts {
+        &self.program.facts
+    }
+    /// About how many elements its launches go over.
+    pub fn weight(&self) -> usize {
+        self.program.facts.elements
+    }
+    /// Launches whose numbers the host gives.
+    pub fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Finds what the step works on; None where something has another form than it had.
+    pub fn ready(&self, args: &[Tensor]) -> Option<Ready> {
+        let mut ready = Ready { handles: SmallVec::new(), operands: SmallVec::new() };
+        for outer in &self.outers {
+            let t = match &outer.source {
+                Source::Arg(i) => args.get(*i)?.clone(),
+                Source::Own(t) => t.clone(),
+                Source::Grad(j) => ready.handles.get(*j)?.0.core.get().grad.clone()?,
+            };
+            {
+                let core = t.0.core.get();
+                let alike = core.requires_grad == outer.requires_grad
+                    && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
+                    && core.grad.is_some() == outer.had_grad
+                    && (core.edge.is_none() || !core.requires_grad);
+                if !alike || outer.operand.is_some_and(|k| !self.program.fits(k, &core.operand)) {
+                    return None;
+                }
+                if outer.operand.is_some() {
+                    ready.operands.push(core.operand.clone());
+                }
+            }
+            ready.handles.push(t);
+        }
+        Some(ready)
+    }
+
+    /// Runs the launches, with the numbers that the host gives; None, and nothing done, where memory is shared in another
+    /// way than it was.
+    pub fn run(&mut self, ready: &Ready, numbers: &[Vec<Number>]) -> Result<Option<Vec<Tensor>>> {
+        if numbers.len() != self.calls {
+            return Err(Error::bug("compile", format!("{} calls gave numbers, {} were heard", numbers.len(), self.calls)));
+        }
+        let ins: SmallVec<[&Operand; 8]> = ready.operands.iter().collect();
+        let outs = self.program.sizes().map(|bytes| Storage::new(bytes).map(Arc::new)).collect::<Result<SmallVec<[_; 8]>>>()?;
+        let Some(mut bound) = self.program.bind(&ins) else { return Ok(None) };
+        for (call, list) in numbers.iter().enumerate() {
+            bound.set_numbers(call, list);
+        }
+        for (k, (stream, blocks)) in self.draws.iter().enumerate() {
+            let mut generator = stream.get();
+            let seed = generator.initial_seed();
+            let offset = generator.take(*blocks);
+            bound.set_draw(k, seed, offset);
+        }
+        bound.run(&outs)?;
+        self.settle(&ready.handles, &outs).map(Some)
+    }
+
+    /// What is left to do when the launches have run: versions, gradients, results.
+    fn settle(&self, handles: &[Tensor], outs: &[Arc<Storage>]) -> Result<Vec<Tensor>> {
+        let made = |k: usize, layout: &Layout, dtype: DType| {
+            Tensor::from_operand(Operand { storage: outs[k].clone(), layout: layout.clone(), dtype })
+        };
+        for (outer, t) in self.outers.iter().zip(handles) {
+            if let Some(k) = outer.operand
+                && self.program.writes(k)
+            {
+                let mut core = t.0.core.get();
+                core.bump();
+                if core.base.is_none() {
+                    core.seen = core.version();
+                }
+            }
+            match &outer.after {
+                After::Same => {}
+                After::Gone => t.set_grad(None),
+                After::Made(k, layout, dtype) => t.set_grad(Some(made(*k, layout, *dtype))),
+            }
+        }
+        let list = self.given.iter().map(|g| match g {
+            Given::Made(k, layout, dtype, flags) => {
+                let t = made(*k, layout, *dtype);
+                t.set_flag(*flags, *flags != 0);
+                t
+            }
+            Given::Outer(k) => handles[*k].clone(),
+        });
+        Ok(list.collect())
+    }
+}

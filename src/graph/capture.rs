@@ -1,0 +1,87 @@
+//! Which tensors a recorded step reaches that it did not make, and what they were when it reached them. Leans on tensor and
+//! on the backend's trace.
+
+use super::Tensor;
+use super::mode::Mode;
+use super::tensor::Core;
+use crate::backend::trace;
+use crate::base::{DType, Layout};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+/// A tensor from outside as it was at first.
+pub struct Touched {
+    pub tensor: Tensor,
+    /// The address of its storage.
+    pub storage: usize,
+    pub layout: Layout,
+    pub dtype: DType,
+    pub requires_grad: bool,
+    pub flags: u8,
+    pub grad: Option<Tensor>,
+}
+
+#[derive(Default)]
+struct Capture {
+    list: Vec<Touched>,
+    index: HashMap<usize, usize>,
+    storages: HashSet<usize>,
+}
+
+thread_local! {
+    static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
+}
+
+pub fn start() {
+    CAPTURE.set(Some(Capture::default()));
+}
+pub fn stop() -> Vec<Touched> {
+    CAPTURE.take().map_or_else(Vec::new, |c| c.list)
+}
+
+/// Notes a tensor whose elements are met, unless its storage is known by another.
+#[cold]
+pub(crate) fn meet(t: &Tensor, core: &Core) {
+    let at = std::sync::Arc::as_ptr(&core.operand.storage) as usize;
+    if CAPTURE.with_borrow(|c| c.as_ref().is_none_or(|c| c.storages.contains(&at))) {
+        return;
+    }
+    enter(t, core);
+}
+
+#[cold]
+pub(crate) fn enter(t: &Tensor, core: &Core) {
+    if CAPTURE.with_borrow(Option::is_none) || trace::is_born(&core.operand.storage) {
+        return;
+    }
+    trace::keep(&core.operand.storage);
+    if core.edge.is_some() && core.requires_grad {
+        trace::fault("a tensor that requires grad and was computed outside is met inside".to_string());
+    }
+    CAPTURE.with_borrow_mut(|c| {
+        let Some(capture) = c else { return };
+        if capture.index.contains_key(&t.id()) {
+            return;
+        }
+        let at = std::sync::Arc::as_ptr(&core.operand.storage) as usize;
+        capture.storages.insert(at);
+        capture.index.insert(t.id(), capture.list.len());
+        capture.list.push(Touched {
+            tensor: t.clone(),
+            storage: at,
+            layout: core.operand.layout.clone(),
+            dtype: core.operand.dtype,
+            requires_grad: core.requires_grad,
+            flags: core.flags,
+            grad: core.grad.clone(),
+        });
+    });
+}
+
+/// Notes a tensor whose own facts (its elements, its gradient) are about to be used or changed.
+#[inline]
+pub fn touch(t: &Tensor) {
+    if Mode::now().traced() {
+        enter(t, &t.0.core.get());
+    }
+}

@@ -1,0 +1,489 @@
+//! `compile`: a Python function that is recorded once and then run again without Python. Leans on engine's replay.
+
+use super::enter;
+use super::tensor::{PyTensor, wrap};
+use crate::base::{DType, Few, Lock};
+use crate::engine::replay::{self, Recording, Replay};
+use crate::graph::Tensor;
+use crate::graph::mode::Mode;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    /// The host's calls of the recording under way, to be made again each time.
+    static HOST: RefCell<Option<Vec<Py<PyAny>>>> = const { RefCell::new(None) };
+    /// Whether what is being recorded happens only once, and the next call shall be recorded.
+    static ONCE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// One thing that must be the same for a program to fit.
+#[derive(Clone, Debug)]
+enum Token {
+    Tensor(DType, Few<usize>),
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(u64),
+    Text(String),
+    Open(u8, usize),
+    /// Anything else is the same only as itself.
+    Object(usize),
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Token) -> bool {
+        match (self, other) {
+            (Token::Tensor(a, s), Token::Tensor(b, t)) => a == b && s == t,
+            (Token::None, Token::None) => true,
+            (Token::Bool(a), Token::Bool(b)) => a == b,
+            (Token::Int(a), Token::Int(b)) => a == b,
+            (Token::Float(a), Token::Float(b)) => a == b,
+            (Token::Text(a), Token::Text(b)) => a == b,
+            (Token::Open(a, n), Token::Open(b, m)) => a == b && n == m,
+            (Token::Object(a), Token::Object(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Arguments taken apart: what must be the same, the tensors, and objects held so that they stay the same.
+#[derive(Default)]
+struct Taken {
+    tokens: Vec<Token>,
+    tensors: Vec<Tensor>,
+    objects: Vec<Py<PyAny>>,
+}
+
+impl Taken {
+    fn add(&mut self, x: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(t) = x.cast::<PyTensor>() {
+            let t = t.get().tensor();
+            let token = {
+                let core = t.0.core.get();
+                Token::Tensor(core.operand.dtype, core.operand.layout.shape.clone())
+            };
+            self.tokens.push(token);
+            self.tensors.push(t);
+        } else if let Ok(list) = x.cast::<PyTuple>() {
+            self.tokens.push(Token::Open(0, list.len()));
+            for item in list.iter() {
+                self.add(&item)?;
+            }
+        } else if let Ok(list) = x.cast_exact::<PyList>() {
+            self.tokens.push(Token::Open(1, list.len()));
+            for item in list.iter() {
+                self.add(&item)?;
+            }
+        } else if let Ok(dict) = x.cast_exact::<PyDict>() {
+            self.tokens.push(Token::Open(2, dict.len()));
+            for (key, item) in dict.iter() {
+                self.add(&key)?;
+                self.add(&item)?;
+            }
+        } else {
+            let token = token(x)?;
+            if let Token::Object(_) = token {
+                self.objects.push(x.clone().unbind());
+            }
+            self.tokens.push(token);
+        }
+        Ok(())
+    }
+}
+
+fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
+    Ok(if x.is_none() {
+        Token::None
+    } else if let Ok(b) = x.cast_exact::<PyBool>() {
+        Token::Bool(b.is_true())
+    } else if let Ok(f) = x.cast_exact::<PyFloat>() {
+        Token::Float(f.value().to_bits())
+    } else if x.is_exact_instance_of::<PyInt>() {
+        x.extract::<i64>().map_or_else(|_| Token::Text(x.to_string()), Token::Int)
+    } else if let Ok(text) = x.cast_exact::<PyString>() {
+        Token::Text(text.to_cow()?.into_owned())
+    } else {
+        Token::Object(x.as_ptr() as usize)
+    })
+}
+
+/// What a step returned, around its tensors.
+enum Form {
+    Tensor(usize),
+    Other(Py<PyAny>),
+    Tuple(Vec<Form>),
+    List(Vec<Form>),
+    Dict(Vec<(Py<PyAny>, Form)>),
+    /// A named tuple, by its class.
+    Named(Py<PyAny>, Vec<Form>),
+}
+
+impl Form {
+    fn of(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>) -> PyResult<Form> {
+        let all = |items: Vec<Bound<'_, PyAny>>, tensors: &mut Vec<Tensor>| -> PyResult<Vec<Form>> {
+            items.iter().map(|item| Form::of(item, tensors)).collect()
+        };
+        Ok(if let Ok(t) = x.cast::<PyTensor>() {
+            tensors.push(t.get().tensor());
+            Form::Tensor(tensors.len() - 1)
+        } else if let Ok(list) = x.cast_exact::<PyTuple>() {
+            Form::Tuple(all(list.iter().collect(), tensors)?)
+        } else if let Ok(list) = x.cast_exact::<PyList>() {
+            Form::List(all(list.iter().collect(), tensors)?)
+        } else if let Ok(dict) = x.cast_exact::<PyDict>() {
+            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::of(&v, tensors)?))).collect::<PyResult<_>>()?;
+            Form::Dict(items)
+        } else if let Ok(list) = x.cast::<PyTuple>() {
+            Form::Named(x.get_type().into_any().unbind(), all(list.iter().collect(), tensors)?)
+        } else {
+            Form::Other(x.clone().unbind())
+        })
+    }
+
+    fn build(&self, py: Python<'_>, tensors: &[Tensor]) -> PyResult<Py<PyAny>> {
+        let all = |items: &[Form]| items.iter().map(|f| f.build(py, tensors)).collect::<PyResult<Vec<_>>>();
+        Ok(match self {
+            Form::Tensor(k) => wrap(py, tensors[*k].clone())?,
+            Form::Other(x) => x.clone_ref(py),
+            Form::Tuple(items) => PyTuple::new(py, all(items)?)?.into_any().unbind(),
+            Form::List(items) => PyList::new(py, all(items)?)?.into_any().unbind(),
+            Form::Named(class, items) => {
+                let class = class.bind(py);
+                match class.getattr_opt("_make")? {
+                    Some(make) => make.call1((all(items)?,))?.unbind(),
+                    None => class.call1((all(items)?,))?.unbind(),
+                }
+            }
+            Form::Dict(items) => {
+                let dict = PyDict::new(py);
+                for (key, item) in items {
+                    dict.set_item(key, item.build(py, tensors)?)?;
+                }
+                dict.into_any().unbind()
+            }
+        })
+    }
+}
+
+/// A value outside the step that it depends on: a global of its module, or a variable of the function around it.
+struct Watch {
+    holder: Py<PyAny>,
+    /// The global's name; none for a cell.
+    name: Option<Py<PyString>>,
+    seen: Py<PyAny>,
+    token: Token,
+}
+
+impl Watch {
+    /// Whether it is what it was; only numbers, truths and texts are asked.
+    fn holds(&self, py: Python<'_>) -> PyResult<bool> {
+        let now = match &self.name {
+            Some(name) => match self.holder.bind(py).cast::<PyDict>()?.get_item(name)? {
+                Some(value) => value,
+                None => return Ok(false),
+            },
+            None => match self.holder.bind(py).getattr(intern!(py, "cell_contents")) {
+                Ok(value) => value,
+                Err(_) => return Ok(false),
+            },
+        };
+        Ok(now.is(&self.seen) || !matches!(self.token, Token::Object(_)) && token(&now)? == self.token)
+    }
+}
+
+/// A recorded step, and all that must hold for it to be run again.
+struct Entry {
+    tokens: Vec<Token>,
+    _objects: Vec<Py<PyAny>>,
+    mode: (bool, bool),
+    watches: Vec<Watch>,
+    /// What the host says of models and optimisers, and the count of changes at which it was last asked.
+    state: Py<PyAny>,
+    changes: u64,
+    replay: Replay,
+    host: Vec<Py<PyAny>>,
+    form: Form,
+}
+
+/// What is known of one set of arguments.
+struct Seen {
+    tokens: Vec<Token>,
+    _objects: Vec<Py<PyAny>>,
+    /// Why it is run eagerly for good, if it is.
+    refused: bool,
+}
+
+#[derive(Default)]
+struct Shelf {
+    entries: Vec<Box<Entry>>,
+    seen: Vec<Seen>,
+    replays: u64,
+    recordings: u64,
+    eager: u64,
+}
+
+/// A function that is recorded at its second call with arguments of one form, and run again without Python from then on.
+#[pyclass(frozen, module = "schuss", name = "Step", dict, weakref)]
+pub struct PyStep {
+    function: Py<PyAny>,
+    /// `(watched cells and globals, state)`: the Python side of the guards.
+    look: Py<PyAny>,
+    fallback: bool,
+    size: usize,
+    shelf: Lock<Shelf>,
+}
+
+/// How often a model's structure, mode or hooks have changed, anywhere.
+static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[pymethods]
+impl PyStep {
+    #[new]
+    fn new(function: Py<PyAny>, look: Py<PyAny>, fallback: bool, size: usize) -> PyStep {
+        PyStep { function, look, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
+        let py = args.py();
+        // A compiled step inside another one is a part of that one; so are its probes and replays of the host's part.
+        if Mode::now().traced() {
+            return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
+        }
+        let mut taken = Taken::default();
+        taken.add(args)?;
+        if let Some(kwargs) = kwargs.filter(|k| !k.is_empty()) {
+            taken.add(kwargs)?;
+        }
+        if let Some(done) = self.again(py, &taken)? {
+            return Ok(done);
+        }
+        let known = {
+            let shelf = self.shelf.get();
+            shelf.seen.iter().find(|s| s.tokens == taken.tokens).map(|s| s.refused)
+        };
+        match known {
+            Some(false) => self.record(args, kwargs, taken),
+            refused => {
+                if refused.is_none() {
+                    let mut shelf = self.shelf.get();
+                    if shelf.seen.len() >= 4 * self.size {
+                        let gone = shelf.seen.remove(0);
+                        drop(shelf);
+                        drop(gone);
+                        shelf = self.shelf.get();
+                    }
+                    shelf.seen.push(Seen { tokens: taken.tokens, _objects: taken.objects, refused: false });
+                }
+                self.shelf.get().eager += 1;
+                Ok(self.function.bind(py).call(args, kwargs)?.unbind())
+            }
+        }
+    }
+
+    /// How often the step was `(run again, recorded, run eagerly)`.
+    fn counts(&self) -> (u64, u64, u64) {
+        let shelf = self.shelf.get();
+        (shelf.replays, shelf.recordings, shelf.eager)
+    }
+
+    /// The programs in short: a dictionary for each, the one last used first.
+    fn programs(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let facts: Vec<_> = self.shelf.get().entries.iter().rev().map(|e| e.replay.facts().clone()).collect();
+        facts
+            .into_iter()
+            .map(|f| {
+                let dict = PyDict::new(py);
+                dict.set_item("recorded", f.heard)?;
+                dict.set_item("dead", f.dead)?;
+                dict.set_item("constant", f.folded)?;
+                dict.set_item("common", f.same)?;
+                dict.set_item("fused", f.fused)?;
+                dict.set_item("launches", f.launches)?;
+                dict.set_item("arena", f.arena)?;
+                dict.set_item("lines", f.lines)?;
+                Ok(dict.into_any().unbind())
+            })
+            .collect()
+    }
+
+    /// Forgets all programs.
+    fn reset(&self) {
+        let old = std::mem::take(&mut *self.shelf.get());
+        drop(old);
+    }
+}
+
+impl PyStep {
+    /// Runs a program that fits; None where there is none.
+    fn again(&self, py: Python<'_>, taken: &Taken) -> PyResult<Option<Py<PyAny>>> {
+        let mode = Mode::now();
+        let mode = (mode.grad(), mode.inference());
+        let mut passed = 0;
+        loop {
+            let found = {
+                let mut shelf = self.shelf.get();
+                let fits = |e: &Entry| e.mode == mode && e.tokens == taken.tokens;
+                let n = shelf.entries.len();
+                (0..n.saturating_sub(passed)).rev().find(|&i| fits(&shelf.entries[i])).map(|i| (shelf.entries.remove(i), n - i))
+            };
+            // The program is taken out while it runs: another thread, or the step itself, finds none and runs eagerly.
+            let Some((mut entry, depth)) = found else { return Ok(None) };
+            let done = self.attempt(py, &mut entry, taken);
+            let mut shelf = self.shelf.get();
+            if matches!(done, Ok(Some(_))) {
+                shelf.replays += 1;
+                shelf.entries.push(entry);
+                return done;
+            }
+            let place = shelf.entries.len() + 1 - depth.min(shelf.entries.len() + 1);
+            shelf.entries.insert(place, entry);
+            drop(shelf);
+            done?;
+            passed = depth;
+        }
+    }
+
+    fn attempt(&self, py: Python<'_>, entry: &mut Entry, taken: &Taken) -> PyResult<Option<Py<PyAny>>> {
+        for watch in &entry.watches {
+            if !watch.holds(py)? {
+                return Ok(None);
+            }
+        }
+        let changes = CHANGES.load(std::sync::atomic::Ordering::Relaxed);
+        if changes != entry.changes {
+            let (_, state) = self.looked(py)?;
+            if !state.bind(py).eq(&entry.state)? {
+                return Ok(None);
+            }
+            entry.changes = changes;
+        }
+        let Some(ready) = entry.replay.ready(&taken.tensors) else { return Ok(None) };
+        let numbers = if entry.host.is_empty() {
+            Vec::new()
+        } else {
+            replay::collect(|| entry.host.iter().try_for_each(|call| call.call0(py).map(drop)))?
+        };
+        let replay = &mut entry.replay;
+        let size = replay.weight();
+        let Some(tensors) = enter(py, size, || replay.run(&ready, &numbers))? else { return Ok(None) };
+        Ok(Some(entry.form.build(py, &tensors)?))
+    }
+
+    /// The cells and globals that the function names, and the state of the models among them.
+    fn looked(&self, py: Python<'_>) -> PyResult<(Vec<Watch>, Py<PyAny>)> {
+        let (places, state): (Vec<(Py<PyAny>, Option<Py<PyString>>, Py<PyAny>)>, Py<PyAny>) = self.look.call0(py)?.extract(py)?;
+        let watches = places
+            .into_iter()
+            .map(|(holder, name, seen)| Ok(Watch { holder, name, token: token(seen.bind(py))?, seen }))
+            .collect::<PyResult<_>>()?;
+        Ok((watches, state))
+    }
+
+    fn record(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, taken: Taken) -> PyResult<Py<PyAny>> {
+        let py = args.py();
+        let (watches, state) = self.looked(py)?;
+        let changes = CHANGES.load(std::sync::atomic::Ordering::Relaxed);
+        let mode = Mode::now();
+        let Some(recording) = Recording::start(&taken.tensors, !self.fallback) else {
+            return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
+        };
+        HOST.set(Some(Vec::new()));
+        ONCE.set(false);
+        let called = self.function.bind(py).call(args, kwargs);
+        let host = HOST.take().unwrap_or_default();
+        let result = match called {
+            Ok(result) => result,
+            Err(error) => {
+                drop(recording);
+                return Err(error);
+            }
+        };
+        if ONCE.take() {
+            self.shelf.get().eager += 1;
+            return Ok(result.unbind());
+        }
+        let mut tensors = Vec::new();
+        let form = Form::of(&result, &mut tensors)?;
+        match recording.finish(&tensors) {
+            Ok(replay) => {
+                let entry = Box::new(Entry {
+                    tokens: taken.tokens,
+                    _objects: taken.objects,
+                    mode: (mode.grad(), mode.inference()),
+                    watches,
+                    state,
+                    changes,
+                    replay,
+                    host,
+                    form,
+                });
+                let mut shelf = self.shelf.get();
+                shelf.recordings += 1;
+                shelf.entries.push(entry);
+                let gone = if shelf.entries.len() > self.size { Some(shelf.entries.remove(0)) } else { None };
+                drop(shelf);
+                drop(gone);
+                Ok(result.unbind())
+            }
+            Err(error) if self.fallback => {
+                for seen in &mut self.shelf.get().seen {
+                    seen.refused |= seen.tokens == taken.tokens;
+                }
+                let text = std::ffi::CString::new(format!("{error}; the step is run eagerly")).unwrap_or_default();
+                PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 2)?;
+                Ok(result.unbind())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Notes a call of the host that gives numbers to launches, to be made again each time; true where a step is being recorded.
+#[pyfunction]
+fn _host_call(call: Py<PyAny>) -> bool {
+    HOST.with_borrow_mut(|list| match list {
+        Some(list) => {
+            list.push(call);
+            true
+        }
+        None => false,
+    })
+}
+
+/// Whether a step is being recorded on this thread.
+#[pyfunction]
+fn _is_recording() -> bool {
+    Mode::now().traced()
+}
+
+/// Says that a step cannot be recorded, and why.
+#[pyfunction]
+fn _refuse_recording(why: String) {
+    if Mode::now().traced() {
+        crate::backend::trace::fault(why);
+    }
+}
+
+/// Says that what is being recorded happens only once: the next call is recorded instead.
+#[pyfunction]
+fn _retry_recording() {
+    ONCE.set(true);
+}
+
+/// Notes that a model has changed in its structure, mode or hooks.
+#[pyfunction]
+fn _changed() {
+    CHANGES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PyStep>()?;
+    m.add_function(wrap_pyfunction!(_host_call, m)?)?;
+    m.add_function(wrap_pyfunction!(_is_recording, m)?)?;
+    m.add_function(wrap_pyfunction!(_refuse_recording, m)?)?;
+    m.add_function(wrap_pyfunction!(_retry_recording, m)?)?;
+    m.add_function(wrap_pyfunction!(_changed, m)?)
+}
