@@ -1,4 +1,4 @@
-"""The adapter that GPU tests use: a software one is enough, and is named here, before anybody looks.
+"""The adapter that GPU tests use: a software one is enough, and is named before anybody looks.
 
 Leans on schuss.gpu; tests that need an adapter import `DEVICE` and `needs_adapter`.
 """

@@ -6,6 +6,7 @@ Leans on schuss and adapter. Every number is compared with the processor's own.
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_names_of_devices():
     assert schuss.cuda.is_available()
     assert schuss.gpu.is_available()
     assert schuss.cuda.get_device_name() == schuss.gpu.adapters()[0]["name"]
-    with pytest.raises(schuss.DeviceError, match="gpu:9.*not there"):
+    with pytest.raises(schuss.DeviceError, match=r"gpu:9.*not there"):
         schuss.ones(2, device="gpu:9")
     with pytest.raises(schuss.DeviceError, match="is no device"):
         schuss.ones(2, device="toaster")
@@ -114,7 +115,7 @@ def test_numpy_is_refused_and_says_how():
     ],
 )
 def test_devices_do_not_mix(mixed):
-    with pytest.raises(RuntimeError, match="(?s)gpu:0.*cpu|cpu.*gpu:0"):
+    with pytest.raises(RuntimeError, match=r"(?s)gpu:0.*cpu|cpu.*gpu:0"):
         mixed(schuss.ones(2, 2), schuss.ones(2, 2, device=DEVICE))
 
 
@@ -152,9 +153,7 @@ def test_a_software_adapter_is_used_only_by_name():
 
 def test_nothing_is_looked_for_at_import():
     program = (
-        "import schuss\n"
-        "schuss.device('gpu')\n"
-        "print('vulkan' in open('/proc/self/maps').read())\n"
+        "import schuss\nschuss.device('gpu')\nprint('vulkan' in open('/proc/self/maps').read())\n"
     )
     done = told(program)
     if "FileNotFoundError" in done.stderr:
@@ -194,7 +193,7 @@ def test_memory_is_handed_on():
 def test_an_index_out_of_range_is_told_when_values_are_read():
     x = schuss.arange(5.0, device=DEVICE)
     bad = x[schuss.tensor([0, 7], device=DEVICE)]
-    with pytest.raises(IndexError, match="index 7 .* size 5"):
+    with pytest.raises(IndexError, match=r"index 7 .* size 5"):
         bad.tolist()
     assert x[schuss.tensor([0, -1])].tolist() == [0.0, 4.0]
 
@@ -394,10 +393,116 @@ def test_tapes_watch_what_lies_elsewhere():
     assert np.allclose(h.tolist(), [-math.sin(0.5), 0.0], atol=1e-6)
 
 
-def test_the_doctor_finds_every_family_right(capsys):
+def test_the_doctor_finds_every_family_right():
     from schuss import doctor
 
     assert doctor.differences("gpu:0") == {}
-    done = told("import runpy, sys; sys.argv = ['schuss', 'doctor']; runpy.run_module('schuss', run_name='__main__')")
+    done = told("from schuss import doctor; raise SystemExit(doctor.main())")
     assert "families of kernels are right" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
+
+
+def test_what_passes_a_binding_is_refused_by_its_limit():
+    program = (
+        "import schuss\n"
+        "x = schuss.zeros(1000, 200, device='gpu')\n"
+        "try: schuss.zeros(1000, 300, device='gpu')\n"
+        "except MemoryError as e: print(e)\n"
+        "print((x + 1).sum().item())\n"
+    )
+    done = told(program, SCHUSS_GPU_PROFILE="binding=1048576")
+    assert "1048576" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.endswith("200000.0\n")
+
+
+def test_threads_share_a_device():
+    found = {}
+
+    def work(k: int) -> None:
+        x = schuss.full((300,), float(k), device=DEVICE, requires_grad=True)
+        total = 0.0
+        for _ in range(20):
+            y = (x * x).sum()
+            (g,) = schuss.autograd.grad(y, x)
+            total += g.sum().item()
+        found[k] = total
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {k: 20 * 600.0 * k for k in range(4)}
+
+
+def test_a_step_on_a_gpu_is_not_recorded_in_silence():
+    w = schuss.ones(3, device=DEVICE, requires_grad=True)
+    step = schuss.compile(lambda x: (w * x).sum())
+    with pytest.raises(RuntimeError, match="GPU"):
+        for _ in range(3):
+            step(schuss.ones(3, device=DEVICE))
+
+
+class Convolutional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.1),
+            nn.Linear(64, 10),
+        )
+
+    def forward(self, x):
+        return self.body(x)
+
+
+class Attentive(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(50, 32)
+        self.before, self.between = nn.LayerNorm(32), nn.LayerNorm(32)
+        self.attention = nn.MultiheadAttention(32, 4, batch_first=True)
+        self.wide, self.narrow = nn.Linear(32, 64), nn.Linear(64, 32)
+        self.out = nn.Linear(32, 50)
+
+    def forward(self, tokens):
+        x = self.words(tokens)
+        h = self.before(x)
+        later = schuss.ones(12, 12, dtype=schuss.bool, device=x.device).triu(1)
+        x = x + self.attention(h, h, h, attn_mask=later, need_weights=False)[0]
+        x = x + self.narrow(F.gelu(self.wide(self.between(x))))
+        return self.out(x).reshape(-1, 50)
+
+
+@pytest.mark.parametrize("kind", ["images", "words"])
+def test_larger_models_follow_the_processor(kind):
+    def losses(device: str) -> list[float]:
+        schuss.manual_seed(0)
+        if kind == "images":
+            model, x = Convolutional(), schuss.randn(16, 1, 16, 16)
+            y = schuss.randint(0, 10, (16,))
+        else:
+            model, x = Attentive(), schuss.randint(0, 50, (8, 12))
+            y = schuss.randint(0, 50, (96,))
+        model, x, y = model.to(device), x.to(device), y.to(device)
+        optimizer = optim.AdamW(model.parameters(), lr=3e-3)
+        schuss.manual_seed(1)
+        found = []
+        for _ in range(50):
+            loss = F.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            found.append(loss.detach())
+        return [loss.item() for loss in found]
+
+    want, got = losses("cpu"), losses(DEVICE)
+    assert want[-1] < want[0] / 2, "it learns"
+    assert max(abs(a - b) / abs(a) for a, b in zip(want, got, strict=True)) < 1e-3

@@ -20,15 +20,15 @@ pytestmark = needs_adapter
 
 # What no shader computes: decompositions, and loops in every element. Everything else must.
 MISSING = set(
-    "cholesky cholesky_solve det eigh eigvalsh hypergamma i0 i0e i1 i1e igamma igammac"
-    " inverse inv ldexp logdet lu matrix_exp matrix_rank mode nextafter frexp pinv polygamma qr"
-    " slogdet solve solve_triangular svd svdvals zeta lu_factor eigvals cond lstsq".split()
+    ["cholesky", "cholesky_solve", "det", "eigh", "eigvalsh", "hypergamma", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "inverse", "inv", "ldexp", "logdet", "lu", "matrix_exp", "matrix_rank", "mode", "nextafter", "frexp", "pinv", "polygamma", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "zeta", "lu_factor", "eigvals", "cond", "lstsq"]
 )
 # Relative and absolute, by dtype: the mathematics is the processor's to about two units.
 CLOSE = {"float16": (2e-3, 2e-3), "bfloat16": (1.6e-2, 1.6e-2), "float32": (2e-5, 2e-6)}
 # The types of which every record is tried; the others are tried for a map or two of each class.
 LEAD = "?Blf"
-OTHERS = [n for n in ("add", "mul", "abs", "maximum", "where", "sum", "matmul", "cat") if n in TABLE]
+OTHERS = [
+    n for n in ("add", "mul", "abs", "maximum", "where", "sum", "matmul", "cat") if n in TABLE
+]
 
 
 def moved(stored: list) -> list:
@@ -122,7 +122,10 @@ def test_layouts_are_walked(name: str, layout: str) -> None:
         if any(0 in d.shape for d in one.inputs):
             continue
         values = arrays(name, one, "f")
-        kept = [np.array(store(x), order="C") if d.moves else x for d, x in zip(one.inputs, values, strict=True)]
+        kept = [
+            np.array(store(x), order="C") if d.moves else x
+            for d, x in zip(one.inputs, values, strict=True)
+        ]
         stored = [schuss.tensor(x) for x in kept]
         views = {
             i: functools.partial(show, shape=values[i].shape)
@@ -136,9 +139,7 @@ def test_layouts_are_walked(name: str, layout: str) -> None:
 
 EDGES = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 1e30, -1e30, 88.0, -103.0]
 UNARY = [
-    n
-    for n in NAMES
-    if TABLE[n].kind == "unary" and n not in MISSING and TABLE[n].dtypes[8] in "f?"
+    n for n in NAMES if TABLE[n].kind == "unary" and n not in MISSING and TABLE[n].dtypes[8] in "f?"
 ]
 
 
@@ -155,7 +156,11 @@ def test_edges_are_the_processors(name: str) -> None:
     tiny = (np.abs(b) < 2e-38) & (np.abs(a) < 2e-38)
     near = np.isclose(a, b, rtol=3e-6, atol=0, equal_nan=True) | tiny
     signs = (np.signbit(a) == np.signbit(b)) | np.isnan(b)
-    wrong = [(e, float(p), float(q)) for e, p, q, n, s in zip(EDGES, a, b, near, signs, strict=True) if not (n and s)]
+    wrong = [
+        (e, float(p), float(q))
+        for e, p, q, n, s in zip(EDGES, a, b, near, signs, strict=True)
+        if not (n and s)
+    ]
     assert not wrong, f"{name}: of (at, GPU, processor) differ {wrong}"
 
 

@@ -12,7 +12,19 @@ import sys
 import pytest
 import schuss
 
-LATER = ["autograd", "cuda", "descent", "gpu", "linalg", "nn", "optim", "testing", "tf", "utils", "viz"]
+LATER = [
+    "autograd",
+    "cuda",
+    "descent",
+    "gpu",
+    "linalg",
+    "nn",
+    "optim",
+    "testing",
+    "tf",
+    "utils",
+    "viz",
+]
 CLASSES = ["GradientDescent", "GradientTape", "Model", "Optimizer", "Parameter"]
 INNER = [
     "FunctionCtx",

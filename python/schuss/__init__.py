@@ -96,8 +96,8 @@ def BoolTensor(*data):
 if TYPE_CHECKING:
     from schuss import autograd as autograd
     from schuss import cuda as cuda
-    from schuss import gpu as gpu
     from schuss import descent as descent
+    from schuss import gpu as gpu
     from schuss import linalg as linalg
     from schuss import nn as nn
     from schuss import optim as optim
@@ -115,7 +115,19 @@ if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
-_MODULES = ("autograd", "cuda", "descent", "gpu", "linalg", "nn", "optim", "testing", "tf", "utils", "viz")
+_MODULES = (
+    "autograd",
+    "cuda",
+    "descent",
+    "gpu",
+    "linalg",
+    "nn",
+    "optim",
+    "testing",
+    "tf",
+    "utils",
+    "viz",
+)
 _HOMES = {
     "GradientDescent": "descent",
     "GradientTape": "tape",

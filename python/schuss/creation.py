@@ -245,7 +245,9 @@ def zeros_like(
     tensor([0., 0.])
     """
     kind = _like("zeros_like", input).dtype if dtype is None else dtype
-    return zeros(tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad)
+    return zeros(
+        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def ones_like(
@@ -253,7 +255,9 @@ def ones_like(
 ):
     """Ones of a tensor's shape and dtype."""
     kind = _like("ones_like", input).dtype if dtype is None else dtype
-    return ones(tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad)
+    return ones(
+        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def empty_like(
@@ -261,7 +265,9 @@ def empty_like(
 ):
     """A tensor of another's shape and dtype whose elements nobody has written yet."""
     kind = _like("empty_like", input).dtype if dtype is None else dtype
-    return empty(tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad)
+    return empty(
+        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def full_like(
@@ -277,7 +283,11 @@ def full_like(
     """One number in a tensor's shape and dtype."""
     kind = _like("full_like", input).dtype if dtype is None else dtype
     return full(
-        tuple(input.shape), fill_value, dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+        tuple(input.shape),
+        fill_value,
+        dtype=kind,
+        device=_beside(input, device),
+        requires_grad=requires_grad,
     )
 
 

@@ -1,4 +1,4 @@
-"""A look at every GPU: what it is, whether its numbers are right, how fast it is beside the processor.
+"""A look at every GPU: what it is, whether its numbers are right, how fast it is.
 Leans on gpu and the mathematics of the package; what it finds is printed in words."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _rows(x: schuss.Tensor) -> schuss.Tensor:
 
 
 def differences(device: str) -> dict[str, str]:
-    """What is wrong with each family of kernels on a device; nothing where its numbers are right."""
+    """What is wrong with each family of kernels on a device; empty where all numbers are right."""
     host = schuss.linspace(0.1, 2.0, 40 * 33).reshape(40, 33)
     wrong = {}
     for name, program in _programs().items():
@@ -127,9 +127,13 @@ def main() -> int:
             continue
         limits = gpu.limits(device)
         types = [name for name in ("int64", "float64") if limits[name]]
-        print(f"  device {device!r}; buffers up to {limits['buffer'] >> 20} MiB; {', '.join(types)}")
+        print(
+            f"  device {device!r}; buffers up to {limits['buffer'] >> 20} MiB; {', '.join(types)}"
+        )
         wrong = differences(device)
-        print(f"  {len(_programs()) - len(wrong)} of {len(_programs())} families of kernels are right")
+        print(
+            f"  {len(_programs()) - len(wrong)} of {len(_programs())} families of kernels are right"
+        )
         for name, what in wrong.items():
             print(f"  WRONG: {name}: {what}")
         bad |= bool(wrong)

@@ -42,7 +42,7 @@ def adapters() -> list[dict[str, str | None]]:
 
 
 def memory(device=None) -> dict[str, int | None]:
-    """Bytes of a GPU's memory: `used` by tensors, `idle` and kept for later, `peak` of what was ever
+    """Bytes of a GPU's memory: `used` by tensors, `idle` and kept for later, the `peak` of what was
     used, and the `budget` that `SCHUSS_GPU_MEM_LIMIT` sets (None without). Raises DeviceError where
     there is no such GPU."""
     used, idle, peak, budget = _core._gpu_memory(_index(device))
@@ -62,9 +62,9 @@ def counters(device=None) -> dict[str, int]:
 
 
 def limits(device=None) -> dict[str, int | bool]:
-    """What kernels of a GPU are written for: bytes of a buffer and of a binding, bindings, invocations
-    of a workgroup, bytes of parameters, and whether it has int64 and float64, and is software.
-    Raises DeviceError where there is no such GPU."""
+    """What kernels of a GPU are written for: bytes of a buffer and of a binding, bindings,
+    invocations of a workgroup, bytes of parameters, whether it has int64 and float64, and is
+    software. Raises DeviceError where there is no such GPU."""
     names = ("buffer", "binding", "bindings", "group", "immediates", "int64", "float64", "software")
     found = dict(zip(names, _core._gpu_limits(_index(device)), strict=True))
     return {k: bool(v) if k in names[5:] else v for k, v in found.items()}

@@ -318,7 +318,10 @@ impl PyTensor {
     /// >>> schuss.tensor([2.5]).item()
     /// 2.5
     fn item(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        data::py_number(py, self.inner.item()?)
+        let away = !self.inner.device().is_cpu();
+        // Others run while this waits for a device.
+        let n = if away { enter(py, crate::python::LONG, || self.inner.item())? } else { self.inner.item()? };
+        data::py_number(py, n)
     }
     /// The elements as nested lists of Python numbers; of a 0-d tensor, the number alone.
     ///

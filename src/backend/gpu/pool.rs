@@ -18,7 +18,8 @@ pub struct Block {
 pub struct Pool {
     device: wgpu::Device,
     name: String,
-    max_buffer: u64,
+    /// Bytes that one buffer can hold and one binding reach.
+    most: u64,
     budget: u64,
     shelves: Mutex<Shelves>,
 }
@@ -52,9 +53,9 @@ fn class(bytes: u64) -> u64 {
 }
 
 impl Pool {
-    pub fn new(device: wgpu::Device, name: String, max_buffer: u64) -> Arc<Pool> {
+    pub fn new(device: wgpu::Device, name: String, most: u64) -> Arc<Pool> {
         let budget = std::env::var("SCHUSS_GPU_MEM_LIMIT").ok().and_then(|v| v.trim().parse().ok()).unwrap_or(u64::MAX);
-        Arc::new(Pool { device, name, max_buffer, budget, shelves: Mutex::default() })
+        Arc::new(Pool { device, name, most, budget, shelves: Mutex::default() })
     }
 
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
@@ -64,11 +65,11 @@ impl Pool {
     /// A block of at least so many bytes; None if only giving back what is kept, and waiting, could help.
     pub fn take(self: &Arc<Pool>, bytes: usize) -> Result<Option<Block>> {
         let class = class(bytes as u64);
-        if bytes as u64 > self.max_buffer {
-            let message = format!("{bytes} bytes are more than one buffer of {} holds, {}", self.name, self.max_buffer);
+        if bytes as u64 > self.most {
+            let message = format!("{bytes} bytes are more than one buffer of {} holds for a kernel, {}", self.name, self.most);
             return Err(Error::memory("allocate", format!("{message}; use a smaller shape or dtype, or .cpu()")));
         }
-        let class = class.min(self.max_buffer / 4 * 4);
+        let class = class.min(self.most / 4 * 4);
         let mut shelves = self.shelves();
         let kept = shelves.free.get_mut(&class).and_then(Vec::pop);
         let buffer = match kept {

@@ -37,7 +37,7 @@ pub fn run(gpu: &Gpu, kind: FoldKind, input: &Operand, out: &Operand) -> Result<
         shader.slot(out.dtype, true, element::lanes(out.dtype) > 1);
         shader.slot(input.dtype, false, false);
         let reg = Reg::of(out.dtype);
-        let value = element::convert("get1(from)", input.dtype, out.dtype);
+        let value = element::convert("get1(source)", input.dtype, out.dtype);
         let step = match (product, reg) {
             (true, _) => "acc = acc * v;",
             (false, Reg::F32) => {
@@ -46,9 +46,9 @@ pub fn run(gpu: &Gpu, kind: FoldKind, input: &Operand, out: &Operand) -> Result<
             (false, _) => "acc = acc + v;",
         };
         shader.body = format!(
-            "if (t >= p.n) {{ return; }}\n{}var into = i0 + p.first * p.to; var from = i1 + p.first * p.by;\nvar acc = {};\nvar lost = 0.0f;\nvar e = 0u;\n\
+            "if (t >= p.n) {{ return; }}\n{}var into = i0 + p.first * p.to; var source = i1 + p.first * p.by;\nvar acc = {};\nvar lost = 0.0f;\nvar e = 0u;\n\
              if (p.first > 0u) {{ acc = get0(into - p.to); }}\n\
-             loop {{\nif (e >= p.length) {{ break; }}\nlet v = {value};\n{step}\nput0(into, acc);\ninto = into + p.to; from = from + p.by; e = e + 1u;\n}}\n",
+             loop {{\nif (e >= p.length) {{ break; }}\nlet v = {value};\n{step}\nput0(into, acc);\ninto = into + p.to; source = source + p.by; e = e + 1u;\n}}\n",
             grid.code("t", ""),
             reg.literal(if product { 1.0 } else { 0.0 }),
         );

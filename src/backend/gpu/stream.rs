@@ -94,7 +94,7 @@ impl Gpu {
         let gone = lost.clone();
         device.set_device_lost_callback(move |_, _| gone.store(true, Ordering::Relaxed));
         let name = format!("gpu:{index} ({})", found.facts.name);
-        let pool = Pool::new(device.clone(), name, found.caps.max_buffer);
+        let pool = Pool::new(device.clone(), name, found.caps.max_buffer.min(found.caps.max_binding));
         let faults = pool.take(16)?.ok_or_else(|| pool.refuse(16))?;
         Ok(Gpu {
             index,

@@ -65,7 +65,7 @@ pub fn run(gpu: &Gpu, image: &Operand, columns: &Operand, geometry: &Geometry, b
     key.extend([13, d as u64, u64::from(back), into.dtype as u64]);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("windows", caps);
-        for word in ["n", "to", "from"] {
+        for word in ["n", "to", "begin"] {
             shader.word(word);
         }
         for name in &names {
@@ -82,7 +82,7 @@ pub fn run(gpu: &Gpu, image: &Operand, columns: &Operand, geometry: &Geometry, b
             }
             let _ = writeln!(
                 body,
-                "let base = p.from + rest * ({} * {});\nvar acc = {zero};\nvar k = 0u;\nloop {{\nif (k >= {}) {{ break; }}\nvar left = k; var inside = true;",
+                "let base = p.begin + rest * ({} * {});\nvar acc = {zero};\nvar k = 0u;\nloop {{\nif (k >= {}) {{ break; }}\nvar left = k; var inside = true;",
                 product("kernel"),
                 product("place"),
                 product("kernel")
@@ -114,7 +114,7 @@ pub fn run(gpu: &Gpu, image: &Operand, columns: &Operand, geometry: &Geometry, b
             for i in 0..d {
                 at = format!("({at} * p.size{i} + u32(x{i}))");
             }
-            let _ = writeln!(body, "var v = {zero};\nif ({}) {{ v = get1(p.from + {at}); }}\nput0(p.to + t, v);", inside.join(" && "));
+            let _ = writeln!(body, "var v = {zero};\nif ({}) {{ v = get1(p.begin + {at}); }}\nput0(p.to + t, v);", inside.join(" && "));
         }
         shader.body = body;
         shader
