@@ -24,6 +24,11 @@ MODULES = {
     "functional.md": "schuss.nn.functional",
     "init.md": "schuss.nn.init",
     "nn_utils.md": "schuss.nn.utils",
+    "nn_rnn.md": "schuss.nn.utils.rnn",
+    "nn_parametrize.md": "schuss.nn.utils.parametrize",
+    "nn_parametrizations.md": "schuss.nn.utils.parametrizations",
+    "nn_prune.md": "schuss.nn.utils.prune",
+    "nn_stateless.md": "schuss.nn.utils.stateless",
     "optim.md": "schuss.optim",
     "lr_scheduler.md": "schuss.optim.lr_scheduler",
     "autograd.md": "schuss.autograd",
@@ -38,6 +43,7 @@ MODULES = {
     "cuda.md": "schuss.cuda",
     "gpu.md": "schuss.gpu",
     "linalg.md": "schuss.linalg",
+    "vision_models.md": "schuss.vision.models",
 }
 PLAIN = (bool, int, float, str)
 

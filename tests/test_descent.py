@@ -328,3 +328,43 @@ def test_losses_ask_for_tensors() -> None:
     for loss in (functional.mse_loss, functional.l1_loss, functional.smooth_l1_loss):
         with refuses(TypeError, loss.__name__, "target", "list", "schuss.tensor"):
             loss(schuss.ones(3), [1, 1, 1])
+
+
+def test_newton_solves_systems():
+    def f(x):
+        return schuss.stack([x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7])
+
+    root = schuss.descent.newton_system(f, [1.0, 1.0])
+    assert f(root).abs().max().item() < 1e-12
+    assert root.dtype == schuss.float64
+    near = schuss.descent.newton_system(f, schuss.tensor([1.0, 1.0]))
+    assert near.dtype == schuss.float32 and near.tolist() == pytest.approx([3.0, 2.0])
+    # Far out the slope of an arc tangent is nearly 0: whole steps run away, halved ones do not.
+    flat = schuss.descent.newton_system(lambda x: x.atan(), [3.0, -20.0])
+    assert flat.tolist() == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda: schuss.descent.newton_system(lambda x: x, 1.0), schuss.ShapeError, "vector"),
+        (
+            lambda: schuss.descent.newton_system(lambda x: x[:1], [1.0, 2.0]),
+            schuss.ShapeError,
+            r"maps \(2,\) to \(1,\)",
+        ),
+        (
+            lambda: schuss.descent.newton_system(lambda x: x.sum() + 0 * x, [1.0, 2.0]),
+            ValueError,
+            "singular",
+        ),
+        (
+            lambda: schuss.descent.newton_system(lambda x: x**2 + 1, [0.5], n_steps=5),
+            RuntimeError,
+            "no root after 5 steps",
+        ),
+    ],
+)
+def test_newton_for_systems_names_what_is_wrong(call, error, match):
+    with pytest.raises(error, match=match):
+        call()

@@ -31,6 +31,60 @@ def test_factors_multiply_to_the_matrix(m: int, n: int) -> None:
         assert_close(got, want)
 
 
+def test_symmetric_factors_are_kept_as_lapack_keeps_them() -> None:
+    """The values are PyTorch's `torch.linalg.ldl_factor` and `ldl_solve` of this matrix."""
+    a = schuss.tensor(
+        [[1.0, 2, -3, 4], [2, 0, 5, 1], [-3, 5, 0, 2], [4, 1, 2, -1]], dtype=schuss.float64
+    )
+    found = schuss.linalg.ldl_factor(a)
+    want = [
+        [1.0, 0.0, 0.0, 0.0],
+        [4.0, -1.0, 0.0, 0.0],
+        [0.29411764705882354, -0.8235294117647058, 2.5294117647058822, 0.0],
+        [0.3529411764705882, 0.4117647058823529, 5.235294117647059, -1.1176470588235294],
+    ]
+    assert_close(found.LD, schuss.tensor(want, dtype=schuss.float64))
+    assert found.pivots.tolist() == [-4, -4, -4, -4]
+    assert found.pivots.dtype == schuss.int32
+    b = schuss.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=schuss.float64)
+    x = schuss.linalg.ldl_solve(*found, b)
+    want = [
+        [0.5680933852140078],
+        [1.038910505836576],
+        [0.22178988326848248],
+        [-0.24513618677042806],
+    ]
+    assert_close(x, schuss.tensor(want, dtype=schuss.float64))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 40])
+def test_symmetric_factors_solve(n: int) -> None:
+    a, b = matrix(3, n, n), matrix(2, 1, n, 2, seed=1)
+    a = a + a.mT
+    a[0].diagonal().zero_()
+    found = schuss.linalg.ldl_factor_ex(a)
+    assert found.info.tolist() == ([0, 0, 0] if n != 1 else [1, 0, 0])
+    if n != 1:
+        x = schuss.linalg.ldl_solve(found.LD, found.pivots, b)
+        assert_close(a @ x, b.expand(2, 3, n, 2), rtol=1e-8, atol=1e-8)
+
+
+def test_symmetric_factors_refuse() -> None:
+    with pytest.raises(RuntimeError, match="ldl_factor: a matrix is singular"):
+        schuss.linalg.ldl_factor(schuss.zeros(2, 2))
+    with pytest.raises(RuntimeError, match="needs square"):
+        schuss.linalg.ldl_factor(schuss.zeros(2, 3))
+    eye, b = schuss.eye(2), schuss.ones(2, 1)
+    for pivots in ([9, 9], [0, 1], [1, -2]):
+        with pytest.raises(RuntimeError, match="ldl_solve: the pivot"):
+            schuss.linalg.ldl_solve(eye, schuss.tensor(pivots, dtype=schuss.int32), b)
+    for pivots in (schuss.ones(2), schuss.ones(3).int()):
+        with pytest.raises(RuntimeError, match="ldl_solve: the pivots must be integers"):
+            schuss.linalg.ldl_solve(eye, pivots, b)
+    with pytest.raises(RuntimeError, match="ldl_solve"):
+        schuss.linalg.ldl_solve(eye, schuss.ones(2).int(), schuss.ones(3, 1))
+
+
 def test_solutions_solve() -> None:
     a, b = matrix(2, 6, 6), matrix(2, 6, 3, seed=1)
     assert_close(a @ schuss.linalg.solve(a, b), b)

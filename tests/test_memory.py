@@ -128,27 +128,79 @@ def test_a_cycle_of_attributes_is_collected() -> None:
     assert there() is None
 
 
-@pytest.mark.xfail(
-    reason="the collector does not see through the graph yet: a context holding its result leaks"
-)
-def test_a_cycle_through_a_context_is_collected() -> None:
-    class Cyclic(Function):
-        @staticmethod
-        def forward(ctx: object, x: schuss.Tensor) -> schuss.Tensor:
-            ctx.y = x * 2
-            return ctx.y
+CONTEXTS: list = []
 
-        @staticmethod
-        def backward(ctx: object, g: schuss.Tensor) -> schuss.Tensor:
-            return g * 2
 
+class Cyclic(Function):
+    """A context that holds its own result."""
+
+    @staticmethod
+    def forward(ctx: object, x: schuss.Tensor) -> schuss.Tensor:
+        CONTEXTS.append(ctx)
+        ctx.y = x * 2
+        return ctx.y
+
+    @staticmethod
+    def backward(ctx: object, g: schuss.Tensor) -> schuss.Tensor:
+        return g * ctx.y.detach() / ctx.y.detach() * 2
+
+
+@pytest.mark.parametrize("kind", ["backward", "unused", "later"])
+def test_a_cycle_through_a_context_is_collected(kind: str) -> None:
     x = schuss.ones(2, requires_grad=True)
     y = Cyclic.apply(x)
     there = weakref.ref(y)
-    y.sum().backward()
+    if kind == "backward":
+        y.sum().backward()
+    if kind == "later":
+        # The context holds what was made of its result.
+        z = y.exp().sin()
+        there = weakref.ref(z)
+        CONTEXTS[-1].y = z
+        del z
+    CONTEXTS.clear()
     del x, y
     gc.collect()
     assert there() is None
+
+
+def test_a_context_that_something_still_needs_is_not_collected() -> None:
+    x = schuss.ones(2, requires_grad=True)
+    held = [Cyclic.apply(x)]
+    loss = (Cyclic.apply(x) * held[0]).sum()
+    chain = Cyclic.apply(x)
+    for _ in range(100):
+        chain = chain + 1
+    gc.collect()
+    CONTEXTS.clear()
+    gc.collect()
+    (loss + chain.sum()).backward(retain_graph=True)
+    assert x.grad.tolist() == [10.0, 10.0]
+    held[0].sum().backward()
+    assert x.grad.tolist() == [12.0, 12.0]
+
+
+def test_contexts_hold_while_other_threads_walk() -> None:
+    """The collector runs all the time while threads build and walk graphs of such functions."""
+    CONTEXTS.clear()
+    stop = threading.Event()
+
+    def collect() -> None:
+        while not stop.is_set():
+            gc.collect()
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    try:
+        for _ in range(100):
+            x = schuss.ones(40_000, requires_grad=True)
+            y = Cyclic.apply(Cyclic.apply(x)).sin()
+            CONTEXTS.clear()
+            y.sum().backward()
+            assert x.grad is not None
+    finally:
+        stop.set()
+        collector.join()
 
 
 WEIGHT = schuss.rand(20, 10, requires_grad=True)

@@ -5,6 +5,8 @@ Leans on schuss and pytest; which class is raised where is in test_errors.py.
 
 from __future__ import annotations
 
+import operator
+
 import pytest
 import schuss
 import schuss.nn.functional as F
@@ -21,6 +23,14 @@ FAR = schuss.tensor([0, 5])
 
 def at(list_, key):
     return list_[key]
+
+
+def put(list_, key, value):
+    list_[key] = value
+
+
+def leaf():
+    return schuss.ones(3, requires_grad=True)
 
 
 # Each line: what is done, the class raised, the message from its beginning.
@@ -138,6 +148,85 @@ CASES = [
     (lambda: schuss.Tensor([1.0], [2.0]), TypeError, "Tensor: takes sizes or one sequence of data"),
     (lambda: schuss.Tensor(X, 1), TypeError, "Tensor: takes sizes or one sequence of data, got 2"),
     (lambda: X.topk("a"), TypeError, "topk: k must be an integer, got str"),
+    # Writes in place are called what the user wrote.
+    (
+        lambda: put(ONE.clone(), slice(2), ONE),
+        RuntimeError,
+        "item assignment: the shape (3,) cannot",
+    ),
+    (lambda: put(leaf(), 0, 1), RuntimeError, "item assignment: a view of a leaf tensor that"),
+    (lambda: put(leaf(), leaf() > 0, 1), RuntimeError, "item assignment: a leaf tensor of shape"),
+    (
+        lambda: put(leaf(), [0], ONE[:1]),
+        RuntimeError,
+        "item assignment: a leaf tensor of shape (3,)",
+    ),
+    (lambda: put(ONE.clone(), [0], ONE), RuntimeError, "item assignment: the shape (3,) cannot"),
+    (lambda: leaf().zero_(), RuntimeError, "zero_: a leaf tensor of shape (3,) that requires grad"),
+    (
+        lambda: leaf().fill_(2),
+        RuntimeError,
+        "fill_: a leaf tensor of shape (3,) that requires grad",
+    ),
+    (lambda: operator.iadd(leaf(), 1), RuntimeError, "add_: a leaf tensor of shape (3,) that"),
+    (lambda: operator.imul(ONE.clone(), V), RuntimeError, "mul_: the shapes (3,) and (4,) do not"),
+    (lambda: operator.iadd(ONE.clone(), "a"), TypeError, "add_: other must be a Tensor or a num"),
+    (lambda: WHOLE.clone().floor_divide_(0), RuntimeError, "floor_divide_: ZeroDivisionError"),
+    # A misspelt keyword: the nearest one, and the form.
+    (
+        lambda: schuss.ones(2, dtpye=schuss.float64),
+        TypeError,
+        "ones() has no argument dtpye (did you mean dtype?); its form is ones(*size, dtype=None,",
+    ),
+    (lambda: schuss.tensor([1.0], grad=1), TypeError, "tensor() has no argument grad; its form is"),
+    (lambda: schuss.zeros(2, require_grad=1), TypeError, "(did you mean requires_grad?)"),
+    (lambda: schuss.full((2,), 1, devise="cpu"), TypeError, "(did you mean device?)"),
+    (lambda: schuss.linspace(0, 1, stps=3, steps=3), TypeError, "linspace() has no argument stps"),
+    (lambda: schuss.rand(2, generater=None), TypeError, "(did you mean generator?)"),
+    (lambda: X.sum(keepdm=True), TypeError, "sum() has no argument keepdm (did you mean keepdim?)"),
+    (lambda: X.softmax(dmi=1), TypeError, "(did you mean dim?)"),
+    (
+        lambda: schuss.exp(X, inplace=1),
+        TypeError,
+        "exp() has no argument inplace; its form is exp(",
+    ),
+    # Lists: which element, and of what.
+    (lambda: schuss.tensor([1, [2]]), ValueError, "tensor: the lists are uneven: a sequence of"),
+    (lambda: schuss.tensor([[1], 2]), ValueError, "tensor: the lists are uneven: a number stands"),
+    (lambda: schuss.cat([X, X, V]), RuntimeError, "cat: element 2 of shape (4,) does not fit the"),
+    (lambda: schuss.cat([V, X.sum()]), RuntimeError, "cat: element 1 is a 0-d tensor, which"),
+    (lambda: schuss.stack([V, ONE]), RuntimeError, "stack: element 1 of shape (3,) does not fit"),
+    (lambda: schuss.hstack([]), RuntimeError, "hstack: needs at least one tensor, got an empty"),
+    # The runner.
+    (
+        lambda: schuss.GradientDescent(nn.Linear, nn.MSELoss()),
+        TypeError,
+        "GradientDescent: the model is the class Linear; make one of it: Linear(...)",
+    ),
+    (
+        lambda: schuss.GradientDescent(nn.Linear(1, 1), nn.MSELoss),
+        TypeError,
+        "GradientDescent: the loss is the class MSELoss; make one of it: MSELoss()",
+    ),
+    (
+        lambda: schuss.GradientDescent(nn.Linear(2, 2), lambda p, y: p - y).run(X, X, n_steps=1),
+        ValueError,
+        "GradientDescent: the loss must be one number, got shape (2, 2)",
+    ),
+    # What PyTorch takes no number for, and no tensor of several.
+    (lambda: schuss.maximum(X, 1.0), TypeError, "maximum: other must be a Tensor, got float"),
+    (lambda: schuss.eq(1, X), TypeError, "eq: input must be a Tensor, got int"),
+    (lambda: schuss.clamp_min(1, 2), TypeError, "clamp_min: input must be a Tensor, got int"),
+    (lambda: X.masked_fill(TRUTHS, ONE), RuntimeError, "masked_fill: value must be a number or a"),
+    (lambda: schuss.linspace(ONE, ONE, 2), RuntimeError, "linspace: start must be a number or a"),
+    (lambda: 1 - TRUTHS, RuntimeError, "sub: is not defined for bool; use x.int() first"),
+    (lambda: X.add(1j), RuntimeError, "add: other is 1j; complex numbers are not supported"),
+    (lambda: schuss.amax(X, 0, out=V[:2].double()), RuntimeError, "amax: a result of type float32"),
+    (lambda: X.gather(0, FAR.reshape(1, 2)), RuntimeError, "gather: index 5 is out of range"),
+    (lambda: X.roll((1, 2), 0), RuntimeError, "roll: 2 shifts for 1 axes"),
+    # Names of other libraries.
+    (lambda: schuss.Scalar(1).grad, AttributeError, "Scalar has no attribute 'grad'; its derivat"),
+    (lambda: schuss.Scalar(1).data, AttributeError, "Scalar has no attribute 'data'; its number"),
 ]
 
 
@@ -160,3 +249,30 @@ def test_a_renamed_error_keeps_its_class_and_its_place():
 def test_a_dtype_has_a_bare_name(name):
     assert getattr(schuss, name).name == name
     assert repr(getattr(schuss, name)) == f"schuss.{name}"
+
+
+def test_limits_are_shown_as_pytorch_shows_them():
+    """The texts are PyTorch's, printed by it."""
+    assert repr(schuss.finfo(schuss.float32)) == (
+        "finfo(resolution=1e-06, min=-3.40282e+38, max=3.40282e+38, eps=1.19209e-07,"
+        " smallest_normal=1.17549e-38, tiny=1.17549e-38, dtype=float32)"
+    )
+    assert repr(schuss.finfo(schuss.float16)) == (
+        "finfo(resolution=0.001, min=-65504, max=65504, eps=0.000976562,"
+        " smallest_normal=6.10352e-05, tiny=6.10352e-05, dtype=float16)"
+    )
+    assert repr(schuss.iinfo(schuss.int8)) == "iinfo(min=-128, max=127, dtype=int8)"
+
+
+def test_the_old_names_of_tensors_know_their_own():
+    assert isinstance(X, schuss.FloatTensor) and not isinstance(X, schuss.LongTensor)
+    assert isinstance(WHOLE, schuss.LongTensor) and not isinstance([1], schuss.LongTensor)
+    assert schuss.HalfTensor([1, 2]).dtype == schuss.float16
+    assert X.type(schuss.DoubleTensor).dtype == schuss.float64
+    assert X.type() == "schuss.FloatTensor" and schuss.CharTensor(2, 3).shape == (2, 3)
+
+
+def test_a_scalar_keeps_users_attributes():
+    x = schuss.Scalar(2)
+    x.grad = 5
+    assert x.grad == 5 and not hasattr(schuss.Scalar(2), "data")

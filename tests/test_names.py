@@ -23,6 +23,7 @@ LATER = [
     "testing",
     "tf",
     "utils",
+    "vision",
     "viz",
 ]
 CLASSES = ["GradientDescent", "GradientTape", "Model", "Optimizer", "Parameter"]
@@ -31,14 +32,13 @@ INNER = [
     "Node",
     "RemovableHandle",
     "Tape",
-    "adam_step",
     "apply_function",
     "backward_all",
+    "fused_step",
     "grad_of",
     "philox",
     "records",
     "set_overrides",
-    "sgd_step",
 ]
 
 

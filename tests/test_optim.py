@@ -329,7 +329,7 @@ def leaf():
         (lambda: SGD(leaf(), nesterov=True), ValueError, "nesterov"),
         (lambda: SGD(leaf(), momentum=0.9, dampening=0.1, nesterov=True), ValueError, "nesterov"),
         (lambda: SGD(leaf(), foreach=True, fused=True), RuntimeError, "exclude"),
-        (lambda: Adam(leaf(), differentiable=True), NotImplementedError, "autograd.grad"),
+        (lambda: Adam(leaf(), differentiable=True, fused=True), RuntimeError, "differentiable"),
         (lambda: SGD(schuss.nn.Linear(1, 1)), TypeError, r"got Linear; pass model.parameters\(\)"),
         (lambda: SGD(schuss.nn.Linear(1, 1).parameters), TypeError, "got method; pass model"),
         (lambda: Adam(leaf(), lr=-1), ValueError, "Adam: lr"),

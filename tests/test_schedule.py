@@ -3,8 +3,11 @@ Leans on schuss.optim; the rates were made with torch 2.15 by the programs quote
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import schuss
@@ -138,7 +141,9 @@ def test_an_epoch_may_be_given(text):
     expected = dict(TABLE)[text]
     opt.step()
     for epoch in (5, 2, 8, 0):
-        schedule.step(epoch)
+        restarts = isinstance(schedule, CosineAnnealingWarmRestarts)
+        with nullcontext() if restarts else pytest.warns(UserWarning, match="deprecated"):
+            schedule.step(epoch)
         assert opt.param_groups[0]["lr"] == pytest.approx(expected[epoch], rel=1e-14)
         assert schedule.last_epoch == epoch
 
@@ -393,6 +398,32 @@ def test_the_wrong_order_is_told():
         (lambda: ReduceLROnPlateau(None), TypeError, "needs an Optimizer"),
         (lambda: LRScheduler(optimizer()), NotImplementedError, "get_lr"),
         (lambda: StepLR(optimizer(), 0), ValueError, "step_size"),
+        (lambda: LambdaLR(optimizer(), [3]), TypeError, "callable, got int"),
+        (lambda: lr_scheduler.ConstantLR(optimizer(), 2.0), ValueError, "factor"),
+        (lambda: lr_scheduler.LinearLR(optimizer(), 0.0), ValueError, "start_factor"),
+        (lambda: lr_scheduler.LinearLR(optimizer(), 1.0, 2.0), ValueError, "end_factor"),
+        (lambda: lr_scheduler.CyclicLR(optimizer(), 0.1, [1, 2]), ValueError, "2 values for 1"),
+        (lambda: lr_scheduler.CyclicLR(optimizer(), 0.1, 1, mode="x"), ValueError, "mode"),
+        (
+            lambda: lr_scheduler.CyclicLR(schuss.optim.Rprop([schuss.ones(1)]), 0.1, 1),
+            ValueError,
+            "cycle_momentum=False",
+        ),
+        (lambda: lr_scheduler.OneCycleLR(optimizer(), 0.1), ValueError, "total_steps"),
+        (lambda: lr_scheduler.OneCycleLR(optimizer(), 0.1, 0), ValueError, "got 0"),
+        (lambda: lr_scheduler.OneCycleLR(optimizer(), 0.1, 9, pct_start=2), ValueError, "pct"),
+        (lambda: lr_scheduler.ChainedScheduler([]), ValueError, "at least one"),
+        (lambda: lr_scheduler.ChainedScheduler([3]), TypeError, "no optimizer"),
+        (
+            lambda: lr_scheduler.ChainedScheduler([ReduceLROnPlateau(optimizer())]),
+            ValueError,
+            "metric",
+        ),
+        (
+            lambda: lr_scheduler.SequentialLR(optimizer(), [StepLR(optimizer(), 1)], []),
+            ValueError,
+            "another optimizer",
+        ),
         (lambda: CosineAnnealingLR(optimizer(), 0), ValueError, "T_max"),
         (lambda: MultiStepLR(optimizer(), 3), TypeError, "iterable"),
         (lambda: LambdaLR(optimizer(), [abs, abs]), ValueError, "2 functions for 1 groups"),
@@ -409,6 +440,78 @@ def test_the_wrong_order_is_told():
 def test_bad_input_is_named(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+# Of each row of schedules.json, the optimiser's name and the schedule are known, and this was
+# printed, the momenta (or betas[0]) only for the cyclic schedules:
+#
+# a, b = torch.zeros(2, requires_grad=True), torch.zeros(3, requires_grad=True)
+# groups = [{"params": [a]}, {"params": [b], "lr": 0.2}]
+# o = torch.optim.SGD(groups, lr=0.5, momentum=0.9)  # or torch.optim.Adam(groups, lr=0.5)
+# s = eval(schedule)
+# for _ in range(16):
+#     rates = s.get_last_lr(), [g.get("momentum") or g["betas"][0] for g in o.param_groups]
+#     a.grad = torch.ones(2)
+#     o.step()
+#     s.step()
+# state = sorted(s.state_dict())
+ROWS = json.loads((Path(__file__).parent / "schedules.json").read_text(encoding="utf-8"))
+NAMES = {name: getattr(lr_scheduler, name) for name in lr_scheduler.__all__}
+
+
+def begin(row):
+    groups = [{"params": [schuss.zeros(2)]}, {"params": [schuss.zeros(3)], "lr": 0.2}]
+    options = {"momentum": 0.9} if row["optimizer"] == "SGD" else {}
+    opt = getattr(schuss.optim, row["optimizer"])(groups, lr=0.5, **options)
+    return opt, eval(row["schedule"], {**NAMES, "o": opt})
+
+
+def advance(row, opt, schedule, steps):
+    rates = []
+    for _ in range(steps):
+        momenta = [g.get("momentum") or g["betas"][0] for g in opt.param_groups]
+        found = [*schedule.get_last_lr(), *momenta]
+        assert found[:2] == [g["lr"] for g in opt.param_groups]
+        rates += found[: len(row["rates"][0])]
+        opt.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['optimizer']}-{row['schedule']}")
+def test_all_schedules_of_pytorch(row):
+    opt, schedule = begin(row)
+    expected = [rate for rates in row["rates"] for rate in rates]
+    assert advance(row, opt, schedule, 16) == pytest.approx(expected, rel=1e-12)
+    assert sorted(schedule.state_dict()) == row["state"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['optimizer']}-{row['schedule']}")
+def test_all_schedules_go_on_from_their_state(row):
+    opt, schedule = begin(row)
+    advance(row, opt, schedule, 6)
+    saved = pickle.loads(pickle.dumps((opt.state_dict(), schedule.state_dict())))
+    later, twin = begin(row)
+    later.load_state_dict(saved[0])
+    twin.load_state_dict(saved[1])
+    assert advance(row, later, twin, 9) == advance(row, opt, schedule, 9)
+
+
+def test_a_rate_in_a_tensor_stays_in_it():
+    lr = schuss.tensor(0.5)
+    opt = SGD([schuss.zeros(1)], lr=lr)
+    schedule = StepLR(opt, 1, gamma=0.5)
+    kept = schedule.get_last_lr()
+    opt.step()
+    schedule.step()
+    assert opt.param_groups[0]["lr"] is lr and lr.item() == 0.25
+    assert kept[0].item() == 0.5
+
+
+def test_who_asks_for_the_next_rates_is_told():
+    schedule = ExponentialLR(optimizer(), 0.5)
+    with pytest.warns(UserWarning, match="get_last_lr"):
+        assert schedule.get_lr() == [0.5]
 
 
 def test_public_names():

@@ -1104,3 +1104,14 @@ def test_ours_long_lists_and_bad_shapes():
         tf.gather([10, 20], 5)
     with pytest.raises(IndexError, match="axis 3 is out of range for rank 1"):
         tf.reduce_sum(tf.ones(2), axis=3)
+
+
+def test_lists_are_factors_of_products():
+    w = tf.constant([[1.0], [2.0], [3.0]])
+    close([[1.0, 2.0, 3.0]] @ w, [[14.0]], "float32")
+    close(w @ [[1.0, 2.0]], [[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]], "float32")
+    with tf.GradientTape() as tape:
+        tape.watch(w)
+        y = [[1.0, 2.0, 3.0]] @ w
+    close(tape.gradient(y, w), [[1.0], [2.0], [3.0]], "float32")
+    assert w.shape.as_list() == [3, 1]

@@ -207,3 +207,64 @@ def test_an_interrupt_stops_a_loop() -> None:
         "assert (schuss.ones(2) + 1).tolist() == [2.0, 2.0]\n"
     )
     run("-c", script)
+
+
+WIDE = "schuss.ones(1, 1).expand(20000, 20000)"
+LONG = {
+    "matmul": f"{WIDE} @ {WIDE}",
+    "dot": "schuss.ones(1).expand(10**12) @ schuss.ones(1).expand(10**12)",
+    "integers": f"{WIDE}.long() @ {WIDE}.long()".replace("20000", "4000"),
+    "sum": "schuss.ones(1).expand(10**12).sum()",
+    "rows": "schuss.ones(1).expand(2, 10**12).sum(1)",
+    "columns": "schuss.ones(1, 8).expand(10**12, 8).sum(0)",
+    "place": "schuss.ones(1).expand(10**12).argmax()",
+    "truth": "schuss.zeros(1).expand(10**12).any()",
+    "convolution": "schuss.nn.functional.conv2d(schuss.ones(64, 1, 1, 1).expand(64, 32, 200, 200),"
+    " schuss.ones(1, 1, 1, 1).expand(512, 32, 5, 5))",
+    "inverse": "schuss.rand(3000, 3000).inverse()",
+    "cholesky": "schuss.linalg.cholesky(schuss.eye(9000))",
+    "qr": "schuss.linalg.qr(schuss.rand(4000, 4000))",
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", LONG)
+def test_an_interrupt_stops_a_long_kernel(name: str, threads: int) -> None:
+    """One call that would take many seconds, or hours, ends at Ctrl-C; the next one works."""
+    script = (
+        "import os, signal, threading, time, schuss\n"
+        f"schuss.set_num_threads({threads})\n"
+        "threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "start = time.perf_counter()\n"
+        "def work():\n"
+        f"    {LONG[name]}\n"
+        "    return 'done'\n"
+        "try: found = work()\n"
+        "except KeyboardInterrupt: found = 'stopped'\n"
+        "took = time.perf_counter() - start\n"
+        "assert found == 'stopped', took\n"
+        "assert took < 5, took\n"
+        "assert (schuss.ones(200, 200) @ schuss.ones(200, 200)).sum().item() == 200.0**3\n"
+    )
+    run("-c", script)
+
+
+def test_what_was_stopped_in_place_is_not_used_for_a_derivative() -> None:
+    """A write that was left half done counts as one: a derivative that would read it is refused."""
+    script = (
+        "import os, signal, threading, schuss\n"
+        "w = schuss.ones(3, requires_grad=True)\n"
+        "x = schuss.ones(60_000_000)\n"
+        "loss = (w.sum() * x).sum()\n"
+        "threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
+        "def work():\n"
+        "    for _ in range(100): x.lgamma_()\n"
+        "before = x._version\n"
+        "try: work()\n"
+        "except KeyboardInterrupt: pass\n"
+        "assert x._version > before\n"
+        "try: loss.backward()\n"
+        "except RuntimeError as error: assert 'in-place' in str(error), error\n"
+        "else: raise AssertionError('the half written tensor was used')\n"
+    )
+    run("-c", script)

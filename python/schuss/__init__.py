@@ -19,6 +19,7 @@ from schuss import (
     arrangement,
     conversion,
     creation,
+    kinds,
     limits,
     mathematics,
     methods,
@@ -33,8 +34,10 @@ from schuss.modes import *
 
 conversion.attach()
 methods.attach()
+kinds.attach()
 
 from schuss.arrangement import *
+from schuss.kinds import *
 from schuss.limits import *
 from schuss.mathematics import *
 from schuss.order import *
@@ -62,37 +65,6 @@ spmm = mathematics.mm
 strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 
-
-def FloatTensor(*data):
-    """A float32 tensor from data or sizes: PyTorch's oldest spelling."""
-    return Tensor(*data, dtype=_core.float32)
-
-
-def DoubleTensor(*data):
-    """A float64 tensor from data or sizes: PyTorch's oldest spelling."""
-    return Tensor(*data, dtype=_core.float64)
-
-
-def LongTensor(*data):
-    """An int64 tensor from data or sizes: PyTorch's oldest spelling."""
-    return Tensor(*data, dtype=_core.int64)
-
-
-def IntTensor(*data):
-    """An int32 tensor from data or sizes: PyTorch's oldest spelling."""
-    return Tensor(*data, dtype=_core.int32)
-
-
-def ByteTensor(*data):
-    """A uint8 tensor from data or sizes: PyTorch's oldest spelling."""
-    return Tensor(*data, dtype=_core.uint8)
-
-
-def BoolTensor(*data):
-    """A bool tensor from data or sizes: PyTorch's oldest spelling."""
-    return Tensor(*data, dtype=_core.bool)
-
-
 if TYPE_CHECKING:
     from schuss import autograd as autograd
     from schuss import cuda as cuda
@@ -104,11 +76,13 @@ if TYPE_CHECKING:
     from schuss import testing as testing
     from schuss import tf as tf
     from schuss import utils as utils
+    from schuss import vision as vision
     from schuss import viz as viz
     from schuss.descent import GradientDescent
     from schuss.model import Model, Parameter
     from schuss.optim import Optimizer
     from schuss.recording import compile
+    from schuss.serialization import load, save
     from schuss.tape import GradientTape
 
 if hasattr(_os, "register_at_fork"):
@@ -126,6 +100,7 @@ _MODULES = (
     "testing",
     "tf",
     "utils",
+    "vision",
     "viz",
 )
 _HOMES = {
@@ -135,6 +110,8 @@ _HOMES = {
     "Optimizer": "optim",
     "Parameter": "model",
     "compile": "recording",
+    "load": "serialization",
+    "save": "serialization",
 }
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {
@@ -175,14 +152,8 @@ def __dir__():
 
 # What `from schuss import *` gives; the other modules are reached by their names.
 __all__ = [
-    "BoolTensor",
-    "ByteTensor",
-    "DoubleTensor",
-    "FloatTensor",
     "GradientDescent",
     "GradientTape",
-    "IntTensor",
-    "LongTensor",
     "Model",
     "Optimizer",
     "Parameter",
@@ -231,6 +202,7 @@ __all__ += creation.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
 __all__ += mathematics.__all__
+__all__ += kinds.__all__
 __all__ += limits.__all__
 __all__ += order.__all__
 __all__ += parts.__all__

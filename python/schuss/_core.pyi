@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "CompileError",
     "DTypeError",
     "DeviceError",
     "Edge",
@@ -214,6 +215,9 @@ _dtype: TypeAlias = dtype
 _float: TypeAlias = builtins.float
 _int: TypeAlias = builtins.int
 
+class CompileError(RuntimeError):
+    """A step that cannot be recorded and run again; a RuntimeError."""
+
 class DTypeError(RuntimeError, TypeError):
     """An element type that an operation cannot take; a RuntimeError and a TypeError."""
 
@@ -412,6 +416,18 @@ class Scalar:
 
 class ShapeError(RuntimeError, ValueError):
     """Sizes that do not fit; a RuntimeError and a ValueError."""
+
+@final
+class Step:
+    """A function that is recorded at its second call with arguments of one form, and run again without Python from then on."""
+    def __new__(cls, function: Any, look: Any, fallback: Any, size: Any) -> Self: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def counts(self, /) -> Any:
+        """How often the step was `(run again, recorded, run eagerly)`."""
+    def programs(self, /) -> Any:
+        """The programs in short: a dictionary for each, the one last used first."""
+    def reset(self, /) -> Any:
+        """Forgets all programs."""
 
 @final
 class Tape:
@@ -1673,14 +1689,26 @@ long: _dtype
 short: _dtype
 uint8: _dtype
 
-def _adam_step(param: Any, grad: Any, first: Any, second: Any, lr: _float, beta1: Any, beta2: Any, eps: Any, decay: Any, shrink: Any, size: Any, root: Any, *, out: Any = None) -> Any:
+def _adadelta_step(param: Any, square: Any, delta: Any, grad: Any, sign: Any, decay: Any, rho: Any, rest: Any, eps: Any, lr: _float, *, out: Any = None) -> Any:
+    """Adadelta (Zeiler 2012): steps measured by the mean square of those before."""
+
+def _adagrad_step(param: Any, sum: Any, grad: Any, sign: Any, decay: Any, lr: _float, eps: Any, *, out: Any = None) -> Any:
+    """Adagrad (Duchi, Hazan and Singer 2011)."""
+
+def _adam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, size: Any, root: Any, eps: Any, *, out: Any = None) -> Any:
     """Adam (Kingma and Ba 2015), with decay in the gradient or on the parameter (Loshchilov and Hutter 2019): new parameter and new moments."""
+
+def _adamax_step(param: Any, first: Any, norm: Any, grad: Any, sign: Any, decay: Any, rest1: Any, beta2: Any, eps: Any, size: Any, *, out: Any = None) -> Any:
+    """Adam by the largest gradient, slowly forgotten (Kingma and Ba 2015, section 7.1)."""
 
 def _after_fork() -> Any:
     """Called in a forked child, whose copy of the thread pool has no threads."""
 
-def _amsgrad_step(param: Any, grad: Any, first: Any, second: Any, largest: Any, lr: _float, beta1: Any, beta2: Any, eps: Any, decay: Any, shrink: Any, size: Any, root: Any, *, out: Any = None) -> Any:
+def _amsgrad_step(param: Any, first: Any, second: Any, largest: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, size: Any, root: Any, eps: Any, *, out: Any = None) -> Any:
     """Adam with the largest second moment seen so far (Reddi et al. 2018)."""
+
+def _asgd_step(param: Any, mean: Any, grad: Any, sign: Any, decay: Any, kept: Any, eta: Any, mu: Any, *, out: Any = None) -> Any:
+    """Averaged gradient descent (Polyak and Juditsky 1992): the parameter, and the mean of where it has been."""
 
 def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
     """Minus the log-likelihood of a truth under a probability, element by element."""
@@ -1696,6 +1724,9 @@ def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = Non
 
 def _cast(input: Any, dtype: _dtype | None, *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
+
+def _changed() -> Any:
+    """Notes that a model has changed in its structure, mode or hooks."""
 
 def _cholesky_of(input: Any, *, out: Any = None) -> Any:
     """The lower triangle whose product with its transpose is the matrix, and 0 or the order that is not positive."""
@@ -1747,17 +1778,29 @@ def _gelu_exact(input: Any, *, out: Any = None) -> Any:
 def _gelu_tanh(input: Any, *, out: Any = None) -> Any:
     """The tanh approximation of the Gaussian error linear unit."""
 
+def _host_call(call: Any) -> Any:
+    """Notes a call of the host that gives numbers to launches, to be made again each time; true where a step is being recorded."""
+
 def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""
 
 def _instruction_set() -> Any:
     """The name of the instruction set in use."""
 
+def _is_recording() -> Any:
+    """Whether a step is being recorded on this thread."""
+
 def _kth_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, k: Any, *, out: Any = None) -> Any:
     """The k-th smallest element along an axis, and where it stands."""
 
 def _l1_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """The mean absolute error; reduction \"mean\", \"sum\" or \"none\"."""
+
+def _lamb_direction(first: Any, second: Any, direction: Any, grad: Any, param: Any, sign: Any, decay: Any, rest1: Any, beta2: Any, rest2: Any, scale1: Any, scale2: Any, eps: Any, *, out: Any = None) -> Any:
+    """The direction of LAMB (You et al. 2020), whose length the caller sets: new moments, and the direction."""
+
+def _lion_step(param: Any, mean: Any, grad: Any, sign: Any, kept: Any, lr: _float, beta1: Any, rest1: Any, beta2: Any, rest2: Any, *, out: Any = None) -> Any:
+    """Lion (Chen et al. 2023): steps by the sign of a mean."""
 
 def _log_odds(input: Any, *, out: Any = None) -> Any:
     """`log(x / (1 - x))` alone."""
@@ -1783,6 +1826,9 @@ def _movedim(x: Any, source: Any, destination: Any) -> Any:
 def _mse_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """The mean squared error; reduction \"mean\", \"sum\" or \"none\"."""
 
+def _nadam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, scale: Any, eps: Any, now: Any, ahead: Any, *, out: Any = None) -> Any:
+    """Adam with Nesterov's look-ahead (Dozat 2016): `now` and `ahead` are the rates of the gradient and of its mean."""
+
 def _narrow(x: Any, dim: _int | Sequence[_int], start: Any, length: Any) -> Any:
     """A run of positions of an axis."""
 
@@ -1801,8 +1847,8 @@ def _pick(input: Any, starts: Any, sizes: Any, steps: Any, *order: Any, out: Any
 def _pinv_of(input: Any, found: Any, *, out: Any = None) -> Any:
     """The second operand, which is the pseudo-inverse of the first, with the derivative that this has."""
 
-def _plain_step(param: Any, grad: Any, lr: _float, decay: Any, *, out: Any = None) -> Any:
-    """Gradient descent without momentum: the new parameter."""
+def _plain_step(param: Any, grad: Any, sign: Any, lr: _float, decay: Any, *, out: Any = None) -> Any:
+    """Gradient descent without momentum."""
 
 def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
     """The n-th derivative of `digamma`, for n from 1 on."""
@@ -1819,14 +1865,38 @@ def _put_at(tensors: Sequence[Tensor], axes: Any, front: Any, add: Any, *, out: 
 def _qr_of(input: Any, full: Any, *, out: Any = None) -> Any:
     """An orthogonal and an upper triangular factor; with `full` the orthogonal one is square."""
 
+def _radam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, size: Any, rect: Any, eps: Any, *, out: Any = None) -> Any:
+    """Adam whose adaptive rate waits until its variance is known (Liu et al. 2020); until then `rect` is 0."""
+
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
+
+def _refuse_recording(why: Any) -> Any:
+    """Says that a step cannot be recorded, and why."""
 
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
 
 def _repeated(input: Any, size: Any, scale: Any, *, out: Any = None) -> Any:
     """One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass."""
+
+def _retry_recording() -> Any:
+    """Says that what is being recorded happens only once: the next call is recorded instead."""
+
+def _rmsprop_centered_momentum_step(param: Any, square: Any, mean: Any, velocity: Any, grad: Any, sign: Any, decay: Any, alpha: Any, rest: Any, eps: Any, lr: _float, momentum: Any, *, out: Any = None) -> Any:
+    """RMSprop by the variance, with momentum (Graves 2013)."""
+
+def _rmsprop_centered_step(param: Any, square: Any, mean: Any, grad: Any, sign: Any, decay: Any, alpha: Any, rest: Any, eps: Any, lr: _float, momentum: Any, *, out: Any = None) -> Any:
+    """RMSprop by the variance of the gradient instead of its square (Graves 2013)."""
+
+def _rmsprop_momentum_step(param: Any, square: Any, velocity: Any, grad: Any, sign: Any, decay: Any, alpha: Any, rest: Any, eps: Any, lr: _float, momentum: Any, *, out: Any = None) -> Any:
+    """RMSprop with momentum."""
+
+def _rmsprop_step(param: Any, square: Any, grad: Any, sign: Any, decay: Any, alpha: Any, rest: Any, eps: Any, lr: _float, momentum: Any, *, out: Any = None) -> Any:
+    """RMSprop (Tieleman and Hinton 2012)."""
+
+def _rprop_step(param: Any, prev: Any, size: Any, grad: Any, sign: Any, minus: Any, plus: Any, least: Any, most: Any, *, out: Any = None) -> Any:
+    """Rprop (Riedmiller and Braun 1993): a step size for each element, by whether its slope kept its sign."""
 
 def _running_extreme(input: Any, dim: _int | Sequence[_int], keepdim: _bool, largest: Any, *, out: Any = None) -> Any:
     """The largest (or smallest) element up to each along an axis, and where it stands."""
@@ -1858,7 +1928,7 @@ def _set_grad_enabled(on: Any) -> Any:
 def _set_size(*args: Any, **kwargs: Any) -> Any:
     """Tells the core which class shapes are given as."""
 
-def _sgd_step(param: Any, grad: Any, velocity: Any, lr: _float, momentum: Any, damp: Any, decay: Any, nesterov: Any, *, out: Any = None) -> Any:
+def _sgd_step(param: Any, velocity: Any, grad: Any, sign: Any, lr: _float, decay: Any, momentum: Any, damp: Any, nesterov: Any, *, out: Any = None) -> Any:
     """Gradient descent with momentum (Sutskever et al. 2013): new parameter and new velocity."""
 
 def _slice(input: Any, starts: Any, sizes: Any, *steps: Any, out: Any = None) -> Any:
@@ -1926,9 +1996,6 @@ def acos(input: Any, *, out: Any = None) -> Tensor:
 
 def acosh(input: Any, *, out: Any = None) -> Tensor:
     """The inverse hyperbolic cosine; NaN below 1."""
-
-def adam_step(params: Any, grads: Any, exp_avgs: Any, exp_avg_sqs: Any, max_exp_avg_sqs: Any, step: Any, *, lr: _float, beta1: Any, beta2: Any, eps: Any, weight_decay: Any = 0.0, amsgrad: Any = False, maximize: Any = False, decoupled: Any = False) -> Any:
-    """One step of Adam or AdamW for a list of parameters of one step count."""
 
 def add(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """The sum of two tensors, element by element, with broadcasting."""
@@ -2112,6 +2179,9 @@ def from_numpy(ndarray: Any) -> Any:
 
 def full(size: Any, fill_value: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Any:
     """One number, a shape of times."""
+
+def fused_step(name: Any, columns: Any, numbers: Any) -> Any:
+    """One step of an optimiser, `name` among the records of steps, over lists of tensors: a list for each input of the record, of which the first ones, as many as it has outputs, are written in place."""
 
 def ge(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is greater or equal."""
@@ -2352,9 +2422,6 @@ def set_overrides(mapping: Any) -> Any:
 
 def set_printoptions(precision: Any = None, threshold: Any = None, edgeitems: Any = None, linewidth: Any = None, profile: Any = None, sci_mode: Any = None) -> Any:
     """Sets how tensors are printed: digits after the point, elements before a tensor is shortened, elements shown at each end then, width of a line, and whether numbers are written with exponents (None lets the numbers decide)."""
-
-def sgd_step(params: Any, grads: Any, bufs: Any, *, lr: _float, momentum: Any = 0.0, dampening: Any = 0.0, weight_decay: Any = 0.0, nesterov: Any = False, maximize: Any = False) -> Any:
-    """One step of gradient descent for a list of parameters; returns the list of momentum buffers."""
 
 def sigmoid(input: Any, *, out: Any = None) -> Tensor:
     """Logistic sigmoid, `1 / (1 + exp(-x))`."""

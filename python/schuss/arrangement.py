@@ -6,7 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.mathematics import broadcast_shapes
-from schuss.naming import speaks
+from schuss.naming import given, speaks
 
 
 def split(tensor, split_size_or_sections, dim=0, *, split_size=None):
@@ -45,9 +45,17 @@ def concatenate(tensors, dim=0, *, axis=None, out=None):
     return _core.cat(tensors, dim if axis is None else axis, out=out)
 
 
+def _some(op, tensors):
+    listed = list(tensors)
+    if not listed:
+        raise RuntimeError(f"{op}: needs at least one tensor, got an empty list")
+    return listed
+
+
 @speaks
 def hstack(tensors, *, out=None):
     """Tensors joined side by side."""
+    tensors = _some("hstack", tensors)
     tensors = [t.reshape(1) if t.ndim == 0 else t for t in tensors]
     return _core.cat(tensors, 0 if tensors[0].ndim == 1 else 1, out=out)
 
@@ -55,12 +63,19 @@ def hstack(tensors, *, out=None):
 @speaks
 def vstack(tensors, *, out=None):
     """Tensors joined one below the other."""
+    tensors = _some("vstack", tensors)
     return _core.cat([t.reshape(1, -1) if t.ndim < 2 else t for t in tensors], 0, out=out)
 
 
 def narrow(input, dim, start, length):
     """Elements `start` to `start + length` of one axis, as a view."""
-    start = int(start.item()) if isinstance(start, Tensor) else start
+    if isinstance(start, Tensor):
+        if start.ndim or start.is_floating_point() or start.dtype == _core.bool:
+            raise RuntimeError(
+                f"narrow: a start that is a tensor must be 0-d and of integers, got shape"
+                f" {tuple(start.shape)} of {start.dtype.name}"
+            )
+        start = int(start.item())
     return _core._narrow(input, dim, start, length)
 
 
@@ -211,8 +226,12 @@ def roll(input, shifts, dims=None):
     """Elements moved along an axis, those that fall off coming back at the other end."""
     if dims is None:
         return roll(input.reshape(-1), shifts, 0).reshape(input.shape)
-    if isinstance(dims, int):
-        shifts, dims = (shifts,), (dims,)
+    shifts = [shifts] if isinstance(shifts, int) else list(shifts)
+    dims = [dims] if isinstance(dims, int) else list(dims)
+    if not shifts or len(shifts) != len(dims):
+        raise RuntimeError(
+            f"roll: {len(shifts)} shifts for {len(dims)} axes; give one shift for each axis"
+        )
     for shift, dim in zip(shifts, dims, strict=True):
         size = input.shape[_axis("roll", dim, input.ndim)]
         if size and shift % size:
@@ -252,8 +271,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
     tensor([[1],
             [4]])
     """
-    found = _core._gather(input, index, dim)
-    return found if out is None else out.copy_(found)
+    return given("gather", _core._gather(input, index, dim), out, same=True)
 
 
 @speaks
@@ -389,9 +407,9 @@ def index_put(input, indices, values, accumulate=False):
 
 
 @speaks
-def take(input, index):
+def take(input, index, *, out=None):
     """Elements of the flattened tensor."""
-    return input.reshape(-1)[index]
+    return given("take", input.reshape(-1)[index], out, same=True)
 
 
 @speaks
@@ -400,7 +418,7 @@ def masked_select(input, mask, *, out=None):
     if mask.dtype != _core.bool:
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype.name}")
     wide, mask = broadcast_tensors(input, mask)
-    return wide[mask]
+    return given("masked_select", wide[mask], out, same=True)
 
 
 def nonzero(input, *, out=None, as_tuple=False):

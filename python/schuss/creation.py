@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Generator, Tensor, empty, full, ones, zeros
+from schuss.naming import given, speaks, unknown
 
 
 def _sizes(op: str, size: tuple, named):
@@ -76,7 +77,10 @@ def _named(op: str, named: dict):
     named.pop("names", None)
     named.pop("memory_format", None)
     if named:
-        raise TypeError(f"{op}() has no argument {next(iter(named))}")
+        form = (
+            f"{op}(*size, generator=None, out=None, dtype=None, device=None, requires_grad=False)"
+        )
+        raise unknown(op, next(iter(named)), form)
     return size
 
 
@@ -207,6 +211,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     """
     if input.ndim not in (1, 2):
         raise RuntimeError(f"multinomial: needs one or two axes, got shape {tuple(input.shape)}")
+    if not input.is_floating_point():
+        raise RuntimeError(f"multinomial: needs float weights, got {input.dtype.name}")
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: num_samples must be positive, got {num_samples}")
     weights = input.detach().double()
@@ -219,7 +225,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         shape = (*weights.shape[:-1], num_samples)
         draws = _drawn("multinomial", shape, "uniform", 0.0, 1.0, _core.float64, None, generator)
         below = draws.unsqueeze(-1) * edges[..., -1:].unsqueeze(-2) >= edges.unsqueeze(-2)
-        return below.sum(-1).clamp(max=weights.shape[-1] - 1)
+        found = below.sum(-1).clamp(max=weights.shape[-1] - 1)
+        return given("multinomial", found, out, same=True)
     if num_samples > weights.shape[-1] or bool(((weights > 0).sum(-1) < num_samples).any()):
         raise RuntimeError(
             f"multinomial: {num_samples} samples without replacement need as many weights above 0"
@@ -227,7 +234,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     keys = _drawn(
         "multinomial", weights.shape, "exponential", 1.0, 0.0, _core.float64, None, generator
     )
-    return (keys / weights).argsort(-1)[..., :num_samples]
+    found = (keys / weights).argsort(-1)[..., :num_samples]
+    return given("multinomial", found, out, same=True)
 
 
 def _like(op, input):
@@ -387,6 +395,7 @@ def meshgrid(*tensors, indexing=None):
     return tuple(grids)
 
 
+@speaks
 def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
     """`base` to evenly spaced powers from start to end.
 

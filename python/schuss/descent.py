@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["GradientDescent", "binary_cross_entropy", "descend", "mean_squared_error", "newton"]
+__all__ = [
+    "GradientDescent",
+    "binary_cross_entropy",
+    "descend",
+    "mean_squared_error",
+    "newton",
+    "newton_system",
+]
 
 
 class GradientDescent:
@@ -39,10 +46,20 @@ class GradientDescent:
     """
 
     def __init__(self, model: Any, loss_fn: Callable[[Any, Any], Any]) -> None:
+        if isinstance(model, type):
+            raise TypeError(
+                f"GradientDescent: the model is the class {model.__name__}; make one of it:"
+                f" {model.__name__}(...)"
+            )
         if not hasattr(model, "parameters"):
             raise TypeError(
                 f"GradientDescent: {type(model).__name__} has no parameters(); give it a method "
                 "that returns a dict of name to Scalar or Tensor"
+            )
+        if isinstance(loss_fn, type):
+            raise TypeError(
+                f"GradientDescent: the loss is the class {loss_fn.__name__}; make one of it:"
+                f" {loss_fn.__name__}()"
             )
         if not callable(loss_fn):
             raise TypeError(
@@ -86,7 +103,7 @@ class GradientDescent:
             self._zero_grad()
             preds = [self.model(x) for x in xs] if one_by_one else self.model(xs)
             loss = self.loss_fn(preds, ys)
-            losses.append(_number(loss))
+            losses.append(_number("GradientDescent", loss))
             if not math.isfinite(losses[-1]):
                 _warn_not_finite("GradientDescent", losses[-1], step, rate)
                 break
@@ -135,7 +152,7 @@ def descend(
         x = x.detach().requires_grad_()
         with schuss.enable_grad():
             y = f(x)
-        value = _number(y)
+        value = _number("descend", y)
         (slope,) = schuss.autograd.grad(y, x)
         if not (math.isfinite(value) and bool(schuss.isfinite(slope).all())):
             _warn_not_finite("descend", value, step, rate)
@@ -185,6 +202,68 @@ def newton(
     raise RuntimeError(
         f"newton: no root after {n_steps} steps, x = {x.tolist()}; start closer or allow more steps"
     )
+
+
+def newton_system(
+    f: Callable[[Any], Any], x0: Any, *, n_steps: int = 50, tol: float | None = None
+) -> schuss.Tensor:
+    """Solve f(x) = 0 near `x0` by Newton's method, x - J^-1 f(x), for n equations in n unknowns.
+
+    `f` maps a vector to a vector of the same length; lists become float64. A step that does not
+    bring |f| down is halved. It ends when no step is larger than `tol * (1 + |x|)`: by default
+    1e-12 for float64, 1e-6 else. ShapeError where f does not keep the length, ValueError where its
+    Jacobian is singular, RuntimeError where `n_steps` steps do not settle. J. Nocedal and S. J.
+    Wright (2006), Numerical Optimization, section 11.1.
+
+    >>> import schuss
+    >>> circle = lambda x: schuss.stack([x[0] ** 2 + x[1] ** 2 - 2, x[0] - x[1]])
+    >>> schuss.descent.newton_system(circle, [2.0, 0.5])
+    tensor([1., 1.], dtype=schuss.float64)
+    """
+    x = _start("newton_system", x0)
+    if x.dim() != 1:
+        raise schuss.ShapeError(f"newton_system: x0 must be a vector, got {tuple(x.shape)}")
+    if tol is None:
+        tol = 1e-12 if x.dtype == schuss.float64 else 1e-6
+    y, size = None, math.inf
+    for _ in range(operator.index(n_steps)):
+        slopes, y = _linear(f, x)
+        if not bool(schuss.isfinite(slopes).all() and schuss.isfinite(y).all()):
+            break
+        try:
+            step = schuss.linalg.solve(slopes, y)
+        except RuntimeError as error:
+            raise ValueError(
+                f"newton_system: the Jacobian is singular at x = {x.tolist()}; start from another "
+                "point"
+            ) from error
+        size, share = y.norm().item(), 1.0
+        while share > 1e-6:
+            new = f(x - share * step)
+            if new.norm().item() < size or size == 0:
+                break
+            share /= 2
+        x = (x - share * step).detach()
+        if bool((share * step.abs() <= tol * (1 + x.abs())).all()):
+            return x
+    raise RuntimeError(
+        f"newton_system: no root after {n_steps} steps, x = {x.tolist()}; start closer or allow "
+        "more steps"
+    )
+
+
+def _linear(f: Callable[[Any], Any], x: schuss.Tensor) -> tuple[schuss.Tensor, schuss.Tensor]:
+    """Jacobian and value of a map of a vector to one of the same length."""
+    x = x.detach().requires_grad_()
+    with schuss.enable_grad():
+        y = f(x)
+        if y.shape != x.shape:
+            raise schuss.ShapeError(
+                f"newton_system: f maps {tuple(x.shape)} to {tuple(y.shape)}: it must keep the "
+                "shape"
+            )
+        rows = [schuss.autograd.grad(part, x, retain_graph=True)[0] for part in y]
+    return schuss.stack(rows).detach(), y.detach()
 
 
 def mean_squared_error(preds: Any, ys: Any) -> Any:
@@ -330,17 +409,18 @@ def _rate(name: str, lr: Any) -> float:
     return rate
 
 
-def _number(loss: Any) -> float:
+def _number(name: str, loss: Any) -> float:
     if isinstance(loss, schuss.Scalar):
         return float(loss)
     if not isinstance(loss, schuss.Tensor):
         raise TypeError(
-            f"the loss must be a Scalar or a tensor, got {type(loss).__name__}; "
+            f"{name}: the loss must be a Scalar or a tensor, got {type(loss).__name__}; "
             "is it computed from the parameters?"
         )
     if loss.numel() != 1:
         raise schuss.ShapeError(
-            f"the loss must be one number, got shape {tuple(loss.shape)}; use .mean() or .sum()"
+            f"{name}: the loss must be one number, got shape {tuple(loss.shape)};"
+            " use .mean() or .sum()"
         )
     return float(loss.item())
 

@@ -35,6 +35,11 @@ class finfo:
         self.tiny = self.smallest_normal = 2.0 ** (1 - top)
         self.resolution = 10.0 ** -int(digits * 0.30103)
 
+    def __repr__(self) -> str:
+        limits = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        shown = ", ".join(f"{name}={getattr(self, name):g}" for name in limits)
+        return f"finfo({shown}, dtype={self.dtype})"
+
 
 class iinfo:
     """The limits of an integer dtype.
@@ -52,6 +57,9 @@ class iinfo:
         signed = not name.startswith("u")
         self.min = -(2 ** (self.bits - 1)) if signed else 0
         self.max = 2 ** (self.bits - signed) - 1
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
 __all__ = ["finfo", "iinfo"]

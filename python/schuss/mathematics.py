@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import rename, speaks
+from schuss.naming import given, must_tensor, rename, speaks
 
 
 class _Pair(tuple):
@@ -39,6 +39,7 @@ def _named(kind: str, found, out=None):
 
 
 def _extreme(kind, whole, along, between, input, dim, keepdim, out):
+    must_tensor(kind, input=input)
     if isinstance(dim, Tensor):
         return between(input, dim, out=out)
     if dim is None:
@@ -74,10 +75,13 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
 
 
 @speaks
-def aminmax(input, *, dim=None, keepdim=False):
+def aminmax(input, *, dim=None, keepdim=False, out=None):
     """The smallest and the largest element."""
     axes = () if dim is None else (dim,)
-    return _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
+    found = _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
+    if out is None:
+        return found
+    return tuple(given("aminmax", x, to, same=True) for x, to in zip(found, out, strict=True))
 
 
 def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None):
@@ -198,6 +202,7 @@ def clamp(input, min=None, max=None, *, out=None):
     >>> schuss.tensor([-2.0, 0.5, 2.0]).clamp(-1.0, 1.0)
     tensor([-1.0000,  0.5000,  1.0000])
     """
+    must_tensor("clamp", input=input)
     if min is None and max is None:
         raise RuntimeError("clamp: needs min, max, or both")
     low, high = -float("inf") if min is None else min, float("inf") if max is None else max
@@ -224,11 +229,13 @@ def _as(x, like):
 
 def clamp_min(input, min, *, out=None):
     """Elements kept at or above a bound."""
+    must_tensor("clamp_min", input=input)
     return clamp(input, min=min, out=out)
 
 
 def clamp_max(input, max, *, out=None):
     """Elements kept at or below a bound."""
+    must_tensor("clamp_max", input=input)
     return clamp(input, max=max, out=out)
 
 
@@ -280,6 +287,7 @@ def _scaled(op, input, other, alpha):
 
 def rsub(input, other, *, alpha=1):
     """`other - alpha * input`."""
+    must_tensor("rsub", input=input)
     return sub(other if isinstance(other, Tensor) else _as(other, input), input, alpha=alpha)
 
 
@@ -328,6 +336,7 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     >>> schuss.isclose(schuss.tensor([1.0]), schuss.tensor([1.0 + 1e-6]))
     tensor([True])
     """
+    must_tensor("isclose", input=input, other=other)
     if input.dtype != other.dtype:
         raise RuntimeError(f"isclose: the dtypes {input.dtype.name} and {other.dtype.name} differ")
     if rtol < 0 or atol < 0:
@@ -478,6 +487,8 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 def float_power(input, exponent):
     """A power in float64."""
+    if not isinstance(input, Tensor):
+        must_tensor("float_power", exponent=exponent)
     wide = [x.double() if isinstance(x, Tensor) else float(x) for x in (input, exponent)]
     return wide[0] ** wide[1]
 
@@ -508,7 +519,7 @@ def result_type(tensor1, tensor2):
         one[0] = _core.tensor(one[0])
     with_room = [x[..., :0] if isinstance(x, Tensor) and x.ndim else x for x in one]
     flat = [x.reshape(-1)[:0] if isinstance(x, Tensor) and x.ndim else x for x in with_room]
-    return _core.maximum(
+    return _core.mul(
         flat[0] if isinstance(flat[0], Tensor) else flat[1],
         flat[1] if isinstance(flat[0], Tensor) else flat[0],
     ).dtype

@@ -7,7 +7,7 @@ import itertools
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.arrangement import _axis
+from schuss.arrangement import _axis, _some
 
 
 def real(input):
@@ -131,7 +131,7 @@ def dstack(tensors, *, out=None):
     tensor([[[1, 3],
              [2, 4]]])
     """
-    return _core.cat([_to_three(t) for t in tensors], 2, out=out)
+    return _core.cat([_to_three(t) for t in _some("dstack", tensors)], 2, out=out)
 
 
 def column_stack(tensors, *, out=None):
@@ -372,7 +372,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     one = one if include_self else _start("scatter_reduce", one, index, axis, "sum")
     taken = _core.ones(tuple(src.shape), dtype=src.dtype)
     count = _core._scatter_add(one, index, taken, axis)
-    count = _core.maximum(count, 1)
+    count = count.clamp(min=1)
     return total / count if total.is_floating_point() else total // count
 
 

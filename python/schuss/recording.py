@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_REPLAYABLE = ("SGD", "Adam", "AdamW")
+# Their steps are one formula for each element, and Python gives only its numbers.
+_REPLAYABLE = (
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "Adadelta",
+    "Adagrad",
+    "RMSprop",
+    "Rprop",
+    "ASGD",
+    "Lion",
+)
 _NUMBERS = (bool, int, float, str, type(None))
 
 

@@ -20,6 +20,10 @@ class Size(tuple):
             count *= size
         return count
 
+    def as_list(self) -> list[int]:
+        """The sizes as a list, by TensorFlow's name."""
+        return list(self)
+
     def __repr__(self) -> str:
         return f"schuss.Size({list(self)})"
 

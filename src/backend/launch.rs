@@ -127,6 +127,11 @@ pub enum Dense {
     Lu { pivot: bool },
     /// In: a, of which the lower triangle is read. Out: the lower factor, and 0 or the order that is not positive (int32).
     Cholesky,
+    /// In: a symmetric a, of which the lower triangle is read. Out: a unit lower triangle with the diagonal's blocks, the
+    /// exchanges (int32, from 1, negative for blocks of two), and 0 or the row without a pivot (int32).
+    Ldl,
+    /// In: what `Ldl` gives, the exchanges, and b. Out: x of a x = b.
+    LdlSolve,
     /// In: a triangle and b. Out: x of a x = b.
     Triangular { upper: bool, unit: bool },
     /// In: a. Out: an orthogonal and an upper triangular factor, by Householder's reflections.
@@ -268,13 +273,12 @@ pub enum Launch<'a> {
         ins: &'a [Operand],
         numbers: &'a [i64],
     },
-    /// Several buffers of an optimiser updated in one pass, tensor by tensor.
+    /// One map over many lists of operands, in one pass: of each list the map reads all, and writes the first ones in place.
     Segments {
         body: &'static MapBody,
         compute: DType,
         params: &'a [Number],
-        ins: &'a [Vec<Operand>],
-        outs: &'a [Vec<Operand>],
+        segments: &'a [Vec<Operand>],
     },
 }
 

@@ -98,8 +98,9 @@ impl Task {
             }
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
-            Launch::Segments { body, compute, params, ins, outs } => {
-                ins.iter().zip(outs).flat_map(|(ins, outs)| many(Work::Map { body, compute, params: params.into() }, ins, outs)).collect()
+            Launch::Segments { body, compute, params, segments } => {
+                let work = || Work::Map { body, compute, params: params.into() };
+                segments.iter().flat_map(|list| many(work(), list, &list[..body.outputs])).collect()
             }
         }
     }

@@ -57,6 +57,20 @@ pub fn start(strict: bool) -> bool {
     true
 }
 
+/// How many tasks have been heard.
+pub fn count() -> usize {
+    TRACE.with_borrow(|t| t.as_ref().map_or(0, |t| t.tasks.len()))
+}
+
+/// Takes back all tasks but the first `count`.
+pub fn forget_since(count: usize) {
+    with(|trace| {
+        trace.tasks.truncate(count);
+        trace.calls.retain(|(task, _)| *task < count);
+        trace.draws.retain(|(task, ..)| *task < count);
+    });
+}
+
 /// Ends listening and hands over what was heard.
 pub fn stop() -> Option<Trace> {
     ON.set(false);

@@ -315,7 +315,7 @@ static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
 fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
-    capture::touch(leaf);
+    capture::touch_grad(leaf);
     let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
         Some(old) if create || old.requires_grad() => {
@@ -403,7 +403,7 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
                     ),
                 ));
             }
-            filled(&shape, dtype, 1.0, root.device())
+            filled_on(root.device(), &shape, dtype, 1.0)
         }
         Some(g) => {
             if g.shape() != shape {
@@ -420,7 +420,13 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-pub fn filled(shape: &[usize], dtype: DType, value: f64, device: Device) -> Result<Tensor> {
+/// One number in a shape on the processor.
+pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
+    filled_on(Device::Cpu, shape, dtype, value)
+}
+
+/// One number in a shape on a device.
+pub fn filled_on(device: Device, shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
     let backend = crate::backend::at(device)?;
     let operand = Operand::new(backend, shape, dtype)?;
     crate::backend::of(&operand.storage).launch(&crate::backend::Launch::Fill { dst: &operand, value: value.into() })?;
@@ -487,7 +493,7 @@ fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
 /// The ordinary walk back from a scalar result of a node.
 pub(crate) fn by_nodes(node: &Arc<Node>, k: u32) -> Result<()> {
     let (shape, dtype) = node.output_meta(k as usize);
-    let start = (Edge::Node(node.clone(), k), filled(&shape, dtype, 1.0, Device::Cpu)?);
+    let start = (Edge::Node(node.clone(), k), filled(&shape, dtype, 1.0)?);
     run(&[start], &Plan { retain: false, create: false, ends: None, inside: None }).map(drop)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod backward;
 pub mod custom;
+mod echo;
 mod plan;
 pub mod quick;
 pub mod record;

@@ -1,6 +1,7 @@
 //! A step recorded once and run again: where its operands come from, what it changes, and the program in between.
 //! Leans on graph's capture and on the backend's programs.
 
+use super::echo::{self, Echo};
 use crate::backend::program::{Facts, Heard, Program};
 use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
@@ -68,8 +69,8 @@ struct Outer {
     source: Source,
     requires_grad: bool,
     flags: u8,
-    /// Whether it had a gradient at first; asked only where the step uses or changes it.
-    had_grad: bool,
+    /// Whether it had a gradient at first, where the step asks for it or changes it.
+    had_grad: Option<bool>,
     after: After,
     /// Its place among the program's operands.
     operand: Option<usize>,
@@ -96,6 +97,8 @@ pub struct Replay {
     given: Vec<Given>,
     draws: Vec<(Stream, u64)>,
     calls: usize,
+    /// The derivative, where results are part of the graph.
+    echo: Option<Echo>,
 }
 
 /// What a step is about to work on.
@@ -107,6 +110,8 @@ pub struct Ready {
 /// A recording under way on this thread.
 pub struct Recording {
     args: Vec<Tensor>,
+    /// The graph's serial at its start.
+    serial: u64,
 }
 
 impl Drop for Recording {
@@ -127,23 +132,29 @@ impl Recording {
         capture::start();
         mode::set_traced(true);
         args.iter().for_each(capture::touch);
-        Some(Recording { args: args.to_vec() })
+        Some(Recording { args: args.to_vec(), serial: mode::peek_serial() })
     }
 
     /// Ends it. What the step returned leaves the program.
     pub fn finish(self, returned: &[Tensor]) -> Result<Replay> {
+        let walked = echo::sound(returned, capture::wanting(), self.serial, trace::count());
         mode::set_traced(false);
         let (mut touched, heard) = (capture::stop(), trace::stop());
-        let Some(heard) = heard else { return Err(Error::bug("compile", "nothing was being recorded")) };
+        let Some(mut heard) = heard else { return Err(Error::bug("compile", "nothing was being recorded")) };
         if let Some(fault) = heard.fault {
             return Err(trace::refusal(&fault));
+        }
+        let walked = walked?;
+        if walked.is_none() && touched.iter().any(|t| t.computed) && mode::grad_enabled() {
+            return Err(trace::refusal("the step meets a tensor that requires grad and was computed outside"));
         }
         // A gradient is found by its tensor, which therefore comes first.
         let grads: HashSet<usize> = touched.iter().filter_map(|t| t.grad.as_ref().map(Tensor::id)).collect();
         touched.sort_by_key(|t| grads.contains(&t.tensor.id()));
+        let mut ends = Ends { list: Vec::new(), index: HashMap::new() };
+        let echo = walked.map(|w| w.finish(&mut heard, &touched, &mut ends)).transpose()?;
         let mut outers = Vec::with_capacity(touched.len());
         let mut ins = Vec::new();
-        let mut ends = Ends { list: Vec::new(), index: HashMap::new() };
         for (k, t) in touched.iter().enumerate() {
             let source = match self.args.iter().position(|a| a.same(&t.tensor)) {
                 Some(i) => Source::Arg(i),
@@ -166,7 +177,7 @@ impl Recording {
                 source,
                 requires_grad: t.requires_grad,
                 flags: t.flags & (flag::VARIABLE | flag::STRICT),
-                had_grad: t.grad.is_some(),
+                had_grad: t.grad_met.then_some(t.grad.is_some()),
                 after,
                 operand,
             });
@@ -206,18 +217,18 @@ impl Recording {
         let (born, constants) = (&heard.born, &heard.constants);
         let program = Program::new(list, &ins, &ends.list, |at| born.contains_key(&at), |at| constants.contains(&at))?;
         let draws = heard.draws.into_iter().map(|(_, stream, blocks)| (stream, blocks)).collect();
-        Ok(Replay { program, outers, given, draws, calls: CALLS.get() })
+        Ok(Replay { program, outers, given, draws, calls: CALLS.get(), echo })
     }
 }
 
 /// The storages whose contents leave a step.
-struct Ends {
+pub(super) struct Ends {
     list: Vec<Arc<Storage>>,
     index: HashMap<usize, usize>,
 }
 
 impl Ends {
-    fn place(&mut self, storage: &Arc<Storage>) -> usize {
+    pub fn place(&mut self, storage: &Arc<Storage>) -> usize {
         *self.index.entry(Arc::as_ptr(storage) as usize).or_insert_with(|| {
             self.list.push(storage.clone());
             self.list.len() - 1
@@ -233,7 +244,7 @@ impl Touched {
         if moved {
             return Err(trace::refusal("the step puts other memory under a tensor from outside (data, assign, set_)"));
         }
-        if core.requires_grad != self.requires_grad || core.edge.is_some() && core.requires_grad {
+        if core.requires_grad != self.requires_grad || self.computed != (core.edge.is_some() && core.requires_grad) {
             return Err(trace::refusal("the step changes whether a tensor from outside requires grad"));
         }
         let now = core.grad.clone();
@@ -279,8 +290,8 @@ impl Replay {
                 let core = t.0.core.get();
                 let alike = core.requires_grad == outer.requires_grad
                     && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
-                    && core.grad.is_some() == outer.had_grad
-                    && (core.edge.is_none() || !core.requires_grad);
+                    && outer.had_grad.is_none_or(|had| had == core.grad.is_some())
+                    && (self.echo.is_some() || core.edge.is_none() || !core.requires_grad);
                 if !alike || outer.operand.is_some_and(|k| !self.program.fits(k, &core.operand)) {
                     return None;
                 }
@@ -344,6 +355,11 @@ impl Replay {
             }
             Given::Outer(k) => handles[*k].clone(),
         });
-        Ok(list.collect())
+        let list: Vec<Tensor> = list.collect();
+        if let Some(echo) = &self.echo {
+            let opens: Vec<Tensor> = echo.opens.iter().map(|&i| list[i].clone()).collect();
+            echo.attach(handles, outs, &opens)?;
+        }
+        Ok(list)
     }
 }

@@ -150,17 +150,17 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     let op = record::of_truths(op, feeds);
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
-    let own = check(op.name, target, mode, recording)?;
+    let name = format!("{}_", op.name);
+    let own = check(&name, target, mode, recording)?;
     if recording {
         keep_original(op, target, feeds, args, &mut seen, &own)?;
     }
-    let name = format!("{}_", op.name);
     if let Body::Map(body) = &op.body
         && body.outputs == 1
     {
-        let (compute, result) = settle::settle(op, &seen, mode)?;
+        let (compute, result) = settle::settle(op, &seen, mode).map_err(|e| e.named(&name))?;
         check_cast(&name, result, own.dtype)?;
-        let shape = settle::common_shape(op, &seen)?;
+        let shape = settle::common_shape(op, &seen).map_err(|e| e.named(&name))?;
         if shape != own.layout.shape {
             return Err(Error::shape(
                 &name,
@@ -171,7 +171,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
                 ),
             ));
         }
-        settle::check_divisor(op, &seen, compute)?;
+        settle::check_divisor(op, &seen, compute).map_err(|e| e.named(&name))?;
         let mut ins = settle::spread(&seen, &shape, compute, op)?;
         for x in &ins {
             refuse_overlap(&name, x, &own)?;
@@ -187,7 +187,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     } else {
         let value = {
             let _quiet = crate::graph::mode::GradGuard::set(false);
-            crate::graph::tensor::emit(op, feeds, args)?.one()
+            crate::graph::tensor::emit(op, feeds, args).map_err(|e| e.named(&name))?.one()
         };
         let value = value.operand();
         if value.layout.shape != own.layout.shape {
@@ -339,12 +339,17 @@ pub fn rewrite_base(target: &Tensor, mode: Mode) -> Result<()> {
 
 /// `target[...] = source`, converted and broadcast.
 pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
+    copy_as("copy_", target, source)
+}
+
+/// The same, refused in the name of what the user wrote.
+pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
     let mode = Mode::now();
     if let Feed::Number(Number::Int(i)) = source
         && target.dtype() != DType::Bool
         && !target.dtype().holds(i)
     {
-        return Err(Error::runtime("fill_", format!("the integer {i} does not fit {}; write a number it can hold", target.dtype())));
+        return Err(Error::runtime(op, format!("the integer {i} does not fit {}; write a number it can hold", target.dtype())));
     }
     if let Feed::Number(n) = source
         && let Some(done) = super::quick::fill(target, n, mode)
@@ -353,7 +358,7 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
     }
     let seen = Seen::of(&source, mode);
     let recording = seen.look().is_some_and(|l| l.edge.is_some());
-    let own = check("copy_", target, mode, recording)?;
+    let own = check(op, target, mode, recording)?;
     // `x[i] += y` ends with the written part assigned to where it already stands.
     if let Some(look) = seen.look()
         && Arc::ptr_eq(&look.operand.storage, &own.storage)
@@ -368,7 +373,7 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
     };
     match &seen {
         Seen::Tensor(look) => {
-            let wide = look.operand.view(look.operand.layout.broadcast_to("copy_", &own.layout.shape)?);
+            let wide = look.operand.view(look.operand.layout.broadcast_to(op, &own.layout.shape)?);
             let backend = of(&own.storage);
             let wide = if wide.device() == own.device() { wide } else { crate::backend::transfer(&wide, own.device())? };
             if collide(&wide, &own) {
@@ -380,7 +385,7 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
             }
         }
         Seen::Number(n) => of(&own.storage).launch(&Launch::Fill { dst: &own, value: *n })?,
-        Seen::Absent => return Err(Error::type_("copy_", "there is nothing to copy")),
+        Seen::Absent => return Err(Error::type_(op, "there is nothing to copy")),
     }
     {
         let mut core = target.0.core.get();
@@ -401,7 +406,7 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
     // The value under the graph: the source expanded and converted, though its bytes lie in the target already.
     let (edge, requires) = match &seen {
         Seen::Tensor(look) if recording && look.operand.dtype.is_float() => {
-            let Feed::Tensor(source) = source else { return Err(Error::bug("copy_", "a seen tensor is no tensor")) };
+            let Feed::Tensor(source) = source else { return Err(Error::bug(op, "a seen tensor is no tensor")) };
             let mut value = source.clone();
             if value.shape() != own.layout.shape {
                 value = ops::view::expand(&value, &own.layout.shape)?;
@@ -456,18 +461,18 @@ pub fn overwrite(op: &str, target: &Tensor, work: impl FnOnce(&Operand) -> Resul
 }
 
 /// Writes values at the places that index tensors name, in place.
-pub fn put_(target: &Tensor, values: &Tensor, indices: &[&Tensor], args: &[Arg]) -> Result<()> {
+pub fn put_(op: &str, target: &Tensor, values: &Tensor, indices: &[&Tensor], args: &[Arg]) -> Result<()> {
     let mode = Mode::now();
     let mut feeds: Vec<Feed> = vec![Feed::Tensor(target), Feed::Tensor(values)];
     feeds.extend(indices.iter().map(|i| Feed::Tensor(i)));
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
-    let own = check("index_put_", target, mode, recording)?;
+    let own = check(op, target, mode, recording)?;
     let list: Vec<Operand> = indices.iter().map(|i| i.operand()).collect();
     let refs: Vec<&Operand> = list.iter().collect();
     let values = values.operand();
-    beside("index_put_", &own, refs.iter().copied().chain([&values]))?;
-    ops::index::put_into(&own, &values, &refs, args)?;
+    beside(op, &own, refs.iter().copied().chain([&values]))?;
+    ops::index::put_into(&own, &values, &refs, args).map_err(|e| e.named(op))?;
     target.0.core.get().bump();
     join(&ops::index::put_at::OP, target, &seen, args, mode)
 }

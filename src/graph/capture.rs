@@ -19,6 +19,10 @@ pub struct Touched {
     pub requires_grad: bool,
     pub flags: u8,
     pub grad: Option<Tensor>,
+    /// Whether its gradient was asked for or changed.
+    pub grad_met: bool,
+    /// Whether it was computed from others that want a gradient.
+    pub computed: bool,
 }
 
 #[derive(Default)]
@@ -34,6 +38,13 @@ thread_local! {
 
 pub fn start() {
     CAPTURE.set(Some(Capture::default()));
+}
+/// Those that want a gradient, so far.
+pub fn wanting() -> Vec<Tensor> {
+    CAPTURE.with_borrow(|c| {
+        let list = c.iter().flat_map(|c| &c.list);
+        list.filter(|t| t.requires_grad && t.dtype.is_float()).map(|t| t.tensor.clone()).collect()
+    })
 }
 pub fn stop() -> Vec<Touched> {
     CAPTURE.take().map_or_else(Vec::new, |c| c.list)
@@ -55,9 +66,6 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
         return;
     }
     trace::keep(&core.operand.storage);
-    if core.edge.is_some() && core.requires_grad {
-        trace::fault("a tensor that requires grad and was computed outside is met inside".to_string());
-    }
     CAPTURE.with_borrow_mut(|c| {
         let Some(capture) = c else { return };
         if capture.index.contains_key(&t.id()) {
@@ -74,6 +82,8 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
             requires_grad: core.requires_grad,
             flags: core.flags,
             grad: core.grad.clone(),
+            grad_met: false,
+            computed: core.edge.is_some() && core.requires_grad,
         });
     });
 }
@@ -83,5 +93,20 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
 pub fn touch(t: &Tensor) {
     if Mode::now().traced() {
         enter(t, &t.0.core.get());
+    }
+}
+
+/// Notes a tensor whose gradient is asked for or about to be changed.
+#[inline]
+pub fn touch_grad(t: &Tensor) {
+    if Mode::now().traced() {
+        enter(t, &t.0.core.get());
+        CAPTURE.with_borrow_mut(|c| {
+            if let Some(capture) = c
+                && let Some(&k) = capture.index.get(&t.id())
+            {
+                capture.list[k].grad_met = true;
+            }
+        });
     }
 }

@@ -47,13 +47,20 @@ pub enum Quirk {
     Counts,
     /// Truths are refused.
     Shifts,
+    /// Truths are refused, beside numbers as well.
+    Subtracts,
     /// A view that may be asked to reach past its storage.
     Reaches,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
+    /// A tensor, or in a map a number.
     One,
+    /// A tensor; no number stands for it.
+    Tensor,
+    /// A number, or a 0-d tensor.
+    Single,
     /// A tensor that may be absent.
     Maybe,
     /// Any number of tensors; such an operator has no other tensor.
@@ -141,6 +148,10 @@ impl Saves {
     pub fn get(&self, key: u32) -> Option<u32> {
         let known = self.0.get(key as usize)?.load(Ordering::Relaxed);
         (known != UNKNOWN).then_some(u32::from(known))
+    }
+    /// Forgets everything; it is then worked out again.
+    pub fn clear(&self) {
+        self.0.iter().for_each(|slot| slot.store(UNKNOWN, Ordering::Relaxed));
     }
     pub fn set(&self, key: u32, reads: u32) {
         if let (Some(slot), Ok(reads)) = (self.0.get(key as usize), u16::try_from(reads)) {

@@ -64,7 +64,10 @@ impl Sym {
             Sym::Number(n) => Feed::Number(*n),
             Sym::Operand(f) => Feed::Operand(&f.operand),
             Sym::Absent => Feed::Absent,
-            Sym::Meta(m) => fail(Error::bug("backward", format!("a rule read a tensor of shape {:?} that was not kept", m.shape))),
+            Sym::Meta(m) => fail(Error::bug(
+                "backward",
+                format!("a rule read a tensor of shape {} that was not kept", crate::base::shape::show(&m.shape)),
+            )),
         }
     }
     #[inline]

@@ -274,11 +274,11 @@ impl Tensor {
         core.edge.is_none() || !core.requires_grad
     }
     pub fn grad(&self) -> Option<Tensor> {
-        super::capture::touch(self);
+        super::capture::touch_grad(self);
         self.0.core.get().grad.clone()
     }
     pub fn set_grad(&self, grad: Option<Tensor>) {
-        super::capture::touch(self);
+        super::capture::touch_grad(self);
         let old = std::mem::replace(&mut self.0.core.get().grad, grad);
         drop(old);
     }

@@ -20,6 +20,7 @@ crate::op! {
     sub(input, other) Arithmetic {
         map(number value, |x, y;| x - y);
         vjp |g, [_x, _y], _o| [g, -g];
+        quirk Subtracts;
         face in_place;
     }
     /// The product of two tensors, element by element, with broadcasting.
@@ -67,7 +68,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([7, -7]).fmod(3)
     /// tensor([ 1, -1])
-    fmod(input, other) Arithmetic {
+    fmod(input: Tensor, other) Arithmetic {
         map(quotient value, |x, y;| x.fmod(y));
         vjp |g, [x, y], _o| [g, -(g * &(x / y).trunc())];
         check 0.5..4.0;
@@ -132,7 +133,7 @@ crate::op! {
     ///
     /// >>> schuss.maximum(schuss.tensor([1.0, 5.0]), schuss.tensor([3.0, 2.0]))
     /// tensor([3., 5.])
-    maximum(input, other) Number {
+    maximum(input: Tensor, other: Tensor) Number {
         map(number value, |x, y;| x.max(y));
         rule of_larger;
     }
@@ -140,7 +141,7 @@ crate::op! {
     ///
     /// >>> schuss.minimum(schuss.tensor([1.0, 5.0]), schuss.tensor([3.0, 2.0]))
     /// tensor([1., 2.])
-    minimum(input, other) Number {
+    minimum(input: Tensor, other: Tensor) Number {
         map(number value, |x, y;| x.min(y));
         rule of_smaller;
     }
@@ -158,7 +159,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0, 2.0]).masked_fill(schuss.tensor([True, False]), 9.0)
     /// tensor([9., 2.])
-    masked_fill(input, mask, value) Number {
+    masked_fill(input: Tensor, mask: Tensor, value: Single) Number {
         map(number value, |x, m, v;| Value::select(m.truth(), v, x));
         vjp |g, [_x, m, _v], _o| [&g.masked_fill(m, &Sym::from(0.0)), g * 0.0, &m.where_(g, &Sym::from(0.0))];
         quirk Masks;
@@ -180,7 +181,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0]).lerp(schuss.tensor([3.0]), 0.5)
     /// tensor([2.])
-    lerp(input, end, weight) Real {
+    lerp(input: Tensor, end: Tensor, weight) Real {
         map(float value, |x, y, w;| x + w * (y - x));
         vjp |g, [x, y, w], _o| [g * &(1.0 - w), g * w, g * &(y - x)];
         face in_place;
@@ -189,7 +190,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0]).addcmul(schuss.tensor([2.0]), schuss.tensor([3.0]), value=0.5)
     /// tensor([4.])
-    addcmul(input, tensor1, tensor2; value: Number = Arg::Int(1)) Arithmetic {
+    addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor; value: Number = Arg::Int(1)) Arithmetic {
         map(number value, |x, a, b; v| x + v * a * b);
         vjp |g, [_x, a, b], _o| [g, g * b * &Sym::Number(value), g * a * &Sym::Number(value)];
         face in_place;
@@ -198,7 +199,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0]).addcdiv(schuss.tensor([2.0]), schuss.tensor([4.0]))
     /// tensor([1.5000])
-    addcdiv(input, tensor1, tensor2; value: Number = Arg::Int(1)) Real {
+    addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor; value: Number = Arg::Int(1)) Real {
         map(float value, |x, a, b; v| x + v * (a / b));
         vjp |g, [_x, a, b], _o| [g, g / b * &Sym::Number(value), -(g * a / &(b * b) * &Sym::Number(value))];
         check 0.5..4.0;

@@ -5,47 +5,47 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1, 2]).eq(2)
     /// tensor([False,  True])
-    eq(input, other) Compare { map(number mask, |x, y;| x.equals(y)); face in_place; }
+    eq(input: Tensor, other) Compare { map(number mask, |x, y;| x.equals(y)); face in_place; }
     /// Where two tensors differ.
     ///
     /// >>> schuss.tensor([1, 2]).ne(2)
     /// tensor([ True, False])
-    ne(input, other) Compare { map(number mask, |x, y;| !x.equals(y)); face in_place; }
+    ne(input: Tensor, other) Compare { map(number mask, |x, y;| !x.equals(y)); face in_place; }
     /// Where the first is less.
     ///
     /// >>> schuss.tensor([1, 2]).lt(2)
     /// tensor([ True, False])
-    lt(input, other) Compare { map(number mask, |x, y;| x.lt(y)); face in_place; }
+    lt(input: Tensor, other) Compare { map(number mask, |x, y;| x.lt(y)); face in_place; }
     /// Where the first is less or equal.
     ///
     /// >>> schuss.tensor([1, 3]).le(2)
     /// tensor([ True, False])
-    le(input, other) Compare { map(number mask, |x, y;| x.le(y)); face in_place; }
+    le(input: Tensor, other) Compare { map(number mask, |x, y;| x.le(y)); face in_place; }
     /// Where the first is greater.
     ///
     /// >>> schuss.tensor([1, 3]).gt(2)
     /// tensor([False,  True])
-    gt(input, other) Compare { map(number mask, |x, y;| y.lt(x)); face in_place; }
+    gt(input: Tensor, other) Compare { map(number mask, |x, y;| y.lt(x)); face in_place; }
     /// Where the first is greater or equal.
     ///
     /// >>> schuss.tensor([1, 2]).ge(2)
     /// tensor([False,  True])
-    ge(input, other) Compare { map(number mask, |x, y;| y.le(x)); face in_place; }
+    ge(input: Tensor, other) Compare { map(number mask, |x, y;| y.le(x)); face in_place; }
     /// Where both are true (not zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_and(schuss.tensor([True, True]))
     /// tensor([ True, False])
-    logical_and(input, other) Logic { map(number mask, |x, y;| x.truth() & y.truth()); face in_place; }
+    logical_and(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() & y.truth()); face in_place; }
     /// Where either is true (not zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_or(schuss.tensor([False, False]))
     /// tensor([ True, False])
-    logical_or(input, other) Logic { map(number mask, |x, y;| x.truth() | y.truth()); face in_place; }
+    logical_or(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() | y.truth()); face in_place; }
     /// Where exactly one is true (not zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_xor(schuss.tensor([True, True]))
     /// tensor([False,  True])
-    logical_xor(input, other) Logic { map(number mask, |x, y;| x.truth() ^ y.truth()); face in_place; }
+    logical_xor(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() ^ y.truth()); face in_place; }
     /// Where it is false (zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_not()

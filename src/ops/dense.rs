@@ -21,6 +21,16 @@ crate::op! {
         rule cholesky_back;
         face hidden;
     }
+    /// A unit lower triangle and the blocks of the diagonal, the exchanges, and 0 or the row without a pivot.
+    ldl_of(input) Any {
+        kernel(ldl_meta, ldl_run);
+        face hidden;
+    }
+    /// x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal.
+    ldl_solve_of(input, pivots, b) Any {
+        kernel(ldl_solve_meta, ldl_solve_run);
+        face hidden;
+    }
     /// x of `a x = b` for a triangle a; the batches are equal.
     triangular_of(a, b; upper: Bool, unit: Bool) Any {
         kernel(triangular_meta, triangular_run);
@@ -100,6 +110,25 @@ fn cholesky_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     Ok(smallvec![made(&lead, &[n, n], dtype), made(&lead, &[], DType::I32)])
 }
 
+fn ldl_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    let (lead, n, dtype) = square("ldl_factor", ins)?;
+    Ok(smallvec![made(&lead, &[n, n], dtype), made(&lead, &[n], DType::I32), made(&lead, &[], DType::I32)])
+}
+
+fn ldl_solve_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    let (lead, n, dtype) = square("ldl_solve", ins)?;
+    let (other, rows, k, kind) = matrix("ldl_solve", ins, 2)?;
+    let pivots = ins.get(1).and_then(Option::as_ref);
+    let whole: Few<usize> = lead.iter().chain([&n]).copied().collect();
+    if rows != n || lead != other || kind != dtype || pivots.is_none_or(|p| p.shape != whole || !p.dtype.is_int()) {
+        return Err(Error::shape(
+            "ldl_solve",
+            format!("a matrix of {n} rows ({dtype}), its pivots and right sides of {rows} ({kind}) do not fit, or their batches differ"),
+        ));
+    }
+    Ok(smallvec![made(&lead, &[n, k], dtype)])
+}
+
 fn triangular_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, n, dtype) = square("solve_triangular", ins)?;
     let (other, rows, k, kind) = matrix("solve_triangular", ins, 1)?;
@@ -144,6 +173,12 @@ fn lu_run(call: &Call) -> Result<()> {
 }
 fn cholesky_run(call: &Call) -> Result<()> {
     launch(call, Dense::Cholesky)
+}
+fn ldl_run(call: &Call) -> Result<()> {
+    launch(call, Dense::Ldl)
+}
+fn ldl_solve_run(call: &Call) -> Result<()> {
+    launch(call, Dense::LdlSolve)
 }
 fn triangular_run(call: &Call) -> Result<()> {
     launch(call, Dense::Triangular { upper: is(&call.args[0]), unit: is(&call.args[1]) })

@@ -358,11 +358,17 @@ fn inverse_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     Ok(smallvec![square_meta("inverse", ins)?])
 }
 
+/// Rows from which an elimination asks at each row whether to go on.
+const TURN: usize = 256;
+
 /// Gaussian elimination with partial pivoting of `[a | right]`, in place; returns the determinant.
 fn eliminate(a: &mut [f64], right: &mut [f64], n: usize) -> f64 {
     let columns = right.len() / n.max(1);
     let mut det = 1.0;
     for p in 0..n {
+        if n > TURN && crate::backend::cpu::stop::asked() {
+            break;
+        }
         let best = (p..n).max_by(|&i, &j| a[i * n + p].abs().total_cmp(&a[j * n + p].abs())).unwrap_or(p);
         if best != p {
             (0..n).for_each(|c| a.swap(p * n + c, best * n + c));

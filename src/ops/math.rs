@@ -90,7 +90,7 @@ crate::op! {
     ///
     /// >>> schuss.atan2(schuss.tensor([1.0]), schuss.tensor([-1.0]))
     /// tensor([2.3562])
-    atan2(input, other) Float {
+    atan2(input: Tensor, other: Tensor) Float {
         map(float value, |y, x;| y.atan2(x));
         vjp |g, [y, x], _o| [g * x / &(x * x + y * y), -(g * y / &(x * x + y * y))];
         check 0.5..4.0;
@@ -165,7 +165,7 @@ crate::op! {
     ///
     /// >>> schuss.copysign(schuss.tensor([1.0, 2.0]), schuss.tensor([-3.0, 4.0]))
     /// tensor([-1.,  2.])
-    copysign(input, other) Float {
+    copysign(input: Tensor, other) Float {
         map(float value, |x, y;| x.copysign(y));
         vjp |g, [x, y], o| [g * &(x.sign() * &o.sign()), g * 0.0];
         face in_place;
@@ -174,7 +174,7 @@ crate::op! {
     ///
     /// >>> schuss.hypot(schuss.tensor([3.0]), schuss.tensor([4.0]))
     /// tensor([5.])
-    hypot(input, other) Real {
+    hypot(input: Tensor, other: Tensor) Real {
         map(float value, |x, y;| {
             // The larger side is taken out of the root, so that squares neither overflow nor vanish.
             let (a, b) = (x.abs(), y.abs());

@@ -60,14 +60,13 @@ fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let Some(first) = list.iter().find(|m| !is_nothing(&m.shape)).or(list.first()) else {
         return Err(Error::value("cat", "needs at least one tensor, got an empty list"));
     };
-    if let Some(scalar) = list.iter().find(|m| m.shape.is_empty()) {
-        let _ = scalar;
-        return Err(Error::runtime("cat", "a 0-d tensor cannot be joined; use stack, or x.reshape(1)"));
+    if let Some(i) = list.iter().position(|m| m.shape.is_empty()) {
+        return Err(Error::runtime("cat", format!("element {i} is a 0-d tensor, which cannot be joined; use stack, or x.reshape(1)")));
     }
     let axis = shape::axis("cat", args[0].int().unwrap_or(0), first.shape.len())?;
     let (mut out, mut dtype) = (first.shape.clone(), list[0].dtype);
     out[axis] = 0;
-    for m in &list {
+    for (i, m) in list.iter().enumerate() {
         dtype = dtype.promote(m.dtype);
         if is_nothing(&m.shape) && first.shape.len() != 1 {
             continue;
@@ -77,9 +76,9 @@ fn cat_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
             return Err(Error::shape(
                 "cat",
                 format!(
-                    "the shapes {} and {} differ beside axis {axis}; all sizes but that axis's must be equal",
-                    shape::show(&first.shape),
-                    shape::show(&m.shape)
+                    "element {i} of shape {} does not fit the first of shape {}: all sizes but that of axis {axis} must be equal",
+                    shape::show(&m.shape),
+                    shape::show(&first.shape)
                 ),
             ));
         }

@@ -63,7 +63,7 @@ crate::op! {
     ///
     /// >>> schuss.fmax(schuss.tensor([1.0, float("nan")]), schuss.tensor([3.0, 2.0]))
     /// tensor([3., 2.])
-    fmax(input, other) Number {
+    fmax(input: Tensor, other: Tensor) Number {
         map(number value, |x, y;| Value::select(x.is_nan(), y, Value::select(y.is_nan() | y.le(x), x, y)));
         vjp |g, [x, y], _o| {
             let first = x.ge(y).logical_or(&y.isnan());
@@ -73,7 +73,7 @@ crate::op! {
     ///
     /// >>> schuss.fmin(schuss.tensor([1.0, float("nan")]), schuss.tensor([3.0, 2.0]))
     /// tensor([1., 2.])
-    fmin(input, other) Number {
+    fmin(input: Tensor, other: Tensor) Number {
         map(number value, |x, y;| Value::select(x.is_nan(), y, Value::select(y.is_nan() | x.le(y), x, y)));
         vjp |g, [x, y], _o| {
             let first = x.le(y).logical_or(&y.isnan());
@@ -83,7 +83,7 @@ crate::op! {
     ///
     /// >>> schuss.heaviside(schuss.tensor([-2.0, 0.0, 2.0]), schuss.tensor(0.5))
     /// tensor([0.0000, 0.5000, 1.0000])
-    heaviside(input, values) Number {
+    heaviside(input: Tensor, values: Tensor) Number {
         map(number value, |x, v;| Value::select(x.equals(V::lit(0.0)), v, Value::select(x.gt(V::lit(0.0)), V::lit(1.0), V::lit(0.0))));
         face in_place;
     }
@@ -91,7 +91,7 @@ crate::op! {
     ///
     /// >>> schuss.ldexp(schuss.tensor([1.0, 3.0]), schuss.tensor([2, 1]))
     /// tensor([4., 6.])
-    ldexp(input, other) Float {
+    ldexp(input: Tensor, other: Tensor) Float {
         map(float value, |x, y;| x * y.exp2());
         vjp |g, [_x, y], o| [g * &y.exp2(), g * o * LN2];
         face in_place;
@@ -100,7 +100,7 @@ crate::op! {
     ///
     /// >>> schuss.logaddexp(schuss.tensor([1000.0]), schuss.tensor([1000.0]))
     /// tensor([1000.6932])
-    logaddexp(input, other) Real {
+    logaddexp(input: Tensor, other: Tensor) Real {
         map(float value, |x, y;| {
             let (high, low) = (x.max(y), x.min(y));
             Value::select(x.equals(y) & x.is_inf(), x, high + (low - high).exp().log1p())
@@ -111,7 +111,7 @@ crate::op! {
     ///
     /// >>> schuss.logaddexp2(schuss.tensor([1000.0]), schuss.tensor([1000.0]))
     /// tensor([1001.])
-    logaddexp2(input, other) Real {
+    logaddexp2(input: Tensor, other: Tensor) Real {
         map(float value, |x, y;| {
             let (high, low) = (x.max(y), x.min(y));
             Value::select(x.equals(y) & x.is_inf(), x, high + (low - high).exp2().log1p() * std::f64::consts::LOG2_E)

@@ -2,11 +2,11 @@
 
 use super::tensor::PyTensor;
 use super::{data, dtype};
-use crate::base::{DType, Few, Number};
+use crate::base::{DType, Error, Few, Number};
 use crate::graph::{Arg, Feed, ParamKind, Tensor};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
+use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyList, PySequence, PyString, PyTuple};
 
 /// A feed: what was made for it is its own, a tensor that was there is only looked at.
 pub enum Fed<'a> {
@@ -69,7 +69,24 @@ pub fn describe(x: &Bound<'_, PyAny>) -> String {
 }
 
 pub fn must_feed<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
-    feed(x)?.ok_or_else(|| PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x))))
+    feed(x)?.ok_or_else(|| {
+        if x.is_instance_of::<PyComplex>() {
+            return Error::dtype(op, format!("{name} is {x}; complex numbers are not supported yet")).into();
+        }
+        PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x)))
+    })
+}
+
+/// A number or a 0-d tensor.
+pub fn single<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
+    let fed = must_feed(op, name, x)?;
+    if let Feed::Tensor(t) = fed.feed()
+        && t.rank() > 0
+    {
+        let shape = crate::base::shape::show(&t.shape());
+        return Err(Error::shape(op, format!("{name} must be a number or a 0-d tensor, got one of shape {shape}")).into());
+    }
+    Ok(fed)
 }
 
 pub fn tensor(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
@@ -100,6 +117,34 @@ pub fn tensors(op: &str, x: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
         list.push(tensor(op, &format!("element {i}"), &item)?);
     }
     Ok(list)
+}
+
+/// The refusal of a keyword that a function has not: the nearest that it has, and its form.
+#[cold]
+pub fn unknown<'a>(op: &str, key: &str, known: impl Iterator<Item = &'a str>, form: &str) -> PyErr {
+    let near = known.map(|k| (distance(key, k), k)).min().filter(|&(d, k)| d <= 2.min(k.len() / 2 + 1));
+    let guess = near.map_or(String::new(), |(_, k)| format!(" (did you mean {k}?)"));
+    PyTypeError::new_err(format!("{op}() has no argument {key}{guess}; its form is {form}"))
+}
+
+/// How many letters must be changed, added, left out or exchanged with their neighbour to come from one word to another
+/// (Damerau 1964).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
 }
 
 /// The keyword `requires_grad`; another value than a truth is more likely in the wrong place than meant.

@@ -1,15 +1,12 @@
-//! Walks asked for from Python, fused optimiser steps, and the functions that give several views. Leans on engine.
+//! Walks asked for from Python, and the functions that give several views. Leans on engine.
 
 use super::tensor::PyTensor;
 use super::{args, calls, enter, wrap};
-use crate::backend::{Launch, Operand, beside, of};
-use crate::base::{Error, Number, Result};
-use crate::engine::{backward, replay};
-use crate::graph::capture;
-use crate::graph::{Body, Op, Outs, Tensor};
-use crate::ops::{self, step};
+use crate::engine::backward;
+use crate::graph::{Outs, Tensor};
+use crate::ops;
 use crate::tensor::shapes;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
@@ -70,140 +67,6 @@ fn grad_of(
     let found = backward::grad(&roots, &ends, &given, retain_graph, create_graph)?;
     let list = found.into_iter().map(|g| g.map_or(Ok(py.None()), |g| wrap(py, g))).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, list)?.into_any().unbind())
-}
-
-/// Runs a step's map over tensors in place: `state[0]` is the parameter, then the buffers that it writes.
-fn update(op: &'static Op, state: &[&Tensor], read: &Tensor, params: &[Number]) -> Result<()> {
-    let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map")) };
-    if replay::collects(params) {
-        return Ok(());
-    }
-    state.iter().for_each(|t| capture::touch(t));
-    capture::touch(read);
-    let outs: Vec<Operand> = state.iter().map(|t| t.operand()).collect();
-    let mut ins = vec![outs[0].clone(), read.operand()];
-    ins.extend(outs[1..].iter().cloned());
-    for x in &ins[1..] {
-        if x.layout.shape != outs[0].layout.shape {
-            return Err(Error::shape(
-                "step",
-                format!(
-                    "a parameter of shape {} has a gradient or a buffer of shape {}",
-                    crate::base::shape::show(&outs[0].layout.shape),
-                    crate::base::shape::show(&x.layout.shape)
-                ),
-            ));
-        }
-    }
-    let compute = outs[0].dtype.compute();
-    if !compute.is_float() {
-        return Err(Error::dtype("step", format!("only float parameters can be optimised, got {}", outs[0].dtype)));
-    }
-    beside("step", &outs[0], ins.iter().chain(&outs))?;
-    replay::by_call(|| of(&outs[0].storage).launch(&Launch::Map { body, compute, params, ins: &ins, outs: &outs }))?;
-    state.iter().for_each(|t| t.bump());
-    Ok(())
-}
-
-fn signed(grad: &Tensor, maximize: bool) -> Result<Tensor> {
-    if maximize { ops::arith::neg(&grad.detach()) } else { Ok(grad.clone()) }
-}
-
-/// One step of gradient descent for a list of parameters; returns the list of momentum buffers.
-#[pyfunction]
-#[pyo3(signature = (params, grads, bufs, *, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=false, maximize=false))]
-#[allow(clippy::too_many_arguments)]
-fn sgd_step(
-    py: Python<'_>,
-    params: &Bound<'_, PyAny>,
-    grads: &Bound<'_, PyAny>,
-    bufs: &Bound<'_, PyAny>,
-    lr: f64,
-    momentum: f64,
-    dampening: f64,
-    weight_decay: f64,
-    nesterov: bool,
-    maximize: bool,
-) -> PyResult<Py<PyAny>> {
-    let (params, grads) = (args::tensors("sgd_step", params)?, args::tensors("sgd_step", grads)?);
-    if params.len() != grads.len() {
-        return Err(PyValueError::new_err(format!("sgd_step: {} parameters, but {} gradients", params.len(), grads.len())));
-    }
-    let mut buffers = cotangents("sgd_step", Some(bufs), params.len())?;
-    let size = params.iter().map(Tensor::numel).sum();
-    let work = || -> Result<Vec<Option<Tensor>>> {
-        let _quiet = crate::graph::mode::GradGuard::set(false);
-        for ((p, g), buffer) in params.iter().zip(&grads).zip(&mut buffers) {
-            let g = signed(g, maximize)?;
-            if momentum == 0.0 {
-                update(&step::plain_step::OP, &[p], &g, &[lr.into(), weight_decay.into()])?;
-                continue;
-            }
-            // The first velocity is the whole gradient: no dampening yet.
-            let fresh = buffer.is_none();
-            let v = match buffer.take() {
-                Some(v) => v,
-                None => backward::filled(&p.shape(), p.dtype(), 0.0, p.device())?,
-            };
-            let damp = if fresh { 1.0 } else { 1.0 - dampening };
-            let numbers = [lr.into(), momentum.into(), damp.into(), weight_decay.into(), f64::from(u8::from(nesterov)).into()];
-            update(&step::sgd_step::OP, &[p, &v], &g, &numbers)?;
-            *buffer = Some(v);
-        }
-        Ok(buffers)
-    };
-    let buffers = enter(py, size, work)?;
-    let list = buffers.into_iter().map(|b| b.map_or(Ok(py.None()), |b| wrap(py, b))).collect::<PyResult<Vec<_>>>()?;
-    Ok(PyList::new(py, list)?.into_any().unbind())
-}
-
-/// One step of Adam or AdamW for a list of parameters of one step count.
-#[pyfunction]
-#[pyo3(signature = (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, step, *, lr, beta1, beta2, eps, weight_decay=0.0, amsgrad=false, maximize=false, decoupled=false))]
-#[allow(clippy::too_many_arguments)]
-fn adam_step(
-    py: Python<'_>,
-    params: &Bound<'_, PyAny>,
-    grads: &Bound<'_, PyAny>,
-    exp_avgs: &Bound<'_, PyAny>,
-    exp_avg_sqs: &Bound<'_, PyAny>,
-    max_exp_avg_sqs: Option<&Bound<'_, PyAny>>,
-    step: i64,
-    lr: f64,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    weight_decay: f64,
-    amsgrad: bool,
-    maximize: bool,
-    decoupled: bool,
-) -> PyResult<()> {
-    let (params, grads) = (args::tensors("adam_step", params)?, args::tensors("adam_step", grads)?);
-    let (first, second) = (args::tensors("adam_step", exp_avgs)?, args::tensors("adam_step", exp_avg_sqs)?);
-    let largest =
-        if amsgrad { max_exp_avg_sqs.map(|x| args::tensors("adam_step", x)).transpose()?.unwrap_or_default() } else { Vec::new() };
-    let n = params.len();
-    if grads.len() != n || first.len() != n || second.len() != n || amsgrad && largest.len() != n {
-        return Err(PyValueError::new_err("adam_step: the lists of parameters, gradients and moments differ in length"));
-    }
-    let size = params.iter().map(Tensor::numel).sum();
-    let count = step as f64;
-    let scale = lr / (1.0 - beta1.powf(count));
-    let root = (1.0 - beta2.powf(count)).sqrt();
-    let (decay, shrink) = if decoupled { (0.0, weight_decay) } else { (weight_decay, 0.0) };
-    let numbers: [Number; 8] = [lr.into(), beta1.into(), beta2.into(), eps.into(), decay.into(), shrink.into(), scale.into(), root.into()];
-    enter(py, size, || {
-        let _quiet = crate::graph::mode::GradGuard::set(false);
-        for i in 0..n {
-            let g = signed(&grads[i], maximize)?;
-            if amsgrad {
-                update(&step::amsgrad_step::OP, &[&params[i], &first[i], &second[i], &largest[i]], &g, &numbers)?;
-            } else {
-                update(&step::adam_step::OP, &[&params[i], &first[i], &second[i]], &g, &numbers)?;
-            }
-        }
-        Ok(())
-    })
 }
 
 fn many(py: Python<'_>, list: Vec<Tensor>) -> PyResult<Py<PyAny>> {
@@ -274,8 +137,6 @@ fn _ranked(py: Python<'_>, op: &str, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>)
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(backward_all, m)?)?;
     m.add_function(wrap_pyfunction!(grad_of, m)?)?;
-    m.add_function(wrap_pyfunction!(sgd_step, m)?)?;
-    m.add_function(wrap_pyfunction!(adam_step, m)?)?;
     m.add_function(wrap_pyfunction!(_split, m)?)?;
     m.add_function(wrap_pyfunction!(_chunk, m)?)?;
     m.add_function(wrap_pyfunction!(_unbind, m)?)?;

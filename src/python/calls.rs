@@ -6,7 +6,7 @@ use super::{enter, wrap};
 use crate::base::{Error, Few, Number};
 use crate::engine::write;
 use crate::graph::tensor::emit;
-use crate::graph::{Arg, Feed, InputKind, Op, Outs, ParamKind};
+use crate::graph::{Arg, Feed, InputKind, Op, Outs, ParamKind, Tensor};
 use crate::ops;
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -224,7 +224,10 @@ fn call(
                 Some(_) => {
                     return Err(PyTypeError::new_err(format!("{}() got several values for {key}; its form is {}", op.name, signature(op))));
                 }
-                None => return Err(PyTypeError::new_err(format!("{}() has no argument {key}; its form is {}", op.name, signature(op)))),
+                None => {
+                    let known = op.inputs.iter().map(|i| i.name).chain(op.params.iter().map(|p| p.name)).chain(["out"]);
+                    return Err(args::unknown(op.name, &key, known, &signature(op)));
+                }
             }
         }
     }
@@ -233,7 +236,10 @@ fn call(
         match (slots[i], input.kind) {
             (Some(x), InputKind::List) => fed.extend(args::tensors(op.name, x)?.into_iter().map(Fed::Tensor)),
             (Some(x), InputKind::Maybe) if x.is_none() => fed.push(Fed::Absent),
-            (Some(x), _) if i == 0 && form != Form::Function || !maps(op) => fed.push(args::must_tensor(op.name, input.name, x)?),
+            (Some(x), kind) if kind == InputKind::Tensor || i == 0 && form != Form::Function || !maps(op) => {
+                fed.push(args::must_tensor(op.name, input.name, x)?);
+            }
+            (Some(x), InputKind::Single) => fed.push(args::single(op.name, input.name, x)?),
             (Some(x), _) => fed.push(args::must_feed(op.name, input.name, x)?),
             (None, InputKind::Maybe) => fed.push(Fed::Absent),
             (None, _) => {
@@ -270,8 +276,14 @@ fn call(
     let outs = enter(py, size, || emit(op, &feeds, &list))?;
     match out {
         None => pack(py, outs),
-        Some(out) => into(py, op.name, outs, &out),
+        Some(out) => into(op.name, &outs.one(), &out, keeps(op)),
     }
+}
+
+/// Whether a result's dtype is no matter of choice, so that `out` must have it too.
+fn keeps(op: &Op) -> bool {
+    let asked = op.params.iter().any(|p| p.kind == ParamKind::MaybeDType);
+    matches!(op.body, crate::graph::Body::Kernel(..)) && !op.is_list() && !asked
 }
 
 fn maps(op: &Op) -> bool {
@@ -289,9 +301,8 @@ pub fn pack(py: Python<'_>, outs: Outs) -> PyResult<Py<PyAny>> {
 }
 
 /// Writes a result into the tensor given as `out=`, which takes its shape.
-fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> PyResult<Py<PyAny>> {
     let target = args::tensor(op, "out", out)?;
-    let result = outs.one();
     if result.requires_grad() || target.requires_grad() && crate::graph::mode::grad_enabled() {
         return Err(Error::runtime(
             op,
@@ -300,7 +311,7 @@ fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResu
         .into());
     }
     let (from, to) = (result.dtype(), target.dtype());
-    if from.is_float() && !to.is_float() {
+    if from != to && same || from.is_float() && !to.is_float() {
         return Err(Error::dtype(op, format!("a result of type {from} cannot be written to an out of type {to}")).into());
     }
     if result.shape() != target.shape() {
@@ -318,8 +329,15 @@ fn into(_py: Python<'_>, op: &str, outs: Outs, out: &Bound<'_, PyAny>) -> PyResu
         target.set_data(&result.to_dtype(to)?);
         return Ok(out.clone().unbind());
     }
-    write::copy_(&target, Feed::Tensor(&result))?;
+    write::copy_as(op, &target, Feed::Tensor(result))?;
     Ok(out.clone().unbind())
+}
+
+/// Writes what a function of the package found into its `out`, under the rules of every `out`; `same` asks for one dtype.
+#[pyfunction]
+#[pyo3(signature = (op, found, out, same=false))]
+fn _into(op: &str, found: &Bound<'_, PyTensor>, out: &Bound<'_, PyAny>, same: bool) -> PyResult<Py<PyAny>> {
+    into(op, found.get().get_ref(), out, same)
 }
 
 /// A method definition that lives as long as the process.
@@ -365,8 +383,16 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         }
     }
     let _ = OPS.set(list);
+    m.add_function(wrap_pyfunction!(_into, m)?)?;
+    m.add_function(wrap_pyfunction!(_forget_kept, m)?)?;
     m.add_function(wrap_pyfunction!(records, m)?)?;
     Ok(())
+}
+
+/// Has every record work out anew what its derivative keeps: for tests that must see the first call of a kind.
+#[pyfunction]
+fn _forget_kept() {
+    ops::all().for_each(|op| op.saves.clear());
 }
 
 /// The table of records: one dict each.
@@ -379,6 +405,7 @@ fn records(py: Python<'_>) -> PyResult<Py<PyAny>> {
         row.set_item("kind", op.kind())?;
         row.set_item("inputs", op.inputs.iter().map(|i| i.name).collect::<Vec<_>>())?;
         row.set_item("params", op.params.iter().map(|p| p.name).collect::<Vec<_>>())?;
+        row.set_item("kinds", op.params.iter().map(|p| format!("{:?}", p.kind).to_lowercase()).collect::<Vec<_>>())?;
         row.set_item("dtype", format!("{:?}", op.class).to_lowercase())?;
         row.set_item("differentiable", op.vjp.is_some())?;
         row.set_item("check", op.check)?;

@@ -83,10 +83,11 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         if foreign {
             return PyValueError::new_err("from_numpy: the array's byte order is not this machine's; use .astype() first");
         }
-        PyTypeError::new_err(format!(
-            "from_numpy: an array of {} has no schuss dtype; use .astype() to one of bool, uint8, int8 to int64, float16, float32, float64",
+        let text = format!(
+            "an array of {} has no schuss dtype; use .astype() to one of bool, uint8, int8 to int64, float16, float32, float64",
             x.getattr("dtype").map(|d| d.to_string()).unwrap_or_else(|_| buffer.format().to_string_lossy().into_owned())
-        ))
+        );
+        Error::dtype("from_numpy", text).into()
     };
     let dtype = by_letter(buffer.format(), buffer.item_size()).ok_or_else(unknown)?;
     let size = dtype.size() as isize;
@@ -232,9 +233,11 @@ impl Reader {
                 Ok(())
             }
             Some(&m) if m == n => Ok(()),
-            have => Err(PyValueError::new_err(format!(
-                "tensor: the lists are uneven: at depth {depth} expected a sequence of length {}, got {n}",
-                have.map_or("none".to_string(), ToString::to_string)
+            Some(m) => Err(PyValueError::new_err(format!(
+                "tensor: the lists are uneven: at depth {depth} expected a sequence of length {m}, got one of length {n}"
+            ))),
+            None => Err(PyValueError::new_err(format!(
+                "tensor: the lists are uneven: a sequence of length {n} stands at depth {depth} where a number is expected"
             ))),
         }
     }

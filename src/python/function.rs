@@ -5,11 +5,13 @@ use super::{args, error, wrap};
 use crate::base::{Device, Result};
 use crate::engine::{backward, custom, record, write};
 use crate::graph::mode::{self, GradGuard, Mode};
-use crate::graph::node::Dynamic;
-use crate::graph::{Node, Op, Tensor};
+use crate::graph::node::{Dynamic, Rule};
+use crate::graph::{Edge, Node, Op, Tensor};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use smallvec::{SmallVec, smallvec};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
@@ -129,7 +131,7 @@ impl Dynamic for Custom {
                     None if keep_none => Ok(py.None()),
                     None => {
                         let (shape, dtype) = node.output_meta(k);
-                        wrap(py, backward::filled(&shape, dtype, 0.0, beside(grads))?)
+                        wrap(py, backward::filled_on(beside(grads), &shape, dtype, 0.0)?)
                     }
                 })
                 .collect::<PyResult<Vec<_>>>();
@@ -169,6 +171,37 @@ impl Dynamic for Custom {
     }
     fn as_any(&self) -> &dyn std::any::Any {
         self
+    }
+}
+
+/// Nodes behind a tensor that the collector is shown.
+const DEPTH: usize = 32;
+
+#[pymethods]
+impl PyTensor {
+    /// Shows the collector the contexts of users' functions that nothing but this tensor's history holds: a context may
+    /// hold the tensor in turn. While another thread walks a graph nothing is shown, since it might change meanwhile.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        if !super::all_wait() || Arc::strong_count(&self.inner.0) != 1 {
+            return Ok(());
+        }
+        let Some(core) = self.inner.0.core.attempt() else { return Ok(()) };
+        let Some((first, _)) = &core.edge else { return Ok(()) };
+        let mut todo: SmallVec<[&Arc<Node>; 4]> = smallvec![first];
+        for _ in 0..DEPTH {
+            let Some(node) = todo.pop() else { break };
+            if Arc::strong_count(node) != 1 {
+                continue;
+            }
+            if let Rule::Dynamic(rule) = &node.rule
+                && Arc::strong_count(rule) == 1
+                && let Some(own) = rule.as_any().downcast_ref::<Custom>()
+            {
+                visit.call(&own.ctx)?;
+            }
+            todo.extend(node.edges.iter().flatten().filter_map(|e| if let Edge::Node(n, _) = e { Some(n) } else { None }));
+        }
+        Ok(())
     }
 }
 
@@ -284,7 +317,7 @@ impl Dynamic for Override {
                         Some(g) => wrap(py, g.clone())?,
                         None => {
                             let (shape, dtype) = node.output_meta(k);
-                            wrap(py, backward::filled(&shape, dtype, 0.0, beside(grads))?)?
+                            wrap(py, backward::filled_on(beside(grads), &shape, dtype, 0.0)?)?
                         }
                     });
                 }

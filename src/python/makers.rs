@@ -49,16 +49,16 @@ fn stream(generator: Option<&Bound<'_, PyAny>>) -> PyResult<Stream> {
 /// >>> schuss.tensor(3., 2)
 /// tensor([3., 2.])
 #[pyfunction]
-#[pyo3(signature = (*data, dtype=None, device=None, requires_grad=false, pin_memory=false))]
+#[pyo3(signature = (*data, dtype=None, device=None, requires_grad=false, **more))]
 fn tensor(
     py: Python<'_>,
     data: &Bound<'_, PyTuple>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    pin_memory: bool,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    let _ = pin_memory;
+    extras("tensor", more)?;
     let wanted = self::data::options(dtype, device)?;
     let made = match data.len() {
         0 => return Err(PyTypeError::new_err("tensor: needs data; for an empty tensor give []")),
@@ -83,13 +83,15 @@ fn tensor(
 /// >>> schuss.as_tensor(16.)
 /// tensor(16.)
 #[pyfunction]
-#[pyo3(signature = (data, dtype=None, device=None))]
+#[pyo3(signature = (data, dtype=None, device=None, **more))]
 fn as_tensor(
     py: Python<'_>,
     data: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     device: Option<&Bound<'_, PyAny>>,
+    more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
+    extras("as_tensor", more)?;
     let wanted = self::data::options(dtype, device)?;
     if let Ok(t) = data.cast::<PyTensor>() {
         let t = t.get().get_ref();
@@ -173,6 +175,21 @@ type Given<'py> = Option<Bound<'py, PyAny>>;
 /// Keywords that PyTorch's makers take and that change nothing here; `size=` and `out=` do.
 const IDLE: [&str; 5] = ["layout", "pin_memory", "memory_format", "names", "non_blocking"];
 
+/// How a maker is called.
+fn form(op: &str) -> String {
+    let own = match op {
+        "tensor" | "as_tensor" => "data",
+        "full" => "size, fill_value",
+        "arange" => "start, end, step",
+        "linspace" => "start, end, steps",
+        "eye" => "n, m=None",
+        _ => "*size",
+    };
+    let grad = if op == "as_tensor" { "" } else { ", requires_grad=False" };
+    let own = if own.starts_with('*') { own.into() } else { format!("{own}, *") };
+    format!("{op}({own}, dtype=None, device=None{grad})")
+}
+
 fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyResult<(Given<'py>, Given<'py>)> {
     let (mut size, mut out) = (None, None);
     if let Some(more) = more {
@@ -182,7 +199,11 @@ fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyRe
                 "size" => size = Some(v),
                 "out" => out = (!v.is_none()).then_some(v),
                 k if IDLE.contains(&k) => {}
-                other => return Err(PyTypeError::new_err(format!("{op}() has no argument {other}"))),
+                other => {
+                    let taken = form(op);
+                    let known = taken.split(['(', ')', ' ', ',', '*']).filter_map(|word| word.split('=').next());
+                    return Err(args::unknown(op, other, known.filter(|word| !word.is_empty() && *word != op), &taken));
+                }
             }
         }
     }
@@ -326,7 +347,8 @@ fn linspace(
     more: Option<&Bound<'_, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("linspace", more)?;
-    let (start, end) = (args::float("linspace", "start", start)?, args::float("linspace", "end", end)?);
+    let bound = |name: &str, x: &Bound<'_, PyAny>| args::single("linspace", name, x).and_then(|_| args::float("linspace", name, x));
+    let (start, end) = (bound("start", start)?, bound("end", end)?);
     let steps = args::int("linspace", "steps", steps)?;
     if steps < 0 {
         return Err(PyRuntimeError::new_err(format!("linspace: the number of steps must be at least 0, got {steps}")));

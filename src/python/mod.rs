@@ -17,20 +17,43 @@ mod modes;
 mod node;
 mod operators;
 mod scalar;
+mod steps;
 mod tape;
 mod tensor;
 
 use crate::base::Error;
 use crate::graph::Tensor;
 use pyo3::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Elements from which a call lets other threads run: about 20 microseconds of work.
 const LONG: usize = 1 << 15;
 
+/// Threads that work without the interpreter's lock now; it changes only under that lock.
+static APART: AtomicUsize = AtomicUsize::new(0);
+
+/// Lets the interpreter's lock go for a piece of work.
+fn apart<R: Send>(py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+    struct Back;
+    impl Drop for Back {
+        fn drop(&mut self) {
+            APART.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    APART.fetch_add(1, Ordering::Relaxed);
+    let _back = Back;
+    py.detach(work)
+}
+
+/// Whether no other thread can change a graph while this one holds the interpreter's lock.
+fn all_wait() -> bool {
+    APART.load(Ordering::Relaxed) == 0
+}
+
 /// Runs work of a known size, without the interpreter lock where it is long.
 #[inline]
 pub fn enter<R: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> Result<R, Error> + Send) -> PyResult<R> {
-    let result = if size < LONG { work() } else { py.detach(work) };
+    let result = if size < LONG { work() } else { apart(py, work) };
     result.map_err(PyErr::from)
 }
 
@@ -41,20 +64,19 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
 }
 
 /// What the package is built of: reached as `schuss._core.NAME` alone.
-const INNER: [&str; 13] = [
+const INNER: [&str; 12] = [
     "FunctionCtx",
     "Node",
     "RemovableHandle",
     "Step",
     "Tape",
-    "adam_step",
     "apply_function",
     "backward_all",
+    "fused_step",
     "grad_of",
     "philox",
     "records",
     "set_overrides",
-    "sgd_step",
 ];
 
 /// Takes what is no user's business out of the names that a star import gives.
@@ -70,13 +92,14 @@ fn interrupted() -> Result<(), Error> {
 
 /// Long work inside the engine, with the interpreter's lock let go.
 fn unlocked(work: &mut (dyn FnMut() + Send)) {
-    Python::attach(|py| py.detach(work));
+    Python::attach(|py| apart(py, work));
 }
 
 #[pymodule(gil_used = true)]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::engine::start();
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
+    let _ = crate::backend::cpu::stop::INTERRUPT.set(interrupted);
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
     let _ = crate::engine::record::OVERRIDES.set(function::find_override);
@@ -88,6 +111,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     modes::register(m)?;
     node::register(m)?;
     autograd::register(m)?;
+    steps::register(m)?;
     function::register(m)?;
     tape::register(m)?;
     scalar::register(m)?;

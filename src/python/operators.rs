@@ -85,9 +85,21 @@ impl<'a, 'py> TryFrom<&'a Bound<'py, PyTensor>> for Target<'a, 'py> {
 /// `x += y`: in place, and the same object comes back.
 fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
     let x = &slf.get().inner;
-    let y = args::must_feed(op.name, "other", other)?;
+    let y = match args::feed(other)? {
+        Some(y) => y,
+        None => args::must_feed(&format!("{}_", op.name), "other", other)?,
+    };
     let feeds = [Feed::Tensor(x), y.feed()];
     enter(slf.py(), x.numel(), || write::apply(op, x, &feeds, &[]))
+}
+
+/// The other factor of a product, where it can be one: a number cannot.
+fn factor(x: &Tensor, other: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+    Ok(match beside(x, other)? {
+        Some(Fed::There(t)) => Some(t.clone()),
+        Some(Fed::Tensor(t)) => Some(t),
+        _ => None,
+    })
 }
 
 fn matmul(py: Python<'_>, a: Tensor, b: Tensor) -> PyResult<Py<PyAny>> {
@@ -148,8 +160,9 @@ impl PyTensor {
     }
     fn __matmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        if other.cast::<PyTensor>().is_err() && !data::is_array(other) {
-            return Ok(py.NotImplemented());
+        if other.cast::<PyTensor>().is_err() {
+            let Some(y) = factor(&slf.get().inner, other)? else { return Ok(py.NotImplemented()) };
+            return matmul(py, slf.get().tensor(), y);
         }
         if let Ok(other) = other.cast::<PyTensor>() {
             let feeds = [Feed::Tensor(&slf.get().inner), Feed::Tensor(&other.get().inner)];
@@ -160,7 +173,10 @@ impl PyTensor {
         matmul(py, slf.get().tensor(), args::tensor("matmul", "other", other)?)
     }
     fn __rmatmul__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        matmul(slf.py(), args::tensor("matmul", "other", other)?, slf.get().tensor())
+        match factor(&slf.get().inner, other)? {
+            Some(y) => matmul(slf.py(), y, slf.get().tensor()),
+            None => matmul(slf.py(), args::tensor("matmul", "other", other)?, slf.get().tensor()),
+        }
     }
     fn __and__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         binary(slf, other, &compare::bitwise_and::OP, false)

@@ -400,7 +400,7 @@ impl PyTensor {
     /// tensor([0., 0.])
     fn zero_(slf: Bound<'_, Self>) -> PyResult<Py<Self>> {
         let x = &slf.get().inner;
-        enter(slf.py(), x.numel(), || write::copy_(x, Feed::Number(Number::Int(0))))?;
+        enter(slf.py(), x.numel(), || write::copy_as("zero_", x, Feed::Number(Number::Int(0))))?;
         Ok(slf.unbind())
     }
     /// Overwrites the elements with one number, or with that of a 0-d tensor; returns this tensor.
@@ -418,7 +418,7 @@ impl PyTensor {
             )));
         }
         let (x, feed) = (&slf.get().inner, value.feed());
-        enter(slf.py(), x.numel(), || write::copy_(x, feed))?;
+        enter(slf.py(), x.numel(), || write::copy_as("fill_", x, feed))?;
         Ok(slf.unbind())
     }
     /// Overwrites the elements at places, as `x[indices] = values` does; with accumulate=True, adds to them.

@@ -188,6 +188,9 @@ pub fn get(x: &Tensor, items: &[Item]) -> Result<Tensor> {
     ops::index::take_at(&list, parts.axes, parts.front)
 }
 
+/// What an assignment to an item is called where it is refused.
+const SET: &str = "item assignment";
+
 /// `x[items] = value`.
 pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
     let parts = take_apart(x, items)?;
@@ -197,22 +200,23 @@ pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
             // Leading axes of size 1 are of no account in an assignment.
             let lead = have.len().saturating_sub(want.len());
             if lead > 0 && have[..lead].iter().all(|&s| s == 1) {
-                return write::copy_(&parts.view, (&ops::view::reshape(v, &have[lead..])?).into());
+                return write::copy_as(SET, &parts.view, (&ops::view::reshape(v, &have[lead..])?).into());
             }
         }
-        return write::copy_(&parts.view, value);
+        return write::copy_as(SET, &parts.view, value);
     }
     if let (Some(mask), Feed::Number(n)) = (&parts.mask, &value) {
         let converted = fitting(*n, x.dtype())?;
-        return write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), mask.into(), Feed::Number(converted)], &[]);
+        let done = write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), mask.into(), Feed::Number(converted)], &[]);
+        return done.map_err(|e| e.named(SET));
     }
     let values = match value {
         Feed::Tensor(t) => t.to_dtype(x.dtype())?,
         Feed::Operand(o) => Tensor::from_operand(o.clone()).to_dtype(x.dtype())?,
         Feed::Number(n) => Tensor::full(&[], fitting(n, x.dtype())?, x.dtype())?.to_device(x.device())?,
-        Feed::Absent => return Err(Error::type_("index_put_", "there is nothing to write")),
+        Feed::Absent => return Err(Error::type_(SET, "there is nothing to write")),
     };
-    put(&parts, &values, false)
+    put(SET, &parts, &values, false)
 }
 
 /// A number as an element type holds it: an integer tensor takes the integer part.
@@ -220,20 +224,20 @@ fn fitting(n: crate::base::Number, dtype: DType) -> Result<crate::base::Number> 
     use crate::base::Number;
     Ok(match n {
         Number::Float(f) if f.is_nan() && dtype.is_int() => {
-            return Err(Error::value("index_put_", format!("NaN has no {dtype} value")));
+            return Err(Error::value(SET, format!("NaN has no {dtype} value")));
         }
         Number::Int(i) if dtype.is_int() && !dtype.holds(i) => {
-            return Err(Error::runtime("index_put_", format!("the integer {i} does not fit {dtype}; write a number it can hold")));
+            return Err(Error::runtime(SET, format!("the integer {i} does not fit {dtype}; write a number it can hold")));
         }
         Number::Float(f) if dtype.is_int() => Number::Int(f as i64),
         other => other,
     })
 }
 
-fn put(parts: &Parts, values: &Tensor, add: bool) -> Result<()> {
+fn put(op: &str, parts: &Parts, values: &Tensor, add: bool) -> Result<()> {
     let indices: Vec<&Tensor> = parts.indices.iter().collect();
     let args = [Arg::Ints(parts.axes.clone()), Arg::Bool(parts.front), Arg::Bool(add)];
-    write::put_(&parts.view, values, &indices, &args)
+    write::put_(op, &parts.view, values, &indices, &args)
 }
 
 /// `x.index_put_(indices, values, accumulate)`.
@@ -242,5 +246,5 @@ pub fn index_put_(x: &Tensor, items: &[Item], values: &Tensor, add: bool) -> Res
     if parts.indices.is_empty() {
         return Err(Error::index("index_put_", "needs at least one index tensor"));
     }
-    put(&parts, values, add)
+    put("index_put_", &parts, values, add)
 }

@@ -105,11 +105,15 @@ pub fn stack(list: &[&Tensor], axis: i64) -> Result<Tensor> {
     let own = first.shape();
     let at = shape::axis("stack", axis, own.len() + 1)? as i64;
     let mut wide = Vec::with_capacity(list.len());
-    for t in list {
+    for (i, t) in list.iter().enumerate() {
         if t.shape() != own {
             return Err(Error::shape(
                 "stack",
-                format!("the shapes {} and {} differ; all must be equal", shape::show(&own), shape::show(&t.shape())),
+                format!(
+                    "element {i} of shape {} does not fit the first of shape {}: all shapes must be equal",
+                    shape::show(&t.shape()),
+                    shape::show(&own)
+                ),
             ));
         }
         wide.push(view::unsqueeze(*t, at)?);

@@ -72,6 +72,58 @@ def lu(A, *, pivot=True, out=None):
     return _as("lu", "P L U", (rows, lower, upper), out)
 
 
+def _ldl(op, A, check):
+    _square(op, A)
+    packed, pivots, info = _core._ldl_of(A)
+    if check and bool((info != 0).any()):
+        raise RuntimeError(f"{op}: a matrix is singular (a pivot is 0)")
+    return packed, pivots, info
+
+
+def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
+    """`ldl_factor`, and 0 or the first row (from 1) whose pivot is 0.
+
+    >>> schuss.linalg.ldl_factor_ex(schuss.zeros(1, 1)).info
+    tensor(1, dtype=schuss.int32)
+    """
+    found = _ldl("ldl_factor_ex", A, check_errors)
+    return _as("ldl_factor_ex", "LD pivots info", found, out)
+
+
+def ldl_factor(A, *, hermitian=False, out=None):
+    """A unit lower triangle, with the blocks of a diagonal in it, of symmetric matrices.
+
+    The lower triangle of A is read (Bunch and Kaufman 1977). `pivots` (int32) holds the row that
+    each row was exchanged with, from 1, and is negative where a block has two rows. RuntimeError
+    for a singular matrix. There is no derivative.
+
+    >>> schuss.linalg.ldl_factor(schuss.tensor([[2.0, 0.0], [1.0, 3.0]])).LD
+    tensor([[2.0000, 0.0000],
+            [0.5000, 2.5000]])
+    """
+    return _as("ldl_factor", "LD pivots", _ldl("ldl_factor", A, True)[:2], out)
+
+
+def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
+    """x of `A x = B` for matrices that `ldl_factor` took apart; RuntimeError where shapes differ.
+
+    >>> LD, pivots = schuss.linalg.ldl_factor(schuss.tensor([[2.0, 0.0], [1.0, 3.0]]))
+    >>> schuss.linalg.ldl_solve(LD, pivots, schuss.tensor([[3.0], [4.0]]))
+    tensor([[1.],
+            [1.]])
+    """
+    _square("ldl_solve", LD)
+    _matrices("ldl_solve", B)
+    if pivots.shape != LD.shape[:-1] or pivots.is_floating_point() or pivots.dtype == _core.bool:
+        raise RuntimeError(
+            f"ldl_solve: the pivots must be integers of shape {tuple(LD.shape[:-1])}, got"
+            f" {tuple(pivots.shape)} of {pivots.dtype.name}"
+        )
+    packed, right = _batched("ldl_solve", LD, B)
+    swaps = pivots.expand(*packed.shape[:-1])
+    return _to(_core._ldl_solve_of(packed, swaps, right), out)
+
+
 def _order(pivots, m):
     """The order of m rows after swaps counted from 1."""
     order = _core.arange(m).expand(*pivots.shape[:-1], m).clone()
@@ -322,6 +374,9 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "logdet",
     "lu",
     "lu_factor",

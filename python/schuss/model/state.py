@@ -128,7 +128,7 @@ class Stateful(Walks, Hooked):
         def load(model: Any, local: Any, prefix: str) -> None:
             facts = dict(metadata.get(prefix[:-1], {}), assign_to_params_buffers=assign)
             # A class with its own way of loading may read what it has just loaded.
-            plain = type(model)._load_from_state_dict is Stateful._load_from_state_dict
+            plain = type(model)._load_from_state_dict in DEFERRED
             errors = problems if plain else []
             arguments = (local, prefix, facts, True, *keys, errors)
             if model._model_hooks is not None:
@@ -204,6 +204,10 @@ class Stateful(Walks, Hooked):
         with no_grad():
             for write in writes:
                 write()
+
+
+# Ways of loading that only put copies off until nothing is found wrong.
+DEFERRED = {Stateful._load_from_state_dict}
 
 
 def set_value(target: Any, source: Any) -> None:

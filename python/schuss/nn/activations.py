@@ -38,13 +38,6 @@ class ReLU(_InPlace):
         return F.relu(input, inplace=True) if self.inplace else F.relu(input)
 
 
-class ReLU6(_InPlace):
-    """min(max(0, x), 6)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu6(input, self.inplace)
-
-
 class SiLU(_InPlace):
     """x * sigmoid(x) (Elfwing et al., 2017)."""
 
@@ -64,6 +57,23 @@ class Mish(_InPlace):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
+
+
+class Hardsigmoid(Model):
+    """x / 6 + 1 / 2, clamped to [0, 1]."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+
+class Hardswish(Hardsigmoid):
+    """x times Hardsigmoid(x) (Howard et al., 2019)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
 
 
 class LeakyReLU(Model):
@@ -119,9 +129,18 @@ class GELU(Model):
 
 
 class Hardtanh(Model):
-    """x clamped to [min_val, max_val]."""
+    """x clamped to [min_val, max_val]; `min_value` and `max_value` are their older names."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        min_val = min_val if min_value is None else min_value
+        max_val = max_val if max_value is None else max_value
         if not min_val < max_val:
             raise ValueError(f"Hardtanh: min_val {min_val} must be below max_val {max_val}")
         self.min_val = min_val
@@ -134,6 +153,16 @@ class Hardtanh(Model):
     def extra_repr(self) -> str:
         shown = f"min_val={self.min_val}, max_val={self.max_val}"
         return shown + (", inplace=True" if self.inplace else "")
+
+
+class ReLU6(Hardtanh):
+    """min(max(0, x), 6)."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class Tanh(Model):
@@ -224,6 +253,92 @@ class LogSoftmax(_Along):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
+
+
+class Softmax2d(Model):
+    """Softmax over the channels of images (N, C, H, W) or (C, H, W), place by place."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: needs 3 or 4 axes, got shape {tuple(input.shape)}")
+        return F.softmax(input, -3)
+
+
+class GLU(Model):
+    """The first half along `dim` times the sigmoid of the second (Dauphin et al., 2016).
+
+    >>> import schuss
+    >>> schuss.nn.GLU()(schuss.tensor([2.0, 0.0]))
+    tensor([1.])
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Hardshrink(Model):
+    """x where it is farther than `lambd` from 0, else 0."""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Softshrink(Hardshrink):
+    """x brought nearer to 0 by `lambd`, and 0 within it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+
+class Threshold(Model):
+    """x above the threshold, else the value.
+
+    >>> import schuss
+    >>> schuss.nn.Threshold(1.0, 9.0)(schuss.tensor([0.5, 2.0]))
+    tensor([9., 2.])
+    """
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        self.threshold = threshold
+        self.value = value
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        shown = f"threshold={self.threshold}, value={self.value}"
+        return shown + (", inplace=True" if self.inplace else "")
+
+
+class RReLU(Model):
+    """Leaky ReLU whose slopes are drawn in training, and are their mean else (Xu et al., 2015)."""
+
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        shown = f"lower={self.lower}, upper={self.upper}"
+        return shown + (", inplace=True" if self.inplace else "")
 
 
 class PReLU(Model):

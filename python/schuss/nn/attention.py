@@ -73,6 +73,24 @@ def _added(mask, other, name):
     return mask if other is None else other if mask is None else mask + other
 
 
+def _settled(query, key, value, padding, fresh):
+    """ShapeError where queries, keys, values and padding do not go together."""
+    op = "multi_head_attention_forward"
+    shapes = f"query {tuple(query.shape)}, key {tuple(key.shape)}, value {tuple(value.shape)}"
+    if query.ndim not in (2, 3) or not query.ndim == key.ndim == value.ndim:
+        raise _core.ShapeError(f"{op}: {shapes} must all have 2 axes, or 3 with a batch")
+    if fresh and (
+        key.shape[:-1] != value.shape[:-1] or (key.ndim == 3 and key.shape[1] != query.shape[1])
+    ):
+        raise _core.ShapeError(f"{op}: {shapes} differ in length or batch size")
+    if padding is not None and fresh:
+        wanted = (key.shape[1], key.shape[0]) if key.ndim == 3 else (key.shape[0],)
+        if tuple(padding.shape) != wanted:
+            raise _core.ShapeError(
+                f"{op}: key_padding_mask must be {wanted} for {shapes}, got {tuple(padding.shape)}"
+            )
+
+
 def multi_head_attention_forward(
     query,
     key,
@@ -106,13 +124,19 @@ def multi_head_attention_forward(
     head. Masks are bool (true where attention is forbidden) or are added to the scores.
     """
     alone = query.ndim == 2
+    _settled(query, key, value, key_padding_mask, static_k is None and static_v is None)
+    if is_causal and attn_mask is None:
+        raise RuntimeError(
+            "multi_head_attention_forward: is_causal says what attn_mask is, and there is none;"
+            " give it too, such as Transformer.generate_square_subsequent_mask(size)"
+        )
     if alone:
         query, key, value = (x.unsqueeze(1) for x in (query, key, value))
         if key_padding_mask is not None:
             key_padding_mask = key_padding_mask.unsqueeze(0)
     steps, batch, size = query.shape
     if size != embed_dim_to_check or size % num_heads:
-        raise RuntimeError(
+        raise _core.ShapeError(
             f"multi_head_attention_forward: size {size}, expected {embed_dim_to_check} in"
             f" {num_heads} heads"
         )
@@ -145,6 +169,12 @@ def multi_head_attention_forward(
     mask = None
     if attn_mask is not None:
         mask = _added(attn_mask, None, "attn_mask")
+        wanted = [(steps, width - more), (batch * num_heads, steps, width - more)]
+        if tuple(mask.shape) not in wanted:
+            raise _core.ShapeError(
+                f"multi_head_attention_forward: attn_mask must be {wanted[0]} or {wanted[1]}, got"
+                f" {tuple(mask.shape)}"
+            )
         mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
     if key_padding_mask is not None:
         padding = _added(key_padding_mask, None, "key_padding_mask")
@@ -197,6 +227,13 @@ def embedding_bag(
         if offsets is not None:
             raise ValueError("embedding_bag: offsets go with a vector of indices alone")
         bags, length = input.shape
+        if padding_idx is None and length:
+            rows = fused.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq)
+            if per_sample_weights is not None:
+                rows = rows * per_sample_weights.unsqueeze(2)
+            if mode == "max":
+                return rows.max(1)[0]
+            return rows.sum(1) if mode == "sum" else rows.mean(1)
         offsets = _core.arange(bags) * length
         input = input.reshape(-1)
         if per_sample_weights is not None:
@@ -209,7 +246,7 @@ def embedding_bag(
     else:
         raise ValueError(f"embedding_bag: needs one or two axes, got {tuple(input.shape)}")
     if offsets.numel() and int(offsets[0]) != 0:
-        raise ValueError(f"embedding_bag: the first offset must be 0, got {int(offsets[0])}")
+        raise RuntimeError(f"embedding_bag: the first offset must be 0, got {int(offsets[0])}")
     bags = offsets.numel()
     bag = schuss.bucketize(_core.arange(input.numel()), offsets.long(), right=True) - 1
     if padding_idx is not None:

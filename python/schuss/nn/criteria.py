@@ -15,6 +15,12 @@ def _gathered(name, loss, reduction, size_average=None, reduce=None):
     return fused._reduced(loss, fused.legacy_reduction(size_average, reduce, reduction), name)
 
 
+def _known(name, reduction):
+    """Refuses a reduction that there is not before anything else is looked at."""
+    if reduction not in ("mean", "sum", "none"):
+        fused._reduced(None, reduction, name)
+
+
 def _one_shape(name, a, b):
     if a.shape != b.shape:
         raise RuntimeError(f"{name}: input {tuple(a.shape)} and target {tuple(b.shape)} differ")
@@ -107,6 +113,7 @@ def multi_margin_loss(
     >>> schuss.nn.functional.multi_margin_loss(schuss.tensor([0.0, 0.5]), schuss.tensor(0))
     tensor(0.7500)
     """
+    _known("multi_margin_loss", reduction)
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p is 1 or 2, not {p}")
     x = input.reshape(1, -1) if input.ndim < 2 else input
@@ -118,7 +125,7 @@ def multi_margin_loss(
         )
     classes = x.shape[1]
     if weight is not None and tuple(weight.shape) != (classes,):
-        raise RuntimeError(
+        raise schuss.ShapeError(
             f"multi_margin_loss: weight must hold {classes} numbers, got {tuple(weight.shape)}"
         )
     own = y.unsqueeze(1)
@@ -142,7 +149,10 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     >>> schuss.nn.functional.multilabel_margin_loss(scores, labels)
     tensor(0.7500)
     """
+    _known("multilabel_margin_loss", reduction)
     _one_shape("multilabel_margin_loss", input, target)
+    if input.ndim < 3 and input.shape[-1:] == (0,):
+        raise RuntimeError(f"multilabel_margin_loss: {tuple(input.shape)} has no classes")
     if input.ndim > 2:
         raise RuntimeError(f"multilabel_margin_loss: needs one or two axes, got {input.ndim}")
     x = input.reshape(1, -1) if input.ndim < 2 else input
@@ -312,6 +322,17 @@ def linear_cross_entropy(
     >>> schuss.nn.functional.linear_cross_entropy(one, schuss.ones(2, 2), schuss.tensor([0]))
     tensor(0.6931)
     """
+    if input.ndim not in (1, 2):
+        raise RuntimeError(
+            f"linear_cross_entropy: the input must have one or two axes, got {tuple(input.shape)}"
+        )
+    if linear_weight.ndim > 2 and input.ndim == 1:
+        raise RuntimeError(
+            f"linear_cross_entropy: a weight {tuple(linear_weight.shape)} of more than two axes"
+            f" needs a batch (N, {input.shape[0]}), got {tuple(input.shape)}"
+        )
+    if ignore_index is not None and target.is_floating_point():
+        raise RuntimeError("linear_cross_entropy: ignore_index needs class indices as target")
     scores = schuss.tensordot(input, linear_weight, ([-1], [-1]))
     if linear_bias is not None:
         scores = scores + linear_bias

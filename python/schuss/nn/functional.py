@@ -10,6 +10,7 @@ import schuss
 from schuss import Tensor
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
+from schuss.nn.inplace import in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,9 +56,10 @@ dropout1d = noise.dropout1d
 dropout2d = noise.dropout2d
 dropout3d = noise.dropout3d
 feature_alpha_dropout = noise.feature_alpha_dropout
+gumbel_softmax = noise.gumbel_softmax
 rrelu = noise.rrelu
 affine_grid = images.affine_grid
-channel_shuffle = images.channel_shuffle
+channel_shuffle = native_channel_shuffle = images.channel_shuffle
 grid_sample = images.grid_sample
 interpolate = images.interpolate
 pixel_shuffle = images.pixel_shuffle
@@ -90,6 +92,7 @@ adaptive_max_pool3d_with_indices = windows.adaptive_max_pool3d_with_indices
 avg_pool1d = windows.avg_pool1d
 avg_pool2d = windows.avg_pool2d
 avg_pool3d = windows.avg_pool3d
+conv_tbc = windows.conv_tbc
 conv1d = windows.conv1d
 conv2d = windows.conv2d
 conv3d = windows.conv3d
@@ -131,7 +134,9 @@ def hardtanh(
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
     if input.dtype == schuss.bool:
         raise RuntimeError("hardtanh: is not defined for bool; use x.float() first")
-    return _perhaps_inplace(input, input.clamp(min_val, max_val), inplace)
+    if inplace:
+        return fused.written(schuss.clamp, input, min_val, max_val)
+    return input.clamp(min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -143,8 +148,12 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1)) (Barron, 2017)."""
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0")
+    return fused.written(_celu, input, alpha) if inplace else _celu(input, alpha)
+
+
+def _celu(input, alpha):
     low = alpha * ((input / alpha).clamp(max=0.0).exp() - 1)
-    return _perhaps_inplace(input, schuss.where(input > 0, input, low), inplace)
+    return schuss.where(input > 0, input, low)
 
 
 selu = fused.selu
@@ -156,6 +165,10 @@ mish = fused.mish
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky ReLU whose slope is a tensor of one number, or of one for each channel (axis 1)."""
     channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim > 1:
+        raise schuss.ShapeError(
+            f"prelu: the weight must be 0-d or a vector, got shape {tuple(weight.shape)}"
+        )
     if weight.numel() not in (1, channels):
         raise schuss.ShapeError(
             f"prelu: {weight.numel()} slopes for {channels} channels of {tuple(input.shape)}"
@@ -185,8 +198,9 @@ def softmin(
     return softmax(-input, dim, _stacklevel + 1, dtype)
 
 
-def _perhaps_inplace(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
-    return input.copy_(result) if inplace else result
+celu_, elu_, hardtanh_, leaky_relu_, relu_, rrelu_, selu_ = (
+    in_place(plain) for plain in (celu, elu, hardtanh, leaky_relu, relu, rrelu, selu)
+)
 
 
 # Losses made of operations.
@@ -206,7 +220,7 @@ def huber_loss(
     tensor(2.5000)
     """
     if delta <= 0:
-        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+        raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
     _warn_if_broadcast(input, target, "huber_loss")
     gap = (input - target).abs()
     loss = schuss.where(gap <= delta, 0.5 * gap * gap, delta * (gap - 0.5 * delta))

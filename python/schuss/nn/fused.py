@@ -14,10 +14,15 @@ linear = _core.linear
 dropout = _core.dropout
 
 
+def written(plain, input, *args):
+    """What a function gives, written over its input, of which derivatives read a copy."""
+    tracked = input.requires_grad and _core.is_grad_enabled()
+    return input.copy_(plain(input.clone() if tracked else input, *args))
+
+
 def _form(plain):
     def function(input, inplace=False):
-        found = plain(input)
-        return input.copy_(found) if inplace else found
+        return written(plain, input) if inplace else plain(input)
 
     function.__name__ = function.__qualname__ = plain.__name__
     function.__doc__ = plain.__doc__
@@ -87,13 +92,14 @@ def hardshrink(input, lambd=0.5):
 
 def threshold(input, threshold, value, inplace=False):
     """The element where it passes the threshold, else the value."""
-    found = _core.threshold(input, threshold, value)
-    return input.copy_(found) if inplace else found
+    if inplace:
+        return written(_core.threshold, input, threshold, value)
+    return _core.threshold(input, threshold, value)
 
 
 def threshold_(input, threshold, value):
     """In-place form of `threshold`."""
-    return input.copy_(_core.threshold(input, threshold, value))
+    return written(_core.threshold, input, threshold, value)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -102,8 +108,9 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     >>> schuss.nn.functional.leaky_relu(schuss.tensor([-1.0, 2.0]))
     tensor([-0.0100,  2.0000])
     """
-    found = _core.leaky_relu(input, negative_slope)
-    return input.copy_(found) if inplace else found
+    if inplace:
+        return written(_core.leaky_relu, input, negative_slope)
+    return _core.leaky_relu(input, negative_slope)
 
 
 def elu(input, alpha=1.0, inplace=False):
@@ -112,8 +119,7 @@ def elu(input, alpha=1.0, inplace=False):
     >>> schuss.nn.functional.elu(schuss.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    found = _core.elu(input, alpha)
-    return input.copy_(found) if inplace else found
+    return written(_core.elu, input, alpha) if inplace else _core.elu(input, alpha)
 
 
 def softplus(input, beta=1.0, threshold=20.0):
@@ -372,25 +378,36 @@ def embedding(
     """
     if input.is_floating_point():
         raise RuntimeError(f"embedding: indices must be integers, got {input.dtype.name}")
+    if sparse:
+        raise NotImplementedError(
+            "embedding: sparse gradients are not supported; leave sparse=False, which gives the"
+            " same numbers"
+        )
     rows = weight.shape[0]
-    if input.numel() and not bool(((input >= 0) & (input < rows)).all()):
+    index = input if input.dtype == _core.int64 else input.long()
+    # Below 0 a place would count from the end, which here it must not.
+    index = index.masked_fill(index < 0, rows)
+    try:
+        if max_norm is not None:
+            _shrink(index, weight, max_norm, norm_type)
+        found = weight[index]
+    except IndexError:
         raise IndexError(
             f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
             f" ({_allowed(rows)})"
-        )
-    if max_norm is not None:
-        _shrink(input, weight, max_norm, norm_type)
-    if scale_grad_by_freq:
-        raise NotImplementedError("embedding: scale_grad_by_freq is not supported")
-    table = weight
-    if padding_idx is not None and weight.requires_grad:
-        if padding_idx < 0:
-            padding_idx += rows
-        hold = _core.zeros(rows, 1, dtype=_core.bool)
-        hold[padding_idx] = True
+        ) from None
+    if padding_idx is not None and found.requires_grad:
         # The row is there, but its gradient stops at the copy without a past.
-        table = _core._where(hold, weight.detach(), weight)
-    return table[input]
+        held = (index == padding_idx % rows).unsqueeze(-1)
+        found = _core._where(held, found.detach(), found)
+    if scale_grad_by_freq and found.requires_grad:
+        counts = _core.zeros(rows, dtype=_core.int64)
+        flat = index.reshape(-1)
+        counts = counts.index_add(0, flat, flat * 0 + 1)
+        part = found / counts[index].to(found.dtype).unsqueeze(-1)
+        # The rows' own values, and a part of their gradient for each time they are named.
+        found = found.detach() + (part - part.detach())
+    return found
 
 
 def _shrink(input, weight, max_norm, norm_type) -> None:

@@ -83,7 +83,7 @@ def _resized(x, axis, m, mode, scale, align, antialias):
     found = None
     for k in range(len(indices[0])):
         at = _core.tensor([row[k] for row in indices], dtype=_core.int64)
-        part = x.index_select(axis, at)
+        part = _core._take_at([x, at], [axis], False)
         if mode.startswith("nearest"):
             return part
         part = part * _core.tensor([row[k] for row in weights], dtype=x.dtype).reshape(shape)

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import wraps
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss import no_grad
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from schuss import Generator, Tensor
 
 _GAINS = {
@@ -139,6 +143,50 @@ def eye_(tensor: Tensor) -> Tensor:
         return tensor.copy_(schuss.eye(*tensor.shape, dtype=tensor.dtype))
 
 
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Make a convolution's weight, of 3 to 5 axes, pass as many channels on as it can.
+
+    ValueError for other numbers of axes, or output channels that do not fall into `groups`.
+
+    >>> import schuss
+    >>> schuss.nn.init.dirac_(schuss.empty(2, 2, 1)).flatten()
+    tensor([1., 0., 0., 1.])
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: needs 3, 4 or 5 dimensions, got shape {tuple(tensor.shape)}")
+    outputs, inputs, *field = tensor.shape
+    if outputs % groups:
+        raise ValueError(f"dirac_: {outputs} output channels do not fall into {groups} groups")
+    each = outputs // groups
+    middle = tuple(n // 2 for n in field)
+    with no_grad():
+        tensor.zero_()
+        for group in range(groups):
+            for channel in range(min(each, inputs)):
+                tensor[(group * each + channel, channel, *middle)] = 1
+    return tensor
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """Fill a matrix from N(0, std^2), then zero a share `sparsity` of each column (Martens, 2010).
+
+    >>> import schuss
+    >>> int((schuss.nn.init.sparse_(schuss.empty(10, 3), 0.5) == 0).sum())
+    15
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: needs 2 dimensions, got shape {tuple(tensor.shape)}")
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    with no_grad():
+        tensor.normal_(0.0, std, generator=generator)
+        for column in range(columns):
+            tensor[schuss.randperm(rows, generator=generator)[:zeros], column] = 0
+    return tensor
+
+
 def _fans(tensor: Tensor, name: str) -> tuple[int, int]:
     if tensor.ndim < 2:
         raise ValueError(
@@ -240,3 +288,50 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     q = np.ascontiguousarray(q.T if rows < columns else q) * gain
     with no_grad():
         return tensor.copy_(schuss.from_numpy(q).reshape(tensor.shape))
+
+
+# Names that begin with an underscore in PyTorch and are used by programs all the same.
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """How many numbers go into, and come out of, each unit of a layer with this weight."""
+    return _fans(tensor, "_calculate_fan_in_and_fan_out")
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    mode = mode.lower()
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"_calculate_correct_fan: mode is 'fan_in' or 'fan_out', not {mode!r}")
+    return _fans(tensor, "_calculate_correct_fan")[mode == "fan_out"]
+
+
+_no_grad_uniform_, _no_grad_normal_, _no_grad_fill_, _no_grad_zero_ = (
+    uniform_,
+    normal_,
+    constant_,
+    zeros_,
+)
+_no_grad_trunc_normal_ = trunc_normal_
+
+
+def _older(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A name without its underscore: PyTorch's oldest spelling, which warns."""
+
+    @wraps(fill)
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        name = fill.__name__
+        warnings.warn(f"{name[:-1]}: is deprecated; write {name}", FutureWarning, stacklevel=2)
+        return fill(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = fill.__name__[:-1]
+    call.__doc__ = f"The older spelling of `{fill.__name__}`; warns."
+    return call
+
+
+uniform, normal, constant, eye, dirac, sparse = (
+    _older(fill) for fill in (uniform_, normal_, constant_, eye_, dirac_, sparse_)
+)
+xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal, orthogonal = (
+    _older(fill)
+    for fill in (xavier_uniform_, xavier_normal_, kaiming_uniform_, kaiming_normal_, orthogonal_)
+)

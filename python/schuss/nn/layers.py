@@ -1,4 +1,4 @@
-"""Layers with weights, and those that only drop, reshape or compare.
+"""Linear layers, and those that only reshape or compare.
 Leans on nn.functional and nn.init; first weights follow PyTorch's distributions."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
 from schuss.nn.functional import linear
-from schuss.nn.settings import probability, size, whole
+from schuss.nn.settings import size, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,25 +124,6 @@ class Bilinear(Model):
         )
 
 
-class Dropout(Model):
-    """In training, zeroes each element with probability `p` and scales the rest by 1 / (1 - p).
-
-    >>> import schuss
-    >>> schuss.nn.Dropout(0.5).eval()(schuss.ones(3))
-    tensor([1., 1., 1.])
-    """
-
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        self.p = probability("Dropout", "p", p)
-        self.inplace = inplace
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.dropout(input, self.p, True, self.inplace) if self.training else input
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
-
-
 class Flatten(Model):
     """Joins the axes from start_dim to end_dim into one; by default all but the first.
 
@@ -193,94 +174,6 @@ class Unflatten(Model):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
-
-
-class Embedding(Model):
-    """A table of vectors looked up by integer; `padding_idx` names a row that is not trained.
-
-    >>> import schuss
-    >>> schuss.nn.Embedding(10, 4)(schuss.tensor([[1, 2, 3]])).shape
-    schuss.Size([1, 3, 4])
-    """
-
-    def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-        _weight: Tensor | None = None,
-        _freeze: bool = False,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        num_embeddings = size("Embedding", "num_embeddings", num_embeddings)
-        embedding_dim = size("Embedding", "embedding_dim", embedding_dim)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise IndexError(
-                f"Embedding: padding_idx {padding_idx} outside {num_embeddings} embeddings"
-            )
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.max_norm = max_norm
-        self.norm_type = norm_type
-        self.scale_grad_by_freq = scale_grad_by_freq
-        self.sparse = sparse
-        shape = (num_embeddings, embedding_dim)
-        if _weight is None:
-            table = schuss.empty(shape, device=device, dtype=dtype)
-            self.weight = Parameter(table, requires_grad=not _freeze)
-            self.reset_parameters()
-        elif tuple(_weight.shape) != shape:
-            raise schuss.ShapeError(f"Embedding: weight {tuple(_weight.shape)}, needs {shape}")
-        else:
-            self.weight = Parameter(_weight, requires_grad=not _freeze)
-
-    @classmethod
-    def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, **options: Any
-    ) -> Embedding:
-        """An embedding over the given table, which is not trained unless `freeze=False`."""
-        if embeddings.ndim != 2:
-            raise schuss.ShapeError(
-                f"Embedding.from_pretrained: needs 2 axes, got {tuple(embeddings.shape)}"
-            )
-        count, width = embeddings.shape
-        return cls(count, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
-
-    def reset_parameters(self) -> None:
-        """Draw the table from the standard normal distribution; the padding row is zero."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with schuss.no_grad():
-                self.weight[self.padding_idx].fill_(0)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.embedding(
-            input,
-            self.weight,
-            self.padding_idx,
-            self.max_norm,
-            self.norm_type,
-            self.scale_grad_by_freq,
-            self.sparse,
-        )
-
-    def extra_repr(self) -> str:
-        shown = f"{self.num_embeddings}, {self.embedding_dim}"
-        if self.padding_idx is not None:
-            shown += f", padding_idx={self.padding_idx}"
-        if self.max_norm is not None:
-            shown += f", max_norm={self.max_norm}"
-        if self.norm_type != 2:
-            shown += f", norm_type={self.norm_type}"
-        if self.scale_grad_by_freq:
-            shown += f", scale_grad_by_freq={self.scale_grad_by_freq}"
-        return shown + (", sparse=True" if self.sparse else "")
 
 
 class CosineSimilarity(Model):

@@ -213,3 +213,7 @@ class KLDivLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+# PyTorch's older name of the loss on images.
+NLLLoss2d = NLLLoss

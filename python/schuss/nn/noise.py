@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import schuss
 from schuss import _core
+from schuss.nn import fused
 
 # What scaled exponential units tend to far below 0, minus scale * alpha of their definition.
 _FLOOR = -1.7580993408473766
@@ -85,8 +86,28 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         slope = schuss.rand_like(input.detach()) * (upper - lower) + lower
         found = _core._where(input > 0, input, input * slope)
     else:
-        found = _core.leaky_relu(input, (lower + upper) / 2)
+        return fused.leaky_relu(input, (lower + upper) / 2, inplace)
     return input.copy_(found) if inplace else found
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """A draw of classes that has derivatives (Jang et al. 2016; Maddison et al. 2016).
+
+    With `hard` it is one-hot, and its derivative is that of the soft draw.
+
+    >>> import schuss
+    >>> schuss.nn.functional.gumbel_softmax(schuss.zeros(3), hard=True).sum()
+    tensor(1.)
+    """
+    gumbels = -schuss.empty_like(logits.detach()).exponential_().log()
+    soft = _core.softmax((logits + gumbels) / tau, dim)
+    if not hard:
+        return soft
+    place = soft.detach().argmax(dim, keepdim=True)
+    sharp = _core._scatter(
+        schuss.zeros_like(soft), place, schuss.ones_like(place).to(soft.dtype), dim
+    )
+    return sharp - soft.detach() + soft
 
 
 __all__ = [
@@ -95,5 +116,6 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "feature_alpha_dropout",
+    "gumbel_softmax",
     "rrelu",
 ]

@@ -1,4 +1,4 @@
-"""Layers that normalise: over the features of a sample, or over a batch with running averages.
+"""Layers that normalise each sample by itself: its features, groups or neighbouring channels.
 Leans on nn.functional and nn.init."""
 
 from __future__ import annotations
@@ -65,100 +65,133 @@ class LayerNorm(Model):
         )
 
 
-class _BatchNorm(Model):
-    """Batch normalisation for inputs of the numbers of axes in `axes`."""
+class RMSNorm(Model):
+    """Brings the last axes to a mean square of 1 (Zhang and Sennrich, 2019).
 
-    axes: tuple[int, ...]
-    _version = 2
+    `normalized_shape` is their shape; `eps=None` is the dtype's own `finfo(dtype).eps`.
+
+    >>> import schuss
+    >>> schuss.nn.RMSNorm(2)(schuss.tensor([3.0, 3.0])).tolist()
+    [1.0, 1.0]
+    """
 
     def __init__(
         self,
-        num_features: int,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        listed = isinstance(normalized_shape, (tuple, list))
+        sizes = normalized_shape if listed else (normalized_shape,)
+        self.normalized_shape = tuple(size("RMSNorm", "normalized_shape", n) for n in sizes)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        made = None
+        if elementwise_affine:
+            made = Parameter(schuss.empty(self.normalized_shape, device=device, dtype=dtype))
+        self.register_parameter("weight", made)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class GroupNorm(Model):
+    """Normalises each sample's groups of channels, (N, C, ...) (Wu and He, 2018).
+
+    >>> import schuss
+    >>> schuss.nn.GroupNorm(2, 6)(schuss.ones(4, 6, 3)).abs().max().item()
+    0.0
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
         eps: float = 1e-5,
-        momentum: float | None = 0.1,
         affine: bool = True,
-        track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
     ) -> None:
-        self.num_features = size(type(self).__name__, "num_features", num_features)
+        num_channels = size("GroupNorm", "num_channels", num_channels)
+        num_groups = size("GroupNorm", "num_groups", num_groups)
+        if not num_groups or num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: {num_channels} channels do not fall into {num_groups} groups"
+            )
+        self.num_groups = num_groups
+        self.num_channels = num_channels
         self.eps = eps
-        self.momentum = momentum
         self.affine = affine
-        self.track_running_stats = track_running_stats
         options = {"device": device, "dtype": dtype}
         for name, wanted in (("weight", True), ("bias", bias)):
-            made = Parameter(schuss.empty(num_features, **options)) if affine and wanted else None
+            made = Parameter(schuss.empty(num_channels, **options)) if affine and wanted else None
             self.register_parameter(name, made)
-        track = track_running_stats
-        self.register_buffer(
-            "running_mean", schuss.zeros(num_features, **options) if track else None
-        )
-        self.register_buffer("running_var", schuss.ones(num_features, **options) if track else None)
-        count = schuss.tensor(0, dtype=schuss.int64) if track else None
-        self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
 
-    def reset_running_stats(self) -> None:
-        """Forget the running mean and variance."""
-        if self.track_running_stats:
-            self.running_mean.zero_()
-            self.running_var.fill_(1)
-            self.num_batches_tracked.zero_()
-
     def reset_parameters(self) -> None:
-        """Set the weight to ones, the bias to zeros, and forget the running values."""
-        self.reset_running_stats()
+        """Set the weight to ones and the bias to zeros."""
         if self.weight is not None:
             init.ones_(self.weight)
         if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.ndim not in self.axes:
-            wanted = " or ".join(map(str, self.axes))
-            raise ValueError(
-                f"{type(self).__name__}: needs {wanted} axes, got shape {tuple(input.shape)}"
-            )
-        if input.shape[1] != self.num_features:
-            raise schuss.ShapeError(
-                f"{type(self).__name__}: {tuple(input.shape)} has {input.shape[1]} channels, "
-                f"the layer {self.num_features}"
-            )
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
-        tracked = not self.training or self.track_running_stats
-        return F.batch_norm(
-            input,
-            self.running_mean if tracked else None,
-            self.running_var if tracked else None,
-            self.weight,
-            self.bias,
-            self.training or self.running_mean is None,
-            momentum,
-            self.eps,
-        )
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
         )
 
 
-class BatchNorm1d(_BatchNorm):
-    """Normalises each channel of (N, C) or (N, C, L) over the batch (Ioffe and Szegedy, 2015).
+class LocalResponseNorm(Model):
+    """Divides by (k + alpha * mean square of `size` neighbouring channels) ** beta.
 
-    In training it keeps running averages (`momentum=None` for plain means), used after `eval()`.
+    Krizhevsky et al., 2012.
 
     >>> import schuss
-    >>> schuss.nn.BatchNorm1d(1)(schuss.tensor([[1.0], [3.0]])).sum().item()
-    0.0
+    >>> schuss.nn.LocalResponseNorm(1, alpha=3.0, beta=0.5)(schuss.ones(1, 1, 1))
+    tensor([[[0.5000]]])
     """
 
-    axes = (2, 3)
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """LocalResponseNorm for images, under its oldest name.
+
+    PyTorch's goes on counting the first channel behind its window; this one does not.
+
+    >>> from schuss import nn
+    >>> nn.CrossMapLRN2d(3)
+    CrossMapLRN2d(3, alpha=0.0001, beta=0.75, k=1)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)

@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING
 
 from schuss import Tensor
 from schuss.model import Buffer, Model, Parameter
+from schuss.nn.unshaped import (
+    UninitializedBuffer,
+    UninitializedParameter,
+    UninitializedTensorMixin,
+    is_lazy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, Self
 
-__all__ = ["Buffer", "Parameter", "ParameterDict", "ParameterList"]
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "UninitializedTensorMixin",
+    "is_lazy",
+]
 
 
 def pairs_of(entries: Any, name: str) -> list[tuple[str, Any]]:

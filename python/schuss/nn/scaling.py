@@ -66,10 +66,10 @@ def _followed(running_mean, running_var, mean, var, momentum, count):
     """Moves running values towards a batch's, whose variance is that of `count` elements."""
     with no_grad():
         if running_mean is not None:
-            running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
+            running_mean.mul_(1 - momentum).add_(mean.detach() * momentum)
         if running_var is not None:
             share = momentum * count / max(count - 1, 1)
-            running_var.mul_(1 - momentum).add_(var.detach(), alpha=share)
+            running_var.mul_(1 - momentum).add_(var.detach() * share)
 
 
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
@@ -98,7 +98,15 @@ def _grouped(op, input, groups, weight, bias, eps):
         raise RuntimeError(f"{op}: needs at least two axes, got {tuple(input.shape)}")
     if groups < 1 or input.shape[1] % groups:
         raise RuntimeError(f"{op}: {input.shape[1]} channels do not fall into {groups} groups")
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is not None and tuple(values.shape) != (input.shape[1],):
+            raise _core.ShapeError(
+                f"{op}: {name} {tuple(values.shape)} for {input.shape[1]} channels of"
+                f" {tuple(input.shape)}"
+            )
     size = math.prod(input.shape[1:]) // groups
+    if not size:
+        raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
     rows = input.reshape(input.shape[0], groups, size)
     mean = rows.mean(2)
     scale = (_core._var(rows, [2], 0, False) + eps).rsqrt()

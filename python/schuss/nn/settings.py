@@ -37,3 +37,45 @@ def probability(layer: str, name: str, value: Any) -> Any:
     if not 0 <= float(value) <= 1:
         raise ValueError(f"{layer}: {name} must be a probability from 0 to 1, got {value}")
     return value
+
+
+def each(layer: str, name: str, value: Any, count: int) -> tuple[int, ...]:
+    """`count` integers, from one of them or from as many; ValueError for another number of them."""
+    if not isinstance(value, (tuple, list)):
+        return (whole(layer, name, value),) * count
+    if len(value) != count:
+        raise ValueError(f"{layer}: {name} must be one number or {count}, got {tuple(value)}")
+    return tuple(whole(layer, name, v) for v in value)
+
+
+def repeated(count: int) -> Any:
+    """The function that says one value `count` times, and makes a tuple of any iterable.
+
+    >>> from schuss.nn.modules.utils import _pair
+    >>> _pair(3), _pair([1, 2])
+    ((3, 3), (1, 2))
+    """
+
+    def tupled(value: Any) -> tuple[Any, ...]:
+        return tuple(value) if hasattr(value, "__iter__") else (value,) * count
+
+    return tupled
+
+
+def factory_kwargs(kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """The device and dtype among a layer's keywords; TypeError for any other.
+
+    >>> from schuss import nn
+    >>> nn.factory_kwargs({"device": "cpu"})
+    {'device': 'cpu'}
+    """
+    found = dict(kwargs or {})
+    found.update(found.pop("factory_kwargs", {}))
+    unknown = sorted(set(found) - {"device", "dtype", "memory_format"})
+    if unknown:
+        raise TypeError(f"factory_kwargs: unknown keywords {', '.join(unknown)}")
+    return found
+
+
+_single, _pair, _triple, _quadruple = (repeated(n) for n in (1, 2, 3, 4))
+_ntuple = repeated

@@ -26,7 +26,7 @@ def _each(op, name, value, d):
 def _batched(op, input, d):
     """The image with a batch axis, and whether it had none."""
     if input.ndim not in (d + 1, d + 2):
-        raise RuntimeError(
+        raise schuss.ShapeError(
             f"{op}: needs {d + 1} or {d + 2} axes (batch, channels, sizes), got"
             f" {tuple(input.shape)}"
         )
@@ -75,6 +75,10 @@ def _convolution(d):
 
     def conv(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         x, alone = _batched(name, input, d)
+        if bias is not None and bias.dtype != input.dtype:
+            raise _core.DTypeError(
+                f"{name}: the input is {input.dtype.name}, the bias {bias.dtype.name}; convert one"
+            )
         if weight.ndim != d + 2:
             raise RuntimeError(
                 f"{name}: the weight must have {d + 2} axes (out, in / groups, sizes), got"
@@ -93,6 +97,9 @@ def _convolution(d):
         padding = _each(name, "padding", padding, d)
         if any(v < 0 for v in padding):
             raise RuntimeError(f"{name}: padding must not be negative, got {tuple(padding)}")
+        if bias is None and _core.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+            # With one the result is a tensor of its own, and may be written in place.
+            bias = _core.zeros(weight.shape[0], dtype=weight.dtype, device=weight.device)
         found = _core._convolution(x, weight, bias, stride, padding, dilation, groups)
         return found.squeeze(0) if alone else found
 
@@ -106,6 +113,18 @@ def _convolution(d):
 
 
 conv1d, conv2d, conv3d = _convolution(1), _convolution(2), _convolution(3)
+
+
+def conv_tbc(input, weight, bias, pad=0):
+    """`conv1d` of (time, batch, channels) with weights (size, in, out).
+
+    >>> import schuss
+    >>> one = schuss.ones(3, 1, 1)
+    >>> schuss.nn.functional.conv_tbc(one, schuss.ones(2, 1, 1), schuss.zeros(1)).flatten()
+    tensor([2., 2.])
+    """
+    found = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return found.permute(2, 0, 1)
 
 
 def _transposed(d):
@@ -293,6 +312,9 @@ def _even_mean(x, axis, m):
     n = x.shape[axis]
     if n == m:
         return x
+    if m and n % m == 0:
+        blocks = x.reshape(*x.shape[:axis], m, n // m, *x.shape[axis + 1 :])
+        return blocks.mean(axis + 1)
     rows = [[1.0 / (b - a) if a <= j < b else 0.0 for j in range(n)] for a, b in _shares(n, m)]
     weights = _core.tensor(rows, dtype=x.dtype).reshape(m, n)
     return (x.movedim(axis, -1) @ weights.transpose(0, 1)).movedim(-1, axis)
@@ -342,6 +364,10 @@ def _max_pool(d):
         dilation = _each(name, "dilation", dilation, d)
         if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
             raise RuntimeError(f"{name}: padding {padding} is above half of the kernel {kernel}")
+        if x.shape[1] == 0:
+            raise RuntimeError(
+                f"{name}: no axis but the batch may be empty, got {tuple(input.shape)}"
+            )
         counts = _places(name, x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
         spans = [
             [(i * s - p, k) for i in range(count)]
@@ -492,6 +518,8 @@ def _unpool(d):
         kernel = _each(name, "kernel_size", kernel_size, d)
         stride = kernel if stride is None else _each(name, "stride", stride, d)
         padding = _each(name, "padding", padding, d)
+        if any(s < 1 for s in stride):
+            raise RuntimeError(f"{name}: strides must be positive, got {tuple(stride)}")
         if output_size is None:
             sizes = [
                 (n - 1) * s - 2 * p + k
@@ -501,10 +529,15 @@ def _unpool(d):
             sizes = [int(n) for n in list(output_size)[-d:]]
         area = math.prod(sizes)
         places = indices.reshape(*x.shape[:2], -1)
-        if places.numel() and not bool(((places >= 0) & (places < area)).all()):
-            raise RuntimeError(f"{name}: an index is outside of an image of sizes {tuple(sizes)}")
+        # Below 0 a place would count from the end, which here it must not.
+        places = places.masked_fill(places < 0, area)
         blank = _core.zeros(*x.shape[:2], area, dtype=x.dtype)
-        found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
+        try:
+            found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
+        except IndexError:
+            raise RuntimeError(
+                f"{name}: an index is outside of an image of sizes {tuple(sizes)}"
+            ) from None
         found = found.reshape(*x.shape[:2], *sizes)
         return found.squeeze(0) if alone else found
 

@@ -95,6 +95,7 @@ class Optimizer:
     """
 
     _opt_called = False
+    _scheduled = False
     _stepping = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -184,6 +185,12 @@ class Optimizer:
         if "params" not in param_group:
             raise KeyError(f'{owner}: a group needs the key "params", got {sorted(param_group)}')
         params, names = _listed(owner, param_group["params"])
+        for p in params if not self.defaults.get("differentiable") else ():
+            if isinstance(p, schuss.Tensor) and not (p.is_leaf or p.retains_grad):
+                raise ValueError(
+                    f"{owner}: can't optimize a non-leaf tensor of shape {tuple(p.shape)}; pass "
+                    "the tensor it was computed from, or use .detach().requires_grad_()"
+                )
         named = [bool(names)] + ["param_names" in group for group in self.param_groups]
         if any(named) != all(named):
             raise ValueError(f"{owner}: either all groups name their parameters or none does")
@@ -246,7 +253,7 @@ class Optimizer:
             number.setdefault(id(p), len(number))
         saved: dict[str, Any] = {
             "state": {
-                number[id(key)] if _is_parameter(key) else key: value
+                number[id(key)] if _is_parameter(key) else key: self._saved(value)
                 for key, value in self.state.items()
             },
             "param_groups": [
@@ -260,6 +267,10 @@ class Optimizer:
         for hook in list(self._state_hooks["after saving"]):
             saved = _else(hook(self, saved), saved)
         return saved
+
+    def _saved(self, entry: Any) -> Any:
+        """A parameter's state as checkpoints hold it."""
+        return entry
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a `state_dict`: options and state, the latter as copies like each parameter.
@@ -340,11 +351,6 @@ def _listed(owner: str, params: Any) -> tuple[list[Parameter], list[str]]:
     for p in params:
         if not _is_parameter(p):
             raise TypeError(f"{owner}: can optimize tensors and Scalars, got {type(p).__name__}")
-        if isinstance(p, schuss.Tensor) and not (p.is_leaf or p.retains_grad):
-            raise ValueError(
-                f"{owner}: can't optimize a non-leaf tensor of shape {tuple(p.shape)}; "
-                "pass the tensor it was computed from, or use .detach().requires_grad_()"
-            )
     return params, names
 
 
@@ -362,14 +368,19 @@ def check_number(owner: str, name: str, value: Any, below: float | None = None) 
         raise ValueError(f"{owner}: {name} must be at least 0{bound}, got {value}")
 
 
+def check_betas(owner: str, betas: Any) -> None:
+    """Raise unless there are two rates, 0 <= beta < 1."""
+    if len(betas) != 2:
+        raise ValueError(f"{owner}: betas must be two numbers, got {betas}")
+    for i, beta in enumerate(betas):
+        check_number(owner, f"betas[{i}]", beta, below=1)
+
+
 def check_manner(
     owner: str, foreach: bool | None, fused: bool | None, differentiable: bool
 ) -> None:
-    """Raise for ways to step that exclude each other or do not exist; the rest changes nothing."""
+    """Raise for ways to step that exclude each other; they change nothing else."""
     if fused and foreach:
         raise RuntimeError(f"{owner}: fused and foreach exclude each other; leave both out")
-    if differentiable:
-        raise NotImplementedError(
-            f"{owner}: a step is written in place and cannot be differentiated; write the update "
-            "with autograd.grad(..., create_graph=True) and plain tensors instead"
-        )
+    if fused and differentiable:
+        raise RuntimeError(f"{owner}: a fused step is not differentiable; leave fused out")

@@ -1,20 +1,20 @@
 """Stochastic gradient descent with momentum, Nesterov's look-ahead and weight decay.
-Leans on the fused step of the core for tensors; Scalars are stepped in plain Python."""
+Leans on the fused steps of the core."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss import _core
-from schuss.optim.optimizer import Optimizer, check_manner, check_number
+from schuss.optim.fused import Fused, rate, sign, zeros
+from schuss.optim.optimizer import check_manner, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 
-class SGD(Optimizer):
+class SGD(Fused):
     """Stochastic gradient descent: p -= lr * d, with d the gradient or its running sum.
 
     With g the gradient (negated by `maximize`) plus `weight_decay` * p, `momentum` keeps the sum
@@ -22,7 +22,8 @@ class SGD(Optimizer):
     g + momentum * b with `nesterov`. ValueError for numbers below 0, or for nesterov without
     momentum or with dampening. B. Polyak (1964); I. Sutskever et al. (2013), On the importance of
     initialization and momentum in deep learning, ICML. `foreach` and `fused` are accepted and
-    change nothing: every step is fused.
+    change nothing: every step is fused. With `differentiable` a step is recorded, and can be
+    differentiated by the gradients, the parameters before it, and a rate that is a tensor.
 
     >>> import schuss
     >>> w = schuss.tensor([1.0, -2.0], requires_grad=True)
@@ -71,56 +72,37 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for key, value in self.defaults.items():
-                group.setdefault(key, value)
+    _counted = ()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient; returns the closure's loss, if there is one."""
         loss = self._closed(closure)
-        scalar = schuss.Scalar
         for group in self.param_groups:
-            params, grads = [], []
-            for p in group["params"]:
-                if isinstance(p, scalar):
-                    self._step_scalar(p, group)
-                elif (grad := p.grad) is not None:
-                    params.append(p)
-                    grads.append(grad)
-            if not params:
-                continue
             momentum = group["momentum"]
-            if momentum:
-                states = [self.state[p] for p in params]
-                bufs = [state.get("momentum_buffer") for state in states]
-            else:
-                states, bufs = (), [None] * len(params)
-            bufs = _core.sgd_step(
-                params,
-                grads,
-                bufs,
-                lr=float(group["lr"]),
-                momentum=momentum,
-                dampening=group["dampening"],
-                weight_decay=group["weight_decay"],
-                nesterov=group["nesterov"],
-                maximize=group["maximize"],
-            )
-            for state, buf in zip(states, bufs, strict=False):
-                state["momentum_buffer"] = buf
+            fresh: list[tuple[Any, Any, dict[str, Any]]] = []
+            moving: list[tuple[Any, Any, dict[str, Any]]] = []
+            for p in group["params"]:
+                grad = p.backwards_grad if isinstance(p, schuss.Scalar) else p.grad
+                if grad is None:
+                    continue
+                if not momentum:
+                    fresh.append((p, grad, {}))
+                    continue
+                entry = self.state[p]
+                if entry.get("momentum_buffer") is None:
+                    entry["momentum_buffer"] = zeros(p)
+                    fresh.append((p, grad, entry))
+                else:
+                    moving.append((p, grad, entry))
+            numbers = (sign(group), rate(group), group["weight_decay"])
+            if not momentum:
+                if fresh:
+                    self._run(group, ("plain_step", (), numbers), fresh)
+                continue
+            # The first velocity is the whole gradient: no dampening yet.
+            for members, damp in ((fresh, 1.0), (moving, 1.0 - group["dampening"])):
+                if members:
+                    rest = (momentum, damp, 1.0 if group["nesterov"] else 0.0)
+                    rule = ("sgd_step", ("momentum_buffer",), (*numbers, *rest))
+                    self._run(group, rule, members)
         return loss
-
-    def _step_scalar(self, p: schuss.Scalar, group: dict[str, Any]) -> None:
-        grad = -p.backwards_grad if group["maximize"] else p.backwards_grad
-        if group["weight_decay"]:
-            grad = grad + group["weight_decay"] * p.value
-        momentum = group["momentum"]
-        if momentum:
-            state = self.state[p]
-            buf = state.get("momentum_buffer")
-            buf = grad if buf is None else momentum * buf + (1 - group["dampening"]) * grad
-            state["momentum_buffer"] = buf
-            grad = grad + momentum * buf if group["nesterov"] else buf
-        p.value = p.value - float(group["lr"]) * grad

@@ -1,7 +1,7 @@
 //! Batched matrix products: the `gemm` crate for sizes that pay its set-up, plain loops below. Leans on convert for types.
 
 use super::convert::{self, Cursor};
-use super::{isa, matvec, threads};
+use super::{isa, matvec, stop, threads};
 use crate::backend::Storage;
 use crate::backend::launch::Operand;
 use crate::backend::trace;
@@ -12,6 +12,19 @@ use std::sync::Arc;
 const SMALL: usize = 4096;
 /// Multiply-adds from which two threads pay.
 const WIDE: usize = 1 << 21;
+/// Multiply-adds after which a product asks whether to go on.
+const SPELL: usize = 1 << 31;
+/// The same of the plain loop over integers.
+const TURN: usize = 1 << 16;
+/// Rows and columns that are not cut any further.
+const NARROW: usize = 256;
+
+/// How a blocked product is done: on all threads, and added to what stands there already.
+#[derive(Clone, Copy)]
+struct How {
+    wide: bool,
+    add: bool,
+}
 
 /// Strides of one matrix: (row, column), in elements.
 type Steps = (isize, isize);
@@ -66,7 +79,7 @@ trait Lane: Copy + Send + Sync + 'static {
         sb: Steps,
         o: *mut Self,
         so: Steps,
-        wide: bool,
+        how: How,
     );
 }
 
@@ -130,15 +143,15 @@ macro_rules! lane {
         }
         impl Lane for $t {
             fn small() -> unsafe fn(usize, usize, usize, *const $t, Steps, *const $t, Steps, *mut $t, Steps) { $loops[isa::level()] }
-            unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, wide: bool) {
-                let threads = if wide { gemm::Parallelism::Rayon(threads::count()) } else { gemm::Parallelism::None };
+            unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, how: How) {
+                let threads = if how.wide { gemm::Parallelism::Rayon(threads::count()) } else { gemm::Parallelism::None };
                 let (o, a, b) = (convert::Bytes(o.cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
                 // SAFETY: the caller's promise.
                 let work = move || unsafe {
                     let (o, a, b) = (o.at(0).cast::<$t>(), a.at(0).cast::<$t>(), b.at(0).cast::<$t>());
-                    gemm::gemm(m, n, k, o, so.1, so.0, false, a, sa.1, sa.0, b, sb.1, sb.0, 0.0, 1.0, false, false, false, threads)
+                    gemm::gemm(m, n, k, o, so.1, so.0, how.add, a, sa.1, sa.0, b, sb.1, sb.0, f32::from(u8::from(how.add)).into(), 1.0, false, false, false, threads)
                 };
-                if wide { threads::inside(work) } else { work() }
+                if how.wide { threads::inside(work) } else { work() }
             }
         }
     };
@@ -161,10 +174,10 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
             let x = pa.at(0).cast::<T>().offset(i * leap(a));
             let y = pb.at(0).cast::<T>().offset(i * leap(b));
             let z = po.at(0).cast::<T>().offset(i * leap(out));
-            if work <= SMALL || m == 1 || n == 1 {
+            if work <= SMALL || (m == 1 || n == 1) && work <= SPELL {
                 T::small()(m, n, k, x, sa, y, sb, z, so);
             } else {
-                T::blocked(m, n, k, x, sa, y, sb, z, so, wide);
+                pieces((m, n, k), x, sa, y, sb, z, so, How { wide, add: false });
             }
         }
     };
@@ -172,6 +185,49 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
         (0..batch).for_each(one);
     } else {
         threads::each(batch, (WIDE / work.max(1)).max(1), |range| range.for_each(one));
+    }
+}
+
+/// A product in pieces of rows and columns, at last of the inner axis, so that it heeds whoever wants it to stop. Where it
+/// is cut depends on its sizes alone.
+///
+/// # Safety
+/// The pointers and steps must describe matrices of the sizes given.
+#[allow(clippy::too_many_arguments)]
+unsafe fn pieces<T: Lane>(
+    (m, n, k): (usize, usize, usize),
+    a: *const T,
+    sa: Steps,
+    b: *const T,
+    sb: Steps,
+    o: *mut T,
+    so: Steps,
+    how: How,
+) {
+    // SAFETY: the caller's promise; a part of a matrix lies inside it.
+    unsafe {
+        // The blocked product of vectors is slow.
+        let most = if m.min(n) == 1 { SPELL >> 5 } else { SPELL };
+        if m.saturating_mul(n).saturating_mul(k) <= most {
+            if !stop::asked() {
+                T::blocked(m, n, k, a, sa, b, sb, o, so, how);
+            }
+        } else if m.max(n) <= NARROW {
+            let half = k / 2;
+            let (rest, from) = (a.offset(half as isize * sa.1), b.offset(half as isize * sb.0));
+            pieces((m, n, half), a, sa, b, sb, o, so, how);
+            pieces((m, n, k - half), rest, sa, from, sb, o, so, How { add: true, ..how });
+        } else if m >= n {
+            let half = (m / 2).next_multiple_of(NARROW / 2);
+            let (rest, into) = (a.offset(half as isize * sa.0), o.offset(half as isize * so.0));
+            pieces((half, n, k), a, sa, b, sb, o, so, how);
+            pieces((m - half, n, k), rest, sa, b, sb, into, so, how);
+        } else {
+            let half = (n / 2).next_multiple_of(NARROW / 2);
+            let (rest, into) = (b.offset(half as isize * sb.1), o.offset(half as isize * so.1));
+            pieces((m, half, k), a, sa, b, sb, o, so, how);
+            pieces((m, n - half, k), a, sa, rest, sb, into, so, how);
+        }
     }
 }
 
@@ -189,13 +245,24 @@ fn integers(a: &Operand, b: &Operand, out: &Operand) {
         let leap = if last > 1 { i as isize * s[0] } else { 0 };
         op.ptr().cast::<i64>().wrapping_offset(leap + r as isize * s[last - 1] + c as isize * s[last])
     };
+    let mut since = 0;
     for i in 0..batch {
         for r in 0..m {
             for c in 0..n {
                 let mut sum = 0i64;
-                for p in 0..k {
-                    // SAFETY: the indices lie inside the operands' shapes.
-                    unsafe { sum = sum.wrapping_add((*at(a, i, r, p)).wrapping_mul(*at(b, i, p, c))) };
+                for start in (0..k).step_by(TURN) {
+                    let end = (start + TURN).min(k);
+                    since += end - start;
+                    if since >= TURN {
+                        since = 0;
+                        if stop::asked() {
+                            return;
+                        }
+                    }
+                    for p in start..end {
+                        // SAFETY: the indices lie inside the operands' shapes.
+                        unsafe { sum = sum.wrapping_add((*at(a, i, r, p)).wrapping_mul(*at(b, i, p, c))) };
+                    }
                 }
                 // SAFETY: as above.
                 unsafe { *at(out, i, r, c) = sum };

@@ -2,9 +2,13 @@
 //! Leans on convert and faer.
 
 use super::convert::{self, Cursor};
+use super::{stop, symmetric};
 use crate::backend::launch::{Dense, Operand};
 use crate::base::{Error, Result};
 use faer::{MatRef, Side};
+
+/// Rows from which a loop over a matrix asks at each row whether to go on.
+const TURN: usize = 256;
 
 /// A row-major matrix of a batch.
 struct Matrix<'a> {
@@ -31,11 +35,14 @@ pub fn run(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let batch: usize = ins[0].layout.shape[..ins[0].layout.rank() - 2].iter().product();
     let mut results: Vec<Vec<f64>> = outs.iter().map(|y| Vec::with_capacity(y.numel())).collect();
     for i in 0..batch {
+        if i > 0 && stop::asked() {
+            break;
+        }
         let parts: Vec<Matrix> = ins
             .iter()
             .zip(&lists)
             .map(|(x, list)| {
-                let (rows, columns) = sizes(x);
+                let (rows, columns) = if x.layout.rank() == ins[0].layout.rank() { sizes(x) } else { (1, sizes(x).1) };
                 Matrix { list: &list[i * rows * columns..(i + 1) * rows * columns], rows, columns }
             })
             .collect();
@@ -44,6 +51,8 @@ pub fn run(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
             Dense::Lu { pivot } => lu(a, pivot),
             Dense::Cholesky => cholesky(a),
             Dense::Triangular { upper, unit } => vec![triangular(a, &parts[1], upper, unit)],
+            Dense::Ldl => symmetric::factor(a.list, a.rows),
+            Dense::LdlSolve => vec![symmetric::solve(a.list, parts[1].list, parts[2].list, a.rows, parts[2].columns)?],
             Dense::Qr => {
                 let k = sizes(&outs[0]).1;
                 qr(a, k)
@@ -83,6 +92,9 @@ fn lu(a: &Matrix, pivot: bool) -> Vec<Vec<f64>> {
         if top == 0.0 {
             continue;
         }
+        if n > TURN && stop::asked() {
+            break;
+        }
         let (done, rest) = x.split_at_mut((p + 1) * n);
         let from = &done[p * n + p + 1..];
         for row in rest.chunks_exact_mut(n) {
@@ -100,6 +112,9 @@ fn cholesky(a: &Matrix) -> Vec<Vec<f64>> {
     let n = a.rows;
     let mut l = vec![0.0; n * n];
     for i in 0..n {
+        if i > TURN && stop::asked() {
+            break;
+        }
         for j in 0..=i {
             let dot: f64 = l[i * n..i * n + j].iter().zip(&l[j * n..j * n + j]).map(|(x, y)| x * y).sum();
             let rest = a.list[i * n + j] - dot;
@@ -119,6 +134,9 @@ fn triangular(a: &Matrix, b: &Matrix, upper: bool, unit: bool) -> Vec<f64> {
     let (n, k) = (a.rows, b.columns);
     let mut x = b.list.to_vec();
     for step in 0..n {
+        if n.max(k) > TURN && stop::asked() {
+            break;
+        }
         let i = if upper { n - 1 - step } else { step };
         let known = if upper { i + 1..n } else { 0..i };
         for j in known {
@@ -144,6 +162,9 @@ fn qr(a: &Matrix, k: usize) -> Vec<Vec<f64>> {
     let mut r = a.list.to_vec();
     let mut kept: Vec<(Vec<f64>, f64)> = Vec::new();
     for p in 0..m.min(n) {
+        if m.max(n) > TURN && stop::asked() {
+            break;
+        }
         let tail: f64 = (p + 1..m).map(|i| r[i * n + p] * r[i * n + p]).sum();
         let alpha = r[p * n + p];
         if tail == 0.0 {
@@ -160,6 +181,9 @@ fn qr(a: &Matrix, k: usize) -> Vec<Vec<f64>> {
     let mut q = vec![0.0; m * k];
     (0..k.min(m)).for_each(|i| q[i * k + i] = 1.0);
     for (p, (v, tau)) in kept.iter().enumerate().rev() {
+        if m.max(k) > TURN && stop::asked() {
+            break;
+        }
         if *tau != 0.0 {
             reflect(&mut q, k, p, 0, v, *tau);
         }

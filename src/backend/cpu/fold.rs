@@ -3,13 +3,15 @@
 
 use super::accumulate::{Apart, Loops, Max, Min, Places, Prod, Spread, Sum};
 use super::convert::{self, Bytes, Cursor};
-use super::{softmax, threads, truth};
+use super::{softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
 use crate::base::{DType, Error, Layout, Result};
 
 const TILE: usize = 512;
 /// Elements of one partial result of a long fold; fixed, so that the fold tree depends on the shape alone.
 pub(super) const CHUNK: usize = 1 << 16;
+/// Elements of a row that is folded on all threads whatever stands beside it.
+const LONG: usize = 1 << 30;
 /// Columns that are folded down together.
 pub(super) const PANEL: usize = 512;
 
@@ -32,7 +34,7 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Curso
     }
     let mut tile = [T::default(); TILE];
     let mut done = 0;
-    while done < n {
+    while done < n && (done & (CHUNK - 1) != 0 || done == 0 || !stop::asked()) {
         let count = TILE.min(n - done);
         // SAFETY: the tile holds TILE elements.
         unsafe {
@@ -44,26 +46,40 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Curso
     acc
 }
 
+/// Folds a long row in chunks of one size, whose results are joined as a tree.
+fn long<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Cursor>, start: usize, count: usize) -> F::Acc {
+    // A row that takes hours has its chunks joined span by span, so that their results need no room to speak of.
+    let mut whole = None;
+    for first in (0..count).step_by(LONG) {
+        let n = LONG.min(count - first);
+        let mut partial = vec![fold.start(); n.div_ceil(CHUNK)];
+        let slots = Bytes(partial.as_mut_ptr().cast());
+        threads::each(n, CHUNK, |range| {
+            let acc = stretch(fold, input, cursor, start + first + range.start, range.len());
+            // SAFETY: one slot for each chunk.
+            unsafe { *slots.at(0).cast::<F::Acc>().add(range.start / CHUNK) = acc };
+        });
+        while partial.len() > 1 {
+            partial = partial.chunks(2).map(|p| if p.len() == 2 { fold.join(p[0], p[1]) } else { p[0] }).collect();
+        }
+        whole = Some(whole.map_or(partial[0], |before| fold.join(before, partial[0])));
+        if stop::asked() {
+            break;
+        }
+    }
+    whole.unwrap_or_else(|| fold.start())
+}
+
 /// Folds every row of `count` elements; calls `finish(row, result)`.
 fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand, count: usize, finish: impl Fn(usize, F::Acc) + Sync) {
     let outer = input.numel() / count.max(1);
     let straight = input.dtype == T::DTYPE && input.layout.is_contiguous();
     let cursor = (!straight).then(|| Cursor::new(&input.layout));
     let cursor = cursor.as_ref();
-    if outer == 1 && count > CHUNK {
-        let parts = count.div_ceil(CHUNK);
-        let mut partial = vec![fold(0).start(); parts];
-        let slots = Bytes(partial.as_mut_ptr().cast());
-        threads::each(count, CHUNK, |range| {
-            let acc = stretch(fold(0), input, cursor, range.start, range.len());
-            // SAFETY: one slot for each chunk.
-            unsafe { *slots.at(0).cast::<F::Acc>().add(range.start / CHUNK) = acc };
-        });
-        let f = fold(0);
-        while partial.len() > 1 {
-            partial = partial.chunks(2).map(|p| if p.len() == 2 { f.join(p[0], p[1]) } else { p[0] }).collect();
+    if outer == 1 && count > CHUNK || count > LONG {
+        for row in 0..outer {
+            finish(row, long(fold(row), input, cursor, row * count, count));
         }
-        finish(0, partial[0]);
         return;
     }
     threads::each(outer, (CHUNK / count.max(1)).max(1), |range| {
@@ -93,10 +109,15 @@ pub(super) fn panels(input: &Operand, folded: usize, panel: usize, work: impl Fn
             let mut origin = first as isize;
             lead.runs(o, 1, |at, _, _| origin += at);
             work(o * width + first, panel.min(width - first), &|each| {
-                down.runs(0, height, |at, count, step| {
-                    // SAFETY: the offsets are those of elements of the operand.
-                    each(unsafe { base.at(0).offset((origin + at) * size) }, count, step * size);
-                });
+                for start in (0..height).step_by(CHUNK) {
+                    if start > 0 && stop::asked() {
+                        return;
+                    }
+                    down.runs(start, CHUNK.min(height - start), |at, count, step| {
+                        // SAFETY: the offsets are those of elements of the operand.
+                        each(unsafe { base.at(0).offset((origin + at) * size) }, count, step * size);
+                    });
+                }
             });
         }
     });
@@ -232,6 +253,7 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
 struct Shared<'a>(&'a Operand);
 
 /// The position of the first extreme; the first NaN wins over everything.
+#[allow(clippy::eq_op, reason = "what is not equal to itself is NaN")]
 fn extreme<T: Work + Places, F: Loops<T, Acc = T>>(fold: F, smallest: bool, input: &Operand, folded: usize, out: &Operand) {
     let count: usize = input.layout.shape[input.layout.rank() - folded..].iter().product();
     if input.dtype == T::DTYPE && by_columns(input, folded) && u32::try_from(count).is_ok() {
@@ -257,17 +279,32 @@ fn extreme<T: Work + Places, F: Loops<T, Acc = T>>(fold: F, smallest: bool, inpu
     let straight = input.dtype == T::DTYPE && input.layout.is_contiguous();
     let cursor = Cursor::new(&input.layout);
     threads::each(out.numel(), (CHUNK / count.max(1)).max(1), |range| {
-        let mut spare = if straight { Vec::new() } else { vec![T::default(); count] };
+        let mut spare = if straight { Vec::new() } else { vec![T::default(); count.min(CHUNK)] };
         for row in range {
-            // SAFETY: the operand holds the row, and the spare one has room for it.
-            let at = unsafe {
-                if straight {
-                    place(fold, smallest, input.ptr().cast::<T>().add(row * count), count)
-                } else {
-                    convert::read(input, &cursor, row * count, count, spare.as_mut_ptr());
-                    place(fold, smallest, spare.as_ptr(), count)
+            let (mut best, mut at) = (None::<T>, 0);
+            for start in (0..count).step_by(CHUNK) {
+                if start > 0 && stop::asked() {
+                    break;
                 }
-            };
+                let n = CHUNK.min(count - start);
+                // SAFETY: the operand holds the row, and the spare one has room for the part of it.
+                let (here, value) = unsafe {
+                    let from = if straight {
+                        input.ptr().cast::<T>().add(row * count + start).cast_const()
+                    } else {
+                        convert::read(input, &cursor, row * count + start, n, spare.as_mut_ptr());
+                        spare.as_ptr()
+                    };
+                    let here = place(fold, smallest, from, n);
+                    (here, *from.add(here))
+                };
+                if best.is_none_or(|best| value != value || if smallest { value < best } else { value > best }) {
+                    (best, at) = (Some(value), start + here);
+                }
+                if value != value {
+                    break;
+                }
+            }
             put(out, row, 0.0, at as i64);
         }
     });

@@ -1,6 +1,7 @@
-//! Elements read from, or written to, places that other tensors name. Leans on convert.
+//! Elements read from, or written to, places that other tensors name. Leans on convert, and on threads for rows.
 
 use super::convert::{self, Cursor};
+use super::threads;
 use crate::backend::launch::{Operand, Pick};
 use crate::backend::trace;
 use crate::base::dtype::Element;
@@ -42,8 +43,48 @@ fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
     Ok(list)
 }
 
+/// Bytes from which rows are copied by several threads.
+const LONG: usize = 1 << 20;
+
+/// The last axes over which no index changes and the operand lies in a row: what is left of the operand and the picks
+/// without them, and how many elements they hold. None where a row is one element.
+fn rows(picks: &[Pick], whole: &Operand) -> Option<(Operand, Vec<Pick>, usize)> {
+    let shape = &whole.layout.shape;
+    let (mut run, mut kept) = (1, shape.len());
+    while kept > 0 {
+        let axis = kept - 1;
+        let fixed = picks.iter().all(|p| p.index.layout.strides[axis] == 0) && whole.layout.strides[axis] == run as isize;
+        if shape[axis] != 1 && !fixed {
+            break;
+        }
+        run *= shape[axis];
+        kept = axis;
+    }
+    if run < 2 {
+        return None;
+    }
+    let head = |op: &Operand| op.view(Layout::new(shape[..kept].into(), op.layout.strides[..kept].into(), op.layout.offset));
+    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride });
+    Some((head(whole), picks.collect(), run))
+}
+
 /// `out[...] = source[indices]`; the source's layout is already of the output's shape, with stride 0 where an index decides.
 pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
+    if out.dtype == source.dtype
+        && out.layout.is_contiguous()
+        && let Some((head, picks, run)) = rows(picks, source)
+    {
+        let places = offsets(&picks, &head)?;
+        let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
+        let (from, to) = (Address(source.ptr()), Address(out.ptr()));
+        threads::each(places.len(), (LONG / bytes).max(1), |range| {
+            for k in range {
+                // SAFETY: `offsets` has checked every place; rows of the contiguous output do not overlap.
+                unsafe { std::ptr::copy_nonoverlapping(from.at(places[k] * size as isize), to.at((k * bytes) as isize), bytes) };
+            }
+        });
+        return Ok(());
+    }
     let places = offsets(picks, source)?;
     let base = source.ptr();
     dispatch!(out.dtype, T => {
@@ -60,8 +101,41 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
     Ok(())
 }
 
+/// Memory that threads share, each in places of its own.
+struct Address(*mut u8);
+// SAFETY: what is read and written where is promised by those who use it.
+unsafe impl Sync for Address {}
+
+impl Address {
+    #[inline]
+    fn at(&self, bytes: isize) -> *mut u8 {
+        self.0.wrapping_offset(bytes)
+    }
+}
+
 /// `target[indices] = values`, or `+=`; repeated places are written, or added, in order.
 pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) -> Result<()> {
+    if values.dtype == target.dtype
+        && values.layout.is_contiguous()
+        && !std::sync::Arc::ptr_eq(&values.storage, &target.storage)
+        && let Some((head, picks, run)) = rows(picks, target)
+    {
+        let places = offsets(&picks, &head)?;
+        dispatch!(target.dtype, T => {
+            for (k, &place) in places.iter().enumerate() {
+                // SAFETY: `offsets` has checked every place; the contiguous values hold a row for each.
+                unsafe {
+                    let (from, to) = (values.ptr().cast::<T>().add(k * run), target.ptr().cast::<T>().offset(place));
+                    if add {
+                        (0..run).for_each(|j| *to.add(j) = sum(*to.add(j), *from.add(j)));
+                    } else {
+                        std::ptr::copy(from, to, run);
+                    }
+                }
+            }
+        });
+        return Ok(());
+    }
     let places = offsets(picks, target)?;
     if places.is_empty() {
         return Ok(());

@@ -278,6 +278,31 @@ macro_rules! map_body {
     (@put $v:ty, ($n:literal)) => { [$v; $n] };
 
     // No closure around the body: it would be compiled for the plain instruction set where it is not inlined.
+    (@loop $v:ty, ($n:literal), $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
+        let mut _k = 0;
+        $( let $x = $ins[_k].cast::<<$v as Native>::E>(); _k += 1; )*
+        let mut _k = 0;
+        $( let $p = <$v>::param($params[_k]); _k += 1; )*
+        let to = <[$v; $n] as Put>::pointers($outs);
+        let mut same = true;
+        for k in 0..$n {
+            same &= std::ptr::eq($ins[k], $outs[k]);
+        }
+        if same {
+            // In place: only where it reads through the very pointers that it writes through may the compiler make vectors.
+            let mut _k = 0;
+            $( let $x = if _k < $n { $outs[_k].cast_const().cast() } else { $x }; _k += 1; )*
+            for i in $from..$to {
+                // SAFETY: the caller promises `n` elements behind every pointer.
+                unsafe { body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*]).put(to, i) };
+            }
+        } else {
+            for i in $from..$to {
+                // SAFETY: as above.
+                unsafe { body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*]).put(to, i) };
+            }
+        }
+    }};
     (@loop $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
         let mut _k = 0;
         $( let $x = $ins[_k].cast::<<$v as Native>::E>(); _k += 1; )*

@@ -13,7 +13,7 @@ pub const TILE: usize = 512;
 /// Elements that one thread takes at a time.
 const CHUNK: usize = 1 << 15;
 /// Operands of one map, results included.
-const MOST: usize = 9;
+const MOST: usize = 10;
 
 type Tile = MaybeUninit<[u64; TILE]>;
 

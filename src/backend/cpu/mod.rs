@@ -19,14 +19,17 @@ pub mod order;
 pub mod pool;
 pub mod random;
 pub mod scan;
+pub mod segments;
 pub mod softmax;
 pub mod special;
+pub mod stop;
+pub mod symmetric;
 pub mod threads;
 pub mod truth;
 pub mod windows;
 
 use super::{Backend, Launch, Operand, Storage, trace};
-use crate::base::{Device, Result};
+use crate::base::{Device, Error, Result};
 
 /// The processor.
 pub struct Cpu;
@@ -59,6 +62,14 @@ impl Backend for Cpu {
 }
 
 fn run(launch: &Launch) -> Result<()> {
+    let done = family(launch);
+    match stop::taken() {
+        Some(why) => Err(unfinished(launch, why)),
+        None => done,
+    }
+}
+
+fn family(launch: &Launch) -> Result<()> {
     match *launch {
         Launch::Map { body, compute, params, ins, outs } => map::run(body, compute, params, ins, outs),
         Launch::Copy { src, dst } => convert::copy(src, dst),
@@ -79,8 +90,21 @@ fn run(launch: &Launch) -> Result<()> {
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
-        Launch::Segments { body, compute, params, ins, outs } => {
-            ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(body, compute, params, ins, outs))
-        }
+        Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
     }
+}
+
+/// The error of work that was stopped: what it wrote in place is half done, and a derivative that reads it must know.
+#[cold]
+fn unfinished(launch: &Launch, why: Error) -> Error {
+    let written: &[&Operand] = match *launch {
+        Launch::Map { outs, .. } => &outs.iter().collect::<Vec<_>>(),
+        Launch::Segments { body, segments, .. } => &segments.iter().flat_map(|list| &list[..body.outputs]).collect::<Vec<_>>(),
+        Launch::Copy { dst, .. } | Launch::Fill { dst, .. } => &[dst],
+        Launch::Scatter { target, .. } | Launch::Merge { target, .. } => &[target],
+        Launch::Random { out, .. } => &[out],
+        _ => &[],
+    };
+    written.iter().for_each(|x| x.storage.bump());
+    why
 }

@@ -2,7 +2,7 @@
 //! Every element becomes an unsigned key whose order is the elements' own. Leans on convert.
 
 use super::convert::{self, Bytes, Cursor};
-use super::threads;
+use super::{stop, threads};
 use crate::backend::launch::{Operand, Order};
 use crate::base::dtype::Element;
 use crate::base::{DType, Result};
@@ -46,6 +46,7 @@ pub fn run(order: Order, input: &Operand, values: &Operand, places: &Operand) ->
     if values.numel() == 0 || n == 0 {
         return Ok(());
     }
+    stop::afford("sort", n.saturating_mul(4 * size_of::<u64>()))?;
     let from = Cursor::new(&input.layout);
     let (to, at) = (Cursor::new(&values.layout), Cursor::new(&places.layout));
     dispatch!(input.dtype, T => {

@@ -1,8 +1,9 @@
-//! Work cut into fixed chunks, so that bits never depend on how many threads there are. Leans on rayon.
+//! Work cut into fixed chunks, so that bits never depend on how many threads there are. Leans on rayon and stop.
 
+use super::stop;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static POOL: Mutex<Option<Arc<rayon::ThreadPool>>> = Mutex::new(None);
@@ -47,12 +48,13 @@ fn pool() -> Option<Arc<rayon::ThreadPool>> {
     slot.clone()
 }
 
-/// Runs `work` over `0..n` in chunks of `chunk`, on several threads where there is more than one chunk.
+/// Runs `work` over `0..n` in chunks of `chunk`, on several threads where there is more than one chunk. Leaves off where
+/// the user wants it to stop.
 #[inline]
 pub fn each(n: usize, chunk: usize, work: impl Fn(Range<usize>) + Sync) {
     if n <= chunk || count() == 1 {
         let mut start = 0;
-        while start < n {
+        while start < n && (start == 0 || !stop::asked()) {
             work(start..(start + chunk).min(n));
             start += chunk;
         }
@@ -63,11 +65,101 @@ pub fn each(n: usize, chunk: usize, work: impl Fn(Range<usize>) + Sync) {
 
 #[cold]
 fn spread(n: usize, chunk: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-    use rayon::prelude::*;
-    let all = || (0..n.div_ceil(chunk)).into_par_iter().for_each(|i| work(i * chunk..((i + 1) * chunk).min(n)));
-    match pool() {
-        Some(pool) => pool.install(all),
-        None => (0..n.div_ceil(chunk)).for_each(|i| work(i * chunk..((i + 1) * chunk).min(n))),
+    if stop::asked() {
+        return;
+    }
+    // SAFETY: only the lifetime is lengthened: `Closing` lets nobody in, and waits for those inside, before `work` ends.
+    let work: &'static (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
+    let share = Arc::new(Share {
+        work,
+        n,
+        chunk,
+        next: AtomicUsize::new(0),
+        flag: AtomicBool::new(false),
+        inside: Mutex::new(Some(0)),
+        bell: Condvar::new(),
+        panic: Mutex::new(None),
+    });
+    {
+        let _closing = Closing(&share);
+        if let Some(pool) = pool() {
+            for _ in 1..count().min(n.div_ceil(chunk)) {
+                let share = share.clone();
+                pool.spawn(move || share.help());
+            }
+        }
+        while let Some(range) = share.take() {
+            work(range);
+            if stop::asked() {
+                share.flag.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    if let Some(payload) = share.panic.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        std::panic::resume_unwind(payload);
+    }
+}
+
+/// Chunks of work that the thread that asked and those of the pool take as they are free; one that comes too late finds
+/// it closed, and nobody waits for it.
+struct Share {
+    work: &'static (dyn Fn(Range<usize>) + Sync),
+    n: usize,
+    chunk: usize,
+    next: AtomicUsize,
+    /// Whether to leave off.
+    flag: AtomicBool,
+    /// How many of the pool's threads are at it; None when it is closed.
+    inside: Mutex<Option<usize>>,
+    bell: Condvar,
+    panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+}
+
+impl Share {
+    fn take(&self) -> Option<Range<usize>> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed).saturating_mul(self.chunk);
+        (start < self.n && !self.flag.load(Ordering::Relaxed)).then(|| start..(start + self.chunk).min(self.n))
+    }
+
+    /// What a thread of the pool does.
+    fn help(&self) {
+        match &mut *self.inside.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(count) => *count += 1,
+            None => return,
+        }
+        let work = || {
+            while let Some(range) = self.take() {
+                (self.work)(range);
+            }
+        };
+        if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stop::heeding(&self.flag, work))) {
+            self.flag.store(true, Ordering::Relaxed);
+            *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+        }
+        if let Some(count) = &mut *self.inside.lock().unwrap_or_else(PoisonError::into_inner) {
+            *count -= 1;
+        }
+        self.bell.notify_one();
+    }
+}
+
+/// Waits for the threads that are inside, asking now and then whether to stop, and closes, be it in a panic.
+struct Closing<'a>(&'a Share);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let share = self.0;
+        let mut inside = share.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        while inside.is_some_and(|count| count > 0) {
+            let (guard, waited) = share.bell.wait_timeout(inside, stop::SPELL).unwrap_or_else(PoisonError::into_inner);
+            inside = guard;
+            if waited.timed_out() {
+                drop(inside);
+                share.flag.fetch_or(stop::hear(), Ordering::Relaxed);
+                inside = share.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        *inside = None;
     }
 }
 

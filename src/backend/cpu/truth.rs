@@ -2,7 +2,7 @@
 
 use super::convert::{self, Cursor};
 use super::fold::{CHUNK, PANEL, by_columns, panels, put};
-use super::{isa, threads};
+use super::{isa, stop, threads};
 use crate::backend::launch::Operand;
 use crate::base::dtype::Truth;
 
@@ -74,7 +74,7 @@ pub fn run(all: bool, input: &Operand, folded: usize, out: &Operand) {
         let mut tile = [Truth(0); STRETCH];
         for row in range {
             let (mut hit, mut done) = (false, 0);
-            while done < count && !hit {
+            while done < count && !hit && (done == 0 || done % (STRETCH << 7) != 0 || !stop::asked()) {
                 let n = STRETCH.min(count - done);
                 let at = row * count + done;
                 // SAFETY: the operand holds `n` elements from there on, and the tile has room for them.

@@ -2,7 +2,7 @@
 //! and unfolding are made of. Leans on convert.
 
 use super::convert::Bytes;
-use super::threads;
+use super::{stop, threads};
 use crate::backend::launch::{Geometry, Operand};
 use crate::base::dtype::Element;
 use crate::base::{Error, Result};
@@ -49,8 +49,15 @@ fn walk<T: Element>(plane: &mut [T], column: &mut [T], sizes: &[usize], places: 
     }
     // One row of places for each position in the kernel and on all axes but the last.
     let mut spots: Vec<usize> = vec![0; 2 * d];
-    let mut to = 0;
+    let (mut to, mut since) = (0, 0);
     loop {
+        since += inner;
+        if since > 1 << 16 {
+            since = 0;
+            if stop::asked() {
+                return;
+            }
+        }
         let (kernel, place) = spots.split_at(d);
         let mut base = Some(0isize);
         for i in 0..last {

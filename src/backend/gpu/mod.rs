@@ -148,8 +148,8 @@ impl Backend for Gpu {
             Launch::Scatter { target, picks, values, add } => gather::scatter(self, target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(self, kind, input, out),
             Launch::Random { draw, seed, offset, out } => draw::run(self, draw, seed, offset, out),
-            Launch::Segments { body, compute, params, ins, outs } => {
-                ins.iter().zip(outs).try_for_each(|(ins, outs)| map::run(self, body, compute, params, ins, outs))
+            Launch::Segments { body, compute, params, segments } => {
+                segments.iter().try_for_each(|list| map::run(self, body, compute, params, list, &list[..body.outputs]))
             }
             Launch::Order { order, input, values, places } => order::run(self, order, input, values, places),
             Launch::Search { sorted, values, right, out } => order::search(self, sorted, values, right, out),

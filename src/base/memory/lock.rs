@@ -36,6 +36,10 @@ impl<T> Lock<T> {
         }
         Guard(self, PhantomData)
     }
+    /// The guard, where nobody has it.
+    pub fn attempt(&self) -> Option<Guard<'_, T>> {
+        (!self.held.swap(true, Ordering::Acquire)).then(|| Guard(self, PhantomData))
+    }
     #[cold]
     #[inline(never)]
     fn wait(&self) {

@@ -1,144 +1,73 @@
-"""Gradient clipping, and all the parameters of a model as one vector.
-Leans on tensor operations; a model's `parameters()` is taken as generator, list, dict or tensor."""
+"""Clipping of gradients, parameters as a vector, normed and constrained weights, layers joined.
+Leans on the modules beside it, of which the larger are loaded when first asked for."""
 
 from __future__ import annotations
 
-import math
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-import schuss
-from schuss import Tensor, no_grad
+from schuss.nn.utils import rnn
+from schuss.nn.utils.clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+from schuss.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from schuss.nn.utils.fusion import (
+    convert_conv2d_weight_memory_format,
+    convert_conv3d_weight_memory_format,
+    fuse_conv_bn_eval,
+    fuse_conv_bn_weights,
+    fuse_linear_bn_eval,
+    fuse_linear_bn_weights,
+    skip_init,
+)
+from schuss.nn.utils.norming import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
+    from schuss.nn.utils import parametrizations as parametrizations
+    from schuss.nn.utils import parametrize as parametrize
+    from schuss.nn.utils import prune as prune
+    from schuss.nn.utils import stateless as stateless
 
-    Tensors = Tensor | Iterable[Tensor] | dict[str, Tensor]
-
-
-def _tensors(parameters: Any, name: str) -> list[Tensor]:
-    if isinstance(parameters, Tensor):
-        return [parameters]
-    if not hasattr(parameters, "__iter__"):
-        raise TypeError(
-            f"{name}: needs Tensors, got {type(parameters).__name__}; "
-            "pass model.parameters() for a model's"
-        )
-    found = list(parameters.values() if isinstance(parameters, dict) else parameters)
-    for p in found:
-        if not isinstance(p, Tensor):
-            raise TypeError(f"{name}: needs Tensors, got {type(p).__name__}")
-    return found
+_LATER = ("parametrizations", "parametrize", "prune", "stateless")
 
 
-def get_total_norm(
-    tensors: Tensors,
-    norm_type: float = 2.0,
-    error_if_nonfinite: bool = False,
-    foreach: bool | None = None,
-) -> Tensor:
-    """The norm of all the tensors as if they were one vector; `foreach` changes nothing.
-
-    RuntimeError for an infinite or NaN norm if `error_if_nonfinite`.
-
-    >>> import schuss
-    >>> schuss.nn.utils.get_total_norm([schuss.tensor([3.0]), schuss.tensor([4.0])])
-    tensor(5.)
-    """
-    found = _tensors(tensors, "get_total_norm")
-    p = float(norm_type)
-    if not found:
-        return schuss.tensor(0.0)
-    norms = [t.norm(p) for t in found]
-    total = norms[0] if len(norms) == 1 else schuss.stack(norms).norm(p)
-    if error_if_nonfinite and not math.isfinite(total.item()):
-        raise RuntimeError(
-            f"clip_grad_norm_: the norm of order {p} is {total.item()}, so it cannot be clipped; "
-            "pass error_if_nonfinite=False to scale the gradients all the same"
-        )
-    return total
+def __getattr__(name: str):
+    if name in _LATER:
+        return import_module(f"schuss.nn.utils.{name}")
+    raise AttributeError(f"module 'schuss.nn.utils' has no attribute {name!r}")
 
 
-def clip_grads_with_norm_(
-    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
-) -> None:
-    """Scale the gradients in place by max_norm / total_norm, where that is below 1."""
-    with no_grad():
-        factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        for p in _tensors(parameters, "clip_grads_with_norm_"):
-            if p.grad is not None:
-                p.grad.mul_(factor.to(p.grad.dtype))
-
-
-def clip_grad_norm_(
-    parameters: Tensors,
-    max_norm: float,
-    norm_type: float = 2.0,
-    error_if_nonfinite: bool = False,
-    foreach: bool | None = None,
-) -> Tensor:
-    """Scale the gradients so that their norm together is at most `max_norm`; return what it was.
-
-    >>> import schuss
-    >>> w = schuss.nn.Parameter(schuss.zeros(2))
-    >>> w.grad = schuss.tensor([30.0, 40.0])
-    >>> schuss.nn.utils.clip_grad_norm_([w], 1.0), w.grad
-    (tensor(50.), tensor([0.6000, 0.8000]))
-    """
-    found = _tensors(parameters, "clip_grad_norm_")
-    with no_grad():
-        grads = [p.grad for p in found if p.grad is not None]
-        total = get_total_norm(grads, norm_type, error_if_nonfinite)
-    clip_grads_with_norm_(found, max_norm, total)
-    return total
-
-
-def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
-    """Clamp every element of the gradients to [-clip_value, clip_value].
-
-    >>> import schuss
-    >>> w = schuss.nn.Parameter(schuss.zeros(2))
-    >>> w.grad = schuss.tensor([-3.0, 0.5])
-    >>> schuss.nn.utils.clip_grad_value_(w, 1.0)
-    >>> w.grad
-    tensor([-1.0000,  0.5000])
-    """
-    limit = float(clip_value)
-    with no_grad():
-        for p in _tensors(parameters, "clip_grad_value_"):
-            if p.grad is not None:
-                p.grad.copy_(p.grad.clamp(-limit, limit))
-
-
-def parameters_to_vector(parameters: Tensors) -> Tensor:
-    """All the parameters, flattened and joined; gradients flow through it.
-
-    >>> import schuss
-    >>> model = schuss.nn.Linear(3, 2)
-    >>> schuss.nn.utils.parameters_to_vector(model.parameters()).shape
-    schuss.Size([8])
-    """
-    found = _tensors(parameters, "parameters_to_vector")
-    if not found:
-        raise ValueError("parameters_to_vector: there are no parameters")
-    return schuss.cat([p.reshape(-1) for p in found])
-
-
-def vector_to_parameters(vec: Tensor, parameters: Tensors) -> None:
-    """Give every parameter its part of a vector; they then share its storage.
-
-    TypeError for anything but a Tensor, ShapeError if its length is not the parameters' total.
-    """
-    if not isinstance(vec, Tensor):
-        raise TypeError(f"vector_to_parameters: needs a Tensor, got {type(vec).__name__}")
-    found = _tensors(parameters, "vector_to_parameters")
-    total = sum(p.numel() for p in found)
-    if vec.numel() != total:
-        raise schuss.ShapeError(
-            f"vector_to_parameters: {vec.numel()} numbers for parameters of {total}"
-        )
-    start = 0
-    for p in found:
-        stop = start + p.numel()
-        p.data = vec[start:stop].view_as(p).data
-        start = stop
+__all__ = [
+    "clip_grad_norm",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "convert_conv2d_weight_memory_format",
+    "convert_conv3d_weight_memory_format",
+    "fuse_conv_bn_eval",
+    "fuse_conv_bn_weights",
+    "fuse_linear_bn_eval",
+    "fuse_linear_bn_weights",
+    "get_total_norm",
+    "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "prune",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "rnn",
+    "skip_init",
+    "spectral_norm",
+    "stateless",
+    "vector_to_parameters",
+    "weight_norm",
+]

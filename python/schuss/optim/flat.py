@@ -1,0 +1,120 @@
+"""Flat, the base of optimisers that see all parameters as one vector, and what closures give them.
+Leans on autograd for closures that only return their loss."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import schuss
+from schuss.optim.optimizer import Optimizer
+from schuss.optim.search import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Closure = Callable[[], Any]
+    Measure = Callable[[float], Trial]
+
+
+class Flat(Optimizer):
+    """The base of optimisers that see all parameters as one vector.
+
+    The state of the whole is kept as that of the first parameter, so `state_dict` holds it.
+    """
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of tensors; a Scalar is no part of a vector: TypeError."""
+        super().add_param_group(param_group)
+        owner, group = type(self).__name__, self.param_groups[-1]
+        bad = [p for p in group["params"] if isinstance(p, schuss.Scalar)]
+        if bad:
+            self.param_groups.pop()
+            raise TypeError(f"{owner}: moves tensors, got a Scalar; use SGD or Adam for Scalars")
+        # One number for all groups, or lr by group: what else a group says of itself is not used.
+        for key, value in self.defaults.items():
+            if key not in ("lr", "params") and group[key] is not value and group[key] != value:
+                self.param_groups.pop()
+                raise ValueError(
+                    f"{owner}: {key} must be the same for all groups, got {group[key]} and {value}"
+                )
+
+    @property
+    def _params(self) -> list[Any]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _memory(self) -> dict[str, Any]:
+        return self.state[self._params[0]]
+
+    def _point(self) -> schuss.Tensor:
+        """All parameters as one new vector."""
+        return schuss.cat([p.detach().reshape(-1) for p in self._params])
+
+    def _place(self, x: schuss.Tensor) -> None:
+        """Put a vector's elements into the parameters."""
+        start = 0
+        with schuss.no_grad():
+            for p in self._params:
+                count = p.numel()
+                p.copy_(x[start : start + count].view_as(p))
+                start += count
+
+    def _joined(self, grads: Any) -> schuss.Tensor:
+        pairs = zip(grads, self._params, strict=True)
+        return schuss.cat(
+            [p.new_zeros(p.numel()) if g is None else g.detach().reshape(-1) for g, p in pairs]
+        )
+
+    def _measured(self, closure: Closure) -> tuple[Any, float, schuss.Tensor]:
+        """What the closure returns, the loss to make small, and its gradient as one vector.
+
+        A closure that does not call `backward` is differentiated here.
+        """
+        params = self._params
+        for p in params:
+            p.grad = None
+        with schuss.enable_grad():
+            loss = closure()
+        grads = [p.grad for p in params]
+        if all(grad is None for grad in grads) and getattr(loss, "requires_grad", False):
+            grads = schuss.autograd.grad(loss, params, allow_unused=True)
+        flat, value = self._joined(grads), float(loss)
+        if self.param_groups[0].get("maximize"):
+            return loss, -value, -flat
+        return loss, value, flat
+
+    def _along(self, closure: Closure, x: schuss.Tensor, d: schuss.Tensor) -> Measure:
+        """The function of the distance along a direction that line searches ask."""
+
+        def measure(t: float) -> Trial:
+            self._place(x + t * d)
+            _, loss, grad = self._measured(closure)
+            return Trial(t, loss, inner(grad, d), grad)
+
+        return measure
+
+    def _rates(self) -> Any:
+        """The rate of all groups, or a vector of them."""
+        rates = [float(group["lr"]) for group in self.param_groups]
+        if len(set(rates)) == 1:
+            return rates[0]
+        counts = [sum(p.numel() for p in group["params"]) for group in self.param_groups]
+        like = self._params[0]
+        parts = zip(rates, counts, strict=True)
+        return schuss.cat([like.new_full((count,), rate) for rate, count in parts])
+
+
+def largest(x: schuss.Tensor) -> float:
+    """The largest element without its sign; 0 for none, NaN where there is one."""
+    return x.abs().max().item() if x.numel() else 0.0
+
+
+def inner(a: schuss.Tensor, b: schuss.Tensor) -> float:
+    """The inner product of two vectors, as a number."""
+    return schuss.dot(a, b).item()
+
+
+def finite(*numbers: float) -> bool:
+    """Whether all are."""
+    return all(map(math.isfinite, numbers))

@@ -1,0 +1,144 @@
+"""Fused, the base of optimisers whose step is one formula for each element of each parameter.
+Leans on the core's fused step for tensors, and on the same formula worked out in Python else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import schuss
+from schuss import _core
+from schuss.optim.formula import worked_out
+from schuss.optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Any
+
+    Entry = dict[str, Any]
+    Group = dict[str, Any]
+    Rule = tuple[str, tuple[str, ...], tuple[Any, ...]]
+
+
+class Fused(Optimizer):
+    """The base of optimisers whose step is a record of the core: write `_begin` and `_rule`.
+
+    All the parameters of a group that are equally old are stepped in one pass. What PyTorch keeps
+    as a tensor of one number (`_counted`, the count of steps for one) is a plain number here, and a
+    tensor again in `state_dict`.
+    """
+
+    _counted: tuple[str, ...] = ("step",)
+
+    def _begin(self, p: Any, group: Group) -> Entry:
+        """The state of a parameter before its first step, without the count of steps."""
+        raise NotImplementedError
+
+    def _rule(self, group: Group, age: Any) -> Rule:
+        """The record, the names of the states that it takes, and its numbers."""
+        raise NotImplementedError
+
+    def _age(self, entry: Entry, group: Group) -> Hashable:
+        """Counts one more step; parameters for which it returns the same are stepped together."""
+        entry["step"] = step = entry["step"] + 1
+        return step
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient; returns the closure's loss, if there is one."""
+        loss = self._closed(closure)
+        for group in self.param_groups:
+            ages: dict[Any, list[tuple[Any, Any, Entry]]] = {}
+            for p in group["params"]:
+                grad = p.backwards_grad if isinstance(p, schuss.Scalar) else p.grad
+                if grad is None:
+                    continue
+                entry = self.state[p]
+                if not entry:
+                    entry.update(dict.fromkeys(self._counted, 0), **self._begin(p, group))
+                ages.setdefault(self._age(entry, group), []).append((p, grad, entry))
+            for age, members in ages.items():
+                self._run(group, self._rule(group, age), members)
+        return loss
+
+    def _run(self, group: Group, rule: Rule, members: list[tuple[Any, Any, Entry]]) -> None:
+        name, keys, numbers = rule
+        if group.get("differentiable"):
+            for member in members:
+                _by_hand(name, keys, numbers, member)
+            return
+        plain = [member for member in members if not isinstance(member[0], schuss.Scalar)]
+        if len(plain) < len(members):
+            for member in members:
+                if isinstance(member[0], schuss.Scalar):
+                    _by_hand(name, keys, numbers, member)
+        _core.fused_step(
+            name,
+            [
+                [p for p, _, _ in plain],
+                *([entry[key] for _, _, entry in plain] for key in keys),
+                [grad for _, grad, _ in plain],
+            ],
+            numbers,
+        )
+
+    def _saved(self, entry: Any) -> Any:
+        if not isinstance(entry, dict):
+            return entry
+        counted = {k: schuss.tensor(float(entry[k])) for k in self._counted if k in entry}
+        return {**entry, **counted}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for key, value in self.defaults.items():
+                group.setdefault(key, value)
+        for entry in self.state.values():
+            for key in self._counted:
+                if key in entry:
+                    entry[key] = int(entry[key]) if key == "step" else float(entry[key])
+
+
+def _by_hand(
+    name: str, keys: tuple[str, ...], numbers: Any, member: tuple[Any, Any, Entry]
+) -> None:
+    """One parameter's step by the formula; of tensors, on the tape if it runs."""
+    p, grad, entry = member
+    states = [entry[key] for key in keys]
+    if isinstance(p, schuss.Scalar):
+        p.value, *new = worked_out(name, [p.value, *states, grad], numbers)
+    else:
+        with schuss.enable_grad():
+            moved, *new = worked_out(name, [p, *states, grad], numbers)
+            p.copy_(moved)
+    entry.update(zip(keys, new, strict=True))
+
+
+def zeros(p: Any) -> Any:
+    """A state like a parameter, all 0."""
+    if isinstance(p, schuss.Scalar):
+        return 0.0
+    return schuss.zeros_like(p, requires_grad=False)
+
+
+def filled(p: Any, value: float) -> Any:
+    """A state like a parameter, all of one value."""
+    if isinstance(p, schuss.Scalar):
+        return float(value)
+    return schuss.full_like(p, value, requires_grad=False)
+
+
+def rate(group: Group) -> Any:
+    """The learning rate: a number, or the tensor it is in where steps are differentiated."""
+    lr = group["lr"]
+    return lr if group.get("differentiable") else float(lr)
+
+
+def sign(group: Group) -> float:
+    """What the gradient is multiplied with, so that the loss falls, or rises."""
+    return -1.0 if group.get("maximize") else 1.0
+
+
+def decays(group: Group, lr: Any) -> tuple[Any, Any]:
+    """How much of the parameter goes into the gradient, and how much of it is kept."""
+    decay = group["weight_decay"]
+    decoupled = group.get("decoupled_weight_decay")
+    return (0.0, 1 - lr * decay) if decoupled else (decay, 1.0)

@@ -1,0 +1,174 @@
+"""LRScheduler, the base of the schedules, and what they share: rates by group, warnings, state.
+Leans on `param_groups` alone; a rate that is a tensor is written in place."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import TYPE_CHECKING
+
+import schuss
+from schuss.optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+
+def checked(schedule: object, optimizer: Any) -> Optimizer:
+    """The optimizer, if it is one."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"{type(schedule).__name__}: needs an Optimizer, got {type(optimizer).__name__}"
+        )
+    return optimizer
+
+
+def rates(optimizer: Optimizer, key: str = "lr") -> list[Any]:
+    """The rate of each group; of one in a tensor, a copy."""
+    return [_copied(group[key]) for group in optimizer.param_groups]
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, schuss.Tensor) else value
+
+
+def put(group: dict[str, Any], key: str, value: Any) -> None:
+    """Set a number of a group, in its tensor if it is in one."""
+    if isinstance(group[key], schuss.Tensor):
+        group[key].fill_(float(value))
+    else:
+        group[key] = value
+
+
+def by_group(schedule: object, optimizer: Optimizer, name: str, value: Any) -> list[Any]:
+    """A number for each group, from one for all or a list."""
+    count = len(optimizer.param_groups)
+    if not isinstance(value, (list, tuple)):
+        value = [value] * count
+    if len(value) != count:
+        owner = type(schedule).__name__
+        raise ValueError(f"{owner}: {name} has {len(value)} values for {count} groups")
+    return [_copied(x) for x in value]
+
+
+def warn_of_epochs(owner: str) -> None:
+    """Tell that `step` better takes no epoch."""
+    warnings.warn(
+        f"{owner}: step(epoch) is deprecated and not known by all schedules; call step() once "
+        "an epoch",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+class LRScheduler:
+    """The base of the schedules: write `get_lr`, which returns the next rate of each group.
+
+    `last_epoch` is the number of the last epoch done; a schedule that goes on from a checkpoint
+    finds the starting rates in the groups' "initial_lr" (KeyError if they are not there). Making
+    one sets the rates of epoch 0. TypeError where `optimizer` is none.
+
+    >>> import schuss
+    >>> class Halving(schuss.optim.lr_scheduler.LRScheduler):
+    ...     def get_lr(self):
+    ...         return [lr / 2**self.last_epoch for lr in self.base_lrs]
+    >>> opt = schuss.optim.SGD([schuss.tensor([1.0])], lr=1.0)
+    >>> schedule = Halving(opt)
+    >>> for _ in range(3):
+    ...     opt.step()
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [0.125]
+    """
+
+    _get_lr_called_within_step = False
+    _is_initial = False
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self.optimizer = checked(self, optimizer)
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", _copied(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    f"{type(self).__name__}: group {i} has no initial_lr to go on from; load the "
+                    "optimiser's state first, or start with last_epoch=-1"
+                )
+        self.base_lrs: list[Any] = rates(optimizer, "initial_lr")
+        self.last_epoch = last_epoch
+        # From the first schedule on a step of the optimiser is expected before one of a schedule.
+        if not optimizer._scheduled:
+            optimizer._scheduled, optimizer._opt_called = True, False
+        self._initial_step()
+
+    def _initial_step(self) -> None:
+        self._step_count = 0
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
+
+    def get_lr(self) -> list[Any]:
+        """The rate of each group at `last_epoch`; written by each schedule, called by `step`."""
+        raise NotImplementedError(f"{type(self).__name__}.get_lr: write the rule in this method")
+
+    def get_last_lr(self) -> list[Any]:
+        """The rate of each group, as last set."""
+        return self._last_lr
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch, or to `epoch`; call it after the optimiser's `step`."""
+        if self._step_count == 1 and not self.optimizer._opt_called:
+            warnings.warn(
+                f"{type(self).__name__}: schedule.step() came before optimizer.step(): the first "
+                "rate was never used; call them in the other order",
+                UserWarning,
+                stacklevel=2,
+            )
+        self._step_count += 1
+        if epoch is not None:
+            warn_of_epochs(type(self).__name__)
+        self._update_lr(epoch)
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        with self._asking():
+            if epoch is None:
+                self.last_epoch += 1
+                found = self.get_lr()
+            else:
+                self.last_epoch = epoch
+                found = getattr(self, "_get_closed_form_lr", self.get_lr)()
+        self._set(found)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._get_lr_called_within_step = True
+        try:
+            yield
+        finally:
+            self._get_lr_called_within_step = False
+
+    def _warn_if_asked(self) -> None:
+        """Tell who calls `get_lr` outside a step that it is not the rate in force."""
+        if not self._get_lr_called_within_step:
+            warnings.warn(
+                f"{type(self).__name__}: get_lr() makes the next rates; for those in force use "
+                "get_last_lr()",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _set(self, found: Sequence[Any]) -> None:
+        for group, lr in zip(self.optimizer.param_groups, found, strict=True):
+            put(group, "lr", lr)
+        self._last_lr = rates(self.optimizer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimiser, as a dict."""
+        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned; load the optimiser's own state beside it."""
+        self.__dict__.update(state_dict)

@@ -1,0 +1,255 @@
+//! The derivative of a recorded function whose results are walked back from outside: a second program, behind one node.
+//! Leans on backward, custom and the backend's programs.
+
+use super::backward::{self, Plan};
+use super::custom::attach_dynamic;
+use super::record::look;
+use crate::backend::program::{Heard, Program};
+use crate::backend::task::Task;
+use crate::backend::trace::{self, Trace};
+use crate::backend::{Operand, Storage};
+use crate::base::{DType, Error, Layout, Result};
+use crate::graph::capture::Touched;
+use crate::graph::mode::{self, GradGuard, Mode};
+use crate::graph::node::{Dynamic, Node, freed};
+use crate::graph::{Edge, Tensor};
+use crate::ops;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+fn at(storage: &Arc<Storage>) -> usize {
+    Arc::as_ptr(storage) as usize
+}
+
+/// The walk back from a function's results, heard while the function itself was still being listened to.
+pub struct Sounded {
+    /// The first task that is its own.
+    from: usize,
+    opens: Vec<usize>,
+    cotangents: Vec<Operand>,
+    ends: Vec<Tensor>,
+    grads: Vec<Option<Tensor>>,
+}
+
+/// Walks back from those results that are part of the graph made since `serial`, to all tensors from outside that want it;
+/// None where there are no such results.
+pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) -> Result<Option<Sounded>> {
+    let is_open = |t: &&Tensor| t.requires_grad() && t.node().is_some_and(|(n, _)| n.serial >= serial);
+    let opens: Vec<usize> = (0..returned.len()).filter(|&i| is_open(&&returned[i])).collect();
+    if opens.is_empty() {
+        return Ok(None);
+    }
+    let mut starts = Vec::new();
+    for &i in &opens {
+        let (shape, dtype) = (returned[i].shape(), returned[i].dtype());
+        let cotangent = trace::unheard(|| backward::filled(&shape, dtype, 1.0))?;
+        starts.push((returned[i].edge(), cotangent));
+    }
+    let edges: Vec<Edge> = ends.iter().map(Tensor::edge).collect();
+    let inside = |n: &Node| n.serial >= serial;
+    let plan = Plan { retain: true, create: false, ends: Some(&edges), inside: Some(&inside) };
+    // What was walked inside the function has been let go: such results leave without a place in the graph.
+    let Ok(mut grads) = backward::run(&starts, &plan) else {
+        trace::forget_since(tasks);
+        return Ok(None);
+    };
+    let cotangents: Vec<Operand> = starts.iter().map(|(_, t)| t.operand()).collect();
+    // A gradient that is another tensor's memory leaves as a copy.
+    let _quiet = GradGuard::set(false);
+    for grad in grads.iter_mut().flatten() {
+        if !trace::is_born(&grad.storage()) {
+            *grad = ops::view::clone_(&*grad)?;
+        }
+    }
+    Ok(Some(Sounded { from: tasks, opens, cotangents, ends, grads }))
+}
+
+/// Where the second program finds an operand.
+enum Source {
+    Cotangent(usize),
+    /// The n-th storage that the first one fills.
+    Saved(usize, Layout, DType),
+    Outer(usize),
+}
+
+/// A gradient: the n-th storage that the second program fills, and how it lies there.
+type Made = Option<(usize, Layout, DType)>;
+
+/// The second program, and what it needs of the first.
+pub struct Echo {
+    program: Arc<Mutex<Program>>,
+    sources: Arc<Vec<Source>>,
+    grads: Arc<Vec<Made>>,
+    forms: Arc<Vec<(Layout, DType)>>,
+    /// The results that have a place in the graph, and the tensors from outside that gradients go to.
+    pub opens: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+impl Sounded {
+    /// Takes the walk's tasks out of a trace and makes a program of them. `ends` gathers the storages that the first program
+    /// must fill for it.
+    pub fn finish(self, heard: &mut Trace, touched: &[Touched], ends: &mut super::replay::Ends) -> Result<Echo> {
+        let own: Vec<Task> = heard.tasks.split_off(self.from);
+        if heard.draws.iter().any(|(task, ..)| *task >= self.from) || heard.calls.iter().any(|(task, _)| *task >= self.from) {
+            return Err(trace::refusal("the derivative of the function draws random numbers"));
+        }
+        let written: HashMap<usize, Arc<Storage>> =
+            heard.tasks.iter().flat_map(Task::writes).map(|o| (at(&o.storage), o.storage.clone())).collect();
+        let (mut sources, mut ins, mut known) = (Vec::new(), Vec::<Operand>::new(), Vec::<usize>::new());
+        for operand in own.iter().flat_map(|task| &task.operands) {
+            let key = at(&operand.storage);
+            if known.contains(&key) {
+                continue;
+            }
+            let flat = |o: &Operand| Layout::contiguous([o.storage.len() / o.dtype.size()][..].into());
+            let (source, whole) = if let Some(i) = self.cotangents.iter().position(|c| at(&c.storage) == key) {
+                (Source::Cotangent(i), self.cotangents[i].clone())
+            } else if let Some(k) = touched.iter().position(|t| t.storage == key) {
+                let t = &touched[k];
+                (Source::Outer(k), Operand { storage: operand.storage.clone(), layout: t.layout.clone(), dtype: t.dtype })
+            } else if heard.born.contains_key(&key) && written.contains_key(&key) {
+                let layout = flat(operand);
+                let whole = operand.view(layout.clone());
+                (Source::Saved(ends.place(&operand.storage), layout, operand.dtype), whole)
+            } else if heard.born.contains_key(&key) || heard.constants.contains(&key) {
+                continue;
+            } else {
+                return Err(trace::refusal("the derivative reaches a tensor in a way that cannot be followed"));
+            };
+            known.push(key);
+            sources.push(source);
+            ins.push(whole);
+        }
+        let mut outs: Vec<Arc<Storage>> = Vec::new();
+        let grads: Vec<Made> = self
+            .grads
+            .iter()
+            .map(|grad| {
+                grad.as_ref().map(|g| {
+                    let own = g.operand();
+                    let k = outs.iter().position(|o| Arc::ptr_eq(o, &own.storage)).unwrap_or_else(|| {
+                        outs.push(own.storage.clone());
+                        outs.len() - 1
+                    });
+                    (k, own.layout, own.dtype)
+                })
+            })
+            .collect();
+        let tasks = own.into_iter().map(|task| Heard { task, call: None, draw: None }).collect();
+        let inner = |key: usize| heard.born.contains_key(&key) && !known.contains(&key);
+        let program = Program::new(tasks, &ins, &outs, inner, |key| heard.constants.contains(&key))?;
+        let place = |t: &Tensor| touched.iter().position(|o| o.tensor.same(t));
+        let to: Option<Vec<usize>> = self.ends.iter().map(place).collect();
+        Ok(Echo {
+            program: Arc::new(Mutex::new(program)),
+            sources: Arc::new(sources),
+            grads: Arc::new(grads),
+            forms: Arc::new(self.cotangents.iter().map(|c| (c.layout.clone(), c.dtype)).collect()),
+            opens: self.opens,
+            ends: to.ok_or_else(|| Error::bug("compile", "an end of the walk is no tensor from outside"))?,
+        })
+    }
+}
+
+impl Echo {
+    /// Puts the second program behind the results of a run of the first.
+    pub fn attach(&self, handles: &[Tensor], outs: &[Arc<Storage>], results: &[Tensor]) -> Result<()> {
+        let mode = Mode::now();
+        let held = self
+            .sources
+            .iter()
+            .map(|source| match source {
+                Source::Cotangent(_) => None,
+                Source::Saved(k, layout, dtype) => {
+                    Some((Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype }, None))
+                }
+                Source::Outer(k) => {
+                    let core = handles[*k].0.core.get();
+                    Some((core.operand.clone(), Some((handles[*k].clone(), core.version()))))
+                }
+            })
+            .collect();
+        let rule = Arc::new(Behind {
+            program: self.program.clone(),
+            sources: self.sources.clone(),
+            grads: self.grads.clone(),
+            forms: self.forms.clone(),
+            held: Mutex::new(Some(held)),
+        });
+        let looks: Vec<_> = self.ends.iter().map(|&k| Some(look(&handles[k], mode))).collect();
+        attach_dynamic(rule, &looks, results, &|_| false, mode).map(drop)
+    }
+}
+
+/// What a run of the first program has left for the second: operands, with the tensor and the version of those from outside.
+type Held = Vec<Option<(Operand, Option<(Tensor, u32)>)>>;
+
+/// The rule of a compiled function's node.
+struct Behind {
+    program: Arc<Mutex<Program>>,
+    sources: Arc<Vec<Source>>,
+    grads: Arc<Vec<Made>>,
+    forms: Arc<Vec<(Layout, DType)>>,
+    held: Mutex<Option<Held>>,
+}
+
+impl Dynamic for Behind {
+    fn name(&self) -> String {
+        "Compiled".to_string()
+    }
+
+    fn pull(&self, _node: &Arc<Node>, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        if mode::grad_enabled() {
+            return Err(Error::grad(
+                "compile",
+                "the derivative of a compiled function cannot be recorded (create_graph); call the function itself for second derivatives",
+            ));
+        }
+        let mut cotangents = Vec::with_capacity(grads.len());
+        for (grad, (layout, dtype)) in grads.iter().zip(self.forms.iter()) {
+            let given = match grad {
+                None => backward::filled(&layout.shape, *dtype, 0.0)?,
+                Some(g) if g.layout().lies_like(layout) => g.clone(),
+                Some(g) => ops::view::clone_(g)?,
+            };
+            cotangents.push(given.operand());
+        }
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = &*held else { return Err(freed("Compiled")) };
+        let mut ins: Vec<&Operand> = Vec::with_capacity(held.len());
+        for (source, own) in self.sources.iter().zip(held) {
+            ins.push(match (source, own) {
+                (Source::Cotangent(i), _) => &cotangents[*i],
+                (_, Some((operand, outer))) => {
+                    if let Some((t, version)) = outer
+                        && t.version() != *version
+                    {
+                        return Err(Error::grad(
+                            "backward",
+                            "a tensor that a compiled function read has been modified by an in-place operation since; write to a copy",
+                        ));
+                    }
+                    operand
+                }
+                _ => return Err(Error::bug("compile", "an operand of the derivative is missing")),
+            });
+        }
+        let mut program = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        let outs = program.sizes().map(|n| Storage::new(n).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+        let Some(bound) = program.bind(&ins) else { return Err(Error::bug("compile", "the derivative's operands do not fit")) };
+        bound.run(&outs)?;
+        let made = |(k, layout, dtype): &(usize, Layout, DType)| {
+            Tensor::from_operand(Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype })
+        };
+        Ok(self.grads.iter().map(|g| g.as_ref().map(made)).collect())
+    }
+
+    fn release(&self) {
+        let old = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(old);
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}

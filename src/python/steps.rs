@@ -1,0 +1,92 @@
+//! The fused steps of optimisers: one call, one pass over the tensors of many parameters. Leans on the records of steps.
+
+use super::{args, enter};
+use crate::backend::{Launch, Operand, beside, of};
+use crate::base::{Error, Number, Result, shape};
+use crate::engine::replay;
+use crate::graph::{Body, Op, Tensor, capture};
+use crate::ops::step;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+fn find(name: &str) -> PyResult<&'static Op> {
+    let found = step::TABLE.iter().find(|op| op.name == name);
+    found.copied().ok_or_else(|| PyValueError::new_err(format!("fused_step: no step is called {name:?}")))
+}
+
+/// The operands of one parameter, those that are written first, if all is as the step needs it.
+fn operands(op: &str, list: &[&Tensor], outputs: usize) -> Result<Vec<Operand>> {
+    let found: Vec<Operand> = list.iter().map(|t| t.operand()).collect();
+    let first = &found[0];
+    beside(op, first, found.iter())?;
+    for (k, x) in found.iter().enumerate() {
+        if x.layout.shape != first.layout.shape {
+            let (a, b) = (shape::show(&first.layout.shape), shape::show(&x.layout.shape));
+            return Err(Error::shape(op, format!("a parameter of shape {a} has a gradient or a state of shape {b}")));
+        }
+        if !x.dtype.is_float() {
+            return Err(Error::dtype(op, format!("only float tensors can be optimised, got {}", x.dtype)));
+        }
+        if k < outputs && !x.storage.is_writable() {
+            return Err(Error::value(op, "the memory behind a parameter is read-only (it came from a read-only array); clone it first"));
+        }
+        if k < outputs && x.layout.overlaps_itself() {
+            let (sizes, strides) = (shape::show(&x.layout.shape), shape::show(&x.layout.strides));
+            let text = format!("several elements of a parameter (shape {sizes}, strides {strides}) are one in memory; clone it first");
+            return Err(Error::runtime(op, text));
+        }
+    }
+    Ok(found)
+}
+
+/// One step of an optimiser, `name` among the records of steps, over lists of tensors: a list for each input of the
+/// record, of which the first ones, as many as it has outputs, are written in place.
+#[pyfunction]
+fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: Vec<f64>) -> PyResult<()> {
+    let op = find(name)?;
+    let Body::Map(body) = &op.body else { return Err(Error::bug(op.name, "not a map").into()) };
+    let columns = columns.iter().map(|c| args::tensors(op.name, &c)).collect::<PyResult<Vec<_>>>()?;
+    if columns.len() != body.inputs || numbers.len() != body.params {
+        let (have, want) = ((columns.len(), numbers.len()), (body.inputs, body.params));
+        return Err(PyTypeError::new_err(format!("{name}: lists of tensors and numbers are {have:?}, it takes {want:?}")));
+    }
+    let count = columns[0].len();
+    if columns.iter().any(|c| c.len() != count) {
+        return Err(PyValueError::new_err(format!("{name}: the lists of parameters, gradients and states differ in length")));
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    let params: Vec<Number> = numbers.into_iter().map(Number::from).collect();
+    if replay::collects(&params) {
+        return Ok(());
+    }
+    columns.iter().flatten().for_each(capture::touch);
+    let size = columns[0].iter().map(Tensor::numel).sum();
+    let work = || -> Result<()> {
+        // Parameters of another type of computation go in a launch of their own.
+        let mut kinds: Vec<(_, Vec<Vec<Operand>>)> = Vec::with_capacity(1);
+        for i in 0..count {
+            let list: Vec<&Tensor> = columns.iter().map(|c| &c[i]).collect();
+            let found = operands(op.name, &list, body.outputs)?;
+            let compute = found[0].dtype.compute();
+            match kinds.iter_mut().find(|(kind, _)| *kind == compute) {
+                Some((_, lists)) => lists.push(found),
+                None => kinds.push((compute, vec![found])),
+            }
+        }
+        replay::by_call(|| {
+            kinds.iter().try_for_each(|(compute, segments)| {
+                of(&segments[0][0].storage).launch(&Launch::Segments { body, compute: *compute, params: &params, segments })
+            })
+        })?;
+        columns[..body.outputs].iter().flatten().for_each(Tensor::bump);
+        Ok(())
+    };
+    enter(py, size, work)
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(fused_step, m)?)
+}
