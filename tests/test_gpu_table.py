@@ -20,8 +20,15 @@ pytestmark = needs_adapter
 
 # What no shader computes: decompositions, and loops in every element. Everything else must.
 MISSING = set(
-    ["cholesky", "cholesky_solve", "det", "eigh", "eigvalsh", "hypergamma", "i0", "i0e", "i1", "i1e", "igamma", "igammac", "inverse", "inv", "ldexp", "logdet", "lu", "matrix_exp", "matrix_rank", "mode", "nextafter", "frexp", "pinv", "polygamma", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "zeta", "lu_factor", "eigvals", "cond", "lstsq"]
+    """
+    cholesky cholesky_inverse cholesky_solve det eigh eigvalsh frexp hypergamma i0 i0e i1 i1e
+    igamma igammac inv inverse logabsdet logdet lu lu_factor lu_product lu_solve matrix_rank mode
+    nextafter nuclear_norm pinv polygamma qr qr_product slogdet solve solve_triangular svd
+    svd_product svdvals zeta
+    """.split()  # noqa: SIM905
 )
+# Their derivatives are such functions.
+STEEP = {"digamma", "lgamma"}
 # Relative and absolute, by dtype: the mathematics is the processor's to about two units.
 CLOSE = {"float16": (2e-3, 2e-3), "bfloat16": (1.6e-2, 1.6e-2), "float32": (2e-5, 2e-6)}
 # The types of which every record is tried; the others are tried for a map or two of each class.
@@ -95,7 +102,7 @@ def test_values_are_the_processors(name: str) -> None:
 def test_slopes_are_the_processors(name: str) -> None:
     entry = TABLE[name]
     one = next((c for c in cases(entry, 1000) if all(0 not in d.shape for d in c.inputs)), None)
-    if one is None or not entry.grad or entry.dtypes[LETTERS.index("f")] != "f":
+    if name in STEEP or one is None or not entry.grad or entry.dtypes[LETTERS.index("f")] != "f":
         pytest.skip(f"{name} has no derivative to compare")
     f = functools.partial(function(name), **one.keywords)
     grads = []

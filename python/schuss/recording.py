@@ -154,18 +154,32 @@ def _state(model: Model) -> tuple[Any, ...]:
         facts = [
             (key, value if isinstance(value, _NUMBERS) else id(value))
             for key, value in members.items()
-            if not key.startswith("__") and (isinstance(value, _NUMBERS) or key in part._member_kinds)
+            if not key.startswith("__")
+            and (isinstance(value, _NUMBERS) or key in part._member_kinds)
         ]
         hooks = part._model_hooks
-        parts.append((name, id(part), part.training, tuple(facts), hooks and (*hooks.forward_pre, *hooks.forward)))
+        parts.append(
+            (
+                name,
+                id(part),
+                part.training,
+                tuple(facts),
+                hooks and (*hooks.forward_pre, *hooks.forward),
+            )
+        )
     return tuple(parts)
 
 
 def note_step(optimizer: Any, step: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run an optimiser's step that is being recorded; its numbers are asked for again each time."""
     if args or kwargs or optimizer._pre_hooks or optimizer._post_hooks:
-        _core._refuse_recording("the step gives its optimiser a closure, or the optimiser has hooks")
-    if type(optimizer).__module__.split(".")[0] != "schuss" or type(optimizer).__name__ not in _REPLAYABLE:
+        _core._refuse_recording(
+            "the step gives its optimiser a closure, or the optimiser has hooks"
+        )
+    if (
+        type(optimizer).__module__.split(".")[0] != "schuss"
+        or type(optimizer).__name__ not in _REPLAYABLE
+    ):
         _core._refuse_recording(f"{type(optimizer).__name__} computes with Python's numbers")
     held = _tensors(optimizer)
     _core._host_call(functools.partial(step, optimizer))
