@@ -13,4 +13,4 @@ pub mod trace;
 
 pub use launch::{Backend, FoldKind, Launch, MapBody, Operand};
 pub use place::{at, at_home, beside, copy, fetch, of, together, transfer};
-pub use storage::Storage;
+pub use storage::{Storage, any_away};

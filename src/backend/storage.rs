@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 const SMALL: usize = 64;
 /// Buffers of a few vectors lie where the allocator puts them, larger ones begin with a cache line.
@@ -22,6 +22,14 @@ fn physical() -> usize {
         let kib = |name: &str| -> Option<usize> { text.lines().find(|l| l.starts_with(name))?.split_whitespace().nth(1)?.parse().ok() };
         kib("MemTotal:").map_or(usize::MAX, |m| m.saturating_add(kib("SwapTotal:").unwrap_or(0)).saturating_mul(1024))
     })
+}
+
+static ABROAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether any bytes ever lay in a device's memory; where none did nobody need ask.
+#[inline(always)]
+pub fn any_away() -> bool {
+    ABROAD.load(Ordering::Relaxed)
 }
 
 /// A run of bytes. On the host it is reached only through raw pointers: reads may race with writes, as in PyTorch, and
@@ -90,6 +98,7 @@ impl Storage {
 
     /// Bytes in a device's memory.
     pub fn away(device: Device, len: usize, memory: Box<dyn Any + Send + Sync>) -> Storage {
+        ABROAD.store(true, Ordering::Relaxed);
         Storage { owner: Owner::Away(device, memory), len, version: AtomicU32::new(0) }
     }
     /// A stand-in for memory that a program is aimed at before it runs.

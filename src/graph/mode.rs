@@ -74,6 +74,9 @@ pub struct PlaceGuard(Option<Device>);
 impl PlaceGuard {
     #[inline]
     pub fn of(grad: Option<&super::Sym>) -> PlaceGuard {
+        if !crate::backend::any_away() {
+            return PlaceGuard(None);
+        }
         let device = if let Some(super::Sym::Tensor(t)) = grad { Tensor::device(t) } else { Device::Cpu };
         PlaceGuard((device != PLACE.get()).then(|| PLACE.replace(device)))
     }

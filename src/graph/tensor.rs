@@ -2,7 +2,7 @@
 
 use super::node::{Edge, Kept};
 use super::{Node, Op};
-use crate::backend::{Operand, Storage};
+use crate::backend::{Operand, Storage, any_away};
 use crate::base::memory::{Room, Unique};
 use crate::base::shape::Shape;
 use crate::base::{DType, Device, Layout, Lock, Number, Result};
@@ -249,8 +249,9 @@ impl Tensor {
         self.0.core.get().operand.dtype
     }
     /// Where its elements are.
+    #[inline]
     pub fn device(&self) -> Device {
-        self.0.core.get().operand.device()
+        if any_away() { self.0.core.get().operand.device() } else { Device::Cpu }
     }
     pub fn is_contiguous(&self) -> bool {
         self.0.core.get().operand.layout.is_contiguous()

@@ -1,6 +1,6 @@
 //! Folds along axes. Leans on graph and backend's fold family.
 
-use crate::backend::{FoldKind, Launch, Operand, of, trace};
+use crate::backend::{FoldKind, Launch, Operand, any_away, of, trace};
 use crate::base::{DType, Error, Few, Layout, Number, Result, dtype, shape};
 use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 use smallvec::smallvec;
@@ -214,7 +214,7 @@ fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
 
 /// A cotangent of a sum, scaled, for every element that was summed.
 fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
-    let wide = if g.rank() == 0 && x.numel() <= SHORT && g.device().is_cpu() {
+    let wide = if g.rank() == 0 && x.numel() <= SHORT && (!any_away() || g.device().is_cpu()) {
         g.repeated(&x.shape(), scale)
     } else {
         let g = if scale == 1.0 { g.clone() } else { g * scale };

@@ -11,10 +11,13 @@ use crate::backend::launch::Operand;
 use crate::base::{DType, Number, Result};
 use std::fmt::Write as _;
 
-/// The shared tile: rows and columns of a workgroup, depth, and what each invocation computes of it.
-const TILE: usize = 64;
-const DEPTH: usize = 16;
-const OWN: usize = 4;
+/// Invocations of a workgroup that share tiles, and of one row of them.
+const GROUP: usize = 256;
+const SIDE: usize = 16;
+/// Elements of a shared tile of either matrix.
+const ROOM: usize = 1024;
+/// Elements of a result from which each invocation computes eight by eight of them instead of four by four.
+const LARGE: usize = 1 << 18;
 /// The tile of an invocation that works alone.
 const ROWS: usize = 4;
 const COLUMNS: usize = 8;
@@ -24,8 +27,10 @@ struct Form {
     a: DType,
     b: DType,
     out: DType,
-    /// Whether workgroups share tiles.
-    shared: bool,
+    /// Rows, and columns, of each invocation where workgroups share tiles; 0 where each works alone.
+    shared: usize,
+    /// Whether the left matrix lies by columns, and the right one: neighbours read neighbours.
+    turned: (bool, bool),
 }
 
 fn frame(form: Form, caps: &Caps) -> Shader {
@@ -56,7 +61,7 @@ fn alone(form: Form, caps: &Caps) -> Shader {
     }
     for i in 0..ROWS {
         for j in 0..COLUMNS {
-            body.push_str(&begin(form, i, j, acc));
+            body.push_str(&begin(form, i, j, 1));
         }
     }
     body.push_str("var k = 0u;\nloop {\nif (k >= p.k) { break; }\n");
@@ -74,82 +79,86 @@ fn alone(form: Form, caps: &Caps) -> Shader {
     body.push_str("k += 1u;\n}\n");
     for i in 0..ROWS {
         for j in 0..COLUMNS {
-            body.push_str(&store(form, i, j, acc));
+            body.push_str(&store(form, i, j, 1));
         }
     }
     shader.body = body;
     shader
 }
 
-/// A sum that begins at zero, or goes on where the last dispatch left it.
-fn begin(form: Form, i: usize, j: usize, acc: Reg) -> String {
+/// A sum that begins at zero, or goes on where the last dispatch left it; rows and columns are `apart` from each other.
+fn begin(form: Form, i: usize, j: usize, apart: usize) -> String {
+    let (acc, row, column) = (accumulator(form.out), i * apart, j * apart);
+    let at = format!("p.oo + batch * p.ob + (r0 + {row}u) * p.om + (q0 + {column}u) * p.on");
     format!(
-        "var c{i}_{j} = {};\nif (p.more == 1u && r0 + {i}u < p.m && q0 + {j}u < p.n) {{ c{i}_{j} = {}; }}\n",
+        "var c{i}_{j} = {};\nif (p.more == 1u && r0 + {row}u < p.m && q0 + {column}u < p.n) {{ c{i}_{j} = {}; }}\n",
         acc.zero(),
-        element::change(&format!("get0(p.oo + batch * p.ob + (r0 + {i}u) * p.om + (q0 + {j}u) * p.on)"), Reg::of(form.out), acc)
+        element::change(&format!("get0({at})"), Reg::of(form.out), acc)
     )
 }
 
-fn store(form: Form, i: usize, j: usize, acc: Reg) -> String {
+fn store(form: Form, i: usize, j: usize, apart: usize) -> String {
+    let (acc, row, column) = (accumulator(form.out), i * apart, j * apart);
     format!(
-        "if (r0 + {i}u < p.m && q0 + {j}u < p.n) {{ put0(p.oo + batch * p.ob + (r0 + {i}u) * p.om + (q0 + {j}u) * p.on, {}); }}\n",
+        "if (r0 + {row}u < p.m && q0 + {column}u < p.n) {{ put0(p.oo + batch * p.ob + (r0 + {row}u) * p.om + (q0 + {column}u) * p.on, {}); }}\n",
         element::change(&format!("c{i}_{j}"), acc, Reg::of(form.out))
     )
 }
 
-/// Tiles of both matrices in the workgroup's memory, read by all its 256 invocations.
+/// Tiles of both matrices in the workgroup's memory, read by all its invocations. An invocation's rows and columns are
+/// `SIDE` apart, so that neighbours read and write neighbours.
 fn together(form: Form, caps: &Caps) -> Shader {
     let mut shader = frame(form, caps);
     shader.word("on_batches");
-    shader.group = 256;
-    let acc = accumulator(form.out);
-    let (name, zero) = (acc.name(), acc.zero());
-    let room = TILE * DEPTH;
-    shader.before = format!("var<workgroup> left: array<{name}, {room}>;\nvar<workgroup> right: array<{name}, {room}>;\n");
+    shader.group = GROUP as u32;
+    let (own, acc) = (form.shared, accumulator(form.out));
+    let (tile, name, zero) = (SIDE * own, acc.name(), acc.zero());
+    let depth = ROOM / tile;
+    shader.before = format!("var<workgroup> left: array<{name}, {ROOM}>;\nvar<workgroup> right: array<{name}, {ROOM}>;\n");
     let mut body = format!(
         "let work = place.y * groups.x + place.x;\nlet tile = work % p.tiles; let batch = work / p.tiles;\n\
-         let row = (tile / p.across) * {TILE}u; let column = (tile % p.across) * {TILE}u;\n\
-         let r0 = row + (lane / 16u) * {OWN}u; let q0 = column + (lane % 16u) * {OWN}u;\n"
+         let row = (tile / p.across) * {tile}u; let column = (tile % p.across) * {tile}u;\n\
+         let li = lane / {SIDE}u; let rj = lane % {SIDE}u;\nlet r0 = row + li; let q0 = column + rj;\n"
     );
-    for i in 0..OWN {
-        for j in 0..OWN {
-            body.push_str(&begin(form, i, j, acc));
-        }
-    }
+    let pairs = || (0..own).flat_map(|i| (0..own).map(move |j| (i, j)));
+    pairs().for_each(|(i, j)| body.push_str(&begin(form, i, j, SIDE)));
     body.push_str("var k0 = 0u;\nloop {\nif (k0 >= p.k) { break; }\n");
-    // 1024 elements of each tile by 256 invocations. Both lie depth by depth, so that the products read rows.
-    for step in 0..room / 256 {
+    // Both tiles lie depth by depth, so that the products read rows of them.
+    let place = |turned: bool, other: &str| {
+        if turned {
+            format!("let d = e / {tile}u; let {other} = e % {tile}u;")
+        } else {
+            format!("let {other} = e / {depth}u; let d = e % {depth}u;")
+        }
+    };
+    for step in 0..ROOM / GROUP {
         let _ = writeln!(
             body,
-            "{{ let e = lane + {at}u; let i = e / {DEPTH}u; let d = e % {DEPTH}u; var v = {zero};\n\
-             if (row + i < p.m && k0 + d < p.k) {{ v = {ga}; }}\nleft[d * {TILE}u + i] = v; }}\n\
-             {{ let e = lane + {at}u; let d = e / {TILE}u; let j = e % {TILE}u; var v = {zero};\n\
-             if (column + j < p.n && k0 + d < p.k) {{ v = {gb}; }}\nright[e] = v; }}",
-            at = step * 256,
+            "{{ let e = lane + {at}u; {pa} var v = {zero};\n\
+             if (row + i < p.m && k0 + d < p.k) {{ v = {ga}; }}\nleft[d * {tile}u + i] = v; }}\n\
+             {{ let e = lane + {at}u; {pb} var v = {zero};\n\
+             if (column + j < p.n && k0 + d < p.k) {{ v = {gb}; }}\nright[d * {tile}u + j] = v; }}",
+            at = step * GROUP,
+            pa = place(form.turned.0, "i"),
+            pb = place(!form.turned.1, "j"),
             ga = element::change("get1(p.ao + batch * p.ab + (row + i) * p.am + (k0 + d) * p.ak)", Reg::of(form.a), acc),
             gb = element::change("get2(p.bo + batch * p.bb + (k0 + d) * p.bk + (column + j) * p.bn)", Reg::of(form.b), acc),
         );
     }
     body.push_str("workgroupBarrier();\n");
-    let _ = writeln!(body, "let li = (lane / 16u) * {OWN}u; let rj = (lane % 16u) * {OWN}u;");
-    for d in 0..DEPTH {
+    for d in 0..depth {
         body.push_str("{\n");
-        for i in 0..OWN {
-            let _ = writeln!(body, "let x{i} = left[{}u + li + {i}u]; let y{i} = right[{}u + rj + {i}u];", d * TILE, d * TILE);
+        for i in 0..own {
+            let at = d * tile + i * SIDE;
+            let _ = writeln!(body, "let x{i} = left[{at}u + li]; let y{i} = right[{at}u + rj];");
         }
-        for i in 0..OWN {
-            for j in 0..OWN {
-                let _ = writeln!(body, "c{i}_{j} += x{i} * y{j};");
-            }
-        }
+        pairs().for_each(|(i, j)| {
+            let _ = writeln!(body, "c{i}_{j} += x{i} * y{j};");
+        });
         body.push_str("}\n");
     }
-    let _ = writeln!(body, "workgroupBarrier();\nk0 += {DEPTH}u;\n}}\nif (batch >= max(p.on_batches, 1u)) {{ return; }}");
-    for i in 0..OWN {
-        for j in 0..OWN {
-            body.push_str(&store(form, i, j, acc));
-        }
-    }
+    let _ = writeln!(body, "workgroupBarrier();\nk0 += {depth}u;\n}}\nif (batch >= max(p.on_batches, 1u)) {{ return; }}");
+    pairs().for_each(|(i, j)| body.push_str(&store(form, i, j, SIDE)));
     shader.body = body;
     shader
 }
@@ -176,8 +185,15 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     let batches = if rank == 3 { out.layout.shape[0] } else { 1 };
     let step = |x: &Operand, i: usize| x.layout.strides[x.layout.rank() - i] as u32;
     let batch = |x: &Operand| if x.layout.rank() == 3 && x.layout.shape[0] > 1 { step(x, 3) } else { 0 };
-    let form = Form { a: a.dtype, b: b.dtype, out: out.dtype, shared: !gpu.caps.software && m * n >= 1024 && k >= 16 };
-    let (tall, wide) = if form.shared { (TILE, TILE) } else { (ROWS, COLUMNS) };
+    let shared = match m * n {
+        _ if gpu.caps.software || k < 16 => 0,
+        LARGE.. => 8,
+        1024.. => 4,
+        _ => 0,
+    };
+    let turned = if shared > 0 { (step(a, 2) == 1 && m > 1, step(b, 2) == 1 && step(b, 1) != 1) } else { (false, false) };
+    let form = Form { a: a.dtype, b: b.dtype, out: out.dtype, shared, turned };
+    let (tall, wide) = if shared > 0 { (SIDE * shared, SIDE * shared) } else { (ROWS, COLUMNS) };
     let across = n.div_ceil(wide);
     let tiles = m.div_ceil(tall) * across;
     let mut words = [
@@ -203,9 +219,15 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
         batches as u32,
     ];
     let mut key = Key::new();
-    key.extend([4, a.dtype as u64, b.dtype as u64, out.dtype as u64, u64::from(form.shared)]);
-    let write = |caps: &Caps| if form.shared { together(form, caps) } else { alone(form, caps) };
-    let threads = (tiles * batches * if form.shared { 256 } else { 1 }) as u64;
+    key.extend([
+        4,
+        a.dtype as u64,
+        b.dtype as u64,
+        out.dtype as u64,
+        form.shared as u64 * 4 + u64::from(turned.0) * 2 + u64::from(turned.1),
+    ]);
+    let write = |caps: &Caps| if form.shared > 0 { together(form, caps) } else { alone(form, caps) };
+    let threads = (tiles * batches * if form.shared > 0 { GROUP } else { 1 }) as u64;
     let blocks = [block(out)?, block(a)?, block(b)?];
     let job = |words: &[u32], deep: usize| {
         let work = 2 * (m * n * deep * batches) as u64;
@@ -223,8 +245,14 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     Ok(())
 }
 
-/// The texts of products in one type, alone and shared.
-pub fn texts(dtype: DType, caps: &Caps) -> [String; 2] {
-    let form = |shared| Form { a: dtype, b: dtype, out: dtype, shared };
-    [alone(form(false), caps).text(caps), together(form(true), caps).text(caps)]
+/// The texts of products in one type: alone, and shared in every way.
+pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
+    let form = |shared, turned| Form { a: dtype, b: dtype, out: dtype, shared, turned };
+    let mut list = vec![alone(form(0, (false, false)), caps).text(caps)];
+    for shared in [4, 8] {
+        for turned in [(false, false), (true, true)] {
+            list.push(together(form(shared, turned), caps).text(caps));
+        }
+    }
+    list
 }
