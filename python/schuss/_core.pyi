@@ -391,10 +391,14 @@ class Scalar:
         """The derivative of the last `backward()`'s root by this number; 0 before the first."""
     @backwards_grad.setter
     def backwards_grad(self, value: Any) -> None: ...
+    data: ClassVar[Any]
     def exp(self, /) -> Any:
         """e to this power."""
+    grad: ClassVar[Any]
+    grad_fn: ClassVar[Any]
     def gradient_update(self, /, lr: _float) -> Any:
         """Take one step of gradient descent: value -= lr * backwards_grad."""
+    item: ClassVar[Any]
     def log(self, /) -> Any:
         """The natural logarithm; ValueError where the value is not positive."""
     @property
@@ -404,6 +408,7 @@ class Scalar:
     def prevs(self, value: Any) -> None: ...
     def relu(self, /) -> Any:
         """The larger of this number and 0; its derivative at 0 is 0."""
+    requires_grad: ClassVar[Any]
     def sigmoid(self, /) -> Any:
         """The logistic function 1 / (1 + exp(-x))."""
     def tanh(self, /) -> Any:
@@ -413,6 +418,7 @@ class Scalar:
         """The number itself; it may be set, and what was computed before keeps its value."""
     @value.setter
     def value(self, value: Any) -> None: ...
+    zero_grad: ClassVar[Any]
 
 class ShapeError(RuntimeError, ValueError):
     """Sizes that do not fit; a RuntimeError and a ValueError."""
@@ -611,7 +617,7 @@ class Tensor:
         """The largest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
     def amin(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
-    def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Any:
+    def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, out: Any = None) -> Any:
         """The smallest and the largest element."""
     def angle(self, /) -> Tensor:
         """The angle of a real number in the plane: 0, or pi below 0."""
@@ -1497,7 +1503,7 @@ class Tensor:
         """A matrix transposed, as a view."""
     def t_(input) -> Tensor:
         """`t`, of this very tensor."""
-    def take(input, index: Any) -> Tensor:
+    def take(input, index: Any, *, out: Any = None) -> Tensor:
         """Elements of the flattened tensor."""
     def take_along_dim(input, indices: Any, dim: _int | Sequence[_int] | None = None) -> Tensor:
         """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
@@ -1766,6 +1772,9 @@ def _embed(input: Any, value: Any, size: Any, stride: Any, offset: Any, *, out: 
 def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
 
+def _forget_kept() -> Any:
+    """Has every record work out anew what its derivative keeps: for tests that must see the first call of a kind."""
+
 def _frexp(input: Any, *, out: Any = None) -> Any:
     """Mantissas from 0.5 to 1, and the int32 powers of two beside them."""
 
@@ -1787,6 +1796,9 @@ def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = No
 def _instruction_set() -> Any:
     """The name of the instruction set in use."""
 
+def _into(op: Any, found: Any, out: Any, same: Any = False) -> Any:
+    """Writes what a function of the package found into its `out`, under the rules of every `out`; `same` asks for one dtype."""
+
 def _is_recording() -> Any:
     """Whether a step is being recorded on this thread."""
 
@@ -1798,6 +1810,12 @@ def _l1_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None)
 
 def _lamb_direction(first: Any, second: Any, direction: Any, grad: Any, param: Any, sign: Any, decay: Any, rest1: Any, beta2: Any, rest2: Any, scale1: Any, scale2: Any, eps: Any, *, out: Any = None) -> Any:
     """The direction of LAMB (You et al. 2020), whose length the caller sets: new moments, and the direction."""
+
+def _ldl_of(input: Any, *, out: Any = None) -> Any:
+    """A unit lower triangle and the blocks of the diagonal, the exchanges, and 0 or the row without a pivot."""
+
+def _ldl_solve_of(input: Any, pivots: Any, b: Any, *, out: Any = None) -> Any:
+    """x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal."""
 
 def _lion_step(param: Any, mean: Any, grad: Any, sign: Any, kept: Any, lr: _float, beta1: Any, rest1: Any, beta2: Any, rest2: Any, *, out: Any = None) -> Any:
     """Lion (Chen et al. 2023): steps by the sign of a mean."""
@@ -2036,7 +2054,7 @@ def argmin(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool 
 def as_strided(input: Any, size: Any, stride: Any, storage_offset: Any = None, *, out: Any = None) -> Tensor:
     """A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError."""
 
-def as_tensor(data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None) -> Any:
+def as_tensor(data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, **more: Any) -> Any:
     """The data as a tensor, sharing memory where it can."""
 
 def asin(input: Any, *, out: Any = None) -> Tensor:
@@ -2477,7 +2495,7 @@ def tan(input: Any, *, out: Any = None) -> Tensor:
 def tanh(input: Any, *, out: Any = None) -> Tensor:
     """The hyperbolic tangent."""
 
-def tensor(*data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Any:
+def tensor(*data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Any:
     """A tensor of its own from numbers, nested lists, arrays or tensors. Several numbers make a vector."""
 
 def threshold(input: Any, threshold: Any, value: Any, *, out: Any = None) -> Tensor:
