@@ -22,9 +22,9 @@ pytestmark = needs_adapter
 MISSING = set(
     """
     cholesky cholesky_inverse cholesky_solve det eigh eigvalsh frexp hypergamma i0 i0e i1 i1e
-    igamma igammac inv inverse logabsdet logdet lu lu_factor lu_product lu_solve matrix_rank mode
-    nextafter nuclear_norm pinv polygamma qr qr_product slogdet solve solve_triangular svd
-    svd_product svdvals zeta
+    igamma igammac inv inverse logabsdet logdet lu lu_factor lu_product lu_solve matrix_exp
+    matrix_rank mode nextafter nuclear_norm pinv polygamma qr qr_product slogdet solve
+    solve_triangular svd svd_product svdvals zeta
     """.split()  # noqa: SIM905
 )
 # Their derivatives are such functions.
