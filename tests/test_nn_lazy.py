@@ -8,8 +8,8 @@ import copy
 import pytest
 import schuss
 from schuss import nn
-from schuss.nn.modules.lazy import LazyModuleMixin
 from schuss.nn.parameter import is_lazy
+from schuss.nn.unshaped import LazyModuleMixin
 from schuss.testing import assert_close
 
 SHAPES = {1: (2, 3, 8), 2: (2, 3, 8, 8), 3: (2, 3, 8, 8, 8)}

@@ -38,7 +38,16 @@ def test_module(name):
     assert found["repr"] == wanted["repr"]
     assert list(found["state"].items()) == list(wanted["state"].items())
     assert found["draws"] == wanted["draws"]
+    agrees(found, wanted, 1e-7)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_module_in_float32(name):
+    agrees(facts(schuss, name, schuss.float32), PEER[name], 1e-3)
+
+
+def agrees(found, wanted, tolerance):
     for mine, theirs in zip(found["results"], wanted["results"], strict=True):
-        close(mine, theirs, 1e-7)
-    all_close(found["gradients"], wanted["gradients"], 1e-7)
-    all_close(found["buffers"], wanted["buffers"], 1e-7)
+        close(mine, theirs, tolerance)
+    all_close(found["gradients"], wanted["gradients"], tolerance)
+    all_close(found["buffers"], wanted["buffers"], tolerance)

@@ -98,6 +98,39 @@ def compile(
     return step
 
 
+class Program:
+    """The program that a compiled step used last: print it."""
+
+    def __init__(self, step: Any) -> None:
+        self.name = getattr(step, "__name__", type(step).__name__)
+        self.facts = next(iter(step.programs()), None)
+
+    def __repr__(self) -> str:
+        facts = self.facts
+        if facts is None:
+            return f"{self.name}: no program yet; it is recorded at the second call"
+        run = f", {facts['seconds'] * 1e6:.1f} us a run" if facts["seconds"] else ""
+        lines = [
+            f"{self.name}: {facts['launches']} launches of {facts['recorded']} recorded "
+            f"({facts['fused']} fused, {facts['constant']} constant, {facts['common']} equal to "
+            f"others, {facts['dead']} read by nobody), {_size(facts['arena'])} of memory{run}"
+        ]
+        for i, parts in enumerate(facts["steps"], 1):
+            for k, (name, reads, writes, bytes_) in enumerate(parts):
+                number = f"{i:4d}" if k == 0 else "   +"
+                what = f"{', '.join(reads)} -> {', '.join(writes)}"
+                lines.append(f"{number}  {name:14s} {what}  {_size(bytes_)}")
+        return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
 def _plain(function: Any) -> tuple[Any, Any]:
     """The Python function inside a callable, and the object that it is bound to."""
     own = None

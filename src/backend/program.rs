@@ -3,10 +3,11 @@
 
 use super::cpu::chain::{self, Chain, TILES};
 use super::cpu::map::TILE;
-use super::launch::Operand;
+use super::launch::{MapBody, Operand};
 use super::storage::Storage;
 use super::task::{Task, Work};
-use crate::base::{DType, Error, Few, Layout, Number, Result};
+use crate::base::shape::Shape;
+use crate::base::{DType, Error, Layout, Number, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ impl Step {
 }
 
 /// What a program is made of, for whoever prints it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Facts {
     pub heard: usize,
     pub dead: usize,
@@ -70,7 +71,29 @@ pub struct Facts {
     pub arena: usize,
     /// Elements that all launches together go over.
     pub elements: usize,
-    pub lines: Vec<String>,
+    /// What runs at a time, and of what it is made.
+    pub steps: Vec<Vec<Part>>,
+}
+
+/// A task of a program in short: its family, its formula where it has one, what it reads and writes.
+#[derive(Clone)]
+pub struct Part {
+    pub family: &'static str,
+    pub body: Option<&'static MapBody>,
+    pub reads: Vec<(DType, Shape)>,
+    pub writes: Vec<(DType, Shape)>,
+}
+
+impl Part {
+    fn of(task: &Task) -> Part {
+        let forms = |list: &[Operand]| list.iter().map(|o| (o.dtype, o.layout.shape.clone())).collect();
+        let body = if let Work::Map { body, .. } = task.work { Some(body) } else { None };
+        Part { family: task.name(), body, reads: forms(task.reads()), writes: forms(task.writes()) }
+    }
+    /// Bytes that it reads and writes.
+    pub fn bytes(&self) -> usize {
+        self.reads.iter().chain(&self.writes).map(|(dtype, shape)| dtype.size() * shape.iter().product::<usize>()).sum()
+    }
 }
 
 /// A task with what the caller knows of it.
@@ -168,7 +191,7 @@ impl Program {
         let mut rest = heard.into_iter();
         for count in runs {
             let mut part: Vec<Heard> = rest.by_ref().take(count).collect();
-            facts.lines.push(part.iter().map(line).collect::<Vec<_>>().join("; "));
+            facts.steps.push(part.iter().map(|one| Part::of(&one.task)).collect());
             let small = part[0].task.writes().first().is_some_and(|o| o.numel() <= TILE);
             if part.len() > 1 || small && chain::is_link(&part[0].task) {
                 facts.fused += part.len() - 1;
@@ -281,12 +304,6 @@ impl Bound<'_> {
         }
         program.steps.iter().try_for_each(Step::run)
     }
-}
-
-/// A task in a line of a printed program.
-fn line(one: &Heard) -> String {
-    let list = |operands: &[Operand]| operands.iter().map(show).collect::<Vec<_>>().join(", ");
-    format!("{}({}) -> {}", one.task.name(), list(one.task.reads()), list(one.task.writes()))
 }
 
 /// Takes out what comes out the same each time: nothing from outside and no draw lies behind it. What such tasks have left
@@ -543,10 +560,4 @@ fn joins(before: &[Heard], task: &Task) -> bool {
         let read = one.task.reads().iter().any(|r| task.writes().iter().any(|w| clash(r, w)));
         !written && !read
     })
-}
-
-/// The sizes of an operand, for a line of a printed program.
-pub fn show(operand: &Operand) -> String {
-    let sizes: Few<usize> = operand.layout.shape.clone();
-    format!("{}{}", operand.dtype, crate::base::shape::show(&sizes))
 }

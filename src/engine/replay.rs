@@ -2,13 +2,13 @@
 //! Leans on graph's capture and on the backend's programs.
 
 use super::echo::{self, Echo};
-use crate::backend::program::{Facts, Heard, Program};
+use crate::backend::program::{Facts, Heard, Part, Program};
 use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
 use crate::base::{DType, Error, Layout, Number, Result};
 use crate::graph::capture::{self, Touched};
 use crate::graph::tensor::flag;
-use crate::graph::{Tensor, mode};
+use crate::graph::{Body, Op, Tensor, mode};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -105,6 +105,12 @@ pub struct Replay {
 pub struct Ready {
     handles: SmallVec<[Tensor; 8]>,
     operands: SmallVec<[Operand; 8]>,
+}
+
+/// What a reader of a program calls one of its parts: the operation of a map, else the family.
+pub fn name_of(part: &Part) -> &'static str {
+    let is = |op: &&Op| matches!((&op.body, part.body), (Body::Map(own), Some(body)) if std::ptr::eq(own, body));
+    crate::ops::all().find(is).map_or(part.family, |op| op.name)
 }
 
 /// A recording under way on this thread.

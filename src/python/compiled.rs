@@ -2,7 +2,8 @@
 
 use super::enter;
 use super::tensor::{PyTensor, wrap};
-use crate::base::{DType, Few, Lock};
+use crate::backend::program::{Facts, Part};
+use crate::base::{DType, Few, Lock, shape};
 use crate::engine::replay::{self, Recording, Replay};
 use crate::graph::Tensor;
 use crate::graph::mode::Mode;
@@ -10,6 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use std::cell::{Cell, RefCell};
+use std::time::Instant;
 
 thread_local! {
     /// The host's calls of the recording under way, to be made again each time.
@@ -205,7 +207,13 @@ struct Entry {
     replay: Replay,
     host: Vec<Py<PyAny>>,
     form: Form,
+    /// Runs so far, and the shortest of those that were timed, in seconds.
+    runs: u32,
+    time: Option<f64>,
 }
+
+/// One run of so many is timed.
+const TIMED: u32 = 8;
 
 /// What is known of one set of arguments.
 struct Seen {
@@ -291,10 +299,15 @@ impl PyStep {
 
     /// The programs in short: a dictionary for each, the one last used first.
     fn programs(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        let facts: Vec<_> = self.shelf.get().entries.iter().rev().map(|e| e.replay.facts().clone()).collect();
+        let facts: Vec<_> = self.shelf.get().entries.iter().rev().map(|e| (e.replay.facts().clone(), e.time)).collect();
+        let steps = |f: &Facts| -> Vec<Vec<(String, Vec<String>, Vec<String>, usize)>> {
+            let forms = |list: &[(DType, Few<usize>)]| list.iter().map(|(d, s)| format!("{d}{}", shape::show(s))).collect();
+            let part = |p: &Part| (replay::name_of(p).to_string(), forms(&p.reads), forms(&p.writes), p.bytes());
+            f.steps.iter().map(|step| step.iter().map(part).collect()).collect()
+        };
         facts
             .into_iter()
-            .map(|f| {
+            .map(|(f, time)| {
                 let dict = PyDict::new(py);
                 dict.set_item("recorded", f.heard)?;
                 dict.set_item("dead", f.dead)?;
@@ -303,10 +316,17 @@ impl PyStep {
                 dict.set_item("fused", f.fused)?;
                 dict.set_item("launches", f.launches)?;
                 dict.set_item("arena", f.arena)?;
-                dict.set_item("lines", f.lines)?;
+                dict.set_item("steps", steps(&f))?;
+                dict.set_item("seconds", time)?;
                 Ok(dict.into_any().unbind())
             })
             .collect()
+    }
+
+    /// The program last used, to be printed: its launches, what was fused, bytes and time.
+    #[getter]
+    fn program(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        Ok(slf.py().import("schuss.recording")?.getattr("Program")?.call1((slf,))?.unbind())
     }
 
     /// Forgets all programs.
@@ -368,7 +388,13 @@ impl PyStep {
         };
         let replay = &mut entry.replay;
         let size = replay.weight();
+        let start = entry.runs.is_multiple_of(TIMED).then(Instant::now);
+        entry.runs = entry.runs.wrapping_add(1);
         let Some(tensors) = enter(py, size, || replay.run(&ready, &numbers))? else { return Ok(None) };
+        if let Some(start) = start {
+            let own = start.elapsed().as_secs_f64();
+            entry.time = Some(entry.time.map_or(own, |t| t.min(own)));
+        }
         Ok(Some(entry.form.build(py, &tensors)?))
     }
 
@@ -419,6 +445,8 @@ impl PyStep {
                     replay,
                     host,
                     form,
+                    runs: 0,
+                    time: None,
                 });
                 let mut shelf = self.shelf.get();
                 shelf.recordings += 1;

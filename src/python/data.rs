@@ -331,7 +331,7 @@ pub unsafe fn lend(owner: &Bound<'_, PyAny>, t: &Tensor, view: *mut ffi::Py_buff
         return Err(refuse("buffer: no view to fill".into()));
     }
     at_hand("buffer", t).map_err(|e| refuse(e.to_string()))?;
-    crate::backend::trace::read("the step hands a tensor's memory to NumPy (numpy, __array__, the buffer protocol)")?;
+    crate::backend::trace::read("the step lends a tensor's memory (the buffer protocol)")?;
     let operand = t.operand();
     let Some(format) = letter(operand.dtype) else {
         return Err(refuse(format!("buffer: NumPy has no {}; use x.float() first", operand.dtype)));
@@ -380,6 +380,7 @@ pub unsafe fn give_back(view: *mut ffi::Py_buffer) {
 /// A NumPy array over a tensor's memory.
 pub fn numpy(py: Python<'_>, object: &Bound<'_, PyAny>, t: &Tensor) -> PyResult<Py<PyAny>> {
     at_hand("numpy", t)?;
+    crate::backend::trace::read("the step hands a tensor's memory to NumPy (numpy, __array__)")?;
     if t.dtype() == DType::BF16 {
         return Err(PyTypeError::new_err("numpy: NumPy has no bfloat16; use x.float().numpy()"));
     }

@@ -207,7 +207,7 @@ class Stateful(Walks, Hooked):
 
 
 # Ways of loading that only put copies off until nothing is found wrong.
-DEFERRED = {Stateful._load_from_state_dict}
+DEFERRED: set[Callable[..., None]] = {Stateful._load_from_state_dict}
 
 
 def set_value(target: Any, source: Any) -> None:

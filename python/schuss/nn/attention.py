@@ -64,14 +64,13 @@ def scaled_dot_product_attention(
     return weights @ value
 
 
-def _added(mask, other, name):
-    """Two masks as one of numbers to add; truths hold where attention is forbidden."""
-    if mask is not None and mask.dtype == _core.bool:
-        blank = _core.zeros(*mask.shape, device=mask.device)
-        mask = blank.masked_fill(mask, -float("inf"))
-    if mask is not None and not mask.is_floating_point():
+def _numbers(mask, name):
+    """A mask as one of numbers to add; truths hold where attention is forbidden."""
+    if mask.dtype == _core.bool:
+        return _core.zeros(*mask.shape, device=mask.device).masked_fill(mask, -float("inf"))
+    if not mask.is_floating_point():
         raise RuntimeError(f"multi_head_attention_forward: {name} must be bool or float")
-    return mask if other is None else other if mask is None else mask + other
+    return mask
 
 
 def _settled(query, key, value, padding, fresh):
@@ -169,7 +168,7 @@ def multi_head_attention_forward(
     width = k.shape[1]
     mask = None
     if attn_mask is not None:
-        mask = _added(attn_mask, None, "attn_mask")
+        mask = _numbers(attn_mask, "attn_mask")
         wanted = [(steps, width - more), (batch * num_heads, steps, width - more)]
         if tuple(mask.shape) not in wanted:
             raise _core.ShapeError(
@@ -178,7 +177,7 @@ def multi_head_attention_forward(
             )
         mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
     if key_padding_mask is not None:
-        padding = _added(key_padding_mask, None, "key_padding_mask")
+        padding = _numbers(key_padding_mask, "key_padding_mask")
         padding = padding.reshape(batch, 1, 1, -1).expand(batch, num_heads, 1, padding.shape[-1])
         padding = padding.reshape(batch * num_heads, 1, -1)
         mask = padding if mask is None else mask + padding
@@ -203,7 +202,7 @@ def embedding_bag(
     weight,
     offsets=None,
     max_norm=None,
-    norm_type=2,
+    norm_type: float = 2,
     scale_grad_by_freq=False,
     mode="mean",
     sparse=False,

@@ -4,10 +4,14 @@ Leans on fused losses and tensor operations."""
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, _core
 from schuss.nn import fused
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _gathered(name, loss, reduction, size_average=None, reduce=None):
@@ -209,7 +213,7 @@ def triplet_margin_loss(
     positive,
     negative,
     margin=1.0,
-    p=2,
+    p: float = 2,
     eps=1e-6,
     swap=False,
     size_average=None,
@@ -334,7 +338,8 @@ def linear_cross_entropy(
         )
     if ignore_index is not None and target.is_floating_point():
         raise RuntimeError("linear_cross_entropy: ignore_index needs class indices as target")
-    scores = schuss.tensordot(input, linear_weight, ([-1], [-1]))
+    pairs: Any = ([-1], [-1])
+    scores = schuss.tensordot(input, linear_weight, pairs)
     if linear_bias is not None:
         scores = scores + linear_bias
     ignored = -100 if ignore_index is None else ignore_index
@@ -420,7 +425,7 @@ def ctc_loss(
     never = _core.full((batch, states), -float("inf"), dtype=x.dtype, device=x.device)
     first = _core.arange(states) < 2
     # Before the first step the only place is ahead of the first two states.
-    total = None
+    total: Any = None
     for t in range(steps):
         if total is None:
             fresh = schuss.where(first, each[0], never)

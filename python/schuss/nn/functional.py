@@ -382,10 +382,29 @@ def pad(
     return result.clone() if result is input else result
 
 
-_PADDED: dict[str, Callable[[int, int], int]] = {
-    "reflect": lambda i, n: abs(i) if i < n else 2 * (n - 1) - i,
-    "replicate": lambda i, n: min(max(i, 0), n - 1),
-    "circular": lambda i, n: i % n,
+def _mirrored(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
+    n = x.shape[axis]
+    ends = x.narrow(axis, 1, left), x.narrow(axis, n - 1 - right, right)
+    return [ends[0].flip(axis), x, ends[1].flip(axis)]
+
+
+def _continued(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
+    n, shape = x.shape[axis], list(x.shape)
+    parts = []
+    for at, width in ((0, left), (n - 1, right)):
+        shape[axis] = width
+        parts.append(x.narrow(axis, at, 1).expand(shape))
+    return [parts[0], x, parts[1]]
+
+
+def _wrapped(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
+    return [x.narrow(axis, x.shape[axis] - left, left), x, x.narrow(axis, 0, right)]
+
+
+_PADDED: dict[str, Callable[[Tensor, int, int, int], list[Tensor]]] = {
+    "reflect": _mirrored,
+    "replicate": _continued,
+    "circular": _wrapped,
 }
 
 
@@ -401,9 +420,12 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: flo
         limit = {"reflect": n - 1, "circular": n}.get(mode, max(left, right) if n else 0)
         if max(left, right) > limit:
             raise RuntimeError(f"pad: ({left}, {right}) too wide for {mode} of {n} elements")
-        place = _PADDED[mode]
-        index = schuss.tensor([place(i, n) for i in range(-left, n + right)], dtype=schuss.int64)
-        return x[(slice(None),) * axis + (index,)]
+        whole = _PADDED[mode](x, axis, max(left, 0), max(right, 0))
+        x = schuss.cat([part for part in whole if part.shape[axis]], dim=axis)
+        left, right = min(left, 0), min(right, 0)
+        if left or right:
+            x = x.narrow(axis, -left, x.shape[axis] + left + right)
+        return x
     if left < 0 or right < 0:
         kept = slice(max(-left, 0), n - max(-right, 0))
         x = x[(slice(None),) * axis + (kept,)]

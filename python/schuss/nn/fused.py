@@ -439,10 +439,11 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
         )
     axes = list(range(-len(shape), 0))
     centred = input - input.mean(axes, True)
-    spread = _core._var(input, axes, 0, True)
-    found = centred * (spread + eps).rsqrt()
+    found = centred * (centred.square().mean(axes, True) + eps).rsqrt()
+    if weight is not None and bias is not None:
+        return _core.addcmul(bias, found, weight)
     if weight is not None:
-        found = found * weight
+        return found * weight
     return found if bias is None else found + bias
 
 

@@ -69,7 +69,7 @@ class _LazyConv(LazyModuleMixin):
     def reset_parameters(self: Any) -> None:
         """Draw the weights anew, once they have a shape."""
         if not self.has_uninitialized_params() and self.in_channels:
-            super().reset_parameters()
+            super().reset_parameters()  # pyright: ignore[reportAttributeAccessIssue]
 
     def initialize_parameters(self: Any, input: Tensor, *args: Any, **kwargs: Any) -> None:
         if self.has_uninitialized_params():
@@ -230,7 +230,7 @@ class _LazyNorm(LazyModuleMixin):
     def reset_parameters(self: Any) -> None:
         """Set the first values, once there is a shape."""
         if not self.has_uninitialized_params() and self.num_features:
-            super().reset_parameters()
+            super().reset_parameters()  # pyright: ignore[reportAttributeAccessIssue]
 
     def initialize_parameters(self: Any, input: Tensor) -> None:
         if self.has_uninitialized_params():

@@ -17,6 +17,8 @@ def _channels(x, *values):
 
 
 def _scaled(x, weight, bias):
+    if weight is not None and bias is not None:
+        return _core.addcmul(bias, x, weight)
     x = x if weight is None else x * weight
     return x if bias is None else x + bias
 
@@ -55,11 +57,16 @@ def batch_norm(
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: needs running_mean and running_var, or training=True")
     else:
-        gap, var = input - running_mean.reshape(shape), running_var
-    result = gap * (var + eps).rsqrt().reshape(shape)
-    if weight is not None:
-        result = result * weight.reshape(shape)
-    return result if bias is None else result + bias.reshape(shape)
+        gap, var = input, running_var
+    # What belongs to the channels is put together first, so that images are gone through once.
+    scale = (var + eps).rsqrt()
+    scale = scale if weight is None else scale * weight
+    shift = bias
+    if not training and running_mean is not None:
+        shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    if shift is None:
+        return gap * scale.reshape(shape)
+    return _core.addcmul(shift.reshape(shape), gap, scale.reshape(shape))
 
 
 def _followed(running_mean, running_var, mean, var, momentum, count):
@@ -109,8 +116,9 @@ def _grouped(op, input, groups, weight, bias, eps):
         raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
     rows = input.reshape(input.shape[0], groups, size)
     mean = rows.mean(2)
-    scale = (_core._var(rows, [2], 0, False) + eps).rsqrt()
-    found = ((rows - mean.unsqueeze(2)) * scale.unsqueeze(2)).reshape(input.shape)
+    centred = rows - mean.unsqueeze(2)
+    scale = (centred.square().mean(2) + eps).rsqrt()
+    found = (centred * scale.unsqueeze(2)).reshape(input.shape)
     return _scaled(found, *_channels(input, weight, bias)), mean, scale
 
 
@@ -147,7 +155,7 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError("instance_norm: needs running_mean and running_var to use them")
-        mean, var = _channels(input, running_mean, running_var)
+        mean, var = (x.reshape(1, -1, *[1] * (input.ndim - 2)) for x in (running_mean, running_var))
         return _scaled((input - mean) * (var + eps).rsqrt(), weight, bias)
     count = math.prod(input.shape[2:])
     if count == 1:
@@ -155,10 +163,13 @@ def instance_norm(
             f"instance_norm: needs more than 1 value a channel, got {tuple(input.shape)}"
         )
     axes = list(range(2, input.ndim))
-    mean, var = input.mean(axes, True), _core._var(input, axes, 0, True)
-    flat = [0, *axes]
-    _followed(running_mean, running_var, mean.mean(flat), var.mean(flat), momentum, count)
-    return _scaled((input - mean) * (var + eps).rsqrt(), weight, bias)
+    mean = input.mean(axes, True)
+    centred = input - mean
+    var = centred.square().mean(axes, True)
+    if running_mean is not None or running_var is not None:
+        flat = [0, *axes]
+        _followed(running_mean, running_var, mean.mean(flat), var.mean(flat), momentum, count)
+    return _scaled(centred * (var + eps).rsqrt(), weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):

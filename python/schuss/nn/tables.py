@@ -74,7 +74,14 @@ class Embedding(Model):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, **options: Any
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
     ) -> Embedding:
         """An embedding over the given table, which is not trained unless `freeze=False`."""
         if embeddings.ndim != 2:
@@ -82,7 +89,17 @@ class Embedding(Model):
                 f"Embedding.from_pretrained: needs 2 axes, got {tuple(embeddings.shape)}"
             )
         count, width = embeddings.shape
-        return cls(count, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
+        return cls(
+            count,
+            width,
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight=embeddings,
+            _freeze=freeze,
+        )
 
     def reset_parameters(self) -> None:
         """Draw the table from the standard normal distribution; the padding row is zero."""

@@ -108,6 +108,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """A buffer whose shape its lazy model finds out at the first call."""
 
     cls_to_become = Tensor
+    persistent: bool
 
     def __new__(
         cls,

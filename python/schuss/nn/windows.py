@@ -4,9 +4,13 @@ Leans on the core's records of windows."""
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # ---- sizes ---------------------------------------------------------------------------------------
 
@@ -70,10 +74,18 @@ def _same(op, input, kernel, stride, dilation):
     return schuss.nn.functional.pad(input, widths) if any(widths) else input
 
 
-def _convolution(d):
+def _convolution(d) -> Any:
     name = f"conv{d}d"
 
-    def conv(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    def conv(
+        input,
+        weight,
+        bias=None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups=1,
+    ):
         x, alone = _batched(name, input, d)
         if bias is not None and bias.dtype != input.dtype:
             raise _core.DTypeError(
@@ -127,21 +139,30 @@ def conv_tbc(input, weight, bias, pad=0):
     return found.permute(2, 0, 1)
 
 
-def _transposed(d):
+def _transposed(d) -> Any:
     name = f"conv_transpose{d}d"
 
-    def conv(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    def conv(
+        input,
+        weight,
+        bias=None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups=1,
+        dilation: Any = 1,
+    ):
         x, alone = _batched(name, input, d)
-        parts = [
-            _each(name, what, value, d)
-            for what, value in (
-                ("stride", stride),
-                ("padding", padding),
-                ("output_padding", output_padding),
-                ("dilation", dilation),
-            )
-        ]
-        found = _core._convolution_transpose(x, weight, bias, *parts, groups)
+        found = _core._convolution_transpose(
+            x,
+            weight,
+            bias,
+            _each(name, "stride", stride, d),
+            _each(name, "padding", padding, d),
+            _each(name, "output_padding", output_padding, d),
+            _each(name, "dilation", dilation, d),
+            groups,
+        )
         return found.squeeze(0) if alone else found
 
     conv.__name__ = conv.__qualname__ = name
@@ -155,7 +176,7 @@ def _transposed(d):
 conv_transpose1d, conv_transpose2d, conv_transpose3d = (_transposed(d) for d in (1, 2, 3))
 
 
-def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
+def unfold(input, kernel_size, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
     """The windows of images (batch, channels, height, width) as columns (batch, c * k, places).
 
     >>> import schuss
@@ -178,7 +199,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     return found.squeeze(0) if alone else found
 
 
-def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
+def fold(input, output_size, kernel_size, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
     """Columns (batch, c * k, places) added up to images (batch, channels, height, width).
 
     >>> import schuss
@@ -232,8 +253,8 @@ def _mean_pool(d):
     def pool(
         input,
         kernel_size,
-        stride=None,
-        padding=0,
+        stride: Any = None,
+        padding: Any = 0,
         ceil_mode=False,
         count_include_pad=True,
         divisor_override=None,
@@ -352,11 +373,17 @@ def _largest(x, spans, dilation):
     return _core._pool_windows(x, [len(axis) for axis in spans], starts, counts, dilation)
 
 
-def _max_pool(d):
+def _max_pool(d) -> Any:
     name = f"max_pool{d}d"
 
     def with_indices(
-        input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=True
+        input,
+        kernel_size,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode=False,
+        return_indices=True,
     ):
         x, alone = _batched(name, input, d)
         kernel = _each(name, "kernel_size", kernel_size, d)
@@ -381,9 +408,9 @@ def _max_pool(d):
     def pool(
         input,
         kernel_size,
-        stride=None,
-        padding=0,
-        dilation=1,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
         ceil_mode=False,
         return_indices=False,
     ):
@@ -509,7 +536,9 @@ fractional_max_pool3d, fractional_max_pool3d_with_indices = _fractional(3)
 def _unpool(d):
     name = f"max_unpool{d}d"
 
-    def unpool(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    def unpool(
+        input, indices, kernel_size, stride: Any = None, padding: Any = 0, output_size: Any = None
+    ):
         x, alone = _batched(name, input, d)
         if indices.dtype != _core.int64:
             raise RuntimeError(f"{name}: indices must be int64, got {indices.dtype}")

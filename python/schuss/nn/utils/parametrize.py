@@ -152,7 +152,8 @@ def _own_class(model: Any) -> None:
         )
 
     def copied(self: Any, memo: dict[int, Any]) -> Any:
-        made = memo[id(self)] = type(self).__new__(type(self))
+        own: Any = type(self)
+        made = memo[id(self)] = own.__new__(own)
         for key, value in self.__dict__.items():
             made.__dict__[key] = deepcopy(value, memo)
         return made

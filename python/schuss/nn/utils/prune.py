@@ -38,6 +38,7 @@ class BasePruningMethod:
 
     PRUNING_TYPE = "unstructured"
     _tensor_name: str
+    _handle: Any
 
     def __call__(self, module: Any, inputs: Any) -> None:
         setattr(module, self._tensor_name, self.apply_mask(module))
@@ -322,7 +323,7 @@ def global_unstructured(
     5
     """
     listed = list(parameters)
-    scores = importance_scores or {}
+    scores: dict[Any, Any] = importance_scores or {}
     if pruning_method.PRUNING_TYPE != "unstructured":
         raise TypeError(
             "global_unstructured: needs an unstructured method, got"

@@ -161,7 +161,7 @@ class ResNet(nn.Module):
         if zero_init_residual:
             # Every block begins as its shortcut alone (Goyal et al., 2017).
             for part in self.modules():
-                last = getattr(part, "bn3" if isinstance(part, Bottleneck) else "bn2", None)
+                last: Any = getattr(part, "bn3" if isinstance(part, Bottleneck) else "bn2", None)
                 if isinstance(part, (Bottleneck, BasicBlock)) and last.weight is not None:
                     nn.init.zeros_(last.weight)
 

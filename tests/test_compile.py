@@ -1,0 +1,559 @@
+"""`compile`: what is recorded gives the numbers of the function itself, bit for bit, whatever changes between calls.
+
+Leans on schuss alone; every case is run beside the same function that is not compiled."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import schuss
+from schuss import nn
+from schuss.nn import functional as F
+
+
+def alike(build, arguments, calls=40, between=None):
+    """Run a step and its compiled twin side by side; losses and states must be equal at each call."""
+    schuss.manual_seed(1)
+    model, step = build()
+    schuss.manual_seed(1)
+    twin, other = build()
+    compiled = schuss.compile(other)
+    for i in range(calls):
+        if between is not None:
+            between(i, model, step)
+            between(i, twin, other)
+        found = []
+        for run in (step, compiled):
+            schuss.manual_seed(100 + i)
+            found.append(run(*arguments(i)))
+        assert schuss.equal(found[0], found[1]), (i, found)
+        for (name, own), value in zip(
+            model.state_dict().items(), twin.state_dict().values(), strict=True
+        ):
+            assert schuss.equal(own, value), (i, name)
+    return compiled
+
+
+def trained(model, make, loss=F.cross_entropy, **options):
+    """A training step of a model, with the optimiser that `make` gives."""
+    optimizer = make(model.parameters(), **options)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimizer.step()
+        return value
+
+    step.optimizer = optimizer
+    return model, step
+
+
+SCHUSS = np.random.default_rng(0)
+PICTURES = [schuss.tensor(SCHUSS.normal(size=(n, 20)).astype("float32")) for n in (8, 8, 8, 5)]
+CLASSES = [schuss.tensor(SCHUSS.integers(0, 4, n)) for n in (8, 8, 8, 5)]
+
+
+def batches(i):
+    return PICTURES[i % 4], CLASSES[i % 4]
+
+
+def perceptron(drop=0.0):
+    parts = [nn.Linear(20, 16), nn.ReLU(), nn.Dropout(drop), nn.Linear(16, 4)]
+    return nn.Sequential(*parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (schuss.optim.SGD, {"lr": 0.1}),
+        (schuss.optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+        (schuss.optim.Adam, {"lr": 0.01}),
+        (schuss.optim.AdamW, {"lr": 0.01, "amsgrad": True}),
+    ],
+)
+def test_a_training_step_is_equal_bit_for_bit(make, options):
+    compiled = alike(lambda: trained(perceptron(), make, **options), batches, calls=200)
+    replays, recordings, eager = compiled.counts()
+    # Two forms of batches: each is run once eagerly and recorded once.
+    assert (recordings, replays) == (2, 200 - 4) and eager == 2
+
+
+def test_dropout_draws_the_same_numbers():
+    compiled = alike(lambda: trained(perceptron(0.5), schuss.optim.SGD, lr=0.1), batches)
+    assert compiled.counts()[0] > 30
+
+
+def test_a_generator_goes_on_as_if_nothing_had_been_compiled():
+    draw = schuss.compile(lambda: schuss.rand(3))
+    schuss.manual_seed(5)
+    found = [draw() for _ in range(5)]
+    schuss.manual_seed(5)
+    assert all(schuss.equal(x, schuss.rand(3)) for x in found)
+    assert draw.counts()[0] == 3
+
+
+def test_batch_norm_keeps_its_statistics():
+    def build():
+        model = nn.Sequential(nn.Linear(20, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4))
+        return trained(model, schuss.optim.SGD, lr=0.1)
+
+    assert alike(build, batches).counts()[0] > 30
+
+
+def test_rates_are_read_anew():
+    def slower(i, model, step):
+        step.optimizer.param_groups[0]["lr"] = 0.2 / (i + 1)
+
+    build = lambda: trained(perceptron(), schuss.optim.SGD, lr=0.1, momentum=0.5)  # noqa: E731
+    compiled = alike(build, batches, between=slower)
+    assert compiled.counts()[1] == 2
+
+
+def test_modes_of_models_are_kept_apart():
+    def turn(i, model, step):
+        model.train(i % 8 < 4)
+
+    compiled = alike(lambda: trained(perceptron(0.5), schuss.optim.SGD, lr=0.1), batches, between=turn)
+    assert compiled.counts()[0] > 20
+
+
+def test_parts_of_models_may_be_replaced():
+    def swap(i, model, step):
+        if i == 20:
+            schuss.manual_seed(9)
+            model[1] = nn.Tanh()
+
+    alike(lambda: trained(perceptron(), schuss.optim.SGD, lr=0.1), batches, between=swap)
+
+
+def test_convolutions():
+    def build():
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 4)
+        )
+        return trained(model, schuss.optim.Adam, lr=0.01)
+
+    rng = np.random.default_rng(2)
+    x = schuss.tensor(rng.normal(size=(6, 1, 8, 8)).astype("float32"))
+    y = schuss.tensor(rng.integers(0, 4, 6))
+    assert alike(build, lambda i: (x, y), calls=20).counts()[0] == 18
+
+
+def line(compiled):
+    x = schuss.tensor(np.linspace(-1, 1, 50, dtype="float32")).reshape(25, 2)
+    y = x @ schuss.tensor([3.0, 2.0])
+    w = schuss.tensor([-1.0, 1.0], requires_grad=True)
+
+    def step():
+        loss = ((x @ w - y) ** 2).mean()
+        loss.backward()
+        with schuss.no_grad():
+            w.sub_(0.1 * w.grad)
+            w.grad.zero_()
+        return loss
+
+    step = schuss.compile(step) if compiled else step
+    return w, [step() for _ in range(30)]
+
+
+def test_an_update_by_hand():
+    (w, losses), (v, others) = line(False), line(True)
+    assert schuss.equal(w, v) and all(schuss.equal(a, b) for a, b in zip(losses, others, strict=True))
+    assert schuss.equal(w.grad, v.grad)
+
+
+def test_results_are_fresh():
+    double = schuss.compile(lambda x: x * 2)
+    x = schuss.ones(3)
+    first, second, third = double(x), double(x), double(x)
+    third += 1
+    assert first.tolist() == second.tolist() == [2.0] * 3
+    assert double(x).tolist() == [2.0] * 3
+
+
+def test_constants_are_given_as_copies():
+    @schuss.compile
+    def ones(x):
+        return schuss.zeros(3) + 1, x * 2
+
+    for _ in range(5):
+        made, _ = ones(schuss.ones(2))
+        assert made.tolist() == [1.0] * 3
+        made.zero_()
+
+
+def test_a_gradient_of_the_last_call_stays_what_it_was():
+    w = schuss.ones(3, requires_grad=True)
+
+    @schuss.compile
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+
+    kept = []
+    for i in range(6):
+        step(schuss.full((3,), float(i)))
+        kept.append(w.grad)
+    assert [g.tolist() for g in kept] == [[float(i)] * 3 for i in range(6)]
+
+
+@pytest.mark.parametrize("scale", ["global", "cell"])
+def test_numbers_that_the_step_names_are_guarded(scale):
+    if scale == "global":
+        names = {"schuss": schuss, "factor": 1.0}
+        exec("def step(x):\n    return x * factor", names)  # noqa: S102
+        step = schuss.compile(names["step"])
+
+        def put(value):
+            names["factor"] = value
+    else:
+        factor = 1.0
+
+        def put(value):
+            nonlocal factor
+            factor = value
+
+        step = schuss.compile(lambda x: x * factor)
+
+    for value in (1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 1.0):
+        put(value)
+        assert step(schuss.ones(2)).tolist() == [value] * 2
+    assert step.counts()[0] >= 2
+
+
+def test_plain_arguments_are_part_of_the_form():
+    step = schuss.compile(lambda x, power, *, scale=1.0: x**power * scale)
+    x = schuss.tensor([1.0, 2.0, 3.0])
+    for _ in range(4):
+        for power in (1, 2, 3):
+            for scale in (1.0, 0.5):
+                assert schuss.equal(step(x, power, scale=scale), x**power * scale)
+    assert step.counts() == (12, 6, 6)
+
+
+def test_trees_go_in_and_come_out():
+    @schuss.compile
+    def step(pair, named):
+        a, [b] = pair
+        return {"sum": a + b, "rest": (named["c"] * 2, None, "text")}
+
+    a, b, c = schuss.ones(2), schuss.full((2,), 3.0), schuss.zeros(1)
+    for _ in range(4):
+        out = step((a, [b]), {"c": c})
+        assert out["sum"].tolist() == [4.0, 4.0]
+        assert out["rest"][0].tolist() == [0.0] and out["rest"][1:] == (None, "text")
+
+
+def test_slices_of_one_buffer_and_arguments_that_share_memory():
+    step = schuss.compile(lambda x, y: x.add_(1) * y)
+    twin = lambda x, y: x.add_(1) * y  # noqa: E731
+    for i in range(12):
+        a, b = schuss.arange(12.0), schuss.arange(12.0)
+        pick = lambda t, i=i: (t[i % 4 : i % 4 + 3], t[6:9] if i % 3 else t[i % 4 : i % 4 + 3])  # noqa: E731
+        assert schuss.equal(step(*pick(a)), twin(*pick(b))), i
+        assert schuss.equal(a, b), i
+
+
+def test_layouts_are_part_of_the_form():
+    step = schuss.compile(lambda x: (x + 1) @ x.T)
+    for i in range(8):
+        x = schuss.arange(9.0).reshape(3, 3)
+        x = (x, x.T, x[::2], x.expand(2, 3, 3)[1])[i % 4]
+        assert schuss.equal(step(x), (x + 1) @ x.T)
+
+
+def test_a_model_is_walked_back_from_outside():
+    schuss.manual_seed(3)
+    model, twin = perceptron(0.3), perceptron(0.3)
+    twin.load_state_dict(model.state_dict())
+    compiled = schuss.compile(twin)
+    for i in range(30):
+        x, y = batches(i)
+        inputs = [x.clone().requires_grad_() for _ in range(2)]
+        for net, own, read in ((model, model, inputs[0]), (compiled, twin, inputs[1])):
+            own.zero_grad()
+            schuss.manual_seed(i)
+            # The argument is no leaf: its gradient goes on behind the compiled function.
+            F.cross_entropy(net(read * 2), y).backward()
+        assert schuss.equal(inputs[0].grad, inputs[1].grad)
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            assert schuss.equal(p.grad, q.grad)
+    assert compiled.counts()[0] == 26
+
+
+def test_what_a_compiled_function_read_must_not_change_before_it_is_walked_back():
+    x = schuss.tensor([1.0, 2.0], requires_grad=True)
+    step = schuss.compile(lambda x: x.sin())
+    for _ in range(3):
+        out = step(x)
+    with schuss.no_grad():
+        x.add_(1)
+    with pytest.raises(schuss.GradError, match="modified by an in-place operation"):
+        out.sum().backward()
+    out = step(x)
+    out.sum().backward()
+    with pytest.raises(schuss.GradError, match="second time"):
+        out.sum().backward()
+
+
+def test_both_tapes():
+    tf = schuss.tf
+    v, u = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
+
+    def by(variable):
+        def step(x):
+            with schuss.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(variable * x))
+            grad = tape.gradient(loss, variable)
+            variable.assign_sub(0.1 * grad)
+            return loss
+
+        return step
+
+    one, other = by(v), schuss.compile(by(u), fallback=True)
+    for i in range(6):
+        x = tf.constant([0.5, 0.1 * i])
+        assert float(one(x)) == float(other(x))
+        assert v.numpy().tolist() == u.numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: x * x.sum().item(),
+        lambda x: x if x.sum() > 0 else -x,
+        lambda x: x[x > 0],
+        lambda x: schuss.tensor(x.numpy() + 1),
+        lambda x: x * float(x.sum()),
+        lambda x: schuss.nonzero(x),
+    ],
+)
+def test_what_reads_elements_is_refused_or_run_eagerly(step):
+    x = schuss.tensor([1.0, -2.0, 4.0])
+    compiled = schuss.compile(step)
+    compiled(x)
+    with pytest.raises(schuss.CompileError, match="compile: .*fallback=True"):
+        compiled(x)
+    loose = schuss.compile(step, fallback=True)
+    with pytest.warns(UserWarning, match="run eagerly") as seen:
+        for k in (1.0, 2.0, 3.0, 4.0):
+            assert schuss.equal(loose(x * k), step(x * k))
+    assert len(seen) == 1
+
+
+def test_an_exception_inside_ends_the_recording():
+    def step(x, fail):
+        y = x * 2
+        if fail:
+            raise KeyError("inside")
+        return y
+
+    compiled = schuss.compile(step)
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            compiled(schuss.ones(2), True)
+    assert not schuss._core._is_recording()
+    for _ in range(3):
+        assert compiled(schuss.ones(2), False).tolist() == [2.0, 2.0]
+
+
+def test_targets_are_checked_each_time():
+    step = schuss.compile(lambda x, y: F.cross_entropy(x, y))
+    x = schuss.zeros(2, 3)
+    for _ in range(3):
+        step(x, schuss.tensor([0, 2]))
+    with pytest.raises(IndexError, match="target 5"):
+        step(x, schuss.tensor([0, 5]))
+    assert step(x, schuss.tensor([0, 1])).item() == pytest.approx(np.log(3))
+
+
+def test_threads_and_recursion():
+    step = schuss.compile(lambda x: (x * 2 + 1).tanh().sum())
+    expected = (schuss.ones(1000) * 2 + 1).tanh().sum()
+    wrong = []
+
+    def work():
+        for _ in range(200):
+            if not schuss.equal(step(schuss.ones(1000)), expected):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert not wrong
+
+    @schuss.compile
+    def down(x, n):
+        return x if n == 0 else down(x * 2, n - 1)
+
+    for _ in range(3):
+        assert down(schuss.ones(1), 5).item() == 32.0
+
+
+def test_an_optimiser_with_python_numbers_is_refused():
+    class Halving(schuss.optim.Optimizer):
+        def step(self, closure=None):
+            with schuss.no_grad():
+                for p in self.param_groups[0]["params"]:
+                    p.mul_(self.param_groups[0]["factor"])
+
+    w = schuss.ones(2, requires_grad=True)
+    optimizer = Halving([w], {"factor": 0.5})
+    step = schuss.compile(optimizer.step)
+    step()
+    with pytest.raises(schuss.CompileError, match="Halving"):
+        step()
+
+
+def test_a_replay_runs_no_python():
+    calls = []
+
+    def step(x):
+        calls.append(1)
+        return ((x * 2 + 1) * x).sum()
+
+    compiled = schuss.compile(step)
+    for _ in range(10):
+        compiled(schuss.ones(100))
+    assert len(calls) == 2
+    (program,) = compiled.programs()
+    assert program["launches"] < program["recorded"]
+    text = str(compiled.program)
+    assert "recorded" in text and "mul" in text and "float32(100,)" in text
+
+
+def test_programs_can_be_forgotten_and_are_bounded():
+    step = schuss.compile(lambda x: x + 1, cache_size=4)
+    for n in range(1, 20):
+        for _ in range(3):
+            step(schuss.ones(n))
+    assert len(step.programs()) == 4
+    step.reset()
+    assert step.programs() == [] and step(schuss.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_what_is_no_function():
+    with pytest.raises(TypeError, match="compile: needs a function"):
+        schuss.compile(3)
+    double = lambda x: x * 2  # noqa: E731
+    assert schuss.compile(double, disable=True) is double
+    assert schuss.compile(fallback=True)(double)(schuss.ones(1)).item() == 2.0
+
+
+class TestWalksThatComeAgain:
+    """Small graphs of one form are walked back by a program from the second time on."""
+
+    @staticmethod
+    def gradients(loss, leaves, times=6):
+        found = []
+        for _ in range(times):
+            for leaf in leaves:
+                leaf.grad = None
+            loss().backward()
+            found.append([leaf.grad.tolist() for leaf in leaves])
+        return found
+
+    def test_gradients_stay_the_same(self):
+        w, b = (schuss.tensor([0.3, -0.7, 2.0], requires_grad=True) for _ in range(2))
+        found = self.gradients(lambda: ((w * b).exp() + w.tanh() * w).sum(), [w, b])
+        assert all(f == found[0] for f in found)
+
+    def test_values_are_read_anew(self):
+        w = schuss.tensor([1.0, 2.0], requires_grad=True)
+        for i in range(8):
+            w.grad = None
+            x = schuss.tensor([float(i), 1.0])
+            (w * x * x).sum().backward()
+            assert w.grad.tolist() == [float(i * i), 1.0]
+
+    def test_gradients_add_up(self):
+        w = schuss.tensor([1.0, 2.0], requires_grad=True)
+        for i in range(1, 9):
+            (w * 3.0).sum().backward()
+            assert w.grad.tolist() == [3.0 * i] * 2
+
+    def test_forms_are_told_apart(self):
+        for i in range(24):
+            n = (2, 3, 2, 5)[i % 4]
+            w = schuss.full((n,), 2.0, requires_grad=True)
+            x = schuss.arange(1.0, n + 1.0)
+            x = x if i % 3 else x.flip(0)
+            loss = ((w * x) ** 2).sum() if i % 2 else (w * x * (i % 5)).sum()
+            loss.backward()
+            expected = 2 * 2.0 * x * x if i % 2 else x * (i % 5)
+            assert schuss.equal(w.grad, expected), i
+
+    def test_one_leaf_or_two(self):
+        for i in range(12):
+            a = schuss.tensor([2.0], requires_grad=True)
+            b = a if i % 3 == 2 else schuss.tensor([2.0], requires_grad=True)
+            (a * b).sum().backward()
+            assert a.grad.item() == (4.0 if b is a else 2.0)
+
+    def test_a_written_operand_is_noticed(self):
+        w = schuss.tensor([1.0, 2.0], requires_grad=True)
+        for i in range(6):
+            w.grad = None
+            x = schuss.tensor([1.0, 2.0])
+            loss = (w * x).sum()
+            if i > 3:
+                x.add_(1)
+                with pytest.raises(schuss.GradError, match="modified by an in-place"):
+                    loss.backward()
+            else:
+                loss.backward()
+
+    def test_a_graph_is_let_go(self):
+        w = schuss.tensor([1.0, 2.0], requires_grad=True)
+        for _ in range(6):
+            loss = (w * w).sum()
+            loss.backward()
+            with pytest.raises(schuss.GradError, match="second time"):
+                loss.backward()
+
+    def test_hooks_are_called(self):
+        w, seen = schuss.tensor([1.0, 2.0], requires_grad=True), []
+        for i in range(6):
+            y = w * 2
+            if i > 3:
+                y.register_hook(lambda g: seen.append(g.tolist()))
+            (y * y).sum().backward()
+        assert len(seen) == 2
+        w.register_hook(lambda g: g * 0)
+        w.grad = None
+        (w * 2 * w * 2).sum().backward()
+        assert w.grad.tolist() == [0.0, 0.0]
+
+    def test_draws_in_a_graph(self):
+        w = schuss.ones(64, requires_grad=True)
+        for _ in range(6):
+            w.grad = None
+            out = F.dropout(w * 1.0, 0.5)
+            out.sum().backward()
+            assert schuss.equal(w.grad, out.detach())
+
+    def test_threads(self):
+        wrong = []
+
+        def work(k):
+            w = schuss.full((4,), float(k), requires_grad=True)
+            for _ in range(300):
+                w.grad = None
+                (w * w * 0.5).sum().backward()
+                if w.grad.tolist() != [float(k)] * 4:
+                    wrong.append(k)
+
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(1, 5)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        assert not wrong
+
+
+def test_no_warning_where_nothing_is_wrong():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alike(lambda: trained(perceptron(), schuss.optim.Adam, lr=0.01), batches, calls=6)
