@@ -430,6 +430,11 @@ class Step:
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
     def counts(self, /) -> Any:
         """How often the step was `(run again, recorded, run eagerly)`."""
+    @property
+    def program(self) -> Any:
+        """The program last used, to be printed: its launches, what was fused, bytes and time."""
+    @program.setter
+    def program(self, value: Any) -> None: ...
     def programs(self, /) -> Any:
         """The programs in short: a dictionary for each, the one last used first."""
     def reset(self, /) -> Any:
