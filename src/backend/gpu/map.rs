@@ -190,7 +190,7 @@ pub fn run(gpu: &Gpu, body: &MapBody, compute: DType, params: &[Number], ins: &[
         From::Result(j) => 64 + j as u64,
     };
     key.push(plan.ins.iter().fold(plan.ins.len() as u64, |key, from| key << 8 | code(from)));
-    key.push(plan.outs.iter().fold(0, |key, to| key << 8 | to.code() + 1));
+    key.push(plan.outs.iter().fold(0, |key, to| (key << 8) | (to.code() + 1)));
     let lanes = if let [To::Packed(dtype)] = plan.outs[..] { element::lanes(dtype) } else { 1 };
     gpu.dispatch(&Job {
         key,

@@ -136,8 +136,8 @@ fn named(text: &str) -> Vec<&'static str> {
     let mut next = 0;
     while next < found.len() {
         let own = &all[found[next]];
-        for i in 0..all.len() {
-            if !found.contains(&i) && all[i].0 != own.0 && calls(&own.1, &all[i].0) {
+        for (i, other) in all.iter().enumerate() {
+            if !found.contains(&i) && other.0 != own.0 && calls(&own.1, &other.0) {
                 found.push(i);
             }
         }
