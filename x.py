@@ -246,6 +246,21 @@ def demo(arguments: list[str]) -> None:
     python("examples/digits.py", *arguments)
 
 
+def adapter() -> None:
+    """A Vulkan driver that computes on the processor, so that shaders are run in tests."""
+    drivers = Path("/usr/share/vulkan/icd.d")
+    if sys.platform != "linux" or any(drivers.glob("*")):
+        return
+    packages = ("mesa-vulkan-drivers", "libvulkan1")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-qq"], **quiet)
+        get = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+        if subprocess.run(get, **quiet).returncode == 0:
+            return
+    say(f"no Vulkan driver: tests of GPUs will be skipped; {' '.join(packages)} would give one")
+
+
 def test(arguments: list[str]) -> None:
     """Test the Rust core, then the package; with arguments, run pytest alone with those."""
     build()
@@ -253,13 +268,14 @@ def test(arguments: list[str]) -> None:
     if arguments:
         python("-m", "pytest", *arguments)
         return
-    core_only = ("--release", "--no-default-features")
+    core_only = ("--release", "--no-default-features", "--features", "gpu")
     with step("testing the Rust core, without Python"):
         if shutil.which("cargo-nextest"):
             cargo("nextest", "run", *core_only)
             cargo("test", "--doc", *core_only)
         else:
             cargo("test", *core_only)
+    adapter()
     say("==> testing the Python package")
     python("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)))
 

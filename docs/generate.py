@@ -42,6 +42,7 @@ MODULES = {
     "viz.md": "schuss.viz",
     "testing.md": "schuss.testing",
     "cuda.md": "schuss.cuda",
+    "gpu.md": "schuss.gpu",
     "linalg.md": "schuss.linalg",
     "vision_models.md": "schuss.vision.models",
 }

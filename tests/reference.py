@@ -565,6 +565,7 @@ BEHIND = {
     "unwindow": "as_strided",
     "embed": "test_inplace.py",
     "cast": "test_tensor.py",
+    "transfer": "test_gpu.py",
     "sgd_step": "test_optim_values.py",
     "plain_step": "test_optim_values.py",
     "adam_step": "test_optim_values.py",

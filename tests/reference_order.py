@@ -105,9 +105,9 @@ entry("quantile", lambda x, q, dim=None: np.quantile(x, q, axis=dim), "--------f
       case(F(17), 0.3), case(F(3, 5), 0.6, 1), case(F(4, 3), 0.25, 0))
 entry("searchsorted", lambda x: np.searchsorted(np.arange(-3, 4), x), "llllllllll", (-4.0, 4.0),
       case(F(17)), case(F(3, 4)), case(F()), grad=False,
-      call=lambda s, x: s.searchsorted(s.arange(-3, 4), x))
+      call=lambda s, x: s.searchsorted(s.arange(-3, 4, device=x.device), x))
 entry("isin", lambda x: np.isin(x, [0, 1, 2]), "??????????", (-4.0, 4.0), case(F(17)),
-      case(F(3, 4)), grad=False, call=lambda s, x: s.isin(x, s.tensor([0, 1, 2])))
+      case(F(3, 4)), grad=False, call=lambda s, x: s.isin(x, s.arange(3, device=x.device)))
 entry("unique", np.unique, SAME, (-4.0, 4.0), case(F(17)), case(F(3, 4)), grad=False)
 entry("masked_scatter", masked_scatter, SAME, (-2.0, 2.0), case(F(17), M(17), F(17)),
       case(F(3, 4), M(3, 4), F(12)))
@@ -121,7 +121,7 @@ entry("scatter_amin", reduced("amin"), SAME, (-4.0, 4.0), case(F(5), F(7), L(5, 
 entry("sum_to_size", lambda x: x.sum(0, keepdims=True), "llllllewfd", (-2.0, 2.0), case(F(3, 4)),
       case(F(2, 3)), call=lambda s, x: x.sum_to_size(1, x.shape[1]))
 entry("put", lambda x, v: np.concatenate([v, x.ravel()[2:]]).reshape(x.shape), SAME, (-2.0, 2.0),
-      case(F(3, 4), F(2)), call=lambda s, x, v: s.put(x, s.tensor([0, 1]), v))
+      case(F(3, 4), F(2)), call=lambda s, x, v: s.put(x, s.arange(2, device=x.device), v))
 entry("tensor_split", pieces, SAME, (-2.0, 2.0), case(F(7), 3), case(F(2, 5), (1, 3), 1))
 entry("block_diag", blocks, SAME, (-2.0, 2.0), case(F(2, 3), F(1, 2)), case(F(1, 1), F(2, 0)))
 entry("combinations", lambda x: np.array(list(itertools.combinations(x, 2))), SAME, (-2.0, 2.0),

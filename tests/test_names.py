@@ -18,6 +18,7 @@ LATER = [
     "autograd",
     "cuda",
     "descent",
+    "gpu",
     "linalg",
     "nn",
     "optim",

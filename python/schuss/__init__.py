@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from schuss import autograd as autograd
     from schuss import cuda as cuda
     from schuss import descent as descent
+    from schuss import gpu as gpu
     from schuss import linalg as linalg
     from schuss import nn as nn
     from schuss import optim as optim
@@ -93,6 +94,7 @@ _MODULES = (
     "autograd",
     "cuda",
     "descent",
+    "gpu",
     "linalg",
     "nn",
     "optim",

@@ -558,6 +558,8 @@ class Tensor:
         """Gives the handle TensorFlow's rules of dtypes."""
     def _mark_variable(self, /, trainable: Any) -> Any:
         """Marks the handle as a variable: open tapes watch it by themselves."""
+    def _on(self, /, device: _device | str | _int) -> Any:
+        """The elements on another device; the tensor itself where they are there already."""
     @property
     def _strict(self) -> Any:
         """Whether TensorFlow's rules of dtypes hold for the handle."""
@@ -787,11 +789,11 @@ class Tensor:
     def cov(input, *, correction: Any = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
         """The covariances of variables (rows) over their observations (columns), which may be weighed."""
     def cpu(self, memory_format: Any = None) -> Tensor:
-        """This tensor on the processor: itself."""
+        """This tensor on the processor: itself where it is there already."""
     def cross(input, other: Tensor | _bool | _int | _float, dim: _int | Sequence[_int] | None = None, *, out: Any = None) -> Tensor:
         """The cross product of vectors of three elements along an axis."""
     def cuda(self, device: _device | str | _int | None = None, non_blocking: Any = False, memory_format: Any = None) -> Tensor:
-        """This tensor on a GPU; raises DeviceError where there is none."""
+        """This tensor on a GPU, of whatever make; raises DeviceError where there is none."""
     def cummax(input, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
         """The largest element up to each along an axis, and where it stands."""
     def cummin(input, dim: _int | Sequence[_int], *, out: Any = None) -> Tensor:
@@ -823,7 +825,7 @@ class Tensor:
         """Takes this very tensor out of the graph: it becomes a leaf that does not require grad. Raises RuntimeError for a view."""
     @property
     def device(self) -> _device:
-        """Where the elements are: the processor, in this build."""
+        """Where the elements are."""
     @device.setter
     def device(self, value: Any) -> None: ...
     def diag(input, diagonal: Any = 0) -> Tensor:
@@ -1039,7 +1041,11 @@ class Tensor:
         """Whether the elements are complex numbers: never."""
     def is_contiguous(self, /, **_options: Any) -> _bool:
         """Whether the elements lie in memory row by row, without gaps."""
-    is_cuda: ClassVar[_bool]
+    @property
+    def is_cuda(self) -> Any:
+        """Whether the elements lie on a GPU, of whatever make."""
+    @is_cuda.setter
+    def is_cuda(self, value: Any) -> None: ...
     def is_floating_point(self, /) -> _bool:
         """Whether the elements are floats."""
     def is_inference(self, /) -> _bool:
@@ -1274,11 +1280,11 @@ class Tensor:
     def new_empty_strided(self, size: Any, stride: Any, dtype: _dtype | None = None, layout: Any = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Tensor:
         """A tensor of a shape and strides, of this one's dtype, whose elements nobody has written."""
     def new_full(self, size: Any, fill_value: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Tensor:
-        """One number in a shape, in this tensor's dtype."""
+        """One number in a shape, in this tensor's dtype and on its device."""
     def new_ones(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`ones` in this tensor's dtype."""
     def new_tensor(self, data: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Tensor:
-        """A tensor from data, in this one's dtype."""
+        """A tensor from data, in this one's dtype and on its device."""
     def new_zeros(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`zeros` in this tensor's dtype."""
     def nextafter(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1604,7 +1610,7 @@ class _InferenceMode:
 
 @final
 class device:
-    """Where a tensor lives: `schuss.device(\"cpu\")`."""
+    """Where a tensor lives: `schuss.device(\"cpu\")`, or `schuss.device(\"gpu\")`, which \"cuda\" is another name for."""
     def __new__(cls, device: _device | str | _int, index: Any = None) -> Self: ...
     def __enter__(self, /) -> Any: ...
     def __eq__(self, value: Any, /) -> _bool: ...
@@ -1762,7 +1768,7 @@ def _default_generator() -> Any: ...
 def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Twice the product: the derivative of the square, in one pass."""
 
-def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False) -> Any:
+def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False, device: _device | str | _int | None = None) -> Any:
     """Draws into a new tensor; Python gives PyTorch's names and keywords to it."""
 
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
@@ -1791,6 +1797,27 @@ def _gelu_exact(input: Any, *, out: Any = None) -> Any:
 
 def _gelu_tanh(input: Any, *, out: Any = None) -> Any:
     """The tanh approximation of the Gaussian error linear unit."""
+
+def _gpu_adapters() -> Any:
+    """All adapters, those that may be used first."""
+
+def _gpu_count() -> Any:
+    """The number of GPUs that may be used."""
+
+def _gpu_counters(index: Any) -> Any:
+    """Dispatches, submissions and compiled kernels so far."""
+
+def _gpu_empty_cache(index: Any) -> Any:
+    """Gives back what is kept for reuse."""
+
+def _gpu_limits(index: Any) -> Any:
+    """What kernels are written for."""
+
+def _gpu_memory(index: Any) -> Any:
+    """Bytes in use, kept, most ever in use, budget."""
+
+def _gpu_synchronize(index: Any) -> Any:
+    """Waits for all work."""
 
 def _host_call(call: Any) -> Any:
     """Notes a call of the host that gives numbers to launches, to be made again each time; true where a step is being recorded."""
@@ -1983,6 +2010,9 @@ def _svd_of(input: Any, full: Any, *, out: Any = None) -> Any:
 
 def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
+
+def _transfer(input: Any, to: Any, home: Any, *, out: Any = None) -> Any:
+    """The elements on another device (by number, -1 is the processor), and where their gradient goes."""
 
 def _triangular_of(a: Any, b: Any, upper: Any, unit: Any, *, out: Any = None) -> Any:
     """x of `a x = b` for a triangle a; the batches are equal."""

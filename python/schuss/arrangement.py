@@ -219,7 +219,8 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
             f"repeat_interleave: needs one count of at least 0 for each of {size} positions"
         )
     places = [i for i, c in enumerate(counts) for _ in range(c)]
-    return index_select(input, axis, _core.tensor(places, dtype=_core.int64))
+    rows = _core.tensor(places, dtype=_core.int64, device=input.device)
+    return index_select(input, axis, rows)
 
 
 def roll(input, shifts, dims=None):
@@ -248,8 +249,8 @@ def diag(input, diagonal=0):
     if input.ndim != 1:
         raise RuntimeError(f"diag: needs one or two axes, got shape {tuple(input.shape)}")
     size = input.numel() + abs(diagonal)
-    rows = _core.arange(input.numel()) + (0 if diagonal >= 0 else -diagonal)
-    made = _core.zeros(size, size, dtype=input.dtype)
+    rows = _core.arange(input.numel(), device=input.device) + max(-diagonal, 0)
+    made = _core.zeros(size, size, dtype=input.dtype, device=input.device)
     return _core._put_at([made, input, rows, rows + diagonal], [0, 1], False, False)
 
 
@@ -257,8 +258,8 @@ def diag(input, diagonal=0):
 def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     """Vectors along the last axis as the diagonals of matrices."""
     n = input.shape[-1] + abs(offset)
-    rows = _core.arange(input.shape[-1]) + (0 if offset >= 0 else -offset)
-    made = _core.zeros(*input.shape[:-1], n, n, dtype=input.dtype)
+    rows = _core.arange(input.shape[-1], device=input.device) + max(-offset, 0)
+    made = _core.zeros(*input.shape[:-1], n, n, dtype=input.dtype, device=input.device)
     axes = [made.ndim - 2, made.ndim - 1]
     made = _core._put_at([made, input, rows, rows + offset], axes, False, False)
     return movedim(made, (-2, -1), (dim1, dim2))
@@ -298,7 +299,7 @@ def take_along_dim(input, indices, dim=None):
 def _source(input, index, src):
     if isinstance(src, Tensor):
         return src
-    return _core.full(tuple(index.shape), src, dtype=input.dtype)
+    return _core.full(tuple(index.shape), src, dtype=input.dtype, device=input.device)
 
 
 def scatter(input, dim, index, src=None, *, value=None, reduce=None):
@@ -393,8 +394,9 @@ def index_fill(input, dim, index, value):
         raise RuntimeError(f"index_fill: the value must be a number, got {tuple(value.shape)}")
     value = value.to(input.dtype) if isinstance(value, Tensor) else value
     axis = _axis("index_fill", dim, input.ndim)
-    hit = _core.zeros(input.shape[axis] if input.ndim else 1, dtype=_core.bool)
-    hit = _at_index("index_fill", hit, 0, index, _core.ones(index.numel(), dtype=_core.bool), False)
+    truths = {"dtype": _core.bool, "device": input.device}
+    hit = _core.zeros(input.shape[axis] if input.ndim else 1, **truths)
+    hit = _at_index("index_fill", hit, 0, index, _core.ones(index.numel(), **truths), False)
     shape = [1] * input.ndim
     if input.ndim:
         shape[axis] = -1

@@ -42,15 +42,14 @@ def to(
             raise TypeError(f"to: expected a dtype, a device or a Tensor, got {arg!r}")
     if other is not None:
         dtype = other.dtype if dtype is None else dtype
+        device = other.device if device is None else device
     if isinstance(device, str) and device.partition(":")[0] not in _DEVICES:
         raise _core.DeviceError(
             f"to: {device!r} is no device; a dtype is given without quotes, as schuss.bfloat16"
         )
-    if device is not None:
-        _core.device(device)
-    if dtype is None:
-        return self._to(self.dtype, True) if copy else self
-    return self._to(dtype, copy)
+    made = self if dtype is None else self._to(dtype)
+    made = made if device is None else made._on(device)
+    return made._to(made.dtype, True) if copy and made is self else made
 
 
 def _caster(name: str, kind):
@@ -92,14 +91,17 @@ def type_(self, dtype=None, non_blocking=False):
 
 
 def cpu(self, memory_format=None):
-    """This tensor on the processor: itself."""
-    return self
+    """This tensor on the processor: itself where it is there already.
+
+    >>> schuss.ones(2).cpu().device
+    device(type='cpu')
+    """
+    return self._on("cpu")
 
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
-    """This tensor on a GPU; raises DeviceError where there is none."""
-    _core.device("cuda" if device is None else device)
-    return self
+    """This tensor on a GPU, of whatever make; raises DeviceError where there is none."""
+    return self._on("gpu" if device is None else device)
 
 
 def _named(name: str, text: str, method):
@@ -123,13 +125,15 @@ def is_signed(self) -> bool:
 
 def get_device(self) -> int:
     """The number of the GPU; -1 on the processor."""
-    return -1
+    index = self.device.index
+    return -1 if not self.is_cuda or index is None else index
 
 
 @speaks
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
-    """A tensor from data, in this one's dtype."""
+    """A tensor from data, in this one's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
+    device = self.device if device is None else device
     return _core.tensor(data, dtype=kind, device=device, requires_grad=requires_grad)
 
 
@@ -138,6 +142,7 @@ def _new(name: str):
 
     def new(self, *size, dtype=None, device=None, requires_grad=False, **more):
         kind = self.dtype if dtype is None else dtype
+        device = self.device if device is None else device
         return maker(*size, dtype=kind, device=device, requires_grad=requires_grad, **more)
 
     new.__name__ = new.__qualname__ = f"new_{name}"
@@ -147,8 +152,9 @@ def _new(name: str):
 
 @speaks
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
-    """One number in a shape, in this tensor's dtype."""
+    """One number in a shape, in this tensor's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
+    device = self.device if device is None else device
     return _core.full(size, fill_value, dtype=kind, device=device, requires_grad=requires_grad)
 
 
@@ -172,7 +178,7 @@ def _reduce(self, protocol):
         raise RuntimeError("pickle: only leaf tensors can be pickled; use x.detach() first")
     plain = self.detach()
     bits = plain.view(_core.int16) if self.dtype == _core.bfloat16 else plain
-    array = bits.numpy().copy()
+    array = bits.cpu().numpy().copy()
     state = dict(self.__dict__) if self.__dict__ else None
     return _rebuild, (type(self), array, self.dtype, self.requires_grad, state)
 
@@ -246,7 +252,6 @@ def attach() -> None:
         "__copy__": _copy,
         "__array_wrap__": _array_wrap,
         "__array_priority__": 1000,
-        "is_cuda": False,
         "is_sparse": False,
         "is_quantized": False,
         "is_meta": False,

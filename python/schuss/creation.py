@@ -19,14 +19,13 @@ def _sizes(op: str, size: tuple, named):
     return size
 
 
-def _place(device) -> None:
-    if device is not None:
-        _core.device(device)
+def _beside(input, device):
+    """The device that was asked for, or the input's."""
+    return input.device if device is None else device
 
 
 def _drawn(op, shape, kind, a, b, dtype, device, generator, requires_grad=False, out=None):
-    _place(device)
-    made = _core._draw(op, shape, kind, a, b, dtype, generator, requires_grad)
+    made = _core._draw(op, shape, kind, a, b, dtype, generator, requires_grad, device)
     if out is None:
         return made
     out.data = made.to(out.dtype)
@@ -254,7 +253,9 @@ def zeros_like(
     tensor([0., 0.])
     """
     kind = _like("zeros_like", input).dtype if dtype is None else dtype
-    return zeros(tuple(input.shape), dtype=kind, device=device, requires_grad=requires_grad)
+    return zeros(
+        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def ones_like(
@@ -262,7 +263,9 @@ def ones_like(
 ):
     """Ones of a tensor's shape and dtype."""
     kind = _like("ones_like", input).dtype if dtype is None else dtype
-    return ones(tuple(input.shape), dtype=kind, device=device, requires_grad=requires_grad)
+    return ones(
+        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def empty_like(
@@ -270,7 +273,9 @@ def empty_like(
 ):
     """A tensor of another's shape and dtype whose elements nobody has written yet."""
     kind = _like("empty_like", input).dtype if dtype is None else dtype
-    return empty(tuple(input.shape), dtype=kind, device=device, requires_grad=requires_grad)
+    return empty(
+        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
+    )
 
 
 def full_like(
@@ -286,7 +291,11 @@ def full_like(
     """One number in a tensor's shape and dtype."""
     kind = _like("full_like", input).dtype if dtype is None else dtype
     return full(
-        tuple(input.shape), fill_value, dtype=kind, device=device, requires_grad=requires_grad
+        tuple(input.shape),
+        fill_value,
+        dtype=kind,
+        device=_beside(input, device),
+        requires_grad=requires_grad,
     )
 
 
@@ -305,7 +314,7 @@ def rand_like(
     return rand(
         tuple(input.shape),
         dtype=kind,
-        device=device,
+        device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )
@@ -326,7 +335,7 @@ def randn_like(
     return randn(
         tuple(input.shape),
         dtype=kind,
-        device=device,
+        device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )
@@ -353,7 +362,7 @@ def randint_like(
         high,
         tuple(input.shape),
         dtype=kind,
-        device=device,
+        device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )

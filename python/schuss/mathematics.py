@@ -224,7 +224,7 @@ def _is_float(x) -> bool:
 
 
 def _as(x, like):
-    return x if isinstance(x, Tensor) else _core.tensor(x, dtype=like.dtype)
+    return x if isinstance(x, Tensor) else _core.tensor(x, dtype=like.dtype, device=like.device)
 
 
 def clamp_min(input, min, *, out=None):

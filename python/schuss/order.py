@@ -59,7 +59,7 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
 def _middle(kind, input, dim, keepdim, out, skip):
     if dim is None:
         if input.numel() == 0:
-            return _core.full((), float("nan"), dtype=input.dtype)
+            return _core.full((), float("nan"), dtype=input.dtype, device=input.device)
         return _core._median_along(input.reshape(-1), 0, False, skip)[0]
     return _named(kind, _core._median_along(input, dim, keepdim, skip), out)
 
@@ -120,7 +120,7 @@ def _quantile(op, input, q, dim, keepdim, interpolation, skip):
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise RuntimeError(f"{op}: q must be from 0 to 1, got {q}")
-        q = _core.tensor(q, dtype=input.dtype)
+        q = _core.tensor(q, dtype=input.dtype, device=input.device)
     if q.ndim > 1:
         raise RuntimeError(f"{op}: q must be a number or a vector, got shape {tuple(q.shape)}")
     if q.dtype != input.dtype:
@@ -140,7 +140,7 @@ def _quantile(op, input, q, dim, keepdim, interpolation, skip):
     if skip:
         count = (~rows.isnan()).sum(-1, keepdim=True)
     else:
-        count = _core.full((*lead, 1), n, dtype=_core.int64)
+        count = _core.full((*lead, 1), n, dtype=_core.int64, device=input.device)
     last = (count - 1).clamp(min=0).to(input.dtype)
     ranks = q.reshape(-1) * last
     if not skip:
@@ -210,7 +210,8 @@ def searchsorted(
     if not isinstance(input, Tensor):
         if sorted_sequence.ndim != 1:
             raise RuntimeError("searchsorted: one number is looked for in one row alone")
-        input = _core.tensor(input, dtype=_wide(sorted_sequence.dtype, input))
+        kind = _wide(sorted_sequence.dtype, input)
+        input = _core.tensor(input, dtype=kind, device=sorted_sequence.device)
     found = _core._search_in(sorted_sequence.detach(), input.detach(), right, out_int32)
     return found if out is None else out.copy_(found)
 
@@ -238,13 +239,13 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     tensor([False,  True, False])
     """
     if not isinstance(elements, Tensor):
-        elements = _core.tensor(elements)
+        elements = _core.tensor(elements, device=test_elements.device)
     if not isinstance(test_elements, Tensor):
-        test_elements = _core.tensor(test_elements)
+        test_elements = _core.tensor(test_elements, device=elements.device)
     elements = elements.detach()
     known = sort(test_elements.detach().reshape(-1))[0]
     if not known.numel():
-        return _core.full(tuple(elements.shape), invert, dtype=_core.bool)
+        return _core.full(tuple(elements.shape), invert, dtype=_core.bool, device=elements.device)
     at = searchsorted(known, elements.contiguous()).clamp(max=known.numel() - 1)
     found = known[at] == elements
     return ~found if invert else found
@@ -254,10 +255,10 @@ def _runs(rows):
     """Where a row (of any width) differs from the one before it; the first one does."""
     n = rows.shape[0]
     if n == 0:
-        return _core.zeros(0, dtype=_core.bool)
+        return _core.zeros(0, dtype=_core.bool, device=rows.device)
     flat = rows.reshape(n, -1)
     fresh = (flat[1:] != flat[:-1]).any(1)
-    return _core.cat([_core.ones(1, dtype=_core.bool), fresh])
+    return _core.cat([_core.ones(1, dtype=_core.bool, device=rows.device), fresh])
 
 
 def _distinct(rows, order, inverse, counts):
@@ -266,18 +267,18 @@ def _distinct(rows, order, inverse, counts):
     group = fresh.long().cumsum(0) - 1
     found = [rows[fresh]]
     if inverse:
-        places = _core.zeros(rows.shape[0], dtype=_core.int64)
+        places = _core.zeros(rows.shape[0], dtype=_core.int64, device=rows.device)
         found.append(places.index_copy(0, order, group) if order is not None else group)
     if counts:
-        sizes = _core.zeros(found[0].shape[0], dtype=_core.int64)
-        found.append(sizes.index_add(0, group, _core.ones(rows.shape[0], dtype=_core.int64)))
+        sizes = _core.zeros(found[0].shape[0], dtype=_core.int64, device=rows.device)
+        found.append(sizes.index_add(0, group, group * 0 + 1))
     return found
 
 
 def _lexical(rows):
     """The order of rows by their first column, then their second, and so on."""
     flat = rows.reshape(rows.shape[0], -1)
-    order = _core.arange(flat.shape[0])
+    order = _core.arange(flat.shape[0], device=rows.device)
     for column in reversed(range(flat.shape[1])):
         order = order[argsort(flat[:, column][order], 0)]
     return order
@@ -340,7 +341,7 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
         raise RuntimeError(f"histc: max {high} must be above min {low}")
     x = x[(x >= low) & (x <= high)]
     at = ((x - low) / (high - low) * bins).floor().long().clamp(max=bins - 1)
-    found = _core.zeros(bins, dtype=x.dtype).index_add(0, at, ones_like(x))
+    found = _core.zeros(bins, dtype=x.dtype, device=x.device).index_add(0, at, ones_like(x))
     return found if out is None else out.copy_(found)
 
 
@@ -381,7 +382,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
             raise RuntimeError(f"histogram: the range from {low} to {high} falls")
         if low == high:
             low, high = low - 0.5, high + 0.5
-        edges = _core.linspace(low, high, bins + 1, dtype=x.dtype)
+        edges = _core.linspace(low, high, bins + 1, dtype=x.dtype, device=x.device)
     if weight is not None and weight.shape != input.shape:
         raise RuntimeError(
             f"histogram: weight {tuple(weight.shape)} and input {tuple(input.shape)} differ"
@@ -391,7 +392,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     inside = (x >= edges[0]) & (x <= edges[-1])
     x, mass = x[inside], mass[inside]
     at = (searchsorted(edges, x, right=True) - 1).clamp(max=count - 1)
-    found = _core.zeros(count, dtype=x.dtype)
+    found = _core.zeros(count, dtype=x.dtype, device=x.device)
     if count:
         found = found.index_add(0, at, mass)
     if density:

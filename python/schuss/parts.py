@@ -158,8 +158,8 @@ def block_diag(*tensors):
     rows, before = [], 0
     for t in blocks:
         after = wide - before - t.shape[1]
-        left = _core.zeros(t.shape[0], before, dtype=t.dtype)
-        right = _core.zeros(t.shape[0], after, dtype=t.dtype)
+        left = _core.zeros(t.shape[0], before, dtype=t.dtype, device=t.device)
+        right = _core.zeros(t.shape[0], after, dtype=t.dtype, device=t.device)
         rows.append(_core.cat([left, t, right], 1))
         before += t.shape[1]
     return _core.cat(rows, 0)
@@ -201,12 +201,12 @@ def combinations(input, r=2, with_replacement=False):
     if r < 0:
         raise RuntimeError(f"combinations: r must be at least 0, got {r}")
     if r == 0:
-        return _core.empty(0, dtype=input.dtype)
+        return _core.empty(0, dtype=input.dtype, device=input.device)
     kind = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(kind(range(input.numel()), r))
     if not rows:
         return input[:0].reshape(0, 1).expand(0, r)
-    return input[_core.tensor(rows, dtype=_core.int64)]
+    return input[_core.tensor(rows, dtype=_core.int64, device=input.device)]
 
 
 def diagflat(input, offset=0):
@@ -339,7 +339,7 @@ def _start(op, input, index, axis, reduce):
         from schuss.limits import iinfo
 
         fresh = iinfo(kind).max if fresh > 0 else iinfo(kind).min
-    blank = _core.full(tuple(index.shape), fresh, dtype=kind)
+    blank = _core.full(tuple(index.shape), fresh, dtype=kind, device=input.device)
     return _core._scatter(input, index, blank, axis)
 
 
@@ -368,9 +368,9 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     total = _core._scatter_add(start, index, src, axis)
     if reduce == "sum":
         return total
-    one = _core.ones(tuple(input.shape), dtype=input.dtype)
+    one = _core.ones(tuple(input.shape), dtype=input.dtype, device=input.device)
     one = one if include_self else _start("scatter_reduce", one, index, axis, "sum")
-    taken = _core.ones(tuple(src.shape), dtype=src.dtype)
+    taken = _core.ones(tuple(src.shape), dtype=src.dtype, device=src.device)
     count = _core._scatter_add(one, index, taken, axis)
     count = count.clamp(min=1)
     return total / count if total.is_floating_point() else total // count
@@ -409,7 +409,7 @@ def fill(input, value):
         if value.ndim:
             raise RuntimeError(f"fill: the value must be a number, got {tuple(value.shape)}")
         return value.to(input.dtype).expand(input.shape).clone()
-    made = _core.full(tuple(input.shape), value, dtype=input.dtype)
+    made = _core.full(tuple(input.shape), value, dtype=input.dtype, device=input.device)
     return made + input * 0 if input.requires_grad else made
 
 
@@ -520,8 +520,9 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
     if size < 0:
         raise RuntimeError(f"nonzero_static: size must be at least 0, got {size}")
     found = _core._nonzero(input)[:size]
-    more = _core.full((size - found.shape[0], input.ndim), fill_value, dtype=_core.int64)
-    made = _core.cat([found, more]) if input.ndim else _core.empty(size, 0, dtype=_core.int64)
+    options = {"dtype": _core.int64, "device": input.device}
+    more = _core.full((size - found.shape[0], input.ndim), fill_value, **options)
+    made = _core.cat([found, more]) if input.ndim else _core.empty(size, 0, **options)
     return made if out is None else out.copy_(made)
 
 

@@ -379,8 +379,8 @@ def pdist(input, p=2.0):
     if input.ndim != 2:
         raise RuntimeError(f"pdist: needs a matrix, got shape {tuple(input.shape)}")
     pairs = list(itertools.combinations(range(input.shape[0]), 2))
-    rows = _core.tensor([i for i, _ in pairs], dtype=_core.int64)
-    others = _core.tensor([j for _, j in pairs], dtype=_core.int64)
+    rows = _core.tensor([i for i, _ in pairs], dtype=_core.int64, device=input.device)
+    others = _core.tensor([j for _, j in pairs], dtype=_core.int64, device=input.device)
     return norm(input[rows] - input[others], p, -1)
 
 

@@ -185,7 +185,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     scale = scale.clamp(min=0) if isinstance(scale, Tensor) else float(max(scale, 0))
     product = (gap if w is None else gap * w) @ gap.transpose(0, 1)
     if not isinstance(scale, Tensor):
-        scale = _core.tensor(scale, dtype=x.dtype)
+        scale = _core.tensor(scale, dtype=x.dtype, device=x.device)
     return (product / scale).squeeze()
 
 

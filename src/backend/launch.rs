@@ -1,7 +1,7 @@
 //! What a backend is asked to do: one launch for each kernel family, in terms of buffers and layouts. Leans on storage and formula.
 
 use super::Storage;
-use crate::base::{DType, Layout, Number, Result};
+use crate::base::{DType, Device, Layout, Number, Result};
 use crate::formula::Formula;
 use std::sync::Arc;
 
@@ -38,6 +38,14 @@ impl Operand {
             super::trace::born(&storage);
         }
         Ok(Operand { storage, layout: Layout::contiguous(shape.into()), dtype })
+    }
+    #[inline]
+    pub fn device(&self) -> Device {
+        self.storage.device()
+    }
+    /// Whether one element is all there is, however large the shape.
+    pub fn is_constant(&self) -> bool {
+        self.layout.numel() > 0 && self.layout.shape.iter().zip(self.layout.strides.iter()).all(|(&n, &s)| n == 1 || s == 0)
     }
     /// The same bytes under another layout.
     pub fn view(&self, layout: Layout) -> Operand {
@@ -304,6 +312,11 @@ pub enum Draw {
 
 /// A place where launches run.
 pub trait Backend: Sync {
+    fn device(&self) -> Device;
     fn alloc(&self, bytes: usize) -> Result<Storage>;
     fn launch(&self, launch: &Launch) -> Result<()>;
+    /// Row-major elements of the host's into as many of this device's.
+    fn upload(&self, host: &Operand, own: &Operand) -> Result<()>;
+    /// Row-major elements of this device's, once they have been computed, into as many of the host's.
+    fn download(&self, own: &Operand, host: &Operand) -> Result<()>;
 }

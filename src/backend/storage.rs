@@ -1,11 +1,11 @@
 //! Bytes and who owns them: allocated fallibly, shared by views, counted by version. Leans on std's allocator.
 
-use crate::base::{Error, Result};
+use crate::base::{Device, Error, Result};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 const SMALL: usize = 64;
 /// Buffers of a few vectors lie where the allocator puts them, larger ones begin with a cache line.
@@ -24,8 +24,16 @@ fn physical() -> usize {
     })
 }
 
-/// A run of bytes. Reached only through raw pointers: reads may race with writes, as in PyTorch, and then give
-/// unspecified values but never a crash.
+static ABROAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether any bytes ever lay in a device's memory; where none did nobody need ask.
+#[inline(always)]
+pub fn any_away() -> bool {
+    ABROAD.load(Ordering::Relaxed)
+}
+
+/// A run of bytes. On the host it is reached only through raw pointers: reads may race with writes, as in PyTorch, and
+/// then give unspecified values but never a crash. On a device only that device's backend reaches it.
 pub struct Storage {
     owner: Owner,
     len: usize,
@@ -38,6 +46,8 @@ enum Owner {
     Heap(*mut u8, Layout),
     /// Somebody else's memory, kept alive by what is boxed; the truth says whether it may be written.
     Foreign(*mut u8, bool, #[allow(dead_code)] Box<dyn Any + Send + Sync>),
+    /// A device's memory, of which only its backend knows the kind.
+    Away(Device, Box<dyn Any + Send + Sync>),
     /// Memory of whatever a program is run over at the moment.
     Aimed(AtomicPtr<u8>),
 }
@@ -86,6 +96,11 @@ impl Storage {
         Storage { owner: Owner::Foreign(ptr, writable, keeper), len, version: AtomicU32::new(0) }
     }
 
+    /// Bytes in a device's memory.
+    pub fn away(device: Device, len: usize, memory: Box<dyn Any + Send + Sync>) -> Storage {
+        ABROAD.store(true, Ordering::Relaxed);
+        Storage { owner: Owner::Away(device, memory), len, version: AtomicU32::new(0) }
+    }
     /// A stand-in for memory that a program is aimed at before it runs.
     pub(super) fn aimed() -> Storage {
         Storage { owner: Owner::Aimed(AtomicPtr::new(std::ptr::null_mut())), len: isize::MAX as usize, version: AtomicU32::new(0) }
@@ -102,8 +117,22 @@ impl Storage {
         match &self.owner {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
+            Owner::Away(device, _) => unreachable_from_here(*device),
             Owner::Aimed(at) => at.load(Ordering::Relaxed),
         }
+    }
+    /// Whether the bytes lie in a device's memory.
+    #[inline(always)]
+    pub fn is_away(&self) -> bool {
+        matches!(self.owner, Owner::Away(..))
+    }
+    #[inline]
+    pub fn device(&self) -> Device {
+        if let Owner::Away(device, _) = self.owner { device } else { Device::Cpu }
+    }
+    /// A device's memory, for its own backend.
+    pub fn memory(&self) -> Option<&(dyn Any + Send + Sync)> {
+        if let Owner::Away(_, memory) = &self.owner { Some(&**memory) } else { None }
     }
     #[inline]
     pub fn len(&self) -> usize {
@@ -127,6 +156,13 @@ impl Storage {
     pub fn bump(&self) {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Nobody asks a device's memory for an address of the host's; whoever did would otherwise read wild.
+#[cold]
+#[inline(never)]
+fn unreachable_from_here(device: Device) -> ! {
+    panic!("a tensor on {device} was read as if it lay on the processor; this is a bug in schuss, please report it")
 }
 
 impl Drop for Storage {

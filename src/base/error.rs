@@ -83,6 +83,10 @@ impl Error {
     pub fn memory(op: &str, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Memory, op, message)
     }
+    #[cold]
+    pub fn device(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Device, op, message)
+    }
     /// A broken promise of our own.
     #[cold]
     pub fn bug(op: &str, message: impl Into<String>) -> Error {

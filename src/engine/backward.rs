@@ -7,9 +7,9 @@ use super::walk::{Walk, address};
 use crate::backend::Operand;
 use crate::backend::trace;
 use crate::base::shape::Shape;
-use crate::base::{DType, Error, Result, shape};
+use crate::base::{DType, Device, Error, Result, shape};
 use crate::graph::capture;
-use crate::graph::mode::{GradGuard, Mode};
+use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Needs, Node, Rule, freed};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::flag;
@@ -239,6 +239,7 @@ fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&Ha
             let opened = node.open(alive, !plan.retain && plan.inside.is_none() && !watched)?;
             let mut cotangents: SmallVec<[Option<Sym>; 2]> = SmallVec::new();
             grads.drain(..).for_each(|g| cotangents.push(g.map(Sym::Tensor)));
+            let _place = mode::PlaceGuard::of(cotangents.iter().flatten().next());
             let pull = Pull { grads: &cotangents, ins: &opened.ins, outs: &opened.outs, args: &node.args, needs: Needs(needs) };
             let raw = caught(|| Ok(vjp(&pull)))?.into_iter().map(|s| match s {
                 Some(Sym::Tensor(t)) => Some(t),
@@ -402,7 +403,7 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
                     ),
                 ));
             }
-            filled(&shape, dtype, 1.0)
+            filled_on(root.device(), &shape, dtype, 1.0)
         }
         Some(g) => {
             if g.shape() != shape {
@@ -419,8 +420,14 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
+/// One number in a shape on the processor.
 pub fn filled(shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
-    let backend = &crate::backend::cpu::Cpu;
+    filled_on(Device::Cpu, shape, dtype, value)
+}
+
+/// One number in a shape on a device.
+pub fn filled_on(device: Device, shape: &[usize], dtype: DType, value: f64) -> Result<Tensor> {
+    let backend = crate::backend::at(device)?;
     let operand = Operand::new(backend, shape, dtype)?;
     crate::backend::of(&operand.storage).launch(&crate::backend::Launch::Fill { dst: &operand, value: value.into() })?;
     Ok(Tensor::from_operand(operand))
@@ -478,7 +485,8 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
 #[inline]
 fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
     let core = root.0.core.get();
-    let ready = core.requires_grad && core.operand.layout.numel() == 1 && core.base.is_none() && core.flags == 0;
+    let here = !core.operand.storage.is_away();
+    let ready = here && core.requires_grad && core.operand.layout.numel() == 1 && core.base.is_none() && core.flags == 0;
     if ready { core.edge.clone() } else { None }
 }
 

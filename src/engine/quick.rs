@@ -22,10 +22,11 @@ use std::sync::atomic::Ordering;
 const MOST: usize = 1 << 12;
 const ODD: u8 = flag::VARIABLE | flag::WATCHED | flag::STRICT | flag::PROBE | flag::INFERENCE;
 
-/// Whether nothing about a handle needs the long way: no tape looks at it, and it knows its place in the graph.
+/// Whether nothing about a handle needs the long way: no tape looks at it, it lies on the processor, and it knows its
+/// place in the graph.
 #[inline(always)]
 fn is_plain(core: &Core, mode: Mode) -> bool {
-    core.flags & (ODD & !made_in(mode)) == 0 && (core.base.is_none() || core.seen == core.version())
+    core.flags & (ODD & !made_in(mode)) == 0 && !core.operand.storage.is_away() && (core.base.is_none() || core.seen == core.version())
 }
 
 /// One operand under its lock.
@@ -201,6 +202,7 @@ fn bits(sides: &[Side], mode: Mode) -> Option<(u32, u32)> {
                 others |= odd(&core.operand);
             }
             Side::Tensor(..) => return None,
+            Side::Operand(o) if o.storage.is_away() => return None,
             Side::Operand(o) => others |= odd(o),
             Side::Number(_) | Side::Absent => others |= 8 << i,
         }

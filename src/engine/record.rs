@@ -3,8 +3,8 @@
 
 use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
 use super::tape;
-use crate::backend::{Launch, Operand, of};
-use crate::base::{DType, Error, Layout, Number, Result};
+use crate::backend::{Launch, Operand, at, of, together, transfer};
+use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
@@ -139,7 +139,7 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     }
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = match &op.body {
-        Body::Kernel(meta, run) => kernel(*meta, *run, &seen, args, mode)?,
+        Body::Kernel(meta, run) => kernel(op, *meta, *run, &seen, args, mode)?,
         _ => run_map(op, &seen, args, mode)?,
     };
     if mode.probe() {
@@ -176,7 +176,8 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
     finish(op, &smallvec![Seen::Tensor(x)], args, Outs::One(out), mode)
 }
 
-fn kernel(meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {
+fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {
+    let moved;
     let (mut metas, mut ins) = (SmallVec::<[Option<Meta>; 3]>::new(), SmallVec::<[Option<&Operand>; 3]>::new());
     for s in seen.iter() {
         let operand = s.look().map(|l| &l.operand);
@@ -188,7 +189,12 @@ fn kernel(meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mo
         note(seen);
         return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
     }
-    let backend = &crate::backend::cpu::Cpu;
+    let device = together(op.name, ins.iter().flatten().copied())?;
+    let backend = at(device)?;
+    moved = if device.is_cpu() { SmallVec::<[Option<Operand>; 3]>::new() } else { brought(&ins, device)? };
+    for (slot, own) in ins.iter_mut().zip(&moved) {
+        *slot = own.as_ref();
+    }
     // Where there is nothing to read, a kernel that writes only what it reads leaves zeros, never what memory held.
     let nothing = ins.iter().flatten().any(|o| o.layout.numel() == 0);
     let room = |m: &Meta| -> Result<Operand> {
@@ -200,12 +206,24 @@ fn kernel(meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mo
     };
     if let [m] = &made[..] {
         let out = room(m)?;
-        run(&Call { ins: &ins, outs: std::slice::from_ref(&out), args })?;
+        run(&Call { ins: &ins, outs: std::slice::from_ref(&out), args }).map_err(|e| named(e, op))?;
         return Ok(Outs::One(Tensor::from_operand(out)));
     }
     let outs = made.iter().map(room).collect::<Result<Vec<_>>>()?;
-    run(&Call { ins: &ins, outs: &outs, args })?;
+    run(&Call { ins: &ins, outs: &outs, args }).map_err(|e| named(e, op))?;
     Ok(Outs::Many(outs.into_iter().map(Tensor::from_operand).collect()))
+}
+
+/// Operands on one device: a number that lies on the host is brought to the others.
+#[cold]
+fn brought(ins: &[Option<&Operand>], device: Device) -> Result<SmallVec<[Option<Operand>; 3]>> {
+    ins.iter().map(|x| x.map(|x| transfer(x, device)).transpose()).collect()
+}
+
+/// What a device has no kernel for is said in the operation's name.
+#[cold]
+pub(crate) fn named(error: Error, op: &Op) -> Error {
+    if error.kind() == ErrorKind::Missing { error.named(op.name) } else { error }
 }
 
 /// The bits of a truth are the truth: its bitwise opposite is the logical one.
@@ -521,12 +539,12 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     if op.class == Class::Logic {
         ins = as_truths(ins)?;
     }
-    let backend = &crate::backend::cpu::Cpu;
+    let backend = at(together(op.name, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?)?;
     let mut outs = Vec::with_capacity(body.outputs);
     for _ in 0..body.outputs {
         outs.push(Operand::new(backend, &shape, result)?);
     }
     let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
-    of(&outs[0].storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs })?;
+    backend.launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs }).map_err(|e| named(e, op))?;
     Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
 }

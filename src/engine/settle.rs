@@ -2,7 +2,7 @@
 
 use super::record::Seen;
 use crate::backend::cpu::contract::to_f64;
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, fetch, of};
 use crate::base::shape::{self, Shape};
 use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
@@ -196,7 +196,7 @@ pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
             if matches!(x.dtype, DType::Bool | DType::U8) {
                 return Ok(x);
             }
-            let copy = Operand::new(&crate::backend::cpu::Cpu, &x.layout.shape, DType::Bool)?;
+            let copy = Operand::new(of(&x.storage), &x.layout.shape, DType::Bool)?;
             of(&x.storage).launch(&Launch::Copy { src: &x, dst: &copy })?;
             Ok(copy)
         })
@@ -215,7 +215,7 @@ pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Resul
     let test = if divides { no_zero } else { no_negative };
     let operand = match seen.get(1) {
         Some(Seen::Number(n)) => constant(*n, DType::F64, &[])?,
-        Some(Seen::Tensor(l)) => l.operand.clone(),
+        Some(Seen::Tensor(l)) => fetch(&l.operand)?,
         _ => return Ok(()),
     };
     of(&operand.storage).launch(&Launch::Demand { op: op.name, test, ins: std::slice::from_ref(&operand), numbers: &[] })

@@ -164,7 +164,7 @@ impl Tape {
             }
             let cotangent = match seed {
                 Some(given) => backward::seed("gradient", t, Some(given))?,
-                None => backward::filled(&t.shape(), t.dtype(), 1.0)?,
+                None => backward::filled_on(t.device(), &t.shape(), t.dtype(), 1.0)?,
             };
             if t.has_flag(flag::STRICT) {
                 cotangent.set_flag(flag::STRICT, true);

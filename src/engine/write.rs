@@ -4,7 +4,7 @@ use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
 use crate::backend::trace;
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
 use crate::graph::capture;
 use crate::graph::mode::Mode;
@@ -180,7 +180,10 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ins = settle::as_truths(ins)?;
         }
         let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
-        of(&own.storage).launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })?;
+        beside(&name, &own, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?;
+        of(&own.storage)
+            .launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })
+            .map_err(|e| record::named(e, op))?;
     } else {
         let value = {
             let _quiet = crate::graph::mode::GradGuard::set(false);
@@ -198,6 +201,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
             ));
         }
         check_cast(&name, value.dtype, own.dtype)?;
+        beside(&name, &own, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?;
         of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own })?;
     }
     target.0.core.get().bump();
@@ -371,6 +375,7 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
         Seen::Tensor(look) => {
             let wide = look.operand.view(look.operand.layout.broadcast_to(op, &own.layout.shape)?);
             let backend = of(&own.storage);
+            let wide = if wide.device() == own.device() { wide } else { crate::backend::transfer(&wide, own.device())? };
             if collide(&wide, &own) {
                 let copy = Operand::new(backend, &wide.layout.shape, wide.dtype)?;
                 backend.launch(&Launch::Copy { src: &wide, dst: &copy })?;
@@ -465,7 +470,9 @@ pub fn put_(op: &str, target: &Tensor, values: &Tensor, indices: &[&Tensor], arg
     let own = check(op, target, mode, recording)?;
     let list: Vec<Operand> = indices.iter().map(|i| i.operand()).collect();
     let refs: Vec<&Operand> = list.iter().collect();
-    ops::index::put_into(&own, &values.operand(), &refs, args).map_err(|e| e.named(op))?;
+    let values = values.operand();
+    beside(op, &own, refs.iter().copied().chain([&values]))?;
+    ops::index::put_into(&own, &values, &refs, args).map_err(|e| e.named(op))?;
     target.0.core.get().bump();
     join(&ops::index::put_at::OP, target, &seen, args, mode)
 }
@@ -522,10 +529,10 @@ impl Tensor {
         let alone =
             Arc::strong_count(&own.storage) == 2 + trace::holds(&own.storage) && own.storage.is_writable() && !own.storage.is_foreign();
         if alone && own.layout.is_contiguous() {
-            return of(&own.storage).launch(&Launch::Copy { src: &value, dst: &own });
+            return crate::backend::copy(&value, &own);
         }
         let fresh = Operand::new(of(&own.storage), &own.layout.shape, own.dtype)?;
-        of(&fresh.storage).launch(&Launch::Copy { src: &value, dst: &fresh })?;
+        crate::backend::copy(&value, &fresh)?;
         let mut core = self.0.core.get();
         let old = std::mem::replace(&mut core.operand, fresh);
         drop(core);

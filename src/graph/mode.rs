@@ -1,5 +1,7 @@
 //! The state of this thread's recording: grad mode, open tapes, probing. Leans on std's thread-locals.
 
+use super::Tensor;
+use crate::base::Device;
 use std::cell::Cell;
 
 const NO_GRAD: u8 = 1;
@@ -14,6 +16,8 @@ thread_local! {
     static SERIAL: Cell<u64> = const { Cell::new(1) };
     /// The serial at which the oldest open tape of this thread began.
     static TAPE_FROM: Cell<u64> = const { Cell::new(u64::MAX) };
+    /// The device of the cotangent whose rule runs.
+    static PLACE: Cell<Device> = const { Cell::new(Device::Cpu) };
     /// In a probe: which of the probed inputs have been read.
     static READS: Cell<u32> = const { Cell::new(0) };
 }
@@ -56,6 +60,34 @@ impl Mode {
     #[inline]
     pub fn inference(self) -> bool {
         self.0 & INFERENCE != 0
+    }
+}
+
+/// Where a rule makes what has only a shape.
+pub fn place() -> Device {
+    PLACE.get()
+}
+
+/// Keeps the place of a cotangent while its rule runs.
+pub struct PlaceGuard(Option<Device>);
+
+impl PlaceGuard {
+    #[inline]
+    pub fn of(grad: Option<&super::Sym>) -> PlaceGuard {
+        if !crate::backend::any_away() {
+            return PlaceGuard(None);
+        }
+        let device = if let Some(super::Sym::Tensor(t)) = grad { Tensor::device(t) } else { Device::Cpu };
+        PlaceGuard((device != PLACE.get()).then(|| PLACE.replace(device)))
+    }
+}
+
+impl Drop for PlaceGuard {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(old) = self.0 {
+            PLACE.set(old);
+        }
     }
 }
 

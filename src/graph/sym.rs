@@ -7,7 +7,7 @@ use super::node::{Full, Needs};
 use super::tensor::{Feed, emit};
 use super::{Arg, Meta, Op, Pair, Tensor};
 use crate::base::shape::Shape;
-use crate::base::{DType, Error, Number, Result};
+use crate::base::{DType, Device, Error, Number, Result};
 
 #[derive(Clone)]
 pub enum Sym {
@@ -112,6 +112,14 @@ impl Sym {
             Sym::Meta(m) => m.dtype,
             Sym::Number(n) => n.dtype(),
             Sym::Absent => DType::F32,
+        }
+    }
+    /// Where its elements are, or those of the walk that it is met on.
+    pub fn device(&self) -> Device {
+        match self {
+            Sym::Tensor(t) => t.device(),
+            Sym::Operand(f) => f.operand.device(),
+            _ => super::mode::place(),
         }
     }
     /// Whether it has a shape: it is a tensor, or stands for one.

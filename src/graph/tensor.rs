@@ -2,10 +2,10 @@
 
 use super::node::{Edge, Kept};
 use super::{Node, Op};
-use crate::backend::{Operand, Storage};
+use crate::backend::{Operand, Storage, any_away};
 use crate::base::memory::{Room, Unique};
 use crate::base::shape::Shape;
-use crate::base::{DType, Layout, Lock, Number, Result};
+use crate::base::{DType, Device, Layout, Lock, Number, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -247,6 +247,11 @@ impl Tensor {
     #[inline]
     pub fn dtype(&self) -> DType {
         self.0.core.get().operand.dtype
+    }
+    /// Where its elements are.
+    #[inline]
+    pub fn device(&self) -> Device {
+        if any_away() { self.0.core.get().operand.device() } else { Device::Cpu }
     }
     pub fn is_contiguous(&self) -> bool {
         self.0.core.get().operand.layout.is_contiguous()

@@ -1,7 +1,7 @@
 //! Products of matrices and what is made of them. Leans on graph and backend's contract family.
 
 use super::view::operand;
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, at_home, of};
 use crate::base::{Error, Few, Layout, Result, shape};
 use crate::graph::node::Needs;
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
@@ -404,7 +404,7 @@ fn write(out: &Operand, list: &[f64]) -> Result<()> {
 }
 
 fn det_run(call: &Call) -> Result<()> {
-    let x = operand(call, 0)?;
+    let x = at_home("det", operand(call, 0)?)?;
     let n = *x.layout.shape.last().unwrap_or(&0);
     let mut values = crate::backend::cpu::contract::to_f64(x);
     let count = call.outs[0].numel();
@@ -413,7 +413,7 @@ fn det_run(call: &Call) -> Result<()> {
 }
 
 fn inverse_run(call: &Call) -> Result<()> {
-    let x = operand(call, 0)?;
+    let x = at_home("inverse", operand(call, 0)?)?;
     let n = *x.layout.shape.last().unwrap_or(&0);
     let mut values = crate::backend::cpu::contract::to_f64(x);
     let mut out = vec![0.0; values.len()];

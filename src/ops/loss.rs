@@ -106,7 +106,10 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let classes = sx[axis] as i64;
     let kept = target.ne(&Sym::from(crate::base::Number::Int(ignore)));
     let safe = kept.where_(target, &Sym::from(crate::base::Number::Int(0)));
-    demand("nll_loss", &safe, are_classes, &[classes, ignore])?;
+    // On a device the kernel that gathers finds them out, and nobody waits.
+    if safe.device().is_cpu() {
+        demand("nll_loss", &safe, are_classes, &[classes, ignore])?;
+    }
     let safe = safe.cast(DType::I64);
     let picked = x.gather(&safe.unsqueeze(axis as i64), axis as i64).squeeze([axis as i64]);
     let weight = match pick(ins, 2) {

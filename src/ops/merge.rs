@@ -110,7 +110,7 @@ fn masked_scatter_inline(ins: &[Option<Sym>], _args: &[Arg]) -> Result<Vec<Tenso
     }
     let wide = shape::broadcast("masked_scatter", &x.shape(), &mask.shape())?;
     let (x, mask) = (x.expand(&wide), mask.expand(&wide));
-    let held = crate::backend::cpu::contract::to_f64(&mask.sum((), false, ()).tensor().operand());
+    let held = crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&mask.sum((), false, ()).tensor().operand())?);
     let wanted = held.first().copied().unwrap_or(0.0) as usize;
     if wanted > source.numel() {
         return Err(Error::runtime(

@@ -1,6 +1,6 @@
 //! Folds along axes. Leans on graph and backend's fold family.
 
-use crate::backend::{FoldKind, Launch, Operand, of, trace};
+use crate::backend::{FoldKind, Launch, Operand, any_away, of, trace};
 use crate::base::{DType, Error, Few, Layout, Number, Result, dtype, shape};
 use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 use smallvec::smallvec;
@@ -165,7 +165,7 @@ fn repeated_run(call: &Call) -> Result<()> {
     if trace::on() {
         return repeated_each_time(x, scale, &call.outs[0]);
     }
-    let value = crate::backend::cpu::convert::element(x, 0).as_f64();
+    let value = crate::backend::cpu::convert::element(&crate::backend::fetch(x)?, 0).as_f64();
     // As the product of the two would be, rounded to the operand's type.
     let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
     of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
@@ -214,7 +214,7 @@ fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
 
 /// A cotangent of a sum, scaled, for every element that was summed.
 fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
-    let wide = if g.rank() == 0 && x.numel() <= SHORT {
+    let wide = if g.rank() == 0 && x.numel() <= SHORT && (!any_away() || g.device().is_cpu()) {
         g.repeated(&x.shape(), scale)
     } else {
         let g = if scale == 1.0 { g.clone() } else { g * scale };

@@ -1,7 +1,7 @@
 //! Other layouts over the same elements, and the copies that only move elements. Leans on graph and base's layouts.
 
 use crate::backend::{Launch, of};
-use crate::base::{DType, Error, Few, Layout, Result, shape};
+use crate::base::{DType, Device, Error, Few, Layout, Result, shape};
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 use smallvec::smallvec;
 
@@ -137,6 +137,12 @@ crate::op! {
         kernel(same_meta, copy_run);
         vjp |g, [_x], _y| [g];
     }
+    /// The elements on another device (by number, -1 is the processor), and where their gradient goes.
+    transfer(input; to: Int, home: Int) Any {
+        inline(transfer_inline);
+        vjp |g, [_x], _y| [g.transfer(home, to)];
+        face hidden;
+    }
     /// The elements converted to another dtype.
     cast(input; dtype: MaybeDType) Any {
         kernel(cast_meta, copy_run);
@@ -155,15 +161,23 @@ pub fn reads(list: &[&Sym]) {
 
 /// A zero of a tensor's shape and type: one element, seen everywhere.
 pub fn zeros_like(x: &Sym) -> Sym {
-    let one = Sym::apply(&cast::OP, &[scalar(x.dtype()).feed()], &[Arg::DType(x.dtype())]);
-    one.expand(&x.shape())
+    scalar(x.dtype(), x.device()).expand(&x.shape())
 }
 
-fn scalar(dtype: DType) -> Sym {
-    let operand = crate::backend::Operand::new(&crate::backend::cpu::Cpu, &[], dtype);
-    let operand = crate::graph::sym::must(operand);
+fn scalar(dtype: DType, device: Device) -> Sym {
+    let backend = crate::graph::sym::must(crate::backend::at(device));
+    let operand = crate::graph::sym::must(crate::backend::Operand::new(backend, &[], dtype));
     crate::graph::sym::must(of(&operand.storage).launch(&Launch::Fill { dst: &operand, value: 0i64.into() }));
     Sym::Tensor(Tensor::from_operand(operand))
+}
+
+fn transfer_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
+    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
+    if crate::graph::mode::Mode::now().probe() {
+        return Ok(vec![x.tensor().clone()]);
+    }
+    let device = Device::of_code(args[0].int().unwrap_or(-1));
+    Ok(vec![Tensor::from_operand(crate::backend::transfer(&x.tensor().operand(), device)?)])
 }
 
 fn sizes(list: &[i64]) -> Few<usize> {

@@ -114,11 +114,12 @@ fn _movedim(py: Python<'_>, x: &Bound<'_, PyTensor>, source: &Bound<'_, PyAny>, 
 /// The places of the elements that are not zero: one row for each.
 #[pyfunction]
 fn _nonzero(py: Python<'_>, x: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
-    let operand = x.get().get_ref().operand();
+    let operand = crate::backend::fetch(&x.get().get_ref().operand())?;
     let columns = crate::backend::cpu::gather::nonzero(&operand);
     let rows = columns.first().map_or_else(|| usize::from(crate::backend::cpu::convert::element_is_true(&operand)), Vec::len);
     let flat: Vec<i64> = (0..rows).flat_map(|r| columns.iter().map(move |c| c[r]).collect::<Vec<_>>()).collect();
-    wrap(py, Tensor::from_slice(&flat, &[rows, columns.len()])?)
+    let found = Tensor::from_slice(&flat, &[rows, columns.len()])?;
+    wrap(py, found.to_device(x.get().get_ref().device())?)
 }
 /// A product whose operands must have the ranks named.
 #[pyfunction]

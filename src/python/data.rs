@@ -114,6 +114,11 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     Ok(Tensor::from_operand(Operand { storage: Arc::new(storage), layout, dtype }))
 }
 
+/// The elements where the host can read them, outside every graph if they had to be brought.
+pub fn home(t: &Tensor) -> Result<Tensor> {
+    if t.device().is_cpu() { Ok(t.clone()) } else { t.detach().to_device(crate::base::Device::Cpu) }
+}
+
 /// A tensor of its own from any data, converted to a dtype where one is given.
 pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
     crate::engine::start();
@@ -206,6 +211,7 @@ impl Reader {
                 Err(_) => return Err(Error::dtype("tensor", format!("{} is no number", args::describe(x))).into()),
             },
         };
+        let inner = home(&inner)?;
         for (k, &n) in inner.shape().iter().enumerate() {
             self.level(depth + k, n)?;
         }
@@ -269,6 +275,7 @@ fn nested(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
 /// Elements as nested Python lists.
 pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
     crate::backend::trace::read("the step lists a tensor's elements (tolist)")?;
+    let t = &home(t)?;
     let shape = t.shape();
     let as_objects: Vec<Py<PyAny>> = match t.dtype() {
         DType::Bool => t.to_vec::<Truth>().into_iter().map(|v| py_number(py, Number::Bool(v.0 != 0))).collect::<PyResult<_>>()?,
@@ -323,6 +330,7 @@ pub unsafe fn lend(owner: &Bound<'_, PyAny>, t: &Tensor, view: *mut ffi::Py_buff
     if view.is_null() {
         return Err(refuse("buffer: no view to fill".into()));
     }
+    at_hand("buffer", t).map_err(|e| refuse(e.to_string()))?;
     crate::backend::trace::read("the step lends a tensor's memory (the buffer protocol)")?;
     let operand = t.operand();
     let Some(format) = letter(operand.dtype) else {
@@ -371,11 +379,23 @@ pub unsafe fn give_back(view: *mut ffi::Py_buffer) {
 
 /// A NumPy array over a tensor's memory.
 pub fn numpy(py: Python<'_>, object: &Bound<'_, PyAny>, t: &Tensor) -> PyResult<Py<PyAny>> {
+    at_hand("numpy", t)?;
     crate::backend::trace::read("the step hands a tensor's memory to NumPy (numpy, __array__)")?;
     if t.dtype() == DType::BF16 {
         return Err(PyTypeError::new_err("numpy: NumPy has no bfloat16; use x.float().numpy()"));
     }
     Ok(py.import("numpy")?.call_method1("asarray", (object,))?.unbind())
+}
+
+/// NumPy reads the host's memory alone.
+fn at_hand(op: &str, t: &Tensor) -> PyResult<()> {
+    if t.device().is_cpu() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "{op}: can't convert a tensor on {} to NumPy; use .cpu() to copy it to the processor first",
+        t.device()
+    )))
 }
 
 /// Raises as PyTorch does where a recorded tensor would leave the graph.

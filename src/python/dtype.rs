@@ -1,6 +1,6 @@
 //! dtypes and devices as Python objects: one object for each dtype, compared by identity. Leans on base's dtype.
 
-use crate::base::{DType, Error, dtype};
+use crate::base::{DType, Device, Error, dtype};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -117,10 +117,11 @@ pub fn parse(x: &Bound<'_, PyAny>) -> PyResult<DType> {
     })
 }
 
-/// Where a tensor lives: `schuss.device("cpu")`.
+/// Where a tensor lives: `schuss.device("cpu")`, or `schuss.device("gpu")`, which "cuda" is another name for.
 #[pyclass(frozen, name = "device", module = "schuss")]
 #[derive(PartialEq, Eq, Hash, Clone)]
 pub struct PyDevice {
+    gpu: bool,
     index: Option<usize>,
 }
 
@@ -137,11 +138,11 @@ impl PyDevice {
     }
     /// The kind of device.
     ///
-    /// >>> schuss.device("cpu").type
-    /// 'cpu'
+    /// >>> schuss.device("cpu").type, schuss.device("cuda").type
+    /// ('cpu', 'gpu')
     #[getter]
     fn r#type(&self) -> &'static str {
-        "cpu"
+        if self.gpu { "gpu" } else { "cpu" }
     }
     /// The number of the device among those of its kind; None where it was not said.
     ///
@@ -153,12 +154,12 @@ impl PyDevice {
     }
     fn __repr__(&self) -> String {
         match self.index {
-            None => "device(type='cpu')".into(),
-            Some(i) => format!("device(type='cpu', index={i})"),
+            None => format!("device(type='{}')", self.r#type()),
+            Some(i) => format!("device(type='{}', index={i})", self.r#type()),
         }
     }
     fn __str__(&self) -> String {
-        self.index.map_or("cpu".into(), |i| format!("cpu:{i}"))
+        self.index.map_or(self.r#type().into(), |i| format!("{}:{i}", self.r#type()))
     }
     fn __hash__(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -172,7 +173,7 @@ impl PyDevice {
         }
         let kind = other.getattr("type").and_then(|t| t.extract::<String>());
         let index = other.getattr("index").and_then(|i| i.extract::<Option<usize>>());
-        kind.is_ok_and(|k| k == "cpu") && index.is_ok_and(|i| i == self.index)
+        kind.is_ok_and(|k| k == self.r#type()) && index.is_ok_and(|i| i == self.index)
     }
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyType>, (String,))> {
         Ok((slf.py().get_type::<PyDevice>().unbind(), (slf.get().__str__(),)))
@@ -184,10 +185,18 @@ impl PyDevice {
 }
 
 pub fn cpu() -> PyDevice {
-    PyDevice { index: None }
+    PyDevice { gpu: false, index: None }
 }
 
-/// A device from an object or a name. Only the processor is here; anything else says so.
+/// A place of tensors as a device object.
+pub fn device_object(place: Device) -> PyDevice {
+    match place {
+        Device::Cpu => cpu(),
+        Device::Gpu(i) => PyDevice { gpu: true, index: Some(usize::from(i)) },
+    }
+}
+
+/// A device from an object or a name. Nothing is started: whether it is there shows when it is used.
 pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
     if let Ok(d) = x.cast::<PyDevice>() {
         return Ok(d.get().clone());
@@ -196,10 +205,10 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
         return Ok(cpu());
     }
     let Ok(name) = x.cast::<PyString>() else {
-        if let Ok(i) = x.extract::<i64>() {
-            return Err(absent(&format!("cuda:{i}")));
+        if let Ok(i) = x.extract::<usize>() {
+            return Ok(PyDevice { gpu: true, index: Some(i) });
         }
-        return Err(PyTypeError::new_err(format!("device: expected a name such as \"cpu\", got {}", x.get_type().name()?)));
+        return Err(PyTypeError::new_err(format!("device: expected a name such as \"cpu\" or \"gpu\", got {}", x.get_type().name()?)));
     };
     let name = name.to_string();
     let (kind, index) = match name.split_once(':') {
@@ -212,19 +221,22 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
         None => (name.clone(), None),
     };
     match kind.as_str() {
-        "cpu" => Ok(PyDevice { index }),
-        "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Err(absent(&name)),
-        _ => Err(Error::new(crate::base::ErrorKind::Device, "device", format!("{name:?} is no device; this build knows \"cpu\"")).into()),
+        "cpu" => Ok(PyDevice { gpu: false, index }),
+        "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Ok(PyDevice { gpu: true, index }),
+        _ => Err(Error::device("device", format!("{name:?} is no device; devices are called \"cpu\", \"gpu\" and \"gpu:1\"")).into()),
     }
 }
 
-fn absent(name: &str) -> PyErr {
-    Error::new(
-        crate::base::ErrorKind::Device,
-        "device",
-        format!("{name:?} is not there: this build computes on the processor; use \"cpu\", or ask schuss.cuda.is_available() first"),
-    )
-    .into()
+/// The place that a device parameter names; None where it was left out.
+pub fn place_of(x: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Device>> {
+    let Some(x) = x.filter(|x| !x.is_none()) else { return Ok(None) };
+    let device = device_of(x)?;
+    if !device.gpu {
+        return Ok(Some(Device::Cpu));
+    }
+    let index = device.index.unwrap_or(0);
+    let index = u8::try_from(index).map_err(|_| Error::device("device", format!("\"gpu:{index}\" is not there")))?;
+    Ok(Some(Device::Gpu(index)))
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

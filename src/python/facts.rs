@@ -42,13 +42,21 @@ impl PyTensor {
     fn dtype(&self, py: Python<'_>) -> PyResult<Py<PyDType>> {
         dtype::object(py, self.inner.dtype())
     }
-    /// Where the elements are: the processor, in this build.
+    /// Where the elements are.
     ///
     /// >>> schuss.zeros(2).device
     /// device(type='cpu')
     #[getter]
     fn device(&self) -> PyDevice {
-        dtype::cpu()
+        dtype::device_object(self.inner.device())
+    }
+    /// Whether the elements lie on a GPU, of whatever make.
+    ///
+    /// >>> schuss.zeros(2).is_cuda
+    /// False
+    #[getter]
+    fn is_cuda(&self) -> bool {
+        !self.inner.device().is_cpu()
     }
     /// The number of axes.
     ///
@@ -109,8 +117,12 @@ impl PyTensor {
     /// >>> x = schuss.zeros(2)
     /// >>> x.data_ptr() == x.detach().data_ptr()
     /// True
-    fn data_ptr(&self) -> usize {
-        self.inner.operand().ptr() as usize
+    fn data_ptr(&self) -> PyResult<usize> {
+        let operand = self.inner.operand();
+        if operand.storage.is_away() {
+            return Err(Error::runtime("data_ptr", format!("memory of {} has no address here; use .cpu() first", operand.device())).into());
+        }
+        Ok(operand.ptr() as usize)
     }
     /// The bytes of one element.
     ///

@@ -2,7 +2,7 @@
 
 use super::tensor::PyTensor;
 use super::{args, error, wrap};
-use crate::base::Result;
+use crate::base::{Device, Result};
 use crate::engine::{backward, custom, record, write};
 use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Dynamic, Rule};
@@ -111,6 +111,11 @@ struct Custom {
     backward: Py<PyAny>,
 }
 
+/// The device of the gradients that are there.
+fn beside(grads: &[Option<Tensor>]) -> Device {
+    grads.iter().flatten().next().map_or(Device::Cpu, Tensor::device)
+}
+
 impl Dynamic for Custom {
     fn name(&self) -> String {
         self.name.clone()
@@ -126,7 +131,7 @@ impl Dynamic for Custom {
                     None if keep_none => Ok(py.None()),
                     None => {
                         let (shape, dtype) = node.output_meta(k);
-                        wrap(py, backward::filled(&shape, dtype, 0.0)?)
+                        wrap(py, backward::filled_on(beside(grads), &shape, dtype, 0.0)?)
                     }
                 })
                 .collect::<PyResult<Vec<_>>>();
@@ -315,7 +320,7 @@ impl Dynamic for Override {
                         Some(g) => wrap(py, g.clone())?,
                         None => {
                             let (shape, dtype) = node.output_meta(k);
-                            wrap(py, backward::filled(&shape, dtype, 0.0)?)?
+                            wrap(py, backward::filled_on(beside(grads), &shape, dtype, 0.0)?)?
                         }
                     });
                 }

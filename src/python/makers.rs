@@ -12,7 +12,8 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-fn finish(py: Python<'_>, t: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>> {
+fn finish(py: Python<'_>, t: Tensor, device: Option<&Bound<'_, PyAny>>, requires_grad: bool) -> PyResult<Py<PyAny>> {
+    let t = placed(py, t, device)?;
     if Mode::now().inference() {
         t.set_flag(flag::INFERENCE, true);
     }
@@ -20,6 +21,14 @@ fn finish(py: Python<'_>, t: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>>
         t.require_grad(true)?;
     }
     wrap(py, t)
+}
+
+/// A fresh tensor on the device that was asked for.
+fn placed(py: Python<'_>, t: Tensor, device: Option<&Bound<'_, PyAny>>) -> PyResult<Tensor> {
+    match super::dtype::place_of(device)? {
+        Some(place) if place != t.device() => enter(py, crate::python::LONG, || t.to_device(place)),
+        _ => Ok(t),
+    }
 }
 
 fn stream(generator: Option<&Bound<'_, PyAny>>) -> PyResult<Stream> {
@@ -66,7 +75,7 @@ fn tensor(
             self::data::to_tensor(data.as_any(), wanted)?
         }
     };
-    finish(py, made, requires_grad)
+    finish(py, made, device, requires_grad)
 }
 
 /// The data as a tensor, sharing memory where it can.
@@ -86,18 +95,19 @@ fn as_tensor(
     let wanted = self::data::options(dtype, device)?;
     if let Ok(t) = data.cast::<PyTensor>() {
         let t = t.get().get_ref();
-        if wanted.is_none_or(|d| d == t.dtype()) {
+        let there = super::dtype::place_of(device)?.is_none_or(|d| d == t.device());
+        if there && wanted.is_none_or(|d| d == t.dtype()) {
             return Ok(data.clone().unbind());
         }
-        return wrap(py, t.to_dtype(wanted.unwrap_or(DType::F32))?);
+        return wrap(py, placed(py, t.to_dtype(wanted.unwrap_or_else(|| t.dtype()))?, device)?);
     }
     if self::data::is_array(data)
         && let Ok(shared) = self::data::share(data)
         && wanted.is_none_or(|d| d == shared.dtype())
     {
-        return wrap(py, shared);
+        return wrap(py, placed(py, shared, device)?);
     }
-    wrap(py, self::data::to_tensor(data, wanted)?)
+    wrap(py, placed(py, self::data::to_tensor(data, wanted)?, device)?)
 }
 
 /// A tensor over a NumPy array's own memory.
@@ -215,16 +225,23 @@ fn constant(
     let shape = sizes_of(op, size, named.as_ref())?;
     let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
     let n: usize = crate::base::shape::count(op, &shape)?;
-    let made = enter(py, n, || match value {
-        Some(v) => Tensor::full(&shape, v, dtype),
-        None => Tensor::empty(&shape, dtype),
-    })?;
+    let away = super::dtype::place_of(device)?.is_some_and(|d| !d.is_cpu());
+    let made = if away {
+        // One number travels, and is spread over the shape where it is wanted.
+        let one = placed(py, Tensor::full(&[], value.unwrap_or(Number::Int(0)), dtype)?, device)?;
+        enter(py, n, || crate::ops::view::clone_(&crate::ops::view::expand(&one, &shape)?))?
+    } else {
+        enter(py, n, || match value {
+            Some(v) => Tensor::full(&shape, v, dtype),
+            None => Tensor::empty(&shape, dtype),
+        })?
+    };
     if let Some(out) = out {
         let target = args::tensor(op, "out", &out)?;
         target.set_data(&made.to_dtype(target.dtype())?);
         return Ok(out.unbind());
     }
-    finish(py, made, requires_grad)
+    finish(py, made, device, requires_grad)
 }
 
 /// One number, a shape of times.
@@ -259,7 +276,7 @@ fn full(
     let dtype = data::options(dtype, device)?.unwrap_or_else(|| value.dtype());
     let value = data::checked("full", value, dtype)?;
     let n = crate::base::shape::count("full", &shape)?;
-    finish(py, enter(py, n, || Tensor::full(&shape, value, dtype))?, requires_grad)
+    finish(py, enter(py, n, || Tensor::full(&shape, value, dtype))?, device, requires_grad)
 }
 
 /// Evenly stepped numbers from start (0) up to, not including, end.
@@ -309,7 +326,7 @@ fn arange(
     let by = by.unwrap_or(Number::Int(1));
     let any_float = first.is_float() || last.is_float() || by.is_float();
     let dtype = data::options(dtype, device)?.unwrap_or_else(|| if any_float { default_float() } else { DType::I64 });
-    finish(py, Tensor::arange(first, last, by, dtype)?, requires_grad)
+    finish(py, Tensor::arange(first, last, by, dtype)?, device, requires_grad)
 }
 
 /// Evenly spaced numbers from start to end, both included.
@@ -337,7 +354,7 @@ fn linspace(
         return Err(PyRuntimeError::new_err(format!("linspace: the number of steps must be at least 0, got {steps}")));
     }
     let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    finish(py, Tensor::linspace(start, end, steps as usize, dtype)?, requires_grad)
+    finish(py, Tensor::linspace(start, end, steps as usize, dtype)?, device, requires_grad)
 }
 
 /// Ones on the diagonal of a matrix, zeros elsewhere.
@@ -363,12 +380,12 @@ fn eye(
         return Err(PyRuntimeError::new_err(format!("eye: sizes must be at least 0, got {n} and {m}")));
     }
     let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    finish(py, Tensor::eye(n as usize, m as usize, dtype)?, requires_grad)
+    finish(py, Tensor::eye(n as usize, m as usize, dtype)?, device, requires_grad)
 }
 
 /// Draws into a new tensor; Python gives PyTorch's names and keywords to it.
 #[pyfunction]
-#[pyo3(signature = (op, size, kind, a, b, dtype, generator, requires_grad=false))]
+#[pyo3(signature = (op, size, kind, a, b, dtype, generator, requires_grad=false, device=None))]
 #[allow(clippy::too_many_arguments)]
 fn _draw(
     py: Python<'_>,
@@ -380,6 +397,7 @@ fn _draw(
     dtype: Option<&Bound<'_, PyAny>>,
     generator: Option<&Bound<'_, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
+    device: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let shape = args::shape(op, std::slice::from_ref(size))?;
     let what = draw(op, kind, a, b)?;
@@ -391,7 +409,8 @@ fn _draw(
     let dtype = args::maybe_dtype(dtype)?.unwrap_or_else(|| if integers { DType::I64 } else { default_float() });
     let stream = stream(generator)?;
     let n = crate::base::shape::count(op, &shape)?;
-    finish(py, enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream))?, requires_grad)
+    let place = super::dtype::place_of(device)?.unwrap_or_default();
+    finish(py, enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream, place))?, None, requires_grad)
 }
 
 /// Draws over a tensor's elements, in place.

@@ -9,6 +9,7 @@ mod dtype;
 mod error;
 mod facts;
 mod function;
+mod gpu;
 mod gradients;
 mod items;
 mod makers;
@@ -141,6 +142,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     scalar::register(m)?;
     calls::register(m)?;
     compiled::register(m)?;
+    gpu::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     offer(m)
 }

@@ -2,7 +2,7 @@
 
 use super::tensor::PyTensor;
 use super::{args, enter};
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{Error, Number, Result, shape};
 use crate::engine::replay;
 use crate::graph::{Body, Op, Tensor, capture};
@@ -21,6 +21,7 @@ fn find(name: &str) -> PyResult<&'static Op> {
 fn operands(op: &str, list: &[&Tensor], outputs: usize) -> Result<Vec<Operand>> {
     let found: Vec<Operand> = list.iter().map(|t| t.operand()).collect();
     let first = &found[0];
+    beside(op, first, found.iter())?;
     for (k, x) in found.iter().enumerate() {
         if x.layout.shape != first.layout.shape {
             let (a, b) = (shape::show(&first.layout.shape), shape::show(&x.layout.shape));

@@ -306,7 +306,7 @@ impl PyTensor {
     fn numpy(slf: &Bound<'_, Self>, force: bool) -> PyResult<Py<PyAny>> {
         let t = slf.get().tensor();
         if force {
-            let plain = t.detach();
+            let plain = data::home(&t.detach())?;
             let object = wrap(slf.py(), plain.clone())?;
             return data::numpy(slf.py(), object.bind(slf.py()), &plain);
         }
@@ -318,7 +318,10 @@ impl PyTensor {
     /// >>> schuss.tensor([2.5]).item()
     /// 2.5
     fn item(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        data::py_number(py, self.inner.item()?)
+        let away = !self.inner.device().is_cpu();
+        // Others run while this waits for a device.
+        let n = if away { enter(py, crate::python::LONG, || self.inner.item())? } else { self.inner.item()? };
+        data::py_number(py, n)
     }
     /// The elements as nested lists of Python numbers; of a 0-d tensor, the number alone.
     ///
@@ -335,6 +338,14 @@ impl PyTensor {
     fn contiguous(slf: &Bound<'_, Self>, _options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
         let x = &slf.get().inner;
         wrap(slf.py(), enter(slf.py(), x.numel(), || x.contiguous())?)
+    }
+    /// The elements on another device; the tensor itself where they are there already.
+    fn _on(slf: &Bound<'_, Self>, device: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let x = slf.get().get_ref();
+        match dtype::place_of(Some(device))? {
+            Some(place) if place != x.device() => wrap(slf.py(), enter(slf.py(), crate::python::LONG, || x.to_device(place))?),
+            _ => Ok(slf.clone().into_any().unbind()),
+        }
     }
     /// The elements in another dtype; the tensor itself where nothing changes.
     #[pyo3(name = "_to", signature = (dtype, copy=false))]
@@ -435,8 +446,12 @@ impl PyTensor {
                 None => suffixes.push("requires_grad=True".into()),
             }
         }
+        if !t.device().is_cpu() {
+            suffixes.insert(0, format!("device='{}'", t.device()));
+        }
+        let shown = data::home(t)?;
         let options = OPTIONS.lock().map(|o| o.clone().unwrap_or_default()).unwrap_or_default();
-        Ok(crate::tensor::show(t, "tensor(", &options, &suffixes))
+        Ok(crate::tensor::show(&shown, "tensor(", &options, &suffixes))
     }
 }
 

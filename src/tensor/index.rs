@@ -139,9 +139,9 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
                     continue;
                 }
                 if items.len() == 1 && own.len() == rank {
-                    mask = Some(t.clone());
+                    mask = Some(t.to_device(x.device())?);
                 }
-                for (k, list) in gather::nonzero(&t.operand()).into_iter().enumerate() {
+                for (k, list) in gather::nonzero(&crate::backend::fetch(&t.operand())?).into_iter().enumerate() {
                     order.push((axis + k) as i64);
                     tensors.push((order.len() - 1, Tensor::from_slice(&list, &[list.len()])?));
                 }
@@ -165,6 +165,10 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
         axis += 1;
     }
     let view = if plain { x.clone() } else { ops::view::pick(x, starts, counts, steps, order)? };
+    let device = x.device();
+    for (_, t) in &mut tensors {
+        *t = t.to_device(device)?;
+    }
     let axes: Few<i64> = tensors.iter().map(|(a, _)| *a as i64).collect();
     let front = axes.windows(2).any(|w| w[1] != w[0] + 1);
     Ok(Parts { view, indices: tensors.into_iter().map(|(_, t)| t).collect(), axes, front, mask })
@@ -209,7 +213,7 @@ pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
     let values = match value {
         Feed::Tensor(t) => t.to_dtype(x.dtype())?,
         Feed::Operand(o) => Tensor::from_operand(o.clone()).to_dtype(x.dtype())?,
-        Feed::Number(n) => Tensor::full(&[], fitting(n, x.dtype())?, x.dtype())?,
+        Feed::Number(n) => Tensor::full(&[], fitting(n, x.dtype())?, x.dtype())?.to_device(x.device())?,
         Feed::Absent => return Err(Error::type_(SET, "there is nothing to write")),
     };
     put(SET, &parts, &values, false)

@@ -9,8 +9,9 @@ pub mod scalar;
 pub mod shapes;
 
 use crate::backend::cpu::convert::{self, Cursor};
+use crate::backend::{Operand, fetch};
 use crate::base::dtype::Element;
-use crate::base::{DType, Error, Number, Result, shape};
+use crate::base::{DType, Device, Error, Number, Result, shape};
 use crate::engine::backward;
 use crate::graph::Tensor;
 use crate::graph::mode::Mode;
@@ -18,9 +19,9 @@ use crate::graph::tensor::flag;
 
 /// Reading.
 impl Tensor {
-    /// All elements in row-major order, converted.
+    /// All elements in row-major order, converted. Those on a device are waited for.
     pub fn to_vec<T: Element>(&self) -> Vec<T> {
-        let operand = self.operand();
+        let operand = self.fetched();
         let mut list = vec![T::default(); operand.numel()];
         if !list.is_empty() {
             // SAFETY is the reader's: the list holds as many elements as the tensor.
@@ -43,7 +44,26 @@ impl Tensor {
             ));
         }
         crate::backend::trace::read("the step reads the number in a tensor (item, float, int, bool)")?;
-        Ok(convert::element(&operand, 0))
+        Ok(convert::element(&fetch(&operand)?, 0))
+    }
+
+    /// The elements where the host can read them.
+    ///
+    /// # Panics
+    /// Where they cannot be brought from their device; `to_device` says so with an error.
+    fn fetched(&self) -> Operand {
+        fetch(&self.operand()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same elements on another device: itself where they are there already. The gradient finds its way back.
+    pub fn to_device(&self, device: Device) -> Result<Tensor> {
+        let own = self.device();
+        if own == device {
+            return Ok(self.clone());
+        }
+        // What cannot be started is said before anything is recorded.
+        crate::backend::at(device)?;
+        crate::ops::view::transfer(self, device.code(), own.code())
     }
 
     /// Walks back from this scalar and adds gradients to the leaves.
@@ -93,7 +113,7 @@ impl Tensor {
 
 /// The text of a tensor, as the host language shows it.
 pub fn show(t: &Tensor, opening: &str, options: &print::Options, suffixes: &[String]) -> String {
-    let operand = t.operand();
+    let operand = t.fetched();
     let kind = match operand.dtype {
         DType::Bool => print::Kind::Bool,
         d if d.is_float() => print::Kind::Float,

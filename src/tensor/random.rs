@@ -1,12 +1,12 @@
 //! Random tensors: the generator that all draws of a program share, and the draws. Leans on backend's draw family.
 
+use crate::backend::cpu::draw;
 use crate::backend::cpu::random::{Generator, blocks};
-use crate::backend::cpu::{Cpu, draw};
 use crate::backend::launch::Draw;
 use crate::backend::trace;
 pub use crate::backend::trace::Stream;
-use crate::backend::{Backend, Launch, Operand};
-use crate::base::{DType, Error, Lock, Result, shape};
+use crate::backend::{Launch, Operand, at, of};
+use crate::base::{DType, Device, Error, Lock, Result, shape};
 use crate::engine;
 use crate::graph::Tensor;
 use std::sync::{Arc, LazyLock};
@@ -47,7 +47,7 @@ pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> 
         let seed = generator.initial_seed();
         (seed, generator.take(count))
     };
-    Cpu.launch(&Launch::Random { draw: what, seed, offset, out })?;
+    of(&out.storage).launch(&Launch::Random { draw: what, seed, offset, out })?;
     if trace::on() {
         trace::drew(stream, count);
     }
@@ -56,14 +56,14 @@ pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> 
 
 impl Tensor {
     /// A fresh tensor of random elements.
-    pub fn random(op: &str, what: Draw, sizes: &[usize], dtype: DType, stream: &Stream) -> Result<Tensor> {
+    pub fn random(op: &str, what: Draw, sizes: &[usize], dtype: DType, stream: &Stream, device: Device) -> Result<Tensor> {
         engine::start();
         shape::count(op, sizes)?;
         let integers = matches!(what, Draw::Integers(..) | Draw::Bernoulli(_) | Draw::Permutation);
         if !integers && !dtype.is_float() {
             return Err(Error::dtype(op, format!("draws floats, and cannot fill {dtype}; use randint for integers")));
         }
-        let out = Operand::new(&Cpu, sizes, dtype)?;
+        let out = Operand::new(at(device)?, sizes, dtype)?;
         into(op, what, &out, stream)?;
         Ok(Tensor::from_operand(out))
     }
@@ -83,7 +83,7 @@ pub fn dropout(x: &Tensor, p: f64, stream: &Stream) -> Result<Tensor> {
     if p == 0.0 {
         return Ok(x.clone());
     }
-    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype(), stream)?;
+    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype(), stream, x.device())?;
     let scale = if p == 1.0 { 0.0 } else { 1.0 / (1.0 - p) };
     let mask = crate::ops::arith::mul(&keep, scale)?;
     crate::ops::arith::mul(x, &mask)

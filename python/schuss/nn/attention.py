@@ -46,7 +46,8 @@ def scaled_dot_product_attention(
     scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = (query * scale) @ key.transpose(-2, -1)
     if is_causal:
-        allowed = _core.ones(scores.shape[-2], scores.shape[-1], dtype=_core.bool).tril()
+        size = scores.shape[-2:]
+        allowed = _core.ones(size, dtype=_core.bool, device=scores.device).tril()
         scores = scores.masked_fill(~allowed, -float("inf"))
     if attn_mask is not None:
         if attn_mask.dtype == _core.bool:
@@ -66,7 +67,7 @@ def scaled_dot_product_attention(
 def _numbers(mask, name):
     """A mask as one of numbers to add; truths hold where attention is forbidden."""
     if mask.dtype == _core.bool:
-        return _core.zeros(*mask.shape).masked_fill(mask, -float("inf"))
+        return _core.zeros(*mask.shape, device=mask.device).masked_fill(mask, -float("inf"))
     if not mask.is_floating_point():
         raise RuntimeError(f"multi_head_attention_forward: {name} must be bool or float")
     return mask
@@ -161,7 +162,7 @@ def multi_head_attention_forward(
     k = split(k) if static_k is None else static_k
     v = split(v) if static_v is None else static_v
     if add_zero_attn:
-        blank = _core.zeros(batch * num_heads, 1, head, dtype=k.dtype)
+        blank = _core.zeros(batch * num_heads, 1, head, dtype=k.dtype, device=k.device)
         k, v = _core.cat([k, blank], 1), _core.cat([v, blank], 1)
         more += 1
     width = k.shape[1]
@@ -233,7 +234,7 @@ def embedding_bag(
             if mode == "max":
                 return rows.max(1)[0]
             return rows.sum(1) if mode == "sum" else rows.mean(1)
-        offsets = _core.arange(bags) * length
+        offsets = _core.arange(bags, device=input.device) * length
         input = input.reshape(-1)
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.reshape(-1)
@@ -247,7 +248,8 @@ def embedding_bag(
     if offsets.numel() and int(offsets[0]) != 0:
         raise RuntimeError(f"embedding_bag: the first offset must be 0, got {int(offsets[0])}")
     bags = offsets.numel()
-    bag = schuss.bucketize(_core.arange(input.numel()), offsets.long(), right=True) - 1
+    steps = _core.arange(input.numel(), device=input.device)
+    bag = schuss.bucketize(steps, offsets.long(), right=True) - 1
     if padding_idx is not None:
         padding_idx = padding_idx % weight.shape[0]
         kept = input != padding_idx
@@ -257,8 +259,9 @@ def embedding_bag(
     rows = fused.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(1)
-    blank = _core.zeros(bags, weight.shape[1], dtype=weight.dtype)
-    sizes = _core.zeros(bags, dtype=_core.int64).index_add(0, bag, schuss.ones_like(bag))
+    blank = _core.zeros(bags, weight.shape[1], dtype=weight.dtype, device=weight.device)
+    sizes = _core.zeros(bags, dtype=_core.int64, device=bag.device)
+    sizes = sizes.index_add(0, bag, schuss.ones_like(bag))
     if mode == "max":
         places = bag.unsqueeze(1).expand(rows.shape)
         return blank.scatter_reduce(0, places, rows, "amax", include_self=False)

@@ -137,7 +137,7 @@ def multi_margin_loss(
     each = each * each if p == 2 else each
     if weight is not None:
         each = each * weight[y].unsqueeze(1)
-    others = _core.arange(classes) != own
+    others = _core.arange(classes, device=own.device) != own
     loss = schuss.where(others, each, 0.0).sum(1) / classes
     loss = loss.reshape(()) if input.ndim < 2 and target.ndim == 0 else loss
     return _gathered("multi_margin_loss", loss, reduction, size_average, reduce)
@@ -163,7 +163,8 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     y = target.reshape(1, -1) if input.ndim < 2 else target
     valid = (y < 0).long().cumsum(1) == 0
     safe = schuss.where(valid, y, 0)
-    marks = _core.zeros(*x.shape, dtype=_core.int64).scatter_add(1, safe, valid.long()) > 0
+    blank = _core.zeros(*x.shape, dtype=_core.int64, device=x.device)
+    marks = blank.scatter_add(1, safe, valid.long()) > 0
     gaps = (1 - x.gather(1, safe).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)
     counted = valid.unsqueeze(2) & ~marks.unsqueeze(1)
     loss = schuss.where(counted, gaps, 0.0).sum((1, 2)) / max(x.shape[1], 1)
@@ -421,7 +422,7 @@ def ctc_loss(
     skips = _core.zeros(batch, states, dtype=_core.bool)
     if states > 2:
         skips[:, 2:] = (labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2])
-    never = _core.full((batch, states), -float("inf"), dtype=x.dtype)
+    never = _core.full((batch, states), -float("inf"), dtype=x.dtype, device=x.device)
     first = _core.arange(states) < 2
     # Before the first step the only place is ahead of the first two states.
     total: Any = None

@@ -407,7 +407,7 @@ def embedding(
         held = (index == padding_idx % rows).unsqueeze(-1)
         found = _core._where(held, found.detach(), found)
     if scale_grad_by_freq and found.requires_grad:
-        counts = _core.zeros(rows, dtype=_core.int64)
+        counts = _core.zeros(rows, dtype=_core.int64, device=index.device)
         flat = index.reshape(-1)
         counts = counts.index_add(0, flat, flat * 0 + 1)
         part = found / counts[index].to(found.dtype).unsqueeze(-1)

@@ -92,7 +92,7 @@ def _resized(x, axis, m, mode, scale, align, antialias):
     if antialias:
         if align:
             scale = (n - 1) / (m - 1) if m > 1 else 0.0
-        weights = _core.tensor(_smooth(mode, n, m, scale), dtype=x.dtype)
+        weights = _core.tensor(_smooth(mode, n, m, scale), dtype=x.dtype, device=x.device)
         return (x.movedim(axis, -1) @ weights.transpose(0, 1)).movedim(-1, axis)
     if align:
         scale = (n - 1) / (m - 1) if m > 1 else 0.0
@@ -105,11 +105,12 @@ def _resized(x, axis, m, mode, scale, align, antialias):
     shape[axis] = m
     found = None
     for k in range(len(indices[0])):
-        at = _core.tensor([row[k] for row in indices], dtype=_core.int64)
+        at = _core.tensor([row[k] for row in indices], dtype=_core.int64, device=x.device)
         part = _core._take_at([x, at], [axis], False)
         if mode.startswith("nearest"):
             return part
-        part = part * _core.tensor([row[k] for row in weights], dtype=x.dtype).reshape(shape)
+        share = _core.tensor([row[k] for row in weights], dtype=x.dtype, device=x.device)
+        part = part * share.reshape(shape)
         found = part if found is None else found + part
     return found
 
@@ -330,12 +331,12 @@ def affine_grid(theta, size, align_corners=None):
     lines = []
     for axis, n in enumerate(sizes):
         step = 1.0 if align_corners or n == 0 else (n - 1) / n
-        line = _core.linspace(-1.0, 1.0, n, dtype=theta.dtype) * step
+        line = _core.linspace(-1.0, 1.0, n, dtype=theta.dtype, device=theta.device) * step
         line = line * 0 if n == 1 else line
         shape = [1] * d
         shape[axis] = n
         lines.append(line.reshape(shape).expand(sizes))
-    wide = [*reversed(lines), _core.ones(*sizes, dtype=theta.dtype)]
+    wide = [*reversed(lines), _core.ones(*sizes, dtype=theta.dtype, device=theta.device)]
     base = _core._stack(wide, -1).reshape(1, -1, d + 1)
     return (base @ theta.transpose(1, 2)).reshape(theta.shape[0], *sizes, d)
 

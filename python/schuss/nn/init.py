@@ -140,7 +140,7 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor.ndim != 2:
         raise ValueError(f"eye_: needs 2 dimensions, got shape {tuple(tensor.shape)}")
     with no_grad():
-        return tensor.copy_(schuss.eye(*tensor.shape, dtype=tensor.dtype))
+        return tensor.copy_(schuss.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:

@@ -83,7 +83,7 @@ def native_batch_norm(input, weight, bias, running_mean, running_var, training, 
     """`batch_norm`, and the batch's mean and 1 / deviation where it was used."""
     found = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
-        none = _core.empty(0, dtype=input.dtype)
+        none = _core.empty(0, dtype=input.dtype, device=input.device)
         return found, none, none.clone()
     axes = [axis for axis in range(input.ndim) if axis != 1]
     mean = input.mean(axes)
@@ -205,7 +205,7 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     edges = []
     for width in (before, size - 1 - before):
         blank[1] = width
-        edges.append(_core.zeros(*blank, dtype=input.dtype))
+        edges.append(_core.zeros(*blank, dtype=input.dtype, device=input.device))
     wide = _core.cat([edges[0], squares, edges[1]], 1)
     total = wide.narrow(1, 0, channels)
     for i in range(1, size):

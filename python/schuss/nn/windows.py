@@ -294,7 +294,9 @@ def _mean_pool(d):
             for axis, each in enumerate(lists):
                 shape = [1] * (2 + d)
                 shape[2 + axis] = -1
-                found = found / _core.tensor(each, dtype=found.dtype).reshape(shape)
+                found = found / _core.tensor(each, dtype=found.dtype, device=found.device).reshape(
+                    shape
+                )
         return found.squeeze(0) if alone else found
 
     pool.__name__ = pool.__qualname__ = name
@@ -346,7 +348,7 @@ def _even_mean(x, axis, m):
         blocks = x.reshape(*x.shape[:axis], m, n // m, *x.shape[axis + 1 :])
         return blocks.mean(axis + 1)
     rows = [[1.0 / (b - a) if a <= j < b else 0.0 for j in range(n)] for a, b in _shares(n, m)]
-    weights = _core.tensor(rows, dtype=x.dtype).reshape(m, n)
+    weights = _core.tensor(rows, dtype=x.dtype, device=x.device).reshape(m, n)
     return (x.movedim(axis, -1) @ weights.transpose(0, 1)).movedim(-1, axis)
 
 
@@ -495,7 +497,7 @@ def _fractional(d):
                 raise RuntimeError(f"{name}: {m} windows of {k} do not fit an axis of size {n}")
         draws = _random_samples
         if draws is None:
-            draws = schuss.rand(x.shape[0], x.shape[1], d, dtype=x.dtype)
+            draws = schuss.rand(x.shape[0], x.shape[1], d, dtype=x.dtype, device=x.device)
         wide = draws.reshape(-1, d).tolist()
         planes = x.reshape(-1, 1, 1, *sizes)
         parts = []
@@ -569,7 +571,7 @@ def _unpool(d):
         places = indices.reshape(*x.shape[:2], -1)
         # Below 0 a place would count from the end, which here it must not.
         places = places.masked_fill(places < 0, area)
-        blank = _core.zeros(*x.shape[:2], area, dtype=x.dtype)
+        blank = _core.zeros(*x.shape[:2], area, dtype=x.dtype, device=x.device)
         try:
             found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
         except IndexError:

@@ -29,12 +29,16 @@ pub mod truth;
 pub mod windows;
 
 use super::{Backend, Launch, Operand, Storage, trace};
-use crate::base::{Error, Result};
+use crate::base::{Device, Error, Result};
 
 /// The processor.
 pub struct Cpu;
 
 impl Backend for Cpu {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
     fn alloc(&self, bytes: usize) -> Result<Storage> {
         Storage::new(bytes)
     }
@@ -46,6 +50,14 @@ impl Backend for Cpu {
             return Ok(());
         }
         run(launch)
+    }
+
+    fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
+        convert::copy(host, own)
+    }
+
+    fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
+        convert::copy(own, host)
     }
 }
 

@@ -1,0 +1,94 @@
+"""GPUs of every make, by compute shaders: which there are, what they hold, and waiting for them.
+Leans on the core, which looks for adapters only when it is first asked."""
+
+from __future__ import annotations
+
+from schuss import _core
+
+
+def _index(device) -> int:
+    """The number of a GPU named by a device, a name or a number."""
+    if device is None:
+        return 0
+    found = _core.device(device)
+    if found.type != "gpu":
+        raise _core.DeviceError(f'gpu: {str(found)!r} is no GPU; name one such as "gpu:0"')
+    return found.index or 0
+
+
+def is_available() -> bool:
+    """Whether a GPU can be used. A driver that computes on the processor counts only if it is
+    named, as with `SCHUSS_ADAPTER=cpu`.
+
+    >>> schuss.gpu.is_available() in (True, False)
+    True
+    """
+    return _core._gpu_count() > 0
+
+
+def device_count() -> int:
+    """How many GPUs can be used: `"gpu:0"`, `"gpu:1"` and so on."""
+    return _core._gpu_count()
+
+
+def adapters() -> list[dict[str, str | None]]:
+    """Every adapter that a driver offers: its name, kind, interface, driver and bus, and the device
+    that it is; None for one that is used only by name.
+
+    >>> all("name" in adapter for adapter in schuss.gpu.adapters())
+    True
+    """
+    return _core._gpu_adapters()
+
+
+def memory(device=None) -> dict[str, int | None]:
+    """Bytes of a GPU's memory: `used` by tensors, `idle` and kept for later, the `peak` of what was
+    used, and the `budget` that `SCHUSS_GPU_MEM_LIMIT` sets (None without). Raises DeviceError where
+    there is no such GPU."""
+    used, idle, peak, budget = _core._gpu_memory(_index(device))
+    return {
+        "used": used,
+        "idle": idle,
+        "peak": peak,
+        "budget": None if budget == 2**64 - 1 else budget,
+    }
+
+
+def counters(device=None) -> dict[str, int]:
+    """What a GPU has been asked so far: `dispatches` of kernels, `submissions` of work, `kernels`
+    compiled. Raises DeviceError where there is no such GPU."""
+    names = ("dispatches", "submissions", "kernels")
+    return dict(zip(names, _core._gpu_counters(_index(device)), strict=True))
+
+
+def limits(device=None) -> dict[str, int | bool]:
+    """What kernels of a GPU are written for: bytes of a buffer and of a binding, bindings,
+    invocations of a workgroup, bytes of parameters, whether it has int64 and float64, and is
+    software. Raises DeviceError where there is no such GPU."""
+    names = ("buffer", "binding", "bindings", "group", "immediates", "int64", "float64", "software")
+    found = dict(zip(names, _core._gpu_limits(_index(device)), strict=True))
+    return {k: bool(v) if k in names[5:] else v for k, v in found.items()}
+
+
+def synchronize(device=None) -> None:
+    """Wait until all work on a GPU is done. Raises DeviceError where there is no such GPU, and what
+    went wrong on it since it was last waited for."""
+    _core._gpu_synchronize(_index(device))
+
+
+def empty_cache(device=None) -> None:
+    """Give the memory that no tensor uses back to the driver."""
+    if is_available():
+        _core._gpu_empty_cache(_index(device))
+
+
+__all__ = [
+    "adapters",
+    "counters",
+    "device_count",
+    "empty_cache",
+    "is_available",
+    "limits",
+    "memory",
+    "synchronize",
+]

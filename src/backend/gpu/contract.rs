@@ -1,0 +1,258 @@
+//! Matrix products: a register tile for each invocation, fed from memory where a driver computes on the processor and from
+//! tiles that a workgroup shares elsewhere. Leans on element and stream.
+
+use super::adapter::{Caps, TURNS};
+use super::element::{self, Reg};
+use super::kernel::Key;
+use super::shader::Shader;
+use super::stream::{Gpu, Job};
+use super::{block, copy};
+use crate::backend::launch::Operand;
+use crate::base::{DType, Number, Result};
+use std::fmt::Write as _;
+
+/// Invocations of a workgroup that share tiles, and of one row of them.
+const GROUP: usize = 256;
+const SIDE: usize = 16;
+/// Elements of a shared tile of either matrix.
+const ROOM: usize = 1024;
+/// Elements of a result from which each invocation computes eight by eight of them instead of four by four.
+const LARGE: usize = 1 << 18;
+/// The tile of an invocation that works alone.
+const ROWS: usize = 4;
+const COLUMNS: usize = 8;
+
+#[derive(Clone, Copy)]
+struct Form {
+    a: DType,
+    b: DType,
+    out: DType,
+    /// Rows, and columns, of each invocation where workgroups share tiles; 0 where each works alone.
+    shared: usize,
+    /// Whether the left matrix lies by columns, and the right one: neighbours read neighbours.
+    turned: (bool, bool),
+}
+
+fn frame(form: Form, caps: &Caps) -> Shader {
+    let mut shader = Shader::new("matmul", caps);
+    for word in ["m", "n", "k", "across", "tiles", "ao", "ab", "am", "ak", "bo", "bb", "bk", "bn", "oo", "ob", "om", "on", "more"] {
+        shader.word(word);
+    }
+    shader.slot(form.out, true, element::lanes(form.out) > 1);
+    shader.slot(form.a, false, false);
+    shader.slot(form.b, false, false);
+    shader
+}
+
+/// Rows and columns of an invocation's own tile, written out, so that registers hold it.
+fn alone(form: Form, caps: &Caps) -> Shader {
+    let mut shader = frame(form, caps);
+    let acc = accumulator(form.out);
+    let mut body = format!(
+        "let tile = t % p.tiles; let batch = t / p.tiles;\nlet r0 = (tile / p.across) * {ROWS}u; let q0 = (tile % p.across) * {COLUMNS}u;\n\
+         if (r0 >= p.m || batch * p.tiles + tile >= p.tiles * max(p.on_batches, 1u)) {{ return; }}\n"
+    );
+    shader.word("on_batches");
+    for i in 0..ROWS {
+        let _ = writeln!(body, "var a{i} = p.ao + batch * p.ab + min(r0 + {i}u, p.m - 1u) * p.am;");
+    }
+    for j in 0..COLUMNS {
+        let _ = writeln!(body, "var b{j}x = p.bo + batch * p.bb + min(q0 + {j}u, p.n - 1u) * p.bn;");
+    }
+    for i in 0..ROWS {
+        for j in 0..COLUMNS {
+            body.push_str(&begin(form, i, j, 1));
+        }
+    }
+    body.push_str("var k = 0u;\nloop {\nif (k >= p.k) { break; }\n");
+    for i in 0..ROWS {
+        let _ = writeln!(body, "let x{i} = {}; a{i} += p.ak;", element::change(&format!("get1(a{i})"), Reg::of(form.a), acc));
+    }
+    for j in 0..COLUMNS {
+        let _ = writeln!(body, "let y{j} = {}; b{j}x += p.bk;", element::change(&format!("get2(b{j}x)"), Reg::of(form.b), acc));
+    }
+    for i in 0..ROWS {
+        for j in 0..COLUMNS {
+            let _ = writeln!(body, "c{i}_{j} += x{i} * y{j};");
+        }
+    }
+    body.push_str("k += 1u;\n}\n");
+    for i in 0..ROWS {
+        for j in 0..COLUMNS {
+            body.push_str(&store(form, i, j, 1));
+        }
+    }
+    shader.body = body;
+    shader
+}
+
+/// A sum that begins at zero, or goes on where the last dispatch left it; rows and columns are `apart` from each other.
+fn begin(form: Form, i: usize, j: usize, apart: usize) -> String {
+    let (acc, row, column) = (accumulator(form.out), i * apart, j * apart);
+    let at = format!("p.oo + batch * p.ob + (r0 + {row}u) * p.om + (q0 + {column}u) * p.on");
+    format!(
+        "var c{i}_{j} = {};\nif (p.more == 1u && r0 + {row}u < p.m && q0 + {column}u < p.n) {{ c{i}_{j} = {}; }}\n",
+        acc.zero(),
+        element::change(&format!("get0({at})"), Reg::of(form.out), acc)
+    )
+}
+
+fn store(form: Form, i: usize, j: usize, apart: usize) -> String {
+    let (acc, row, column) = (accumulator(form.out), i * apart, j * apart);
+    format!(
+        "if (r0 + {row}u < p.m && q0 + {column}u < p.n) {{ put0(p.oo + batch * p.ob + (r0 + {row}u) * p.om + (q0 + {column}u) * p.on, {}); }}\n",
+        element::change(&format!("c{i}_{j}"), acc, Reg::of(form.out))
+    )
+}
+
+/// Tiles of both matrices in the workgroup's memory, read by all its invocations. An invocation's rows and columns are
+/// `SIDE` apart, so that neighbours read and write neighbours.
+fn together(form: Form, caps: &Caps) -> Shader {
+    let mut shader = frame(form, caps);
+    shader.word("on_batches");
+    shader.group = GROUP as u32;
+    let (own, acc) = (form.shared, accumulator(form.out));
+    let (tile, name, zero) = (SIDE * own, acc.name(), acc.zero());
+    let depth = ROOM / tile;
+    shader.before = format!("var<workgroup> left: array<{name}, {ROOM}>;\nvar<workgroup> right: array<{name}, {ROOM}>;\n");
+    let mut body = format!(
+        "let work = place.y * groups.x + place.x;\nlet tile = work % p.tiles; let batch = work / p.tiles;\n\
+         let row = (tile / p.across) * {tile}u; let column = (tile % p.across) * {tile}u;\n\
+         let li = lane / {SIDE}u; let rj = lane % {SIDE}u;\nlet r0 = row + li; let q0 = column + rj;\n"
+    );
+    let pairs = || (0..own).flat_map(|i| (0..own).map(move |j| (i, j)));
+    pairs().for_each(|(i, j)| body.push_str(&begin(form, i, j, SIDE)));
+    body.push_str("var k0 = 0u;\nloop {\nif (k0 >= p.k) { break; }\n");
+    // Both tiles lie depth by depth, so that the products read rows of them.
+    let place = |turned: bool, other: &str| {
+        if turned {
+            format!("let d = e / {tile}u; let {other} = e % {tile}u;")
+        } else {
+            format!("let {other} = e / {depth}u; let d = e % {depth}u;")
+        }
+    };
+    for step in 0..ROOM / GROUP {
+        let _ = writeln!(
+            body,
+            "{{ let e = lane + {at}u; {pa} var v = {zero};\n\
+             if (row + i < p.m && k0 + d < p.k) {{ v = {ga}; }}\nleft[d * {tile}u + i] = v; }}\n\
+             {{ let e = lane + {at}u; {pb} var v = {zero};\n\
+             if (column + j < p.n && k0 + d < p.k) {{ v = {gb}; }}\nright[d * {tile}u + j] = v; }}",
+            at = step * GROUP,
+            pa = place(form.turned.0, "i"),
+            pb = place(!form.turned.1, "j"),
+            ga = element::change("get1(p.ao + batch * p.ab + (row + i) * p.am + (k0 + d) * p.ak)", Reg::of(form.a), acc),
+            gb = element::change("get2(p.bo + batch * p.bb + (k0 + d) * p.bk + (column + j) * p.bn)", Reg::of(form.b), acc),
+        );
+    }
+    body.push_str("workgroupBarrier();\n");
+    for d in 0..depth {
+        body.push_str("{\n");
+        for i in 0..own {
+            let at = d * tile + i * SIDE;
+            let _ = writeln!(body, "let x{i} = left[{at}u + li]; let y{i} = right[{at}u + rj];");
+        }
+        pairs().for_each(|(i, j)| {
+            let _ = writeln!(body, "c{i}_{j} += x{i} * y{j};");
+        });
+        body.push_str("}\n");
+    }
+    let _ = writeln!(body, "workgroupBarrier();\nk0 += {depth}u;\n}}\nif (batch >= max(p.on_batches, 1u)) {{ return; }}");
+    pairs().for_each(|(i, j)| body.push_str(&store(form, i, j, SIDE)));
+    shader.body = body;
+    shader
+}
+
+/// Short floats are summed in float32, short integers in their register.
+fn accumulator(out: DType) -> Reg {
+    Reg::of(out)
+}
+
+/// `out[b] = a[b] @ b[b]`; every operand has rank 3, or rank 2 where there is no batch.
+pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
+    for dtype in [a.dtype, b.dtype, out.dtype] {
+        gpu.needs(dtype)?;
+    }
+    if out.numel() == 0 {
+        return Ok(());
+    }
+    let rank = out.layout.rank();
+    let size = |x: &Operand, i: usize| x.layout.shape[x.layout.rank() - i];
+    let (m, n, k) = (size(out, 2), size(out, 1), size(a, 1));
+    if k == 0 {
+        return copy::fill(gpu, out, Number::Int(0));
+    }
+    let batches = if rank == 3 { out.layout.shape[0] } else { 1 };
+    let step = |x: &Operand, i: usize| x.layout.strides[x.layout.rank() - i] as u32;
+    let batch = |x: &Operand| if x.layout.rank() == 3 && x.layout.shape[0] > 1 { step(x, 3) } else { 0 };
+    let shared = match m * n {
+        _ if gpu.caps.software || k < 16 => 0,
+        LARGE.. => 8,
+        1024.. => 4,
+        _ => 0,
+    };
+    let turned = if shared > 0 { (step(a, 2) == 1 && m > 1, step(b, 2) == 1 && step(b, 1) != 1) } else { (false, false) };
+    let form = Form { a: a.dtype, b: b.dtype, out: out.dtype, shared, turned };
+    let (tall, wide) = if shared > 0 { (SIDE * shared, SIDE * shared) } else { (ROWS, COLUMNS) };
+    let across = n.div_ceil(wide);
+    let tiles = m.div_ceil(tall) * across;
+    let mut words = [
+        0,
+        m as u32,
+        n as u32,
+        k.min(TURNS) as u32,
+        across as u32,
+        tiles as u32,
+        a.layout.offset as u32,
+        batch(a),
+        step(a, 2),
+        step(a, 1),
+        b.layout.offset as u32,
+        batch(b),
+        step(b, 2),
+        step(b, 1),
+        out.layout.offset as u32,
+        batch(out),
+        step(out, 2),
+        step(out, 1),
+        0,
+        batches as u32,
+    ];
+    let mut key = Key::new();
+    key.extend([
+        4,
+        a.dtype as u64,
+        b.dtype as u64,
+        out.dtype as u64,
+        form.shared as u64 * 4 + u64::from(turned.0) * 2 + u64::from(turned.1),
+    ]);
+    let write = |caps: &Caps| if form.shared > 0 { together(form, caps) } else { alone(form, caps) };
+    let threads = (tiles * batches * if form.shared > 0 { GROUP } else { 1 }) as u64;
+    let blocks = [block(out)?, block(a)?, block(b)?];
+    let job = |words: &[u32], deep: usize| {
+        let work = 2 * (m * n * deep * batches) as u64;
+        gpu.dispatch(&Job { key: key.clone(), write: &write, blocks: &blocks, params: words, threads, work })
+    };
+    job(&words, k.min(TURNS))?;
+    // Sums longer than an invocation's turns go on in further dispatches.
+    for start in (TURNS..k).step_by(TURNS) {
+        words[3] = TURNS.min(k - start) as u32;
+        words[6] = (a.layout.offset as u32).wrapping_add((start as u32).wrapping_mul(words[9]));
+        words[10] = (b.layout.offset as u32).wrapping_add((start as u32).wrapping_mul(words[12]));
+        words[18] = 1;
+        job(&words, TURNS.min(k - start))?;
+    }
+    Ok(())
+}
+
+/// The texts of products in one type: alone, and shared in every way.
+pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
+    let form = |shared, turned| Form { a: dtype, b: dtype, out: dtype, shared, turned };
+    let mut list = vec![alone(form(0, (false, false)), caps).text(caps)];
+    for shared in [4, 8] {
+        for turned in [(false, false), (true, true)] {
+            list.push(together(form(shared, turned), caps).text(caps));
+        }
+    }
+    list
+}

@@ -1,0 +1,124 @@
+//! A device's buffers: in a few sizes, kept when they are let go, under one budget of bytes. Leans on wgpu.
+
+use crate::base::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const LEAST: u64 = 256;
+const STEP: u64 = 2 << 20;
+
+/// A run of a device's memory; let go, it serves the next one who asks for its size. Work that is under way or waiting
+/// has been ordered before whatever comes after, so that it may be handed on at once.
+pub struct Block {
+    pub buffer: wgpu::Buffer,
+    class: u64,
+    pool: Arc<Pool>,
+}
+
+pub struct Pool {
+    device: wgpu::Device,
+    name: String,
+    /// Bytes that one buffer can hold and one binding reach.
+    most: u64,
+    budget: u64,
+    shelves: Mutex<Shelves>,
+}
+
+#[derive(Default)]
+struct Shelves {
+    free: HashMap<u64, Vec<wgpu::Buffer>>,
+    /// Bytes of all buffers, and of those that wait for use; the most that were ever in use.
+    held: u64,
+    idle: u64,
+    peak: u64,
+}
+
+/// Bytes in use, kept for later, the most ever in use, and the budget.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    pub used: u64,
+    pub idle: u64,
+    pub peak: u64,
+    pub budget: u64,
+}
+
+/// Powers of two and one and a half times them; large ones in steps of 2 MiB.
+fn class(bytes: u64) -> u64 {
+    if bytes > 64 << 20 {
+        return bytes.div_ceil(STEP) * STEP;
+    }
+    let whole = bytes.max(LEAST).next_power_of_two();
+    let between = whole / 4 * 3;
+    if bytes <= between && between >= LEAST { between } else { whole }
+}
+
+impl Pool {
+    pub fn new(device: wgpu::Device, name: String, most: u64) -> Arc<Pool> {
+        let budget = std::env::var("SCHUSS_GPU_MEM_LIMIT").ok().and_then(|v| v.trim().parse().ok()).unwrap_or(u64::MAX);
+        Arc::new(Pool { device, name, most, budget, shelves: Mutex::default() })
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block of at least so many bytes; None if only giving back what is kept, and waiting, could help.
+    pub fn take(self: &Arc<Pool>, bytes: usize) -> Result<Option<Block>> {
+        let class = class(bytes as u64);
+        if bytes as u64 > self.most {
+            let message = format!("{bytes} bytes are more than one buffer of {} holds for a kernel, {}", self.name, self.most);
+            return Err(Error::memory("allocate", format!("{message}; use a smaller shape or dtype, or .cpu()")));
+        }
+        let class = class.min(self.most / 4 * 4);
+        let mut shelves = self.shelves();
+        let kept = shelves.free.get_mut(&class).and_then(Vec::pop);
+        let buffer = match kept {
+            Some(buffer) => {
+                shelves.idle -= class;
+                buffer
+            }
+            None => {
+                if shelves.held.saturating_add(class) > self.budget {
+                    return Ok(None);
+                }
+                let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+                shelves.held += class;
+                self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size: class, usage, mapped_at_creation: false })
+            }
+        };
+        shelves.peak = shelves.peak.max(shelves.held - shelves.idle);
+        Ok(Some(Block { buffer, class, pool: self.clone() }))
+    }
+
+    /// Gives back to the driver all that nobody uses.
+    pub fn clear(&self) {
+        let mut shelves = self.shelves();
+        shelves.held -= shelves.idle;
+        shelves.idle = 0;
+        shelves.free.clear();
+    }
+
+    pub fn memory(&self) -> Memory {
+        let shelves = self.shelves();
+        Memory { used: shelves.held - shelves.idle, idle: shelves.idle, peak: shelves.peak, budget: self.budget }
+    }
+
+    pub fn refuse(&self, bytes: usize) -> Error {
+        let memory = self.memory();
+        Error::memory(
+            "allocate",
+            format!(
+                "no memory for {bytes} bytes on {}: {} are in use of {}; use smaller batches, or free tensors first",
+                self.name, memory.used, memory.budget
+            ),
+        )
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut shelves = self.pool.shelves();
+        shelves.idle += self.class;
+        shelves.free.entry(self.class).or_default().push(self.buffer.clone());
+    }
+}

@@ -1,0 +1,219 @@
+//! The windows of images laid out as columns and summed back, and the largest element of each: what convolutions and
+//! pooling are made of. Every invocation gathers for one element, so that nothing is added twice. Leans on stream.
+
+use super::adapter::Caps;
+use super::element::{self, Reg};
+use super::index::Grid;
+use super::kernel::Key;
+use super::shader::Shader;
+use super::stream::{Gpu, Job};
+use super::{block, copy};
+use crate::backend::launch::{Geometry, Operand, Span};
+use crate::base::{DType, Layout, Result};
+use std::fmt::Write as _;
+
+/// Names and values of the parameters of each axis.
+fn axes(lists: &[(&str, Vec<u32>)], words: &mut Vec<u32>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, list) in lists {
+        for (i, &v) in list.iter().enumerate() {
+            names.push(format!("{name}{i}"));
+            words.push(v);
+        }
+    }
+    names
+}
+
+/// A row-major operand of whole words with the same elements; the second truth says whether it is another one.
+fn widened(gpu: &Gpu, x: &Operand, read: bool) -> Result<(Operand, bool)> {
+    if element::lanes(x.dtype) == 1 {
+        return Ok((x.clone(), false));
+    }
+    let own = gpu.scratch(&x.layout.shape, if x.dtype.is_float() { DType::F32 } else { DType::I32 })?;
+    if read {
+        copy::copy(gpu, x, &own)?;
+    }
+    Ok((own, true))
+}
+
+/// `image` is (n, c, sizes...), `columns` (n, c, kernel..., places...); both row-major and of one dtype.
+pub fn run(gpu: &Gpu, image: &Operand, columns: &Operand, geometry: &Geometry, back: bool) -> Result<()> {
+    gpu.needs(image.dtype)?;
+    let (from, to) = if back { (columns, image) } else { (image, columns) };
+    if to.numel() == 0 {
+        return Ok(());
+    }
+    if from.numel() == 0 {
+        return copy::fill(gpu, to, 0i64.into());
+    }
+    let ((from, _), (into, other)) = (widened(gpu, from, true)?, widened(gpu, to, false)?);
+    let d = geometry.kernel.len();
+    let list = |items: &[usize]| items.iter().map(|&v| v as u32).collect::<Vec<_>>();
+    let mut words = vec![0, into.numel() as u32, into.layout.offset as u32, from.layout.offset as u32];
+    let names = axes(
+        &[
+            ("size", list(&image.layout.shape[2..])),
+            ("place", list(&columns.layout.shape[2 + d..])),
+            ("kernel", list(&geometry.kernel)),
+            ("stride", list(&geometry.stride)),
+            ("pad", geometry.padding.iter().map(|&p| p as u32).collect()),
+            ("by", list(&geometry.dilation)),
+        ],
+        &mut words,
+    );
+    let mut key = Key::new();
+    key.extend([13, d as u64, u64::from(back), into.dtype as u64]);
+    let write = |caps: &Caps| {
+        let mut shader = Shader::new("windows", caps);
+        for word in ["n", "to", "begin"] {
+            shader.word(word);
+        }
+        for name in &names {
+            shader.word(name);
+        }
+        shader.slot(into.dtype, true, false);
+        shader.slot(from.dtype, false, false);
+        let zero = Reg::of(into.dtype).zero();
+        let mut body = "if (t >= p.n) { return; }\nvar rest = t;\n".to_string();
+        let product = |name: &str| (0..d).map(|i| format!("p.{name}{i}")).collect::<Vec<_>>().join(" * ");
+        if back {
+            for i in (0..d).rev() {
+                let _ = writeln!(body, "let x{i} = i32(rest % p.size{i}) + i32(p.pad{i}); rest = rest / p.size{i};");
+            }
+            let _ = writeln!(
+                body,
+                "let base = p.begin + rest * ({} * {});\nvar acc = {zero};\nvar k = 0u;\nloop {{\nif (k >= {}) {{ break; }}\nvar left = k; var inside = true;",
+                product("kernel"),
+                product("place"),
+                product("kernel")
+            );
+            for i in (0..d).rev() {
+                let _ = writeln!(
+                    body,
+                    "let y{i} = x{i} - i32((left % p.kernel{i}) * p.by{i}); left = left / p.kernel{i};\n\
+                     inside = inside && y{i} >= 0 && y{i} % i32(p.stride{i}) == 0 && y{i} / i32(p.stride{i}) < i32(p.place{i});"
+                );
+            }
+            let mut at = "k".to_string();
+            for i in 0..d {
+                at = format!("({at} * p.place{i} + u32(y{i} / i32(p.stride{i})))");
+            }
+            let _ = writeln!(body, "if (inside) {{ acc = acc + get1(base + {at}); }}\nk = k + 1u;\n}}\nput0(p.to + t, acc);");
+        } else {
+            for i in (0..d).rev() {
+                let _ = writeln!(body, "let q{i} = rest % p.place{i}; rest = rest / p.place{i};");
+            }
+            for i in (0..d).rev() {
+                let _ = writeln!(
+                    body,
+                    "let x{i} = i32(q{i} * p.stride{i} + (rest % p.kernel{i}) * p.by{i}) - i32(p.pad{i}); rest = rest / p.kernel{i};"
+                );
+            }
+            let inside: Vec<String> = (0..d).map(|i| format!("x{i} >= 0 && x{i} < i32(p.size{i})")).collect();
+            let mut at = "rest".to_string();
+            for i in 0..d {
+                at = format!("({at} * p.size{i} + u32(x{i}))");
+            }
+            let _ = writeln!(body, "var v = {zero};\nif ({}) {{ v = get1(p.begin + {at}); }}\nput0(p.to + t, v);", inside.join(" && "));
+        }
+        shader.body = body;
+        shader
+    };
+    let window: usize = geometry.kernel.iter().product();
+    let work = into.numel() as u64 * if back { 8 * window as u64 } else { 16 };
+    let blocks = [block(&into)?, block(&from)?];
+    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: into.numel() as u64, work })?;
+    if other { copy::copy(gpu, &into, to) } else { Ok(()) }
+}
+
+/// `input` is (n, c, sizes...), the outputs (n, c, places...). A window's NaN is its largest element.
+pub fn pool(gpu: &Gpu, input: &Operand, spans: &[Span], values: &Operand, places: &Operand) -> Result<()> {
+    for x in [input, values, places] {
+        gpu.needs(x.dtype)?;
+    }
+    let n = values.numel();
+    if n == 0 {
+        return Ok(());
+    }
+    let d = spans.len();
+    // Where each window begins and how far it reaches, axis by axis.
+    let table: Vec<i32> = spans.iter().flat_map(|s| s.starts.iter().chain(s.counts)).map(|&v| v as i32).collect();
+    let spots = gpu.table(&table)?;
+    let rank = input.layout.rank();
+    let planes = Layout::new(input.layout.shape[..2].into(), input.layout.strides[..2].into(), input.layout.offset);
+    let (outs, from) = (Grid::new(&[&values.layout, &places.layout])?, Grid::new(&[&planes])?);
+    let mut words = vec![0, n as u32];
+    let list = |items: &[usize]| items.iter().map(|&v| v as u32).collect::<Vec<_>>();
+    let names = axes(
+        &[
+            ("size", list(&input.layout.shape[2..])),
+            ("place", list(&values.layout.shape[2..])),
+            ("step", spans.iter().map(|s| s.step as u32).collect()),
+            ("by", (2..rank).map(|i| input.layout.strides[i] as u32).collect()),
+        ],
+        &mut words,
+    );
+    outs.push(&mut words);
+    from.push(&mut words);
+    let mut key = Key::new();
+    key.extend([14, d as u64, input.dtype as u64, values.dtype as u64, places.dtype as u64, outs.key(), from.key()]);
+    let write = |caps: &Caps| {
+        let mut shader = Shader::new("pool", caps);
+        shader.word("n");
+        for name in &names {
+            shader.word(name);
+        }
+        outs.declare(&mut shader, "");
+        from.declare(&mut shader, "f");
+        shader.slot(values.dtype, true, element::lanes(values.dtype) > 1);
+        shader.slot(places.dtype, true, element::lanes(places.dtype) > 1);
+        shader.slot(input.dtype, false, false);
+        shader.slot(DType::I32, false, false);
+        let reg = Reg::of(input.dtype);
+        let nan = |v: &str| match reg {
+            Reg::F32 => format!("is_nan({v})"),
+            Reg::F64 => format!("is_nan_f64({v})"),
+            _ => "false".into(),
+        };
+        let mut body = format!("if (t >= p.n) {{ return; }}\n{}var plane = t;\n", outs.code("t", ""));
+        for i in (0..d).rev() {
+            let _ = writeln!(body, "let q{i} = plane % p.place{i}; plane = plane / p.place{i};");
+        }
+        let mut base = "0u".to_string();
+        for i in 0..d {
+            let _ = writeln!(body, "let s{i} = get3({base} + q{i}); let c{i}n = u32(get3({base} + p.place{i} + q{i}));");
+            base = format!("{base} + 2u * p.place{i}");
+        }
+        let all: Vec<String> = (0..d).map(|i| format!("c{i}n")).collect();
+        let _ = writeln!(
+            body,
+            "{}var best = get2(fi0); var spot = 0u; var any = false; var k = 0u;\nlet all = {};\nloop {{\nif (k >= all) {{ break; }}\nvar left = k;",
+            from.code("plane", "f"),
+            all.join(" * ")
+        );
+        for i in (0..d).rev() {
+            let _ = writeln!(body, "let x{i} = s{i} + i32(left % c{i}n) * i32(p.step{i}); left = left / c{i}n;");
+        }
+        let inside: Vec<String> = (0..d).map(|i| format!("x{i} >= 0 && x{i} < i32(p.size{i})")).collect();
+        let (mut flat, mut at) = ("0u".to_string(), "fi0".to_string());
+        for i in 0..d {
+            flat = format!("({flat} * p.size{i} + u32(x{i}))");
+            at = format!("{at} + u32(x{i}) * p.by{i}");
+        }
+        let lowest = if reg.is_float() { reg.literal(f64::NEG_INFINITY) } else { reg.zero() };
+        let _ = writeln!(
+            body,
+            "if ({}) {{\nlet v = get2({at});\nif (!any || v > best || ({} && !{})) {{ best = v; spot = {flat}; any = true; }}\n}}\nk = k + 1u;\n}}\n\
+             if (!any) {{ best = {lowest}; }}\nput0(i0, {}); put1(i1, {});",
+            inside.join(" && "),
+            nan("v"),
+            nan("best"),
+            element::change("best", reg, Reg::of(values.dtype)),
+            element::change("i32(spot)", Reg::I32, Reg::of(places.dtype))
+        );
+        shader.body = body;
+        shader
+    };
+    let blocks = [block(values)?, block(places)?, block(input)?, block(&spots)?];
+    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: n as u64, work: n as u64 * 64 })
+}

@@ -1,0 +1,121 @@
+//! Which backend holds what, and elements brought from one device to another. Leans on the backends and launch.
+
+use super::cpu::Cpu;
+use super::{Backend, Launch, Operand, Storage};
+use crate::base::{Device, Error, Layout, Result, shape};
+use std::sync::Arc;
+
+/// The backend that holds a storage.
+#[inline]
+pub fn of(storage: &Storage) -> &'static dyn Backend {
+    if storage.is_away() { abroad(storage.device()) } else { &Cpu }
+}
+
+/// The backend of a device, started if it has not been asked for before.
+#[inline]
+pub fn at(device: Device) -> Result<&'static dyn Backend> {
+    match device {
+        Device::Cpu => Ok(&Cpu),
+        #[cfg(feature = "gpu")]
+        Device::Gpu(i) => super::gpu::open(i).map(|gpu| gpu as &dyn Backend),
+        #[cfg(not(feature = "gpu"))]
+        other => Err(Error::device("device", format!("{other} is not there: this build has no GPU support; use \"cpu\""))),
+    }
+}
+
+#[cold]
+fn abroad(device: Device) -> &'static dyn Backend {
+    match at(device) {
+        Ok(backend) => backend,
+        // A storage is only ever made by the backend of its device, which is never stopped.
+        Err(error) => unreachable!("{error}"),
+    }
+}
+
+/// The one device of an operation's operands. Those that are one number may lie on the host beside operands on a device.
+pub fn together<'a>(op: &str, operands: impl Iterator<Item = &'a Operand> + Clone) -> Result<Device> {
+    let mut away = operands.clone().filter(|o| o.storage.is_away());
+    let Some(first) = away.next() else { return Ok(Device::Cpu) };
+    let device = first.device();
+    for other in operands {
+        let own = other.device();
+        if own == device || own.is_cpu() && other.layout.rank() == 0 {
+            continue;
+        }
+        return Err(Error::device(
+            op,
+            format!(
+                "expected all tensors to be on the same device, but found {device} (shape {}) and {own} (shape {}); move one with \
+                 x.to({:?})",
+                shape::show(&first.layout.shape),
+                shape::show(&other.layout.shape),
+                device.to_string()
+            ),
+        ));
+    }
+    Ok(device)
+}
+
+/// What is written in place, and what it is written from, lie on one device.
+pub fn beside<'a>(op: &str, own: &'a Operand, others: impl Iterator<Item = &'a Operand> + Clone) -> Result<()> {
+    let device = together(op, std::iter::once(own).chain(others))?;
+    if device == own.device() {
+        return Ok(());
+    }
+    Err(Error::device(op, format!("a result on {device} cannot be written to a tensor on {}; use .to() first", own.device())))
+}
+
+/// An operand whose elements the host can read: itself, or a copy that waits for the device.
+pub fn fetch(x: &Operand) -> Result<Operand> {
+    if x.storage.is_away() { transfer(x, Device::Cpu) } else { Ok(x.clone()) }
+}
+
+/// A row-major copy of an operand on a device; on its own device the operand as it is.
+pub fn transfer(x: &Operand, to: Device) -> Result<Operand> {
+    let from = x.device();
+    if from == to {
+        return Ok(x.clone());
+    }
+    if !from.is_cpu() && !to.is_cpu() {
+        return transfer(&transfer(x, Device::Cpu)?, to);
+    }
+    let home = of(&x.storage);
+    // One number stays one number, however often it is seen.
+    let single = x.is_constant() && x.numel() > 1;
+    let dense = if single {
+        x.view(Layout::new(crate::base::Few::new(), crate::base::Few::new(), x.layout.offset))
+    } else if x.layout.is_contiguous() {
+        x.clone()
+    } else {
+        let copy = Operand::new(home, &x.layout.shape, x.dtype)?;
+        home.launch(&Launch::Copy { src: x, dst: &copy })?;
+        copy
+    };
+    let backend = at(to)?;
+    let bytes = dense.numel() * x.dtype.size();
+    let made = Operand { storage: Arc::new(backend.alloc(bytes)?), layout: Layout::contiguous(dense.layout.shape.clone()), dtype: x.dtype };
+    if bytes > 0 {
+        // The device's side does the copying, in its order of work.
+        if from.is_cpu() { backend.upload(&dense, &made)? } else { home.download(&dense, &made)? }
+    }
+    if single {
+        let strides = x.layout.strides.iter().map(|_| 0).collect();
+        return Ok(made.view(Layout::new(x.layout.shape.clone(), strides, 0)));
+    }
+    Ok(made)
+}
+
+/// `dst = src`, from one device to another if need be.
+pub fn copy(src: &Operand, dst: &Operand) -> Result<()> {
+    let near = transfer(src, dst.device())?;
+    of(&dst.storage).launch(&Launch::Copy { src: &near, dst })
+}
+
+/// An operand that the host computes with, or an error where it lies on a device that has no kernel for the work.
+pub fn at_home<'a>(op: &str, x: &'a Operand) -> Result<&'a Operand> {
+    if x.storage.is_away() {
+        let message = format!("has no kernel on {}; use x.cpu() for the processor", x.device());
+        return Err(Error::new(crate::base::ErrorKind::Missing, op, message));
+    }
+    Ok(x)
+}

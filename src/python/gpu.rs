@@ -1,0 +1,142 @@
+//! What Python asks of GPUs: which there are, what they hold and have done, to wait for them. Leans on backend's devices.
+
+use super::enter;
+use crate::base::{Device, Result};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+#[cfg(feature = "gpu")]
+mod present {
+    use super::Result;
+    use crate::backend::gpu::{self, Gpu};
+    use std::sync::atomic::Ordering;
+
+    pub fn count() -> usize {
+        gpu::count()
+    }
+    /// (name, kind, interface, driver, bus, whether it is offered)
+    pub fn list() -> Vec<[String; 5]> {
+        gpu::list().into_iter().map(|f| [f.name, f.kind.to_string(), f.api, f.driver, f.bus]).collect()
+    }
+    pub fn gpu(index: u8) -> Result<&'static Gpu> {
+        gpu::open(index)
+    }
+    pub fn memory(index: u8) -> Result<[u64; 4]> {
+        let m = gpu(index)?.memory();
+        Ok([m.used, m.idle, m.peak, m.budget])
+    }
+    pub fn counters(index: u8) -> Result<[u64; 3]> {
+        let gpu = gpu(index)?;
+        let read = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
+        Ok([read(&gpu.counters.dispatches), read(&gpu.counters.submissions), gpu.compiled() as u64])
+    }
+    pub fn limits(index: u8) -> Result<[u64; 8]> {
+        let caps = &gpu(index)?.caps;
+        let flag = u64::from;
+        Ok([
+            caps.max_buffer,
+            caps.max_binding,
+            u64::from(caps.bindings),
+            u64::from(caps.group),
+            u64::from(caps.immediates),
+            flag(caps.int64),
+            flag(caps.float64),
+            flag(caps.software),
+        ])
+    }
+    pub fn synchronize(index: u8) -> Result<()> {
+        gpu(index)?.synchronize()
+    }
+    pub fn clear(index: u8) -> Result<()> {
+        gpu(index)?.clear();
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+mod present {
+    use super::{Device, Result};
+
+    fn none<T>(index: u8) -> Result<T> {
+        match crate::backend::at(Device::Gpu(index)) {
+            Err(error) => Err(error),
+            Ok(_) => Err(crate::base::Error::bug("gpu", "a device without a backend")),
+        }
+    }
+    pub fn count() -> usize {
+        0
+    }
+    pub fn list() -> Vec<[String; 5]> {
+        Vec::new()
+    }
+    pub fn memory(index: u8) -> Result<[u64; 4]> {
+        none(index)
+    }
+    pub fn counters(index: u8) -> Result<[u64; 3]> {
+        none(index)
+    }
+    pub fn limits(index: u8) -> Result<[u64; 8]> {
+        none(index)
+    }
+    pub fn synchronize(index: u8) -> Result<()> {
+        none(index)
+    }
+    pub fn clear(index: u8) -> Result<()> {
+        none(index)
+    }
+}
+
+/// The number of GPUs that may be used.
+#[pyfunction]
+fn _gpu_count(py: Python<'_>) -> usize {
+    py.detach(present::count)
+}
+/// All adapters, those that may be used first.
+#[pyfunction]
+fn _gpu_adapters(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let (list, usable) = py.detach(|| (present::list(), present::count()));
+    let made = list.into_iter().enumerate().map(|(i, facts)| {
+        let entry = PyDict::new(py);
+        for (key, value) in ["name", "kind", "api", "driver", "bus"].into_iter().zip(facts) {
+            entry.set_item(key, value)?;
+        }
+        entry.set_item("device", if i < usable { Some(Device::Gpu(i as u8).to_string()) } else { None })?;
+        Ok(entry)
+    });
+    Ok(PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)?.into_any().unbind())
+}
+/// Bytes in use, kept, most ever in use, budget.
+#[pyfunction]
+fn _gpu_memory(py: Python<'_>, index: u8) -> PyResult<[u64; 4]> {
+    enter(py, super::LONG, || present::memory(index))
+}
+/// Dispatches, submissions and compiled kernels so far.
+#[pyfunction]
+fn _gpu_counters(py: Python<'_>, index: u8) -> PyResult<[u64; 3]> {
+    enter(py, super::LONG, || present::counters(index))
+}
+/// What kernels are written for.
+#[pyfunction]
+fn _gpu_limits(py: Python<'_>, index: u8) -> PyResult<[u64; 8]> {
+    enter(py, super::LONG, || present::limits(index))
+}
+/// Waits for all work.
+#[pyfunction]
+fn _gpu_synchronize(py: Python<'_>, index: u8) -> PyResult<()> {
+    enter(py, super::LONG, || present::synchronize(index))
+}
+/// Gives back what is kept for reuse.
+#[pyfunction]
+fn _gpu_empty_cache(py: Python<'_>, index: u8) -> PyResult<()> {
+    enter(py, super::LONG, || present::clear(index))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(_gpu_count, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_adapters, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_memory, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_counters, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_limits, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)
+}

@@ -1,0 +1,183 @@
+"""Every record on a GPU against the processor: values of every dtype, odd layouts, edges, slopes.
+
+Leans on the oracle table, test_ops's ways of reading it, and adapter. What has no kernel is listed.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import schuss
+from adapter import DEVICE, needs_adapter
+from conftest import LETTERS
+from reference import TABLE
+from samples import Case
+from test_ops import LAYOUTS, NAMES, arrays, cases, function, outputs, shown, tensors
+
+pytestmark = needs_adapter
+
+# What no shader computes: decompositions, and loops in every element. Everything else must.
+MISSING = set(
+    """
+    cholesky cholesky_inverse cholesky_solve det eigh eigvalsh frexp hypergamma i0 i0e i1 i1e
+    igamma igammac inv inverse logabsdet logdet lu lu_factor lu_product lu_solve matrix_exp
+    matrix_rank mode nextafter nuclear_norm pinv polygamma qr qr_product slogdet solve
+    solve_triangular svd svd_product svdvals zeta
+    """.split()  # noqa: SIM905
+)
+# Their derivatives are such functions.
+STEEP = {"digamma", "lgamma"}
+# Relative and absolute, by dtype: the mathematics is the processor's to about two units.
+CLOSE = {"float16": (2e-3, 2e-3), "bfloat16": (1.6e-2, 1.6e-2), "float32": (2e-5, 2e-6)}
+# The types of which every record is tried; the others are tried for a map or two of each class.
+LEAD = "?Blf"
+OTHERS = [
+    n for n in ("add", "mul", "abs", "maximum", "where", "sum", "matmul", "cat") if n in TABLE
+]
+
+
+def moved(stored: list) -> list:
+    return [t.to(DEVICE) if isinstance(t, schuss.Tensor) else t for t in stored]
+
+
+def same(got: object, want: object, what: str, loose: float = 1.0) -> None:
+    """Assert that results on a GPU are the processor's, in dtype and shape too."""
+    for g, w in zip(outputs(got), outputs(want), strict=True):
+        assert g.dtype == w.dtype, f"{what}: {g.dtype}, on the processor {w.dtype}"
+        assert tuple(g.shape) == tuple(w.shape), f"{what}: {g.shape}, not {w.shape}"
+        assert str(g.device) == "gpu:0" or g.numel() == 0, f"{what} lies on {g.device}"
+        a, b = g.cpu(), w
+        if w.dtype.name in ("float16", "bfloat16"):
+            a, b = a.float(), b.float()
+        rtol, atol = CLOSE.get(w.dtype.name, (1e-12, 1e-12))
+        a, b = a.detach().numpy(), b.detach().numpy()
+        if a.dtype.kind != "f":
+            assert np.array_equal(a, b), f"{what}: {a} on the GPU, {b} on the processor"
+            continue
+        scale = max(1.0, float(np.abs(b[np.isfinite(b)]).max(initial=0)))
+        assert np.allclose(a, b, rtol=rtol * loose, atol=atol * loose * scale, equal_nan=True), (
+            f"{what}: {a} on the GPU, {b} on the processor"
+        )
+
+
+def refused(call: functools.partial) -> bool:
+    try:
+        call()
+    except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError):
+        return True
+    return False
+
+
+def compared(name: str, one: Case, letter: str) -> bool:
+    """Compare one call on both devices; whether the GPU has it."""
+    f = functools.partial(function(name), **one.keywords)
+    stored = tensors(one, arrays(name, one, letter), letter)
+    if TABLE[name].dtypes[LETTERS.index(letter)] == "-":
+        return True
+    want = f(*stored, *one.args)
+    try:
+        got = f(*moved(stored), *one.args)
+    except NotImplementedError as error:
+        assert "gpu:0" in str(error), error
+        assert ".cpu()" in str(error), error
+        return False
+    same(got, want, f"{name} {letter} {one}")
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_are_the_processors(name: str) -> None:
+    chosen = [c for c in cases(TABLE[name], 1000) if all(0 not in d.shape for d in c.inputs)]
+    letters = LETTERS.replace("d", "") if name in OTHERS else LEAD
+    there = [compared(name, one, letter) for letter in letters for one in chosen[:3]]
+    if name in MISSING:
+        assert not all(there), f"{name} runs on a GPU now: take it off the list"
+    else:
+        assert all(there), f"{name} has no kernel"
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in MISSING])
+def test_slopes_are_the_processors(name: str) -> None:
+    entry = TABLE[name]
+    one = next((c for c in cases(entry, 1000) if all(0 not in d.shape for d in c.inputs)), None)
+    if name in STEEP or one is None or not entry.grad or entry.dtypes[LETTERS.index("f")] != "f":
+        pytest.skip(f"{name} has no derivative to compare")
+    f = functools.partial(function(name), **one.keywords)
+    grads = []
+    for place in ("cpu", DEVICE):
+        values = tensors(one, arrays(name, one, "f"), "f")
+        leaves = [t.to(place) for t in values]
+        for leaf, draw in zip(leaves, one.inputs, strict=True):
+            leaf.requires_grad_(draw.moves)
+        out = outputs(f(*leaves, *one.args))[0]
+        if not out.requires_grad:
+            pytest.skip(f"{name} has no derivative to compare")
+        (out * out).sum().backward()
+        grads.append([leaf.grad for leaf in leaves if leaf.grad is not None])
+    for i, (want, got) in enumerate(zip(*grads, strict=True)):
+        same(got, want, f"the gradient of {name} at {i}", 10.0)
+
+
+@pytest.mark.parametrize("layout", ["transposed", "stepped", "offset"])
+@pytest.mark.parametrize("name", [n for n in OTHERS if TABLE[n].any_layout])
+def test_layouts_are_walked(name: str, layout: str) -> None:
+    store, show = LAYOUTS[layout]
+    f = function(name)
+    for one in cases(TABLE[name], 200)[:4]:
+        if any(0 in d.shape for d in one.inputs):
+            continue
+        values = arrays(name, one, "f")
+        kept = [
+            np.array(store(x), order="C") if d.moves else x
+            for d, x in zip(one.inputs, values, strict=True)
+        ]
+        stored = [schuss.tensor(x) for x in kept]
+        views = {
+            i: functools.partial(show, shape=values[i].shape)
+            for i, d in enumerate(one.inputs)
+            if d.moves
+        }
+        want = f(*shown(stored, views), *one.args, **one.keywords)
+        got = f(*shown(moved(stored), views), *one.args, **one.keywords)
+        same(got, want, f"{name} {layout} {one}")
+
+
+EDGES = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 1e30, -1e30, 88.0, -103.0]
+UNARY = [
+    n for n in NAMES if TABLE[n].kind == "unary" and n not in MISSING and TABLE[n].dtypes[8] in "f?"
+]
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_edges_are_the_processors(name: str) -> None:
+    x = schuss.tensor(EDGES)
+    f = function(name)
+    want, got = f(x), f(x.to(DEVICE)).cpu()
+    if want.dtype == schuss.bool:
+        assert got.tolist() == want.tolist()
+        return
+    a, b = got.numpy(), want.numpy()
+    # Drivers may take numbers below the smallest normal one for zero.
+    tiny = (np.abs(b) < 2e-38) & (np.abs(a) < 2e-38)
+    near = np.isclose(a, b, rtol=3e-6, atol=0, equal_nan=True) | tiny
+    signs = (np.signbit(a) == np.signbit(b)) | np.isnan(b)
+    wrong = [
+        (e, float(p), float(q))
+        for e, p, q, n, s in zip(EDGES, a, b, near, signs, strict=True)
+        if not (n and s)
+    ]
+    assert not wrong, f"{name}: of (at, GPU, processor) differ {wrong}"
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_mathematics_is_the_processors(name: str) -> None:
+    lo, hi = TABLE[name].check
+    x = schuss.linspace(lo, hi, 4001)
+    f = function(name)
+    want, got = f(x), f(x.to(DEVICE)).cpu()
+    if want.dtype == schuss.float32:
+        a, b = got.numpy().astype(np.float64), want.numpy().astype(np.float64)
+        off = np.abs(a - b) / np.spacing(np.maximum(np.abs(want.numpy()), 1e-6))
+        assert np.nanmax(off) <= 8, f"{name}: {np.nanmax(off)} units at {x[int(np.nanargmax(off))]}"
