@@ -381,6 +381,8 @@ def bench(arguments: list[str]) -> None:
             raise
         say(f"torch could not be installed (exit code {stop.code}); timing schuss alone")
     run(BENCH.python, "benches/ops.py", *arguments)
+    if not arguments:
+        run(BENCH.python, "benches/steps.py")
 
 
 def script(arguments: list[str], usage: str) -> tuple[Path, list[str]]:

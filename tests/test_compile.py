@@ -113,6 +113,38 @@ def test_rates_are_read_anew():
     assert compiled.counts()[1] == 2
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda o: schuss.optim.lr_scheduler.ExponentialLR(o, 0.9),
+        lambda o: schuss.optim.lr_scheduler.OneCycleLR(o, 0.5, total_steps=60),
+        lambda o: schuss.optim.lr_scheduler.CosineAnnealingWarmRestarts(o, 7),
+        lambda o: schuss.optim.lr_scheduler.SequentialLR(
+            o,
+            [
+                schuss.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=5),
+                schuss.optim.lr_scheduler.StepLR(o, 4),
+            ],
+            [5],
+        ),
+    ],
+)
+def test_schedules_inside_go_on(schedule):
+    def build():
+        model, step = trained(perceptron(), schuss.optim.SGD, lr=0.1, momentum=0.9)
+        planned = schedule(step.optimizer)
+
+        def whole(x, y):
+            loss = step(x, y)
+            planned.step()
+            return loss
+
+        whole.rates = planned.get_last_lr
+        return model, whole
+
+    assert alike(build, batches).counts()[0] > 30
+
+
 def test_modes_of_models_are_kept_apart():
     def turn(i, model, step):
         model.train(i % 8 < 4)

@@ -214,9 +214,10 @@ def note_step(optimizer: Any, step: Callable[..., Any], args: Any, kwargs: Any) 
         or type(optimizer).__name__ not in _REPLAYABLE
     ):
         _core._refuse_recording(f"{type(optimizer).__name__} computes with Python's numbers")
+        return step(optimizer, *args, **kwargs)
     held = _tensors(optimizer)
-    _core._host_call(functools.partial(step, optimizer))
-    result = step(optimizer, *args, **kwargs)
+    result, numbers = optimizer._repeated(functools.partial(step, optimizer, *args, **kwargs))
+    _core._host_call(numbers)
     if _tensors(optimizer) != held:
         # Its state is made at its first step; the next one can be recorded.
         _core._retry_recording()

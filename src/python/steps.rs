@@ -101,6 +101,14 @@ fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: 
     enter(py, size, work)
 }
 
+/// The numbers that a pass of a step would have been launched with, for a step that is run again.
+#[pyfunction]
+fn _numbers(numbers: Vec<f64>) {
+    let params: Vec<Number> = numbers.into_iter().map(Number::from).collect();
+    replay::collects(&params);
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(fused_step, m)?)
+    m.add_function(wrap_pyfunction!(fused_step, m)?)?;
+    m.add_function(wrap_pyfunction!(_numbers, m)?)
 }

@@ -29,6 +29,8 @@ class Fused(Optimizer):
     """
 
     _counted: tuple[str, ...] = ("step",)
+    # While a step is being recorded: the record, the group and the states of each pass.
+    _passes: list[tuple[str, Group, list[Entry]]] | None = None
 
     def _begin(self, p: Any, group: Group) -> Entry:
         """The state of a parameter before its first step, without the count of steps."""
@@ -79,8 +81,29 @@ class Fused(Optimizer):
                 by_hand(rule, p, grad, entry)
             return
         name, keys, numbers = rule
+        if self._passes is not None:
+            self._passes.append((name, group, entries))
         states = [[entry[key] for entry in entries] for key in keys]
         _core.fused_step(name, [params, *states, grads], numbers)
+
+    def _repeated(self, step: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+        """Run a step that is being recorded; the result, and what gives the numbers of the same
+        step later on without looking at parameters and gradients."""
+        self._passes = passes = []
+        try:
+            result = step()
+        finally:
+            self._passes = None
+
+        def numbers() -> None:
+            for name, group, entries in passes:
+                for entry in entries:
+                    age = self._age(entry, group)
+                now, _, rates = self._rule(group, age)
+                # No numbers fit where another record is wanted: the step is recorded anew.
+                _core._numbers(rates if now == name else ())
+
+        return result, numbers
 
     def _saved(self, entry: Any) -> Any:
         if not isinstance(entry, dict):

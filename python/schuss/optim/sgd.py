@@ -108,6 +108,9 @@ class SGD(Fused):
                 self._run(group, self._rule(group, True), moving)
         return loss
 
+    def _age(self, entry: dict[str, Any], group: dict[str, Any]) -> bool:
+        return True
+
     def _rule(self, group: dict[str, Any], age: bool) -> Rule:
         numbers = (sign(group), rate(group), group["weight_decay"])
         momentum = group["momentum"]

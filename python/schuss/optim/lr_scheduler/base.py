@@ -4,14 +4,16 @@ Leans on `param_groups` alone; a rate that is a tensor is written in place."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss import _core
 from schuss.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
 
@@ -62,6 +64,24 @@ def warn_of_epochs(owner: str) -> None:
     )
 
 
+def _told(step: Callable[..., None]) -> Callable[..., None]:
+    """Wraps a class's `step`: in a step that is being recorded it is a part of the host, made again
+    each time; once, even where one schedule steps others."""
+
+    @functools.wraps(step)
+    def wrapper(self: LRScheduler, *args: Any, **kwargs: Any) -> None:
+        if not _core._is_recording() or LRScheduler._inside:
+            return step(self, *args, **kwargs)
+        _core._host_call(functools.partial(step, self, *args, **kwargs))
+        LRScheduler._inside = True
+        try:
+            return step(self, *args, **kwargs)
+        finally:
+            LRScheduler._inside = False
+
+    return wrapper
+
+
 class LRScheduler:
     """The base of the schedules: write `get_lr`, which returns the next rate of each group.
 
@@ -84,6 +104,12 @@ class LRScheduler:
 
     _get_lr_called_within_step = False
     _is_initial = False
+    _inside = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _told(cls.__dict__["step"])
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = checked(self, optimizer)
@@ -118,6 +144,7 @@ class LRScheduler:
         """The rate of each group, as last set."""
         return self._last_lr
 
+    @_told
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, or to `epoch`; call it after the optimiser's `step`."""
         if self._step_count == 1 and not self.optimizer._opt_called:
