@@ -1891,6 +1891,9 @@ def _nonzero(x: Any) -> Any:
 def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The Euclidean norm over some axes; its derivative at 0 is 0."""
 
+def _numbers(numbers: Any) -> Any:
+    """The numbers that a pass of a step would have been launched with, for a step that is run again."""
+
 def _pick(input: Any, starts: Any, sizes: Any, steps: Any, *order: Any, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""
 
