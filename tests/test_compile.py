@@ -597,3 +597,180 @@ def test_no_warning_where_nothing_is_wrong():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         alike(lambda: trained(perceptron(), schuss.optim.Adam, lr=0.01), batches, calls=6)
+
+
+class TestWhatWasWrongOnce:
+    """Cases in which a program gave other numbers than the function."""
+
+    @pytest.mark.parametrize(
+        "function",
+        [
+            lambda x: (x > 0) * x + 1,
+            lambda x: x.relu() * 3,
+            lambda x: schuss.maximum(x, schuss.tensor(0.5)) * 2,
+            lambda x: F.leaky_relu(x, 0.1) + F.elu(x),
+            lambda x: x.clamp(-1, 1) * x,
+            lambda x: x * 2 + schuss.tensor(1.5, dtype=schuss.float64),
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(), (1,), (3,)])
+    def test_operands_of_one_element_that_the_chain_itself_writes(self, function, shape):
+        values = (1.0, 1.0, -1.0, 2.0, -3.0, 0.25, -0.25)
+        compiled = schuss.compile(function)
+        for value in values:
+            x = schuss.full(shape, value)
+            assert schuss.equal(compiled(x), function(x)), value
+        # The same through plans of eager walks: slopes must be those of graphs walked once.
+        for value in values:
+            slopes = []
+            for retain in (False, True):
+                x = schuss.full(shape, value, requires_grad=True)
+                function(x).sum().backward(retain_graph=retain)
+                slopes.append(x.grad)
+            assert schuss.equal(*slopes), value
+
+    def test_arguments_that_no_longer_share_memory(self):
+        function = lambda x, y: x * 2 + y * 3  # noqa: E731
+        step = schuss.compile(function)
+        b = schuss.tensor([1.0, 2.0])
+        c, other = b.detach(), schuss.tensor([10.0, 20.0])
+        for pair in [(b, c)] * 4 + [(other, c), (b, other), (b, c)]:
+            assert schuss.equal(step(*pair), function(*pair))
+
+    def test_signs_of_zeros(self):
+        for factor in (0.0, 0.0, 0.0, -0.0):
+            x = schuss.ones(2, requires_grad=True)
+            (x * factor).sum().backward()
+            assert np.signbit(x.grad.numpy()).all() == (str(factor) == "-0.0")
+
+    def test_state_is_not_counted_twice(self):
+        def build():
+            w = schuss.ones(2, requires_grad=True)
+            optimizer = schuss.optim.Adam([w], lr=0.1)
+
+            def step(b, x):
+                b.add_(1)
+                optimizer.zero_grad()
+                (w * b * x).sum().backward()
+                optimizer.step()
+
+            return w, optimizer, step
+
+        (w, o, step), (v, p, other) = build(), build()
+        compiled = schuss.compile(other)
+        for i in range(8):
+            for run in (step, compiled):
+                b, x = schuss.ones(2), schuss.full((2,), 2.0)
+                run(b, x if i < 4 else b)
+        assert schuss.equal(w, v) and o.state[w]["step"] == p.state[v]["step"] == 8
+
+    def test_results_that_may_change_are_refused(self):
+        for make in (
+            lambda x: {x.sum()},
+            lambda x: (y for y in [x * 2]),
+            lambda x: [np.ones(1), x],
+        ):
+            step = schuss.compile(make)
+            step(schuss.ones(2))
+            with pytest.raises(schuss.CompileError, match="returns an object"):
+                step(schuss.ones(2))
+
+    def test_an_argument_with_parts_is_refused(self):
+        class Box:
+            x = schuss.ones(2)
+
+        box = Box()
+        step = schuss.compile(lambda b: b.x * 2)
+        step(box)
+        with pytest.raises(schuss.CompileError, match="an argument is an object"):
+            step(box)
+
+    def test_hooks_of_leaves_run_once(self):
+        w = schuss.tensor([1.0, 2.0], requires_grad=True)
+        w.register_hook(lambda g: g * 2)
+        step = schuss.compile(lambda x: (x * w).sum())
+        for _ in range(5):
+            w.grad = None
+            step(schuss.ones(2)).backward()
+            assert w.grad.tolist() == [2.0, 2.0]
+
+    def test_a_result_that_the_derivative_reads_must_not_change(self):
+        x = schuss.tensor([1.0, 2.0], requires_grad=True)
+        step = schuss.compile(lambda x: x.exp())
+        for _ in range(4):
+            out = step(x)
+        with schuss.no_grad():
+            out.zero_()
+        with pytest.raises(schuss.GradError, match="modified by an in-place"):
+            out.sum().backward()
+
+    def test_a_walked_result_beside_one_that_is_not(self):
+        w = schuss.tensor([1.0, 2.0], requires_grad=True)
+
+        @schuss.compile
+        def step(x):
+            loss = (x * w).exp().sum()
+            loss.backward()
+            return loss, (w**2).sum()
+
+        for _ in range(5):
+            w.grad = None
+            _, out = step(schuss.zeros(2))
+            w.grad = None
+            (out + w.sum()).backward()
+            assert w.grad.tolist() == [3.0, 5.0]
+
+    def test_tapes_see_every_operation(self):
+        step = schuss.compile(lambda v: (v * v).sum())
+        v = schuss.tensor([1.0, 2.0])
+        for _ in range(3):
+            step(v)
+        with schuss.GradientTape() as tape:
+            tape.watch(v)
+            out = step(v)
+        assert tape.gradient(out, v).tolist() == [2.0, 4.0]
+
+    def test_a_loaded_state_and_a_new_group(self):
+        def build():
+            w, u = (schuss.ones(2, requires_grad=True) for _ in range(2))
+            optimizer = schuss.optim.Adam([w], lr=0.1)
+
+            def step():
+                optimizer.zero_grad()
+                ((w + u) ** 2).sum().backward()
+                optimizer.step()
+
+            return (w, u), optimizer, step
+
+        ((w, u), o, step), ((v, s), p, other) = build(), build()
+        compiled = schuss.compile(other)
+        for i in range(15):
+            if i == 5:
+                o.load_state_dict(o.state_dict())
+                p.load_state_dict(p.state_dict())
+            if i == 10:
+                o.add_param_group({"params": [u]})
+                p.add_param_group({"params": [s]})
+            step()
+            compiled()
+            assert schuss.equal(w, v) and schuss.equal(u, s), i
+        assert o.state[w]["step"] == p.state[v]["step"]
+
+    def test_the_default_dtype_and_seeds(self):
+        step = schuss.compile(lambda x: schuss.zeros(2) + x)
+        try:
+            for dtype in (schuss.float32, schuss.float64, schuss.float32):
+                schuss.set_default_dtype(dtype)
+                for _ in range(3):
+                    assert step(schuss.ones(2, dtype=schuss.float32)).dtype == dtype
+        finally:
+            schuss.set_default_dtype(schuss.float32)
+
+        def seeded(x):
+            schuss.manual_seed(0)
+            return x + schuss.rand(2)
+
+        seeded = schuss.compile(seeded)
+        seeded(schuss.ones(2))
+        with pytest.raises(schuss.CompileError, match="seeds"):
+            seeded(schuss.ones(2))

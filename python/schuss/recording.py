@@ -7,6 +7,7 @@ import functools
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import schuss
 from schuss import _core
 from schuss.model import Model
 
@@ -93,7 +94,7 @@ def compile(
         raise TypeError(f"compile: needs a function, got {type(model).__name__}")
     if disable:
         return model
-    step = _core.Step(model, functools.partial(_look, model), fallback, cache_size)
+    step = _core.Step(model, functools.partial(_look, model), _known, fallback, cache_size)
     functools.update_wrapper(step, model, updated=())
     return step
 
@@ -129,6 +130,21 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
+
+
+def _known(objects: list[Any]) -> bool:
+    """Whether arguments that are no plain values are of kinds that a program knows how to guard."""
+    kinds = (Model, schuss.optim.Optimizer, schuss.optim.lr_scheduler.LRScheduler, type)
+    return all(
+        isinstance(x, kinds)
+        or hasattr(x, "__code__")
+        or (
+            type(x).__module__ in ("schuss", "builtins", "schuss._core")
+            and not hasattr(x, "__dict__")
+            and not isinstance(x, dict | list | set)
+        )
+        for x in objects
+    )
 
 
 def _plain(function: Any) -> tuple[Any, Any]:

@@ -243,6 +243,10 @@ impl Program {
                 }
             }
         }
+        let torn = |(k, slot): (usize, &Slot)| slot.like.is_some_and(|j| at(ins[k]) != at(ins[j]));
+        if !moved.is_empty() && self.slots.iter().enumerate().any(torn) {
+            return false;
+        }
         for k in moved {
             self.bound[k] = at(ins[k]);
         }

@@ -144,6 +144,13 @@ pub fn peek() {
     }
 }
 
+/// A generator is set back to where it was.
+pub fn restarted() {
+    if on() {
+        fault("the step seeds a generator".to_string());
+    }
+}
+
 /// Notes something that cannot be done again.
 pub fn fault(what: String) {
     with(|trace| {

@@ -37,6 +37,8 @@ pub struct Plan<'a> {
     pub ends: Option<&'a [Edge]>,
     /// Only nodes for which this holds are entered.
     pub inside: Option<&'a (dyn Fn(&Node) -> bool + Sync)>,
+    /// Whether hooks outside of that are left alone: the walk is only listened to.
+    pub silent: bool,
 }
 
 /// Gradients of `roots` (each with its cotangent) at the plan's ends, or into the leaves.
@@ -79,7 +81,7 @@ fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &
         let mut grads: Cotangents = grads;
         grads.resize(node.outputs as usize, None);
         let watched = node.extra().is_some();
-        if watched {
+        if watched && !(plan.silent && plan.inside.is_some_and(|inside| !inside(&node))) {
             watchers(&node, &mut grads)?;
         }
         if let Some(ends) = plan.ends {
@@ -125,7 +127,7 @@ fn leaves(walk: &mut Walk, plan: &Plan, found: &mut [Option<Tensor>]) -> Result<
             let core = leaf.0.core.get();
             (core.requires_grad, core.hooks.is_some())
         };
-        if hooked_ {
+        if hooked_ && !plan.silent {
             for hook in leaf.hooks(false) {
                 if let Some(other) = hook.call(&grad)? {
                     grad = hooked(&grad, other)?;
@@ -314,7 +316,7 @@ fn fit(node: &Node, i: usize, grad: Tensor, want: &[usize], dtype: DType) -> Res
 static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
 
 /// Adds to a leaf's gradient; what is stored is dense and shares memory with nothing else.
-fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
+pub(super) fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()> {
     capture::touch_grad(leaf);
     let _turn = TURNS[leaf.id() / 256 % TURNS.len()].lock().unwrap_or_else(PoisonError::into_inner);
     match leaf.grad() {
@@ -458,7 +460,7 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
     }
     match inputs {
         None => {
-            run(&starts, &Plan { retain, create, ends: None, inside: None })?;
+            run(&starts, &Plan { retain, create, ends: None, inside: None, silent: false })?;
         }
         Some(list) => {
             if list.is_empty() {
@@ -470,7 +472,7 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
                 }
             }
             let ends: Vec<Edge> = list.iter().map(Tensor::edge).collect();
-            let found = run(&starts, &Plan { retain, create, ends: Some(&ends), inside: None })?;
+            let found = run(&starts, &Plan { retain, create, ends: Some(&ends), inside: None, silent: false })?;
             for (t, grad) in list.iter().zip(found) {
                 if let Some(grad) = grad {
                     accumulate(t, grad, create)?;
@@ -494,7 +496,7 @@ fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
 pub(crate) fn by_nodes(node: &Arc<Node>, k: u32) -> Result<()> {
     let (shape, dtype) = node.output_meta(k as usize);
     let start = (Edge::Node(node.clone(), k), filled(&shape, dtype, 1.0)?);
-    run(&[start], &Plan { retain: false, create: false, ends: None, inside: None }).map(drop)
+    run(&[start], &Plan { retain: false, create: false, ends: None, inside: None, silent: false }).map(drop)
 }
 
 /// Gradients of outputs at inputs, without touching any `.grad`.
@@ -520,7 +522,7 @@ pub fn grad(roots: &[Tensor], inputs: &[Tensor], given: &[Option<Tensor>], retai
         }
     }
     let ends: Vec<Edge> = inputs.iter().map(Tensor::edge).collect();
-    let found = run(&starts, &Plan { retain, create, ends: Some(&ends), inside: None })?;
+    let found = run(&starts, &Plan { retain, create, ends: Some(&ends), inside: None, silent: false })?;
     // What is returned to the user shares no handle with the graph's own tensors.
     Ok(found)
 }

@@ -8,13 +8,14 @@ use crate::backend::program::{Heard, Program};
 use crate::backend::task::Task;
 use crate::backend::trace::{self, Trace};
 use crate::backend::{Operand, Storage};
-use crate::base::{DType, Error, Layout, Result};
+use crate::base::{DType, Error, ErrorKind, Layout, Result};
 use crate::graph::capture::Touched;
 use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Dynamic, Node, freed};
 use crate::graph::{Edge, Tensor};
 use crate::ops;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 fn at(storage: &Arc<Storage>) -> usize {
@@ -40,20 +41,29 @@ pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) 
     if opens.is_empty() {
         return Ok(None);
     }
-    let mut starts = Vec::new();
-    for &i in &opens {
+    let start = |i: usize| -> Result<(Edge, Tensor)> {
         let (shape, dtype) = (returned[i].shape(), returned[i].dtype());
-        let cotangent = trace::unheard(|| backward::filled(&shape, dtype, 1.0))?;
-        starts.push((returned[i].edge(), cotangent));
-    }
+        Ok((returned[i].edge(), trace::unheard(|| backward::filled(&shape, dtype, 1.0))?))
+    };
     let edges: Vec<Edge> = ends.iter().map(Tensor::edge).collect();
     let inside = |n: &Node| n.serial >= serial;
-    let plan = Plan { retain: true, create: false, ends: Some(&edges), inside: Some(&inside) };
+    let plan = Plan { retain: true, create: false, ends: Some(&edges), inside: Some(&inside), silent: true };
     // What was walked inside the function has been let go: such results leave without a place in the graph.
-    let Ok(mut grads) = backward::run(&starts, &plan) else {
+    let mut alive = Vec::new();
+    for &i in &opens {
+        match backward::run(&[start(i)?], &plan) {
+            Ok(_) => alive.push(i),
+            Err(error) if error.kind() == ErrorKind::Grad => {}
+            Err(error) => return Err(error),
+        }
         trace::forget_since(tasks);
+    }
+    let opens = alive;
+    if opens.is_empty() {
         return Ok(None);
-    };
+    }
+    let starts = opens.iter().map(|&i| start(i)).collect::<Result<Vec<_>>>()?;
+    let mut grads = backward::run(&starts, &plan)?;
     let cotangents: Vec<Operand> = starts.iter().map(|(_, t)| t.operand()).collect();
     // A gradient that is another tensor's memory leaves as a copy.
     let _quiet = GradGuard::set(false);
@@ -163,11 +173,12 @@ impl Echo {
             .map(|source| match source {
                 Source::Cotangent(_) => None,
                 Source::Saved(k, layout, dtype) => {
-                    Some((Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype }, None))
+                    let version = outs[*k].version().load(Ordering::Relaxed);
+                    Some((Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype }, None, version))
                 }
                 Source::Outer(k) => {
                     let core = handles[*k].0.core.get();
-                    Some((core.operand.clone(), Some((handles[*k].clone(), core.version()))))
+                    Some((core.operand.clone(), Some(handles[*k].clone()), core.version()))
                 }
             })
             .collect();
@@ -183,8 +194,8 @@ impl Echo {
     }
 }
 
-/// What a run of the first program has left for the second: operands, with the tensor and the version of those from outside.
-type Held = Vec<Option<(Operand, Option<(Tensor, u32)>)>>;
+/// What a run of the first program has left for the second: operands, the tensors of those from outside, versions.
+type Held = Vec<Option<(Operand, Option<Tensor>, u32)>>;
 
 /// The rule of a compiled function's node.
 struct Behind {
@@ -222,13 +233,12 @@ impl Dynamic for Behind {
         for (source, own) in self.sources.iter().zip(held) {
             ins.push(match (source, own) {
                 (Source::Cotangent(i), _) => &cotangents[*i],
-                (_, Some((operand, outer))) => {
-                    if let Some((t, version)) = outer
-                        && t.version() != *version
-                    {
+                (_, Some((operand, outer, version))) => {
+                    let now = outer.as_ref().map_or_else(|| operand.storage.version().load(Ordering::Relaxed), Tensor::version);
+                    if now != *version {
                         return Err(Error::grad(
                             "backward",
-                            "a tensor that a compiled function read has been modified by an in-place operation since; write to a copy",
+                            "a tensor that a compiled function read or made has been modified by an in-place operation since; write to a copy",
                         ));
                     }
                     operand

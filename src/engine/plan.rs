@@ -112,7 +112,7 @@ impl Form {
                 let now = f.family.as_deref().unwrap_or(own.storage.version()).load(Ordering::Relaxed);
                 own.dtype == *dtype && own.layout.lies_like(layout) && now == f.version
             }
-            (Form::Number(n), Kept::Number(m)) => n == m,
+            (Form::Number(n), Kept::Number(m)) => same_number(*n, *m),
             (Form::Absent, Kept::Absent) => true,
             _ => false,
         }
@@ -156,7 +156,7 @@ pub fn attempt(root: &Arc<Node>, k: u32) -> Option<Result<()>> {
     if let Some((mut plan, found)) = fit {
         let done = plan.walk(found);
         MEMORY.with_borrow_mut(|memory| memory.plans.push(plan));
-        return done.map(Ok);
+        return done;
     }
     let again = MEMORY.with_borrow_mut(|memory| memory.again(mark));
     if again { learn(root, k) } else { None }
@@ -216,7 +216,7 @@ impl Plan {
                 && node.serial < below
                 && node.outputs == stop.outputs
                 && node.edges.len() == stop.to.len()
-                && node.args[..] == stop.args[..]
+                && same_args(&node.args, &stop.args)
                 && node.extra().is_none();
             if !same {
                 return None;
@@ -250,7 +250,7 @@ impl Plan {
     }
 
     /// Runs the program over what the nodes keep, which are free after it; None where it does not fit after all.
-    fn walk(&mut self, mut found: Found) -> Option<()> {
+    fn walk(&mut self, mut found: Found) -> Option<Result<()>> {
         let held: SmallVec<[Option<Guard<Core>>; 4]> = found.grads.iter().map(|g| g.as_ref().map(|g| g.0.core.get())).collect();
         let mut ins: SmallVec<[&Operand; 8]> = SmallVec::new();
         for source in &self.sources {
@@ -264,7 +264,9 @@ impl Plan {
         for bytes in self.program.sizes() {
             outs.push(Arc::new(Storage::new(bytes).ok()?));
         }
-        self.program.bind(&ins)?.run(&outs).ok()?;
+        if let Err(error) = self.program.bind(&ins)?.run(&outs) {
+            return Some(Err(error));
+        }
         drop(ins);
         for grad in held.into_iter().flatten() {
             let mut grad = grad;
@@ -274,15 +276,23 @@ impl Plan {
         for (leaf, end) in found.leaves.iter().zip(&self.ends) {
             if let Some((k, layout, dtype)) = &end.made {
                 let grad = Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype };
-                leaf.set_grad(Some(Tensor::from_operand(grad)));
+                if let Err(error) = backward::accumulate(leaf, Tensor::from_operand(grad), false) {
+                    return Some(Err(error));
+                }
             }
         }
-        // The elements are taken out of the nodes, as by any walk that does not retain the graph.
+        // The elements are taken out of the nodes, as by any walk that does not retain the graph; they are dropped when no
+        // lock is held any more, since what they are of may be the host's.
+        let mut gone: SmallVec<[Kept; 8]> = SmallVec::new();
         for kept in &mut found.kept {
             let Keeps { inputs, outputs, freed } = &mut **kept;
-            inputs.iter_mut().chain(outputs).for_each(|own| *freed |= forget(own));
+            let before = gone.len();
+            inputs.iter_mut().chain(outputs).for_each(|own| gone.extend(forget(own)));
+            *freed |= gone.len() > before;
         }
-        Some(())
+        drop(found);
+        drop(gone);
+        Some(Ok(()))
     }
 }
 
@@ -307,13 +317,28 @@ fn operand(kept: &Kept) -> Option<&Operand> {
     if let Kept::Full(full) = kept { Some(&full.operand) } else { None }
 }
 
-/// Leaves the form alone of what is kept; whether there were elements.
+/// Leaves the form alone of what is kept, and hands over the elements if there were any.
 #[inline]
-fn forget(kept: &mut Kept) -> bool {
-    let Kept::Full(full) = kept else { return false };
+fn forget(kept: &mut Kept) -> Option<Kept> {
+    let Kept::Full(full) = kept else { return None };
     let form = Kept::of(&full.operand, None);
-    *kept = form;
-    true
+    Some(std::mem::replace(kept, form))
+}
+
+/// Whether two numbers are one to the last bit: the zeros are two.
+fn same_number(a: Number, b: Number) -> bool {
+    match (a, b) {
+        (Number::Float(a), Number::Float(b)) => a.to_bits() == b.to_bits(),
+        _ => a == b,
+    }
+}
+
+fn same_args(a: &[Arg], b: &[Arg]) -> bool {
+    let same = |(a, b): (&Arg, &Arg)| match (a, b) {
+        (Arg::Number(a), Arg::Number(b)) => same_number(*a, *b),
+        _ => a == b,
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
 /// Whether a leaf takes its gradient without anybody looking on.
@@ -401,12 +426,11 @@ fn learn(root: &Arc<Node>, k: u32) -> Option<Result<()>> {
     let (born, constants) = (heard.born, heard.constants);
     if let Ok(program) = Program::new(tasks, &ins, &outs, |at| born.contains_key(&at), |at| constants.contains(&at)) {
         let plan = Box::new(Plan { k, stops, ends, sources, program });
-        MEMORY.with_borrow_mut(|memory| {
-            if memory.plans.len() == PLANS {
-                memory.plans.remove(0);
-            }
+        let gone = MEMORY.with_borrow_mut(|memory| {
             memory.plans.push(plan);
+            if memory.plans.len() > PLANS { Some(memory.plans.remove(0)) } else { None }
         });
+        drop(gone);
     }
     Some(done)
 }

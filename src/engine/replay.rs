@@ -70,6 +70,7 @@ enum Source {
 struct Outer {
     source: Source,
     requires_grad: bool,
+    hooked: bool,
     flags: u8,
     /// Whether it had a gradient at first, where the step asks for it or changes it.
     had_grad: Option<bool>,
@@ -187,6 +188,7 @@ impl Recording {
             outers.push(Outer {
                 source,
                 requires_grad: t.requires_grad,
+                hooked: t.hooked,
                 flags: t.flags & (flag::VARIABLE | flag::STRICT),
                 had_grad: t.grad_met.then_some(t.grad.is_some()),
                 after,
@@ -298,7 +300,7 @@ impl Replay {
     }
 
     /// Finds what the step works on; None where something has another form than it had.
-    pub fn ready(&self, args: &[Tensor]) -> Option<Ready> {
+    pub fn ready(&mut self, args: &[Tensor]) -> Option<Ready> {
         let mut ready = Ready { handles: SmallVec::new(), operands: SmallVec::new() };
         for outer in &self.outers {
             let t = match &outer.source {
@@ -309,6 +311,7 @@ impl Replay {
             {
                 let core = t.0.core.get();
                 let alike = core.requires_grad == outer.requires_grad
+                    && (self.echo.is_some() || core.hooks.is_some() == outer.hooked)
                     && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
                     && outer.had_grad.is_none_or(|had| had == core.grad.is_some())
                     && (self.echo.is_some() || core.edge.is_none() || !core.requires_grad);
@@ -321,7 +324,10 @@ impl Replay {
             }
             ready.handles.push(t);
         }
-        Some(ready)
+        let ins: SmallVec<[&Operand; 8]> = ready.operands.iter().collect();
+        let fits = self.program.bind(&ins).is_some();
+        drop(ins);
+        fits.then_some(ready)
     }
 
     /// Runs the launches, with the numbers that the host gives; None, and nothing done, where memory is shared in another

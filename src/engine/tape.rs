@@ -181,7 +181,7 @@ impl Tape {
             }
         }
         let create = mode::Mode::now().tape();
-        let found = backward::run(&roots, &Plan { retain: true, create, ends: Some(&ends), inside: Some(&inside) })?;
+        let found = backward::run(&roots, &Plan { retain: true, create, ends: Some(&ends), inside: Some(&inside), silent: false })?;
         let _grad = mode::GradGuard::set(create);
         let sum = |(i, s): (usize, &Tensor)| match (found[i].clone(), second[i].and_then(|k| found[k].clone())) {
             _ if !on_tape(s) => Ok(None),

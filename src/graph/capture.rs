@@ -19,6 +19,8 @@ pub struct Touched {
     pub requires_grad: bool,
     pub flags: u8,
     pub grad: Option<Tensor>,
+    /// Whether hooks look at its gradient.
+    pub hooked: bool,
     /// Whether its gradient was asked for or changed.
     pub grad_met: bool,
     /// Whether it was computed from others that want a gradient.
@@ -82,6 +84,7 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
             requires_grad: core.requires_grad,
             flags: core.flags,
             grad: core.grad.clone(),
+            hooked: core.hooks.is_some(),
             grad_met: false,
             computed: core.edge.is_some() && core.requires_grad,
         });

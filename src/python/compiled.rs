@@ -3,13 +3,16 @@
 use super::enter;
 use super::tensor::{PyTensor, wrap};
 use crate::backend::program::{Facts, Part};
+use crate::backend::trace;
+use crate::base::dtype::default_float;
 use crate::base::{DType, Few, Lock, shape};
 use crate::engine::replay::{self, Recording, Replay};
 use crate::graph::Tensor;
 use crate::graph::mode::Mode;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
@@ -111,6 +114,14 @@ fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
     })
 }
 
+/// Whether a value can never be another.
+fn is_plain(x: &Bound<'_, PyAny>) -> bool {
+    let known = |t: &Bound<'_, PyType>| {
+        t.is(t.py().get_type::<PyBytes>()) || t.is(t.py().get_type::<PyComplex>()) || t.module().is_ok_and(|m| m == "schuss")
+    };
+    !matches!(token(x), Ok(Token::Object(_)) | Err(_)) || known(&x.get_type())
+}
+
 /// What a step returned, around its tensors.
 enum Form {
     Tensor(usize),
@@ -128,8 +139,12 @@ impl Form {
             items.iter().map(|item| Form::of(item, tensors)).collect()
         };
         Ok(if let Ok(t) = x.cast::<PyTensor>() {
-            tensors.push(t.get().tensor());
-            Form::Tensor(tensors.len() - 1)
+            let own = t.get().get_ref();
+            let k = tensors.iter().position(|known| known.same(own)).unwrap_or_else(|| {
+                tensors.push(own.clone());
+                tensors.len() - 1
+            });
+            Form::Tensor(k)
         } else if let Ok(list) = x.cast_exact::<PyTuple>() {
             Form::Tuple(all(list.iter().collect(), tensors)?)
         } else if let Ok(list) = x.cast_exact::<PyList>() {
@@ -139,8 +154,13 @@ impl Form {
             Form::Dict(items)
         } else if let Ok(list) = x.cast::<PyTuple>() {
             Form::Named(x.get_type().into_any().unbind(), all(list.iter().collect(), tensors)?)
-        } else {
+        } else if is_plain(x) {
             Form::Other(x.clone().unbind())
+        } else {
+            let what = x.get_type().name()?.to_string();
+            let why =
+                format!("the step returns an object of {what}, which may change (tensors, plain values, tuples, lists and dicts leave)");
+            return Err(trace::refusal(&why).into());
         })
     }
 
@@ -199,7 +219,7 @@ impl Watch {
 struct Entry {
     tokens: Vec<Token>,
     _objects: Vec<Py<PyAny>>,
-    mode: (bool, bool),
+    mode: (bool, bool, DType),
     watches: Vec<Watch>,
     /// What the host says of models and optimisers, and the count of changes at which it was last asked.
     state: Py<PyAny>,
@@ -239,6 +259,8 @@ pub struct PyStep {
     function: Py<PyAny>,
     /// `(watched cells and globals, state)`: the Python side of the guards.
     look: Py<PyAny>,
+    /// Whether arguments that are no plain values are of kinds that are guarded.
+    known: Py<PyAny>,
     fallback: bool,
     size: usize,
     shelf: Lock<Shelf>,
@@ -255,15 +277,15 @@ static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new
 #[pymethods]
 impl PyStep {
     #[new]
-    fn new(function: Py<PyAny>, look: Py<PyAny>, fallback: bool, size: usize) -> PyStep {
-        PyStep { function, look, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
+    fn new(function: Py<PyAny>, look: Py<PyAny>, known: Py<PyAny>, fallback: bool, size: usize) -> PyStep {
+        PyStep { function, look, known, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
     }
 
     #[pyo3(signature = (*args, **kwargs))]
     fn __call__(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
         let py = args.py();
-        // A compiled step inside another one is a part of that one; so are its probes and replays of the host's part.
-        if Mode::now().traced() {
+        // A compiled step inside another one is a part of that one, and tapes and overrides want to see every operation.
+        if !Mode::now().is_plain() {
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
         }
         let mut taken = Taken::default();
@@ -295,6 +317,21 @@ impl PyStep {
                 Ok(self.function.bind(py).call(args, kwargs)?.unbind())
             }
         }
+    }
+
+    /// Shows the collector the function, which may hold the step in turn, and what programs hold.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.function)?;
+        visit.call(&self.look)?;
+        if let Some(shelf) = self.shelf.attempt() {
+            for entry in &shelf.entries {
+                visit.call(&entry.state)?;
+                entry.host.iter().try_for_each(|call| visit.call(call))?;
+                entry._objects.iter().try_for_each(|object| visit.call(object))?;
+                entry.watches.iter().try_for_each(|w| visit.call(&w.holder).and_then(|()| visit.call(&w.seen)))?;
+            }
+        }
+        Ok(())
     }
 
     /// How often the step was `(run again, recorded, run eagerly)`.
@@ -346,7 +383,7 @@ impl PyStep {
     /// Runs a program that fits; None where there is none.
     fn again(&self, py: Python<'_>, taken: &Taken) -> PyResult<Option<Py<PyAny>>> {
         let mode = Mode::now();
-        let mode = (mode.grad(), mode.inference());
+        let mode = (mode.grad(), mode.inference(), default_float());
         let mut passed = 0;
         loop {
             let found = {
@@ -380,6 +417,10 @@ impl PyStep {
         }
         let changes = CHANGES.load(std::sync::atomic::Ordering::Relaxed);
         if changes != entry.changes {
+            // Models among the arguments are not looked at one by one.
+            if !entry._objects.is_empty() {
+                return Ok(None);
+            }
             let (_, state) = self.looked(py)?;
             if !state.bind(py).eq(&entry.state)? {
                 return Ok(None);
@@ -438,13 +479,19 @@ impl PyStep {
             return Ok(result.unbind());
         }
         let mut tensors = Vec::new();
-        let form = Form::of(&result, &mut tensors)?;
-        match recording.finish(&tensors) {
-            Ok(replay) => {
+        let formed = Form::of(&result, &mut tensors);
+        let known: bool = self.known.bind(py).call1((taken.objects.iter().map(|o| o.bind(py)).collect::<Vec<_>>(),))?.extract()?;
+        let done = match formed {
+            Ok(form) if known => recording.finish(&tensors).map(|replay| (replay, form)),
+            Ok(_) => Err(trace::refusal("an argument is an object whose parts cannot be followed")),
+            Err(_) => Err(trace::refusal("the step returns an object whose parts cannot be followed")),
+        };
+        match done {
+            Ok((replay, form)) => {
                 let entry = Box::new(Entry {
                     tokens: taken.tokens,
                     _objects: taken.objects,
-                    mode: (mode.grad(), mode.inference()),
+                    mode: (mode.grad(), mode.inference(), default_float()),
                     watches,
                     state,
                     changes,

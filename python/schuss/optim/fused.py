@@ -95,15 +95,32 @@ class Fused(Optimizer):
         finally:
             self._passes = None
 
+        groups = [(group, len(group["params"])) for group in self.param_groups]
+
         def numbers() -> None:
+            if not self._is_as(passes, groups):
+                # No numbers fit: the step is recorded anew.
+                return _core._numbers(())
             for name, group, entries in passes:
                 for entry in entries:
                     age = self._age(entry, group)
                 now, _, rates = self._rule(group, age)
-                # No numbers fit where another record is wanted: the step is recorded anew.
                 _core._numbers(rates if now == name else ())
+            return None
 
         return result, numbers
+
+    def _is_as(
+        self, passes: list[tuple[str, Group, list[Entry]]], groups: list[tuple[Group, int]]
+    ) -> bool:
+        """Whether groups, states and hooks are those that a recorded step met."""
+        if self._pre_hooks or self._post_hooks:
+            return False
+        now = [(id(group), len(group["params"])) for group in self.param_groups]
+        held = {id(entry) for entry in self.state.values()}
+        return now == [(id(group), count) for group, count in groups] and all(
+            not e or id(e) in held for *_, entries in passes for e in entries
+        )
 
     def _saved(self, entry: Any) -> Any:
         if not isinstance(entry, dict):

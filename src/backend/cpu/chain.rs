@@ -3,7 +3,7 @@
 
 use super::convert::{self, Cursor};
 use super::map::TILE;
-use super::threads;
+use super::{stop, threads};
 use crate::backend::launch::{MapLoop, Operand};
 use crate::backend::task::{Task, Work};
 use crate::base::{DType, Error, Number, Result};
@@ -83,6 +83,16 @@ impl Chain {
     /// Puts tasks together. `local` says which tile a storage's value travels in, where it never reaches memory.
     pub fn new(tasks: Vec<(Task, Option<usize>)>, local: impl Fn(&Operand) -> Option<usize>, mut tiles: usize) -> Result<Chain> {
         let mut chain = Chain { n: tasks[0].0.writes()[0].numel(), spread: Vec::new(), links: Vec::new() };
+        // What a link writes may be read by a later one: it is not there yet when the chain begins.
+        let bytes = |o: &Operand| {
+            let ((low, high), size) = (o.layout.span(), o.dtype.size() as isize);
+            (std::sync::Arc::as_ptr(&o.storage) as usize, low * size, high * size)
+        };
+        let written: Vec<_> = tasks.iter().flat_map(|(task, _)| task.writes()).map(bytes).collect();
+        let is_given = |o: &Operand| {
+            let (at, low, high) = bytes(o);
+            !written.iter().any(|&(own, first, last)| own == at && low < last && first < high)
+        };
         for (task, call) in tasks {
             let reads = task.operands.len() - task.written;
             let (kernel, dtype, params) = match task.work {
@@ -101,7 +111,7 @@ impl Chain {
                     link.ins.push(Place::Tile(tile));
                 } else if o.dtype == dtype && o.layout.is_contiguous() {
                     link.ins.push(Place::Memory(o, size));
-                } else if is_constant(&o) && kernel.is_some() {
+                } else if is_constant(&o) && kernel.is_some() && is_given(&o) {
                     // Each tile is filled anew in each run: the one element may be another by then.
                     link.ins.push(Place::Tile(tiles));
                     chain.spread.push((o, dtype, tiles));
@@ -178,7 +188,7 @@ impl Chain {
                 start += count;
             }
         });
-        Ok(())
+        stop::taken().map_or(Ok(()), Err)
     }
 }
 

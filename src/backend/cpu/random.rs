@@ -7,6 +7,7 @@
 //! threads or devices gives the same bits. The fills are loops that the compiler vectorises, and
 //! are inlined into their callers, which choose the instruction set.
 
+use crate::backend::trace;
 use std::collections::TryReserveError;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::SystemTime;
@@ -318,7 +319,8 @@ impl Generator {
     }
 
     /// Starts the stream of `seed` from its beginning.
-    pub const fn manual_seed(&mut self, seed: u64) {
+    pub fn manual_seed(&mut self, seed: u64) {
+        trace::restarted();
         *self = Generator::new(seed);
     }
 
@@ -342,7 +344,8 @@ impl Generator {
         [self.seed, self.offset]
     }
 
-    pub const fn set_state(&mut self, [seed, offset]: [u64; 2]) {
+    pub fn set_state(&mut self, [seed, offset]: [u64; 2]) {
+        trace::restarted();
         *self = Generator { seed, offset };
     }
 
