@@ -140,7 +140,17 @@ fn compare<T: Sample>(force: &Force, op: &Op, body: &'static MapBody, ins: &[Vec
         let got = launch(body, ins, params).expect("the record's own loop runs");
         for (k, list) in got.iter().enumerate() {
             assert_eq!(list.len(), n, "{} {name} {}: a result of another size", op.name, T::DTYPE);
-            if let Some(i) = (0..n).find(|&i| !agrees(list[i], wanted[i][k])) {
+            // Where a small change of an operand changes the result much (a variance near 0), rounding on the way does so too.
+            let steep = |i: usize| {
+                let moved = |j: usize, by: f64| {
+                    let mut operands = at(i);
+                    operands[j] *= 1.0 + by;
+                    naive::evaluate(&formula, &operands, &numbers)[k]
+                };
+                let slack: f64 = (0..ins.len()).map(|j| (moved(j, T::TOLERANCE) - moved(j, -T::TOLERANCE)).abs()).sum();
+                op.name.ends_with("_step") && (list[i].to_f64() - wanted[i][k]).abs() <= slack
+            };
+            if let Some(i) = (0..n).find(|&i| !agrees(list[i], wanted[i][k]) && !steep(i)) {
                 let (got, want) = (list[i], wanted[i][k]);
                 let _ = writeln!(report, "{} {} {name}, n={n}: {:?} gave {got:?}, oracle {want:?}", op.name, T::DTYPE, at(i));
             }
