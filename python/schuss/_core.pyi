@@ -1820,7 +1820,7 @@ def _gpu_synchronize(index: Any) -> Any:
     """Waits for all work."""
 
 def _host_call(call: Any) -> Any:
-    """Notes a call of the host that gives numbers to launches, to be made again each time; true where a step is being recorded."""
+    """Notes a call of the host that gives numbers to launches, to be made again each time."""
 
 def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""

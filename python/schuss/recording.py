@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Their steps are one formula for each element, and Python gives only its numbers.
-_REPLAYABLE = (
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "NAdam",
-    "RAdam",
-    "Adadelta",
-    "Adagrad",
-    "RMSprop",
-    "Rprop",
-    "ASGD",
-    "Lion",
-)
 _NUMBERS = (bool, int, float, str, type(None))
 
 
@@ -225,11 +211,9 @@ def note_step(optimizer: Any, step: Callable[..., Any], args: Any, kwargs: Any) 
         _core._refuse_recording(
             "the step gives its optimiser a closure, or the optimiser has hooks"
         )
-    if (
-        type(optimizer).__module__.split(".")[0] != "schuss"
-        or type(optimizer).__name__ not in _REPLAYABLE
-    ):
-        _core._refuse_recording(f"{type(optimizer).__name__} computes with Python's numbers")
+    kind = type(optimizer)
+    if kind.__module__.split(".")[0] != "schuss" or not getattr(kind, "_repeats", False):
+        _core._refuse_recording(f"{kind.__name__} computes with Python's numbers")
         return step(optimizer, *args, **kwargs)
     held = _tensors(optimizer)
     result, numbers = optimizer._repeated(functools.partial(step, optimizer, *args, **kwargs))

@@ -8,6 +8,7 @@ use super::storage::Storage;
 use super::task::{Task, Work};
 use crate::base::shape::Shape;
 use crate::base::{DType, Error, Layout, Number, Result};
+use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -106,7 +107,22 @@ pub struct Heard {
 }
 
 fn at(operand: &Operand) -> usize {
-    Arc::as_ptr(&operand.storage) as usize
+    operand.storage.address()
+}
+
+/// Where a tensor lies in the storages that a program fills.
+#[derive(Clone)]
+pub struct Filled {
+    pub which: usize,
+    pub layout: Layout,
+    pub dtype: DType,
+}
+
+impl Filled {
+    /// The operand itself, in the storages of one run.
+    pub fn within(&self, outs: &[Arc<Storage>]) -> Operand {
+        Operand { storage: outs[self.which].clone(), layout: self.layout.clone(), dtype: self.dtype }
+    }
 }
 
 /// What a storage of the recording becomes.
@@ -154,7 +170,7 @@ impl Program {
         }
         let mut ends = Vec::new();
         for (k, storage) in outs.iter().enumerate() {
-            kinds.entry(Arc::as_ptr(storage) as usize).or_insert(Kind::Out(k));
+            kinds.entry(storage.address()).or_insert(Kind::Out(k));
             ends.push(Out { storage: Arc::new(Storage::aimed()), bytes: storage.len() });
         }
         for task in &heard {
@@ -217,9 +233,10 @@ impl Program {
             && slot.whole.is_none_or(|bytes| bytes == own.storage.len() && own.layout.offset == slot.layout.offset)
             && (!slot.written || own.storage.is_writable())
     }
-    /// The sizes in bytes of what it fills.
-    pub fn sizes(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.outs.iter().map(|o| o.bytes)
+    /// Fresh storages for all that it fills.
+    #[inline]
+    pub fn rooms(&self) -> Result<SmallVec<[Arc<Storage>; 8]>> {
+        self.outs.iter().map(|o| Storage::new(o.bytes).map(Arc::new)).collect()
     }
     pub fn writes(&self, k: usize) -> bool {
         self.slots[k].written
@@ -228,23 +245,16 @@ impl Program {
     /// Whether operands from outside share memory just as they did when the launches were heard.
     fn shares(&mut self, ins: &[&Operand]) -> bool {
         let moved: Vec<usize> = (0..ins.len()).filter(|&k| self.bound[k] != at(ins[k])).collect();
-        for &k in &moved {
-            let slot = &self.slots[k];
-            match slot.like {
-                Some(j) if at(ins[k]) != at(ins[j]) => return false,
-                Some(_) => {}
-                None => {
-                    let meets = |(j, other): (usize, &&Operand)| {
-                        j != k && at(other) == at(ins[k]) && self.slots[j].like != Some(k) && (slot.written || self.slots[j].written)
-                    };
-                    if ins.iter().enumerate().any(meets) {
-                        return false;
-                    }
-                }
-            }
-        }
         let torn = |(k, slot): (usize, &Slot)| slot.like.is_some_and(|j| at(ins[k]) != at(ins[j]));
-        if !moved.is_empty() && self.slots.iter().enumerate().any(torn) {
+        // One that shared with nobody before must meet none now, if either is written.
+        let meets = |&k: &usize| {
+            let slot = &self.slots[k];
+            let with = |(j, other): (usize, &&Operand)| {
+                j != k && at(other) == at(ins[k]) && self.slots[j].like != Some(k) && (slot.written || self.slots[j].written)
+            };
+            slot.like.is_none() && ins.iter().enumerate().any(with)
+        };
+        if !moved.is_empty() && (self.slots.iter().enumerate().any(torn) || moved.iter().any(meets)) {
             return false;
         }
         for k in moved {

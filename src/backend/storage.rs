@@ -5,6 +5,7 @@ use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 const SMALL: usize = 64;
@@ -133,6 +134,11 @@ impl Storage {
     /// A device's memory, for its own backend.
     pub fn memory(&self) -> Option<&(dyn Any + Send + Sync)> {
         if let Owner::Away(_, memory) = &self.owner { Some(&**memory) } else { None }
+    }
+    /// A number that is this storage's alone while it lives.
+    #[inline]
+    pub fn address(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self) as usize
     }
     #[inline]
     pub fn len(&self) -> usize {

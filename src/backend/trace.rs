@@ -98,17 +98,13 @@ fn with(work: impl FnOnce(&mut Trace)) {
     });
 }
 
-fn address(storage: &Arc<Storage>) -> usize {
-    Arc::as_ptr(storage) as usize
-}
-
 /// Notes a launch that has run.
 #[cold]
 pub fn note(launch: &Launch) {
     with(|trace| {
         for task in Task::of(launch) {
             for operand in &task.operands {
-                let at = address(&operand.storage);
+                let at = operand.storage.address();
                 if !trace.born.contains_key(&at) {
                     trace.met.entry(at).or_insert_with(|| operand.storage.clone());
                 }
@@ -125,14 +121,14 @@ pub fn note(launch: &Launch) {
 #[cold]
 pub fn born(storage: &Arc<Storage>) {
     with(|trace| {
-        trace.born.insert(address(storage), storage.clone());
+        trace.born.insert(storage.address(), storage.clone());
     });
 }
 
 /// Keeps a storage from outside alive, so that its address stays its own.
 pub fn keep(storage: &Arc<Storage>) {
     with(|trace| {
-        trace.met.entry(address(storage)).or_insert_with(|| storage.clone());
+        trace.met.entry(storage.address()).or_insert_with(|| storage.clone());
     });
 }
 
@@ -160,7 +156,7 @@ pub fn fault(what: String) {
 
 /// Whether a storage was made while listening.
 pub fn is_born(storage: &Arc<Storage>) -> bool {
-    on() && TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.born.contains_key(&address(storage))))
+    on() && TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.born.contains_key(&storage.address())))
 }
 
 /// How many counts of a storage are the listener's.
@@ -171,9 +167,9 @@ pub fn holds(storage: &Arc<Storage>) -> usize {
     }
     TRACE.with_borrow(|t| {
         t.as_ref().map_or(0, |t| {
-            let at = address(storage);
+            let at = storage.address();
             let lists = usize::from(t.born.contains_key(&at)) + usize::from(t.met.contains_key(&at));
-            lists + t.tasks.iter().flat_map(|task| &task.operands).filter(|o| address(&o.storage) == at).count()
+            lists + t.tasks.iter().flat_map(|task| &task.operands).filter(|o| o.storage.address() == at).count()
         })
     })
 }
@@ -189,7 +185,7 @@ pub fn given(operand: &Operand) -> Result<()> {
         Ok(copy)
     })?;
     with(|trace| {
-        trace.constants.insert(address(&copy.storage));
+        trace.constants.insert(copy.storage.address());
     });
     note(&Launch::Copy { src: &copy, dst: operand });
     Ok(())

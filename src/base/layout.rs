@@ -61,6 +61,12 @@ impl Layout {
         self.dense
     }
 
+    /// Whether all positions are of one element.
+    #[inline]
+    pub fn is_one_element(&self) -> bool {
+        self.strides.iter().zip(self.shape.iter()).all(|(&s, &d)| s == 0 || d == 1)
+    }
+
     /// Whether another layout has the same shape and strides, wherever it begins.
     #[inline]
     pub fn lies_like(&self, other: &Layout) -> bool {

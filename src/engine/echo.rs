@@ -4,7 +4,8 @@
 use super::backward::{self, Plan};
 use super::custom::attach_dynamic;
 use super::record::look;
-use crate::backend::program::{Heard, Program};
+use super::replay::Ends;
+use crate::backend::program::{Filled, Heard, Program};
 use crate::backend::task::Task;
 use crate::backend::trace::{self, Trace};
 use crate::backend::{Operand, Storage};
@@ -14,13 +15,9 @@ use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Dynamic, Node, freed};
 use crate::graph::{Edge, Tensor};
 use crate::ops;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-
-fn at(storage: &Arc<Storage>) -> usize {
-    Arc::as_ptr(storage) as usize
-}
 
 /// The walk back from a function's results, heard while the function itself was still being listened to.
 pub struct Sounded {
@@ -78,19 +75,16 @@ pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) 
 /// Where the second program finds an operand.
 enum Source {
     Cotangent(usize),
-    /// The n-th storage that the first one fills.
-    Saved(usize, Layout, DType),
+    /// In what the first one fills.
+    Saved(Filled),
     Outer(usize),
 }
-
-/// A gradient: the n-th storage that the second program fills, and how it lies there.
-type Made = Option<(usize, Layout, DType)>;
 
 /// The second program, and what it needs of the first.
 pub struct Echo {
     program: Arc<Mutex<Program>>,
     sources: Arc<Vec<Source>>,
-    grads: Arc<Vec<Made>>,
+    grads: Arc<Vec<Option<Filled>>>,
     forms: Arc<Vec<(Layout, DType)>>,
     /// The results that have a place in the graph, and the tensors from outside that gradients go to.
     pub opens: Vec<usize>,
@@ -100,29 +94,26 @@ pub struct Echo {
 impl Sounded {
     /// Takes the walk's tasks out of a trace and makes a program of them. `ends` gathers the storages that the first program
     /// must fill for it.
-    pub fn finish(self, heard: &mut Trace, touched: &[Touched], ends: &mut super::replay::Ends) -> Result<Echo> {
+    pub fn finish(self, heard: &mut Trace, touched: &[Touched], ends: &mut Ends) -> Result<Echo> {
         let own: Vec<Task> = heard.tasks.split_off(self.from);
         if heard.draws.iter().any(|(task, ..)| *task >= self.from) || heard.calls.iter().any(|(task, _)| *task >= self.from) {
             return Err(trace::refusal("the derivative of the function draws random numbers"));
         }
-        let written: HashMap<usize, Arc<Storage>> =
-            heard.tasks.iter().flat_map(Task::writes).map(|o| (at(&o.storage), o.storage.clone())).collect();
+        let written: HashSet<usize> = heard.tasks.iter().flat_map(Task::writes).map(|o| o.storage.address()).collect();
         let (mut sources, mut ins, mut known) = (Vec::new(), Vec::<Operand>::new(), Vec::<usize>::new());
         for operand in own.iter().flat_map(|task| &task.operands) {
-            let key = at(&operand.storage);
+            let key = operand.storage.address();
             if known.contains(&key) {
                 continue;
             }
-            let flat = |o: &Operand| Layout::contiguous([o.storage.len() / o.dtype.size()][..].into());
-            let (source, whole) = if let Some(i) = self.cotangents.iter().position(|c| at(&c.storage) == key) {
+            let (source, whole) = if let Some(i) = self.cotangents.iter().position(|c| c.storage.address() == key) {
                 (Source::Cotangent(i), self.cotangents[i].clone())
             } else if let Some(k) = touched.iter().position(|t| t.storage == key) {
                 let t = &touched[k];
                 (Source::Outer(k), Operand { storage: operand.storage.clone(), layout: t.layout.clone(), dtype: t.dtype })
-            } else if heard.born.contains_key(&key) && written.contains_key(&key) {
-                let layout = flat(operand);
-                let whole = operand.view(layout.clone());
-                (Source::Saved(ends.place(&operand.storage), layout, operand.dtype), whole)
+            } else if heard.born.contains_key(&key) && written.contains(&key) {
+                let whole = operand.view(Layout::contiguous([operand.storage.len() / operand.dtype.size()][..].into()));
+                (Source::Saved(ends.place(&whole)), whole)
             } else if heard.born.contains_key(&key) || heard.constants.contains(&key) {
                 continue;
             } else {
@@ -132,24 +123,11 @@ impl Sounded {
             sources.push(source);
             ins.push(whole);
         }
-        let mut outs: Vec<Arc<Storage>> = Vec::new();
-        let grads: Vec<Made> = self
-            .grads
-            .iter()
-            .map(|grad| {
-                grad.as_ref().map(|g| {
-                    let own = g.operand();
-                    let k = outs.iter().position(|o| Arc::ptr_eq(o, &own.storage)).unwrap_or_else(|| {
-                        outs.push(own.storage.clone());
-                        outs.len() - 1
-                    });
-                    (k, own.layout, own.dtype)
-                })
-            })
-            .collect();
+        let mut outs = Ends::default();
+        let grads = self.grads.iter().map(|grad| grad.as_ref().map(|g| outs.place(&g.operand()))).collect();
         let tasks = own.into_iter().map(|task| Heard { task, call: None, draw: None }).collect();
         let inner = |key: usize| heard.born.contains_key(&key) && !known.contains(&key);
-        let program = Program::new(tasks, &ins, &outs, inner, |key| heard.constants.contains(&key))?;
+        let program = Program::new(tasks, &ins, &outs.list, inner, |key| heard.constants.contains(&key))?;
         let place = |t: &Tensor| touched.iter().position(|o| o.tensor.same(t));
         let to: Option<Vec<usize>> = self.ends.iter().map(place).collect();
         Ok(Echo {
@@ -172,9 +150,10 @@ impl Echo {
             .iter()
             .map(|source| match source {
                 Source::Cotangent(_) => None,
-                Source::Saved(k, layout, dtype) => {
-                    let version = outs[*k].version().load(Ordering::Relaxed);
-                    Some((Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype }, None, version))
+                Source::Saved(own) => {
+                    let own = own.within(outs);
+                    let version = own.storage.version().load(Ordering::Relaxed);
+                    Some((own, None, version))
                 }
                 Source::Outer(k) => {
                     let core = handles[*k].0.core.get();
@@ -201,7 +180,7 @@ type Held = Vec<Option<(Operand, Option<Tensor>, u32)>>;
 struct Behind {
     program: Arc<Mutex<Program>>,
     sources: Arc<Vec<Source>>,
-    grads: Arc<Vec<Made>>,
+    grads: Arc<Vec<Option<Filled>>>,
     forms: Arc<Vec<(Layout, DType)>>,
     held: Mutex<Option<Held>>,
 }
@@ -247,13 +226,10 @@ impl Dynamic for Behind {
             });
         }
         let mut program = self.program.lock().unwrap_or_else(PoisonError::into_inner);
-        let outs = program.sizes().map(|n| Storage::new(n).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+        let outs = program.rooms()?;
         let Some(bound) = program.bind(&ins) else { return Err(Error::bug("compile", "the derivative's operands do not fit")) };
         bound.run(&outs)?;
-        let made = |(k, layout, dtype): &(usize, Layout, DType)| {
-            Tensor::from_operand(Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype })
-        };
-        Ok(self.grads.iter().map(|g| g.as_ref().map(made)).collect())
+        Ok(self.grads.iter().map(|g| g.as_ref().map(|own| Tensor::from_operand(own.within(&outs)))).collect())
     }
 
     fn release(&self) {

@@ -2,8 +2,9 @@
 //! such walk. Leans on backward, and on the backend's trace and programs.
 
 use super::backward;
-use crate::backend::program::{Heard, Program};
-use crate::backend::{Operand, Storage, trace};
+use super::replay::Ends;
+use crate::backend::program::{Filled, Heard, Program};
+use crate::backend::{Operand, trace};
 use crate::base::memory::Guard;
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Number, Result};
@@ -63,7 +64,7 @@ enum Source {
 /// A leaf: whether it had a gradient, and else the storage that becomes one.
 struct End {
     had: bool,
-    made: Option<(usize, Layout, DType)>,
+    made: Option<Filled>,
 }
 
 /// A walk that can be done again.
@@ -260,25 +261,20 @@ impl Plan {
                 Source::Grad(k) => &held[*k].as_ref()?.operand,
             });
         }
-        let mut outs: SmallVec<[Arc<Storage>; 4]> = SmallVec::new();
-        for bytes in self.program.sizes() {
-            outs.push(Arc::new(Storage::new(bytes).ok()?));
-        }
+        let outs = self.program.rooms().ok()?;
         if let Err(error) = self.program.bind(&ins)?.run(&outs) {
             return Some(Err(error));
         }
         drop(ins);
-        for grad in held.into_iter().flatten() {
-            let mut grad = grad;
+        for mut grad in held.into_iter().flatten() {
             grad.bump();
             grad.seen = grad.version();
         }
         for (leaf, end) in found.leaves.iter().zip(&self.ends) {
-            if let Some((k, layout, dtype)) = &end.made {
-                let grad = Operand { storage: outs[*k].clone(), layout: layout.clone(), dtype: *dtype };
-                if let Err(error) = backward::accumulate(leaf, Tensor::from_operand(grad), false) {
-                    return Some(Err(error));
-                }
+            if let Some(own) = &end.made
+                && let Err(error) = backward::accumulate(leaf, Tensor::from_operand(own.within(&outs)), false)
+            {
+                return Some(Err(error));
             }
         }
         // The elements are taken out of the nodes, as by any walk that does not retain the graph; they are dropped when no
@@ -397,7 +393,7 @@ fn learn(root: &Arc<Node>, k: u32) -> Option<Result<()>> {
     if done.is_err() || heard.fault.is_some() || !heard.draws.is_empty() {
         return Some(done);
     }
-    let mut outs: Vec<Arc<Storage>> = Vec::new();
+    let mut outs = Ends::default();
     let mut ends = Vec::new();
     for (leaf, before) in leaves.iter().zip(&before) {
         let now = leaf.0.core.get().grad.clone();
@@ -405,26 +401,25 @@ fn learn(root: &Arc<Node>, k: u32) -> Option<Result<()>> {
             (Some(now), Some(before)) if now.same(before) => None,
             (Some(now), None) => {
                 let own = now.operand();
-                if !heard.born.contains_key(&(Arc::as_ptr(&own.storage) as usize)) {
+                if !heard.born.contains_key(&own.storage.address()) {
                     return Some(done);
                 }
-                outs.push(own.storage);
-                Some((outs.len() - 1, own.layout, own.dtype))
+                Some(outs.place(&own))
             }
             (None, None) => None,
             _ => return Some(done),
         };
         ends.push(End { had: before.is_some(), made });
     }
-    let used = |at: usize| heard.tasks.iter().flat_map(|t| &t.operands).any(|o| Arc::as_ptr(&o.storage) as usize == at);
-    met.retain(|(_, own)| used(Arc::as_ptr(&own.storage) as usize));
-    if heard.met.keys().any(|at| !met.iter().any(|(_, own)| Arc::as_ptr(&own.storage) as usize == *at)) {
+    let used = |at: usize| heard.tasks.iter().flat_map(|t| &t.operands).any(|o| o.storage.address() == at);
+    met.retain(|(_, own)| used(own.storage.address()));
+    if heard.met.keys().any(|at| !met.iter().any(|(_, own)| own.storage.address() == *at)) {
         return Some(done);
     }
     let (sources, ins): (Vec<Source>, Vec<Operand>) = met.into_iter().unzip();
     let tasks = heard.tasks.into_iter().map(|task| Heard { task, call: None, draw: None }).collect();
     let (born, constants) = (heard.born, heard.constants);
-    if let Ok(program) = Program::new(tasks, &ins, &outs, |at| born.contains_key(&at), |at| constants.contains(&at)) {
+    if let Ok(program) = Program::new(tasks, &ins, &outs.list, |at| born.contains_key(&at), |at| constants.contains(&at)) {
         let plan = Box::new(Plan { k, stops, ends, sources, program });
         let gone = MEMORY.with_borrow_mut(|memory| {
             memory.plans.push(plan);

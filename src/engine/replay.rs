@@ -2,11 +2,11 @@
 //! Leans on graph's capture and on the backend's programs.
 
 use super::echo::{self, Echo};
-use crate::backend::program::{Facts, Heard, Part, Program};
+use crate::backend::program::{Facts, Filled, Heard, Part, Program};
 use crate::backend::task::Work;
 use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
-use crate::base::{DType, Error, Few, Layout, Number, Result};
+use crate::base::{Error, Few, Number, Result};
 use crate::graph::capture::{self, Touched};
 use crate::graph::tensor::flag;
 use crate::graph::{Arg, Body, Op, Tensor, mode};
@@ -83,13 +83,13 @@ struct Outer {
 enum After {
     Same,
     Gone,
-    /// A fresh tensor over the n-th storage that the program fills.
-    Made(usize, Layout, DType),
+    /// A fresh tensor in what the program fills.
+    Made(Filled),
 }
 
 /// What a step returns.
 enum Given {
-    Made(usize, Layout, DType, u8),
+    Made(Filled, u8),
     Outer(usize),
     /// A view of the n-th tensor from outside: sizes, strides, and elements from its first.
     View(usize, Arg, Arg, i64),
@@ -163,10 +163,11 @@ impl Recording {
         // A gradient is found by its tensor, which therefore comes first.
         let grads: HashSet<usize> = touched.iter().filter_map(|t| t.grad.as_ref().map(Tensor::id)).collect();
         touched.sort_by_key(|t| grads.contains(&t.tensor.id()));
-        let mut ends = Ends { list: Vec::new(), index: HashMap::new() };
+        let mut ends = Ends::default();
         let echo = walked.map(|w| w.finish(&mut heard, &touched, &mut ends)).transpose()?;
         let mut outers = Vec::with_capacity(touched.len());
         let mut ins = Vec::new();
+        let used: HashSet<usize> = heard.tasks.iter().flat_map(|task| &task.operands).map(|o| o.storage.address()).collect();
         for (k, t) in touched.iter().enumerate() {
             let source = match self.args.iter().position(|a| a.same(&t.tensor)) {
                 Some(i) => Source::Arg(i),
@@ -176,9 +177,8 @@ impl Recording {
                 },
             };
             let storage = heard.met.get(&t.storage).cloned();
-            let used = heard.tasks.iter().flat_map(|task| &task.operands).any(|o| Arc::as_ptr(&o.storage) as usize == t.storage);
             let operand = match storage {
-                Some(storage) if used => {
+                Some(storage) if used.contains(&t.storage) => {
                     ins.push(Operand { storage, layout: t.layout.clone(), dtype: t.dtype });
                     Some(ins.len() - 1)
                 }
@@ -195,23 +195,16 @@ impl Recording {
                 operand,
             });
         }
-        if let Some(stranger) = heard
-            .met
-            .keys()
-            .find(|at| !heard.constants.contains(*at) && !touched.iter().any(|t| t.storage == **at) && !heard.born.contains_key(*at))
-        {
-            let foreign = heard.met[stranger].is_foreign();
-            if !foreign {
-                return Err(trace::refusal("the step reaches a tensor in a way that cannot be followed"));
-            }
+        let known = |at: &usize| heard.constants.contains(at) || touched.iter().any(|t| t.storage == *at) || heard.born.contains_key(at);
+        if heard.met.iter().any(|(at, storage)| !known(at) && !storage.is_foreign()) {
+            return Err(trace::refusal("the step reaches a tensor in a way that cannot be followed"));
         }
         let mut given = Vec::with_capacity(returned.len());
         for t in returned {
             let core = t.0.core.get();
-            let at = Arc::as_ptr(&core.operand.storage) as usize;
+            let at = core.operand.storage.address();
             given.push(if heard.born.contains_key(&at) {
-                let k = ends.place(&core.operand.storage);
-                Given::Made(k, core.operand.layout.clone(), core.operand.dtype, core.flags & flag::STRICT)
+                Given::Made(ends.place(&core.operand), core.flags & flag::STRICT)
             } else {
                 match touched.iter().position(|o| o.tensor.same(t)) {
                     Some(k) => Given::Outer(k),
@@ -248,17 +241,19 @@ impl Recording {
 }
 
 /// The storages whose contents leave a step.
+#[derive(Default)]
 pub(super) struct Ends {
-    list: Vec<Arc<Storage>>,
+    pub list: Vec<Arc<Storage>>,
     index: HashMap<usize, usize>,
 }
 
 impl Ends {
-    pub fn place(&mut self, storage: &Arc<Storage>) -> usize {
-        *self.index.entry(Arc::as_ptr(storage) as usize).or_insert_with(|| {
-            self.list.push(storage.clone());
+    pub fn place(&mut self, own: &Operand) -> Filled {
+        let which = *self.index.entry(own.storage.address()).or_insert_with(|| {
+            self.list.push(own.storage.clone());
             self.list.len() - 1
-        })
+        });
+        Filled { which, layout: own.layout.clone(), dtype: own.dtype }
     }
 }
 
@@ -266,7 +261,7 @@ impl Touched {
     /// What has become of its gradient; an error where something else about it has changed.
     fn after(&self, born: &HashMap<usize, Arc<Storage>>, ends: &mut Ends) -> Result<After> {
         let core = self.tensor.0.core.get();
-        let moved = Arc::as_ptr(&core.operand.storage) as usize != self.storage || core.operand.layout != self.layout;
+        let moved = core.operand.storage.address() != self.storage || core.operand.layout != self.layout;
         if moved {
             return Err(trace::refusal("the step puts other memory under a tensor from outside (data, assign, set_)"));
         }
@@ -281,10 +276,10 @@ impl Touched {
             (Some(old), Some(new)) if old.same(&new) => Ok(After::Same),
             (_, Some(new)) => {
                 let core = new.0.core.get();
-                if core.edge.is_some() || core.requires_grad || !born.contains_key(&(Arc::as_ptr(&core.operand.storage) as usize)) {
+                if core.edge.is_some() || core.requires_grad || !born.contains_key(&(core.operand.storage.address())) {
                     return Err(trace::refusal("the step gives a tensor a gradient that is part of a graph, or that it did not make"));
                 }
-                Ok(After::Made(ends.place(&core.operand.storage), core.operand.layout.clone(), core.operand.dtype))
+                Ok(After::Made(ends.place(&core.operand)))
             }
         }
     }
@@ -315,7 +310,7 @@ impl Replay {
                     && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
                     && outer.had_grad.is_none_or(|had| had == core.grad.is_some())
                     && (self.echo.is_some() || core.edge.is_none() || !core.requires_grad);
-                if !alike || outer.operand.is_some_and(|k| !self.program.fits(k, &core.operand)) {
+                if !alike {
                     return None;
                 }
                 if outer.operand.is_some() {
@@ -337,7 +332,7 @@ impl Replay {
             return Ok(None);
         }
         let ins: SmallVec<[&Operand; 8]> = ready.operands.iter().collect();
-        let outs = self.program.sizes().map(|bytes| Storage::new(bytes).map(Arc::new)).collect::<Result<SmallVec<[_; 8]>>>()?;
+        let outs = self.program.rooms()?;
         let Some(mut bound) = self.program.bind(&ins) else { return Ok(None) };
         for (call, list) in numbers.iter().enumerate() {
             bound.set_numbers(call, list);
@@ -354,9 +349,6 @@ impl Replay {
 
     /// What is left to do when the launches have run: versions, gradients, results.
     fn settle(&self, handles: &[Tensor], outs: &[Arc<Storage>]) -> Result<Vec<Tensor>> {
-        let made = |k: usize, layout: &Layout, dtype: DType| {
-            Tensor::from_operand(Operand { storage: outs[k].clone(), layout: layout.clone(), dtype })
-        };
         for (outer, t) in self.outers.iter().zip(handles) {
             if let Some(k) = outer.operand
                 && self.program.writes(k)
@@ -370,12 +362,12 @@ impl Replay {
             match &outer.after {
                 After::Same => {}
                 After::Gone => t.set_grad(None),
-                After::Made(k, layout, dtype) => t.set_grad(Some(made(*k, layout, *dtype))),
+                After::Made(own) => t.set_grad(Some(Tensor::from_operand(own.within(outs)))),
             }
         }
         let list = self.given.iter().map(|g| match g {
-            Given::Made(k, layout, dtype, flags) => {
-                let t = made(*k, layout, *dtype);
+            Given::Made(own, flags) => {
+                let t = Tensor::from_operand(own.within(outs));
                 t.set_flag(*flags, *flags != 0);
                 Ok(t)
             }

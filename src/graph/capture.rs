@@ -55,7 +55,7 @@ pub fn stop() -> Vec<Touched> {
 /// Notes a tensor whose elements are met, unless its storage is known by another.
 #[cold]
 pub(crate) fn meet(t: &Tensor, core: &Core) {
-    let at = std::sync::Arc::as_ptr(&core.operand.storage) as usize;
+    let at = core.operand.storage.address();
     if CAPTURE.with_borrow(|c| c.as_ref().is_none_or(|c| c.storages.contains(&at))) {
         return;
     }
@@ -73,7 +73,7 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
         if capture.index.contains_key(&t.id()) {
             return;
         }
-        let at = std::sync::Arc::as_ptr(&core.operand.storage) as usize;
+        let at = core.operand.storage.address();
         capture.storages.insert(at);
         capture.index.insert(t.id(), capture.list.len());
         capture.list.push(Touched {

@@ -5,7 +5,7 @@ use super::tensor::{PyTensor, wrap};
 use crate::backend::program::{Facts, Part};
 use crate::backend::trace;
 use crate::base::dtype::default_float;
-use crate::base::{DType, Few, Lock, shape};
+use crate::base::{DType, Error, Few, Lock, shape};
 use crate::engine::replay::{self, Recording, Replay};
 use crate::graph::Tensor;
 use crate::graph::mode::Mode;
@@ -134,8 +134,8 @@ enum Form {
 }
 
 impl Form {
-    fn of(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>) -> PyResult<Form> {
-        let all = |items: Vec<Bound<'_, PyAny>>, tensors: &mut Vec<Tensor>| -> PyResult<Vec<Form>> {
+    fn of(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>) -> Result<Form, Error> {
+        let all = |items: Vec<Bound<'_, PyAny>>, tensors: &mut Vec<Tensor>| -> Result<Vec<Form>, Error> {
             items.iter().map(|item| Form::of(item, tensors)).collect()
         };
         Ok(if let Ok(t) = x.cast::<PyTensor>() {
@@ -150,17 +150,17 @@ impl Form {
         } else if let Ok(list) = x.cast_exact::<PyList>() {
             Form::List(all(list.iter().collect(), tensors)?)
         } else if let Ok(dict) = x.cast_exact::<PyDict>() {
-            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::of(&v, tensors)?))).collect::<PyResult<_>>()?;
+            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::of(&v, tensors)?))).collect::<Result<_, Error>>()?;
             Form::Dict(items)
         } else if let Ok(list) = x.cast::<PyTuple>() {
             Form::Named(x.get_type().into_any().unbind(), all(list.iter().collect(), tensors)?)
         } else if is_plain(x) {
             Form::Other(x.clone().unbind())
         } else {
-            let what = x.get_type().name()?.to_string();
+            let what = x.get_type().name().map_or_else(|_| "unknown".to_string(), |name| name.to_string());
             let why =
                 format!("the step returns an object of {what}, which may change (tensors, plain values, tuples, lists and dicts leave)");
-            return Err(trace::refusal(&why).into());
+            return Err(trace::refusal(&why));
         })
     }
 
@@ -484,7 +484,7 @@ impl PyStep {
         let done = match formed {
             Ok(form) if known => recording.finish(&tensors).map(|replay| (replay, form)),
             Ok(_) => Err(trace::refusal("an argument is an object whose parts cannot be followed")),
-            Err(_) => Err(trace::refusal("the step returns an object whose parts cannot be followed")),
+            Err(error) => Err(error),
         };
         match done {
             Ok((replay, form)) => {
@@ -522,16 +522,14 @@ impl PyStep {
     }
 }
 
-/// Notes a call of the host that gives numbers to launches, to be made again each time; true where a step is being recorded.
+/// Notes a call of the host that gives numbers to launches, to be made again each time.
 #[pyfunction]
-fn _host_call(call: Py<PyAny>) -> bool {
-    HOST.with_borrow_mut(|list| match list {
-        Some(list) => {
+fn _host_call(call: Py<PyAny>) {
+    HOST.with_borrow_mut(|list| {
+        if let Some(list) = list {
             list.push(call);
-            true
         }
-        None => false,
-    })
+    });
 }
 
 /// Whether a step is being recorded on this thread.

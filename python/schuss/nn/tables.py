@@ -26,7 +26,42 @@ def dense(layer: str, sparse: bool) -> None:
         )
 
 
-class Embedding(Model):
+class _Table(Model):
+    """What both have: the table itself, its padding row, its first values."""
+
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
+
+    def _settle(
+        self, owner: str, count: int, width: int, padding: int | None, sparse: bool
+    ) -> None:
+        self.num_embeddings = count = size(owner, "num_embeddings", count)
+        self.embedding_dim = size(owner, "embedding_dim", width)
+        dense(owner, sparse)
+        if padding is not None and not -count <= padding < count:
+            raise IndexError(f"{owner}: padding_idx {padding} outside {count} embeddings")
+        self.padding_idx = None if padding is None else padding % count
+
+    def _fill(self, owner: str, given: Tensor | None, trained: bool, **options: Any) -> None:
+        shape = (self.num_embeddings, self.embedding_dim)
+        if given is None:
+            self.weight = Parameter(schuss.empty(shape, **options), requires_grad=trained)
+            self.reset_parameters()
+        elif tuple(given.shape) != shape:
+            raise schuss.ShapeError(f"{owner}: weight {tuple(given.shape)}, needs {shape}")
+        else:
+            self.weight = Parameter(given, requires_grad=trained)
+
+    def reset_parameters(self) -> None:
+        """Draw the table from the standard normal distribution; the padding row is zero."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with schuss.no_grad():
+                self.weight[self.padding_idx].fill_(0)
+
+
+class Embedding(_Table):
     """A table of vectors looked up by integer; `padding_idx` names a row that is not trained.
 
     >>> import schuss
@@ -48,29 +83,12 @@ class Embedding(Model):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        num_embeddings = size("Embedding", "num_embeddings", num_embeddings)
-        embedding_dim = size("Embedding", "embedding_dim", embedding_dim)
-        dense("Embedding", sparse)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise IndexError(
-                f"Embedding: padding_idx {padding_idx} outside {num_embeddings} embeddings"
-            )
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self._settle("Embedding", num_embeddings, embedding_dim, padding_idx, sparse)
         self.max_norm = max_norm
         self.norm_type = norm_type
         self.scale_grad_by_freq = scale_grad_by_freq
         self.sparse = sparse
-        shape = (num_embeddings, embedding_dim)
-        if _weight is None:
-            table = schuss.empty(shape, device=device, dtype=dtype)
-            self.weight = Parameter(table, requires_grad=not _freeze)
-            self.reset_parameters()
-        elif tuple(_weight.shape) != shape:
-            raise schuss.ShapeError(f"Embedding: weight {tuple(_weight.shape)}, needs {shape}")
-        else:
-            self.weight = Parameter(_weight, requires_grad=not _freeze)
+        self._fill("Embedding", _weight, not _freeze, device=device, dtype=dtype)
 
     @classmethod
     def from_pretrained(
@@ -101,13 +119,6 @@ class Embedding(Model):
             _freeze=freeze,
         )
 
-    def reset_parameters(self) -> None:
-        """Draw the table from the standard normal distribution; the padding row is zero."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with schuss.no_grad():
-                self.weight[self.padding_idx].fill_(0)
-
     def forward(self, input: Tensor) -> Tensor:
         return F.embedding(
             input,
@@ -132,7 +143,7 @@ class Embedding(Model):
         return shown
 
 
-class EmbeddingBag(Model):
+class EmbeddingBag(_Table):
     """The sum, mean or largest of the vectors that each bag of integers names.
 
     Bags are the rows of a matrix, or begin at `offsets` of a vector.
@@ -158,30 +169,14 @@ class EmbeddingBag(Model):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        num_embeddings = size("EmbeddingBag", "num_embeddings", num_embeddings)
-        embedding_dim = size("EmbeddingBag", "embedding_dim", embedding_dim)
-        dense("EmbeddingBag", sparse)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise IndexError(
-                f"EmbeddingBag: padding_idx {padding_idx} outside {num_embeddings} embeddings"
-            )
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self._settle("EmbeddingBag", num_embeddings, embedding_dim, padding_idx, sparse)
         self.max_norm = max_norm
         self.norm_type = norm_type
         self.scale_grad_by_freq = scale_grad_by_freq
         self.mode = mode
         self.sparse = sparse
         self.include_last_offset = include_last_offset
-        shape = (num_embeddings, embedding_dim)
-        if _weight is None:
-            self.weight = Parameter(schuss.empty(shape, device=device, dtype=dtype))
-            self.reset_parameters()
-        elif tuple(_weight.shape) != shape:
-            raise schuss.ShapeError(f"EmbeddingBag: weight {tuple(_weight.shape)}, needs {shape}")
-        else:
-            self.weight = Parameter(_weight)
+        self._fill("EmbeddingBag", _weight, True, device=device, dtype=dtype)
 
     @classmethod
     def from_pretrained(
@@ -214,13 +209,6 @@ class EmbeddingBag(Model):
         )
         made.weight.requires_grad = not freeze
         return made
-
-    def reset_parameters(self) -> None:
-        """Draw the table from the standard normal distribution; the padding row is zero."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with schuss.no_grad():
-                self.weight[self.padding_idx].fill_(0)
 
     def forward(
         self,

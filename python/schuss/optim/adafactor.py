@@ -80,6 +80,8 @@ class Adafactor(Fused):
     def _rule(self, group: Group, age: int) -> Rule:
         return "adafactor", (), (age,)
 
+    _repeats = False
+
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         (age,) = rule[2]
         with schuss.no_grad():

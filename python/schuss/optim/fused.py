@@ -29,6 +29,8 @@ class Fused(Optimizer):
     """
 
     _counted: tuple[str, ...] = ("step",)
+    # Whether a step is its passes and nothing else, so that their numbers are all it needs anew.
+    _repeats = True
     # While a step is being recorded: the record, the group and the states of each pass.
     _passes: list[tuple[str, Group, list[Entry]]] | None = None
 

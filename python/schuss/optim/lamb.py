@@ -74,6 +74,8 @@ class LAMB(Fused):
         numbers = (sign(group), group["weight_decay"], *rates, *scales)
         return "lamb_direction", ("exp_avg", "exp_avg_sq"), numbers
 
+    _repeats = False
+
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         name, keys, numbers = rule
         params, grads, entries = members

@@ -59,6 +59,8 @@ class SparseAdam(Fused):
         numbers = (sign(group), 0.0, 1.0, 1 - beta1, beta2, 1 - beta2, size, 1.0, group["eps"])
         return "adam_step", ("exp_avg", "exp_avg_sq"), numbers
 
+    _repeats = False
+
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         name, keys, numbers = rule
         for p, grad, entry in zip(*members, strict=True):

@@ -51,27 +51,22 @@ pub fn is_link(task: &Task) -> bool {
         Some(out) => out.numel(),
         None => return false,
     };
-    let (result, compute) = match &task.work {
+    let result = match &task.work {
         Work::Map { body, compute, .. } => {
             if task.operands.len() > MOST || (body.native)(*compute).is_none() {
                 return false;
             }
-            (if body.truth { DType::Bool } else { *compute }, *compute)
+            if body.truth { DType::Bool } else { *compute }
         }
-        Work::Copy => (task.writes()[0].dtype, task.writes()[0].dtype),
+        Work::Copy => task.writes()[0].dtype,
         _ => return false,
     };
-    task.writes().iter().all(|o| ready(o, result) && o.numel() == n) && task.reads().iter().all(|o| is_easy(o, n, compute))
+    task.writes().iter().all(|o| ready(o, result) && o.numel() == n) && task.reads().iter().all(|o| is_easy(o, n))
 }
 
 /// Whether an operand can be read tile by tile without walking across memory.
-fn is_easy(o: &Operand, n: usize, compute: DType) -> bool {
-    let _ = compute;
-    o.numel() == n && (o.layout.is_contiguous() || is_constant(o) || n <= TILE || rows(o))
-}
-
-fn is_constant(o: &Operand) -> bool {
-    o.layout.strides.iter().zip(o.layout.shape.iter()).all(|(&s, &d)| s == 0 || d == 1)
+fn is_easy(o: &Operand, n: usize) -> bool {
+    o.numel() == n && (o.layout.is_contiguous() || o.layout.is_one_element() || n <= TILE || rows(o))
 }
 
 /// Whether its last axis lies in memory as it is read, and is worth a run.
@@ -86,7 +81,7 @@ impl Chain {
         // What a link writes may be read by a later one: it is not there yet when the chain begins.
         let bytes = |o: &Operand| {
             let ((low, high), size) = (o.layout.span(), o.dtype.size() as isize);
-            (std::sync::Arc::as_ptr(&o.storage) as usize, low * size, high * size)
+            (o.storage.address(), low * size, high * size)
         };
         let written: Vec<_> = tasks.iter().flat_map(|(task, _)| task.writes()).map(bytes).collect();
         let is_given = |o: &Operand| {
@@ -111,7 +106,7 @@ impl Chain {
                     link.ins.push(Place::Tile(tile));
                 } else if o.dtype == dtype && o.layout.is_contiguous() {
                     link.ins.push(Place::Memory(o, size));
-                } else if is_constant(&o) && kernel.is_some() && is_given(&o) {
+                } else if o.layout.is_one_element() && kernel.is_some() && is_given(&o) {
                     // Each tile is filled anew in each run: the one element may be another by then.
                     link.ins.push(Place::Tile(tiles));
                     chain.spread.push((o, dtype, tiles));
@@ -128,13 +123,6 @@ impl Chain {
             return Err(Error::bug("compile", "a chain has too many tiles"));
         }
         Ok(chain)
-    }
-
-    pub fn len(&self) -> usize {
-        self.links.len()
-    }
-    pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
     }
 
     /// Gives the numbers of a host's call to the links that take them.

@@ -243,7 +243,7 @@ fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], in
 fn way(op: &Operand, wanted: DType, n: usize) -> Way {
     if op.dtype == wanted && op.layout.is_contiguous() {
         Way::Direct(op.ptr(), wanted.size())
-    } else if n > 1 && op.layout.strides.iter().zip(op.layout.shape.iter()).all(|(&s, &d)| s == 0 || d == 1) {
+    } else if n > 1 && op.layout.is_one_element() {
         Way::Constant
     } else {
         Way::Tiled(Cursor::new(&op.layout))
