@@ -1,6 +1,6 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
-use super::launch::{Backend, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Span, Special};
+use super::launch::{Backend, Convolution, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Span, Special};
 use super::of;
 use crate::base::{DType, Number, Result};
 use smallvec::SmallVec;
@@ -40,7 +40,10 @@ pub enum Work {
     Search { right: bool },
     Merge { kind: FoldKind, place: Place },
     Windows { geometry: Geometry, back: bool },
+    Convolve { what: Convolution, geometry: Geometry, groups: usize },
     Pool { reaches: Vec<Reach> },
+    Unpool,
+    Average { geometry: Geometry, divisor: (Option<f64>, bool), back: bool },
     Random { draw: Draw, seed: u64, offset: u64 },
     Demand { op: &'static str, test: Test, numbers: Vec<i64> },
 }
@@ -93,8 +96,16 @@ impl Task {
                 let (from, to) = if back { (columns, image) } else { (image, columns) };
                 one(Work::Windows { geometry: geometry.clone(), back }, &[from], &[to])
             }
+            Launch::Convolve { what, ins, outs, geometry, groups } => {
+                many(Work::Convolve { what, geometry: geometry.clone(), groups }, ins, outs)
+            }
             Launch::Pool { input, spans, values, places } => {
                 one(Work::Pool { reaches: spans.iter().map(Reach::of).collect() }, &[input], &[values, places])
+            }
+            Launch::Unpool { values, places, out } => one(Work::Unpool, &[values, places], &[out]),
+            Launch::Average { image, means, geometry, divisor, back } => {
+                let (from, to) = if back { (means, image) } else { (image, means) };
+                one(Work::Average { geometry: geometry.clone(), divisor, back }, &[from], &[to])
             }
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
@@ -150,9 +161,15 @@ impl Task {
                 let (image, columns) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
                 Launch::Windows { image, columns, geometry, back: *back }
             }
+            Work::Convolve { what, geometry, groups } => Launch::Convolve { what: *what, ins, outs, geometry, groups: *groups },
             Work::Pool { reaches } => {
                 let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
                 return go(&Launch::Pool { input: &ins[0], spans: &spans, values: &outs[0], places: &outs[1] }, &outs[0]);
+            }
+            Work::Unpool => Launch::Unpool { values: &ins[0], places: &ins[1], out: &outs[0] },
+            Work::Average { geometry, divisor, back } => {
+                let (image, means) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
+                Launch::Average { image, means, geometry, divisor: *divisor, back: *back }
             }
             Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
             Work::Demand { op, test, numbers } => return test(op, ins, numbers),
@@ -179,7 +196,10 @@ impl Task {
             Work::Search { .. } => "search",
             Work::Merge { .. } => "merge",
             Work::Windows { .. } => "windows",
+            Work::Convolve { .. } => "convolve",
             Work::Pool { .. } => "pool",
+            Work::Unpool => "unpool",
+            Work::Average { .. } => "average",
             Work::Random { .. } => "random",
             Work::Demand { .. } => "demand",
         }

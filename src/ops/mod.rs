@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod arith;
 pub mod compare;
+pub mod convolution;
 pub mod dense;
 pub mod index;
 pub mod linear;
@@ -163,6 +164,7 @@ pub static ALL: &[&[&Op]] = &[
     linear::TABLE,
     dense::TABLE,
     windows::TABLE,
+    convolution::TABLE,
     loss::TABLE,
     step::TABLE,
 ];

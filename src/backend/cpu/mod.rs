@@ -1,9 +1,11 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
 pub mod accumulate;
+pub mod average;
 pub mod block;
 pub mod chain;
 pub mod contract;
+pub mod conv;
 pub mod convert;
 pub mod dense;
 pub mod draw;
@@ -87,7 +89,10 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
         Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
         Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
+        Launch::Convolve { what, ins, outs, geometry, groups } => conv::run(what, ins, outs, geometry, groups),
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
+        Launch::Unpool { values, places, out } => pool::back(values, places, out),
+        Launch::Average { image, means, geometry, divisor, back } => average::run(image, means, geometry, divisor, back),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
         Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
