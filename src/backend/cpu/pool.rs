@@ -71,9 +71,16 @@ struct Even<'a> {
 
 /// What a plane's work needs beside its operands.
 struct Room<T> {
+    /// Largest elements of the windows of every row, and their columns.
     best: Vec<T>,
-    columns: Vec<i32>,
+    at: Vec<i32>,
+    /// A row with what is beside it, and its elements of either remainder by two.
     padded: Vec<T>,
+    parts: [Vec<T>; 2],
+    /// Largest elements of rows of windows, their places, and the numbers 0, 1... times the stride.
+    top: Vec<T>,
+    spots: Vec<i32>,
+    columns: Vec<i32>,
 }
 
 /// One plane: `(windows, rows of the plane for each row of windows, plane, values, places, room)`.
@@ -105,7 +112,16 @@ impl<'a> Even<'a> {
         let (from, to, at) = (Bytes(input.ptr()), Bytes(values.ptr()), Bytes(places.ptr()));
         threads::each(values.layout.shape[0] * values.layout.shape[1], (CHUNK / area).max(1), |range| {
             let rows = area / width * pitch;
-            let mut room = Room { best: vec![lowest; rows], columns: vec![0; rows], padded: vec![lowest; self.reach()] };
+            let half = self.reach() / 2;
+            let mut room = Room {
+                best: vec![lowest; rows],
+                at: vec![0; rows],
+                padded: vec![lowest; self.reach()],
+                parts: [vec![lowest; half], vec![lowest; half]],
+                top: vec![lowest; pitch],
+                spots: vec![0; pitch],
+                columns: (0..pitch).map(|x| (x * self.stride) as i32).collect(),
+            };
             for p in range {
                 // SAFETY: each plane lies inside its operand, and is written by one thread.
                 unsafe {
@@ -119,9 +135,9 @@ impl<'a> Even<'a> {
     fn pitch(&self) -> usize {
         self.wide.next_multiple_of(LANES)
     }
-    /// Elements from the first that a row's windows meet to behind the last, with those of windows that fill up the lanes.
+    /// Elements from the first that a row's windows meet on, with those of windows that fill up the lanes; an even number.
     fn reach(&self) -> usize {
-        self.pitch() * self.stride + (self.count - 1) * self.step
+        (self.pitch() * self.stride + self.count * self.step).next_multiple_of(2)
     }
 
     /// # Safety
@@ -157,100 +173,79 @@ impl<'a> Even<'a> {
                     padded[before + n..].fill(lowest);
                     padded.as_ptr()
                 };
-                let (best, at) = (room.best.as_mut_ptr().add(line * pitch), room.columns.as_mut_ptr().add(line * pitch));
-                match (self.stride, self.count) {
-                    (1, n) => self.row(first, 1, n, width, best, at),
-                    (2, 2) => self.row(first, 2, 2, width, best, at),
-                    (2, 3) => self.row(first, 2, 3, width, best, at),
-                    (2, n) => self.row(first, 2, n, width, best, at),
-                    (s, n) => self.row(first, s, n, width, best, at),
+                let some = line * pitch..(line + 1) * pitch;
+                let (best, at) = (&mut room.best[some.clone()], &mut room.at[some]);
+                best.fill(lowest);
+                self.begin(&room.columns, width, at);
+                if self.stride == 2 {
+                    let [even, odd] = &mut room.parts;
+                    for (k, (even, odd)) in even.iter_mut().zip(odd.iter_mut()).enumerate() {
+                        (*even, *odd) = (*first.add(2 * k), *first.add(2 * k + 1));
+                    }
+                }
+                for j in 0..self.count {
+                    let (far, column) = (j * self.step, (self.start + (j * self.step) as i64) as i32);
+                    match self.stride {
+                        1 => better(first.add(far), 1, column, &room.columns, best, at),
+                        2 => better(room.parts[far % 2].as_ptr().add(far / 2), 1, column, &room.columns, best, at),
+                        other => better(first.add(far), other, column, &room.columns, best, at),
+                    }
                 }
             }
             for (out, list) in lists.iter().enumerate() {
-                for from in (0..pitch).step_by(LANES) {
-                    let n = LANES.min(self.wide - from);
-                    let (t, s) = self.across(list, (&room.best, &room.columns), from, width);
-                    values.add(out * self.wide + from).copy_from_nonoverlapping(t.as_ptr(), n);
-                    for (l, &spot) in s.iter().enumerate().take(n) {
-                        *places.add(out * self.wide + from + l) = i64::from(spot);
-                    }
+                self.across(list, &room.best, &room.at, &mut room.top, &mut room.spots, width);
+                let values = std::slice::from_raw_parts_mut(values.add(out * self.wide), self.wide);
+                let places = std::slice::from_raw_parts_mut(places.add(out * self.wide), self.wide);
+                values.copy_from_slice(&room.top[..self.wide]);
+                for (place, &spot) in places.iter_mut().zip(&room.spots) {
+                    *place = i64::from(spot);
                 }
             }
         }
     }
 
-    /// The largest elements of the windows of one row and their columns.
+    /// The first column of each window that is inside, should nothing be above minus infinity.
     #[inline(always)]
-    unsafe fn row<T: Element + PartialOrd>(&self, row: *const T, stride: usize, count: usize, size: usize, best: *mut T, at: *mut i32) {
-        let (start, step) = (self.start as i32, self.step);
-        for from in (0..self.pitch()).step_by(LANES) {
-            let mut t = [T::from_f64(f64::NEG_INFINITY); LANES];
-            let mut s = [0i32; LANES];
-            for (l, s) in s.iter_mut().enumerate() {
-                // The first column of the window that is inside, should nothing be above minus infinity.
-                let mut first = start + ((from + l) * stride) as i32;
-                if start < 0 {
-                    let late = (-first + step as i32 - 1).max(0) / step as i32 * step as i32;
-                    first += late;
-                }
-                *s = first.min(size as i32 - 1);
-            }
-            for j in 0..count {
-                let column = start + (from * stride + j * step) as i32;
-                // SAFETY: the caller promises as many elements as the windows reach.
-                let list = unsafe { every(row.add(from * stride + j * step), stride) };
-                for l in 0..LANES {
-                    let v = list[l];
-                    let wins = v > t[l] || is_nan(v) && !is_nan(t[l]);
-                    t[l] = if wins { v } else { t[l] };
-                    s[l] = if wins { column + (l * stride) as i32 } else { s[l] };
-                }
-            }
-            // SAFETY: the caller promises room for all the windows, in whole lanes.
-            unsafe {
-                best.add(from).cast::<[T; LANES]>().write_unaligned(t);
-                at.add(from).cast::<[i32; LANES]>().write_unaligned(s);
+    fn begin(&self, columns: &[i32], size: usize, at: &mut [i32]) {
+        let (start, step) = (self.start as i32, self.step as i32);
+        for (at, &column) in at.iter_mut().zip(columns) {
+            let first = start + column;
+            *at = first.min(size as i32 - 1);
+            if start < 0 && first < 0 {
+                *at = (first + (-first + step - 1) / step * step).min(size as i32 - 1);
             }
         }
     }
 
     /// The best of some rows, the first of equal ones, and their places in the plane.
     #[inline(always)]
-    fn across<T: Element + PartialOrd>(
-        &self,
-        list: &[usize],
-        (best, columns): (&[T], &[i32]),
-        from: usize,
-        width: usize,
-    ) -> ([T; LANES], [i32; LANES]) {
+    fn across<T: Element + PartialOrd>(&self, list: &[usize], best: &[T], at: &[i32], top: &mut [T], spots: &mut [i32], width: usize) {
         let pitch = self.pitch();
-        let mut t = [T::from_f64(f64::NEG_INFINITY); LANES];
-        let mut s = [0i32; LANES];
-        let Some((&first, rest)) = list.split_first() else { return (t, s) };
-        t.copy_from_slice(&best[first * pitch + from..][..LANES]);
-        s.copy_from_slice(&columns[first * pitch + from..][..LANES]);
-        for x in &mut s {
-            *x += (first * width) as i32;
-        }
-        for &line in rest {
-            let (b, c) = (&best[line * pitch + from..][..LANES], &columns[line * pitch + from..][..LANES]);
-            for l in 0..LANES {
-                let wins = b[l] > t[l] || is_nan(b[l]) && !is_nan(t[l]);
-                t[l] = if wins { b[l] } else { t[l] };
-                s[l] = if wins { c[l] + (line * width) as i32 } else { s[l] };
+        let lowest = T::from_f64(f64::NEG_INFINITY);
+        top.fill(lowest);
+        spots.fill(0);
+        for (k, &line) in list.iter().enumerate() {
+            let (best, at) = (&best[line * pitch..][..pitch], &at[line * pitch..][..pitch]);
+            if k == 0 {
+                top.copy_from_slice(best);
+                for (spot, &column) in spots.iter_mut().zip(at) {
+                    *spot = (line * width) as i32 + column;
+                }
+            } else {
+                // SAFETY: the row holds as many elements as the lists.
+                unsafe { better(best.as_ptr(), 1, (line * width) as i32, at, top, spots) };
             }
         }
-        let all = (self.count - 1) * self.step;
-        if self.start + (all as i64) < 0 || self.start + ((self.wide - 1) * self.stride) as i64 >= width as i64 {
+        let all = ((self.count - 1) * self.step) as i64;
+        if self.start + all < 0 || self.start + ((self.wide - 1) * self.stride) as i64 >= width as i64 {
             // In a window that lies beside the axis nothing is found.
-            for l in 0..LANES {
-                let start = self.start + ((from + l) * self.stride) as i64;
-                if start + (all as i64) < 0 || start >= width as i64 {
-                    (t[l], s[l]) = (T::from_f64(f64::NEG_INFINITY), 0);
+            for (x, (top, spot)) in top.iter_mut().zip(spots).enumerate() {
+                let start = self.start + (x * self.stride) as i64;
+                if start + all < 0 || start >= width as i64 {
+                    (*top, *spot) = (lowest, 0);
                 }
             }
         }
-        (t, s)
     }
 
     /// For each row of windows the rows of the plane that it meets, in order.
@@ -299,6 +294,22 @@ pub unsafe fn every<T: Element>(from: *const T, stride: usize) -> [T; LANES] {
         }
     }
     list
+}
+
+/// Puts what is larger in the place of what was found before: the first of equal ones stays, and the first NaN.
+///
+/// # Safety
+/// `row` must hold as many elements at the distance as the lists have.
+#[inline(always)]
+unsafe fn better<T: Element + PartialOrd>(row: *const T, stride: usize, first: i32, columns: &[i32], best: &mut [T], at: &mut [i32]) {
+    for (k, ((best, at), &column)) in best.iter_mut().zip(at).zip(columns).enumerate() {
+        // SAFETY: the caller's promise.
+        let (new, old) = (unsafe { *row.add(k * stride) }, *best);
+        // Without branches, so that many are compared at once.
+        let wins = (new > old) | (is_nan(new) & !is_nan(old));
+        *best = if wins { new } else { old };
+        *at = if wins { first + column } else { *at };
+    }
 }
 
 #[inline(always)]

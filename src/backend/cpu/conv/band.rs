@@ -9,6 +9,8 @@ pub struct View {
     pub count: [usize; 3],
     pub step: [usize; 3],
     pub shifts: [Vec<isize>; 3],
+    /// Elements from one channel, and from one step of the first axis, to the next.
+    pub pitch: (usize, usize),
     low: [isize; 3],
     /// The remainders of shifts that occur, and for each tap which one and how many steps.
     phases: [Vec<usize>; 3],
@@ -47,7 +49,18 @@ impl View {
             }
         }
         let axis = (0..3).find(|&i| count[i] > 1).unwrap_or(2);
-        (!count.contains(&0)).then_some(View { size, count, step, shifts, low, phases, taps, axis })
+        let pitch = (size.iter().product(), size[1] * size[2]);
+        (!count.contains(&0)).then_some(View { pitch, size, count, step, shifts, low, phases, taps, axis })
+    }
+
+    /// Whether the first axis is none: one place, met by one tap.
+    pub fn is_flat(&self) -> bool {
+        self.size[0] == 1 && self.count[0] == 1 && self.step[0] == 1 && self.shifts[0] == [0]
+    }
+
+    /// Puts images that lie at a distance one behind the other along the first axis, which has one place.
+    pub fn stack(&mut self, images: usize, leap: usize) {
+        (self.size[0], self.count[0], self.pitch.1, self.axis) = (images, images, leap, 0);
     }
 
     pub fn taps(&self) -> usize {
@@ -93,7 +106,7 @@ impl View {
 
     /// Whether a band is the image as it lies.
     pub fn is_plain(&self) -> bool {
-        self.taps() == 1 && self.count == self.size && self.step == [1; 3] && self.low == [0; 3]
+        self.size[0] == 1 && self.taps() == 1 && self.count == self.size && self.step == [1; 3] && self.low == [0; 3]
     }
 
     /// Whether windows that follow one another are neighbours in the copy as well.
@@ -106,31 +119,36 @@ impl View {
     ///
     /// # Safety
     /// `image` must hold the planes, `to` `channels` times the band's plane.
-    pub unsafe fn copy<E: Float>(&self, band: &Band, image: *const E, channels: usize, mut to: *mut E) {
-        let [_, h, w] = self.size;
-        let area = self.size.iter().product::<usize>();
+    #[inline(always)]
+    pub unsafe fn copy<E: Float>(&self, band: &Band, image: *const E, channels: usize, to: *mut E) {
+        let (w, n) = (self.size[2], band.len[2]);
+        let each: usize = band.len.iter().product();
         let mut begin = self.low;
         begin[self.axis] += (band.from * self.step[self.axis]) as isize;
         let at = |i: usize, phase: usize, k: usize| {
             let x = begin[i] + (phase + k * self.step[i]) as isize;
             (x >= 0 && x < self.size[i] as isize).then_some(x as usize)
         };
+        let columns = &self.phases[2];
         for c in 0..channels {
-            for &pd in &self.phases[0] {
-                for &ph in &self.phases[1] {
-                    for &pw in &self.phases[2] {
-                        for d in 0..band.len[0] {
-                            for y in 0..band.len[1] {
-                                // SAFETY: only elements inside the image are read, and each row is written whole.
-                                unsafe {
-                                    match (at(0, pd, d), at(1, ph, y)) {
-                                        (Some(d), Some(y)) => {
-                                            let row = image.add(c * area + (d * h + y) * w);
-                                            line(row, w, begin[2] + pw as isize, self.step[2], to, band.len[2]);
-                                        }
-                                        _ => fill(to, band.len[2]),
+            for (i, &pd) in self.phases[0].iter().enumerate() {
+                for (j, &ph) in self.phases[1].iter().enumerate() {
+                    let first = (i * self.phases[1].len() + j) * columns.len() * each;
+                    for (d, y) in (0..band.len[0]).flat_map(|d| (0..band.len[1]).map(move |y| (d, y))) {
+                        // SAFETY: only elements inside the image are read, and each row is written whole.
+                        unsafe {
+                            let to = to.add(c * band.plane + first + (d * band.len[1] + y) * n);
+                            let (Some(d), Some(y)) = (at(0, pd, d), at(1, ph, y)) else {
+                                (0..columns.len()).for_each(|k| to.add(k * each).write_bytes(0, n));
+                                continue;
+                            };
+                            let row = image.add(c * self.pitch.0 + d * self.pitch.1 + y * w);
+                            match columns[..] {
+                                [0, 1] if self.step[2] == 2 => part(row, w, begin[2], to, to.add(each), n),
+                                _ => {
+                                    for (k, &pw) in columns.iter().enumerate() {
+                                        line(row, w, begin[2] + pw as isize, self.step[2], to.add(k * each), n);
                                     }
-                                    to = to.add(band.len[2]);
                                 }
                             }
                         }
@@ -141,10 +159,26 @@ impl View {
     }
 }
 
+/// `even[k] = row[start + 2 k]` and `odd[k]` the element behind it, 0 outside of the row.
 #[inline(always)]
-unsafe fn fill<E: Float>(to: *mut E, n: usize) {
-    // SAFETY: the caller's promise. All bits 0 is the number 0.
-    unsafe { to.write_bytes(0, n) }
+unsafe fn part<E: Float>(row: *const E, size: usize, start: isize, even: *mut E, odd: *mut E, n: usize) {
+    let size = size as isize;
+    let one = |x: isize| {
+        // SAFETY: the caller promises a row of the size.
+        if x >= 0 && x < size { unsafe { *row.offset(x) } } else { E::default() }
+    };
+    let low = if start < 0 { ((1 - start) / 2) as usize } else { 0 }.min(n);
+    let high = if size > start { ((size - start) / 2) as usize } else { 0 }.clamp(low, n);
+    // SAFETY: the caller's promise; between the bounds both elements lie inside of the row.
+    unsafe {
+        for k in (0..low).chain(high..n) {
+            (*even.add(k), *odd.add(k)) = (one(start + 2 * k as isize), one(start + 2 * k as isize + 1));
+        }
+        let from = row.wrapping_offset(start);
+        for k in low..high {
+            (*even.add(k), *odd.add(k)) = (*from.wrapping_add(2 * k), *from.wrapping_add(2 * k + 1));
+        }
+    }
 }
 
 /// `to[k] = row[start + k step]`, 0 outside of the row.
@@ -155,20 +189,14 @@ unsafe fn line<E: Float>(row: *const E, size: usize, start: isize, step: usize, 
     let end = if last <= 0 { 0 } else { (last as usize).div_ceil(step).min(n) }.max(before);
     // SAFETY: the caller's promise; `before..end` are the places inside of the row.
     unsafe {
-        fill(to, before);
-        fill(to.add(end), n - end);
+        to.write_bytes(0, before);
+        to.add(end).write_bytes(0, n - end);
         let from = row.wrapping_offset(start);
-        match step {
-            1 => to.add(before).copy_from_nonoverlapping(from.wrapping_add(before), end - before),
-            2 => {
-                for k in before..end {
-                    *to.add(k) = *from.wrapping_add(2 * k);
-                }
-            }
-            _ => {
-                for k in before..end {
-                    *to.add(k) = *from.wrapping_add(k * step);
-                }
+        if step == 1 {
+            to.add(before).copy_from_nonoverlapping(from.wrapping_add(before), end - before);
+        } else {
+            for k in before..end {
+                *to.add(k) = *from.wrapping_add(k * step);
             }
         }
     }

@@ -8,6 +8,9 @@ use super::tile::{self, From, Left};
 /// Bytes of a band's rows that the products of one block go over, kept below the first cache.
 const NEAR: usize = 24 << 10;
 
+/// Products that are summed at a time; sums of sums lose less than one long sum.
+const DEPTH: usize = 256;
+
 /// What is computed of one image and group: `o` rows from `c` channels, at places `first + q leap` of the result.
 pub struct Plan {
     pub c: usize,
@@ -16,11 +19,14 @@ pub struct Plan {
     pub out: [usize; 3],
     pub first: [usize; 3],
     pub leap: [usize; 3],
+    /// Elements from one row, and from one step of the first axis, to the next of the result.
+    pub pitch: (usize, usize),
     /// Rows and vectors of a block of products, and lanes of a vector.
     pub block: (usize, usize),
     pub lanes: usize,
-    /// Windows of a band along the view's axis.
+    /// Windows of a band along the view's axis, and images that are done one by one.
     pub band: usize,
+    pub images: usize,
 }
 
 /// One band of one image and group.
@@ -71,15 +77,15 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     let width = v * L::N;
     let taps = view.taps();
     let plain = view.is_plain() && band.count == view.count;
-    let area: usize = view.size.iter().product();
-    let plane = if plain { area } else { band.plane };
+    let plane = if plain { view.pitch.0 } else { band.plane };
     let mut shifts = Vec::new();
     view.offsets(&band, &mut shifts);
     let offsets: Vec<u32> = (0..plan.c).flat_map(|c| shifts.iter().map(move |&s| (c * plane + s) as u32)).collect();
     let rows = view.shifts[0].len() * view.shifts[1].len();
-    let channels = (NEAR / (rows * (width + view.shifts[2].len() + L::N) * size_of::<L::E>())).clamp(1, plan.c);
-    let space: usize = plan.out.iter().product();
-    let dense = plan.leap == [1; 3] && view.is_dense(&band) && plan.first == [0; 3] && {
+    let channels = (NEAR / (rows * (width + view.shifts[2].len() + L::N) * size_of::<L::E>())).min(DEPTH / taps).clamp(1, plan.c);
+    let space = plan.pitch.0;
+    let whole = band.count[0] == 1 || plan.pitch.1 == plan.out[1] * plan.out[2];
+    let dense = whole && plan.leap == [1; 3] && view.is_dense(&band) && plan.first == [0; 3] && {
         let axis = view.axis;
         (axis + 1..3).all(|i| band.count[i] == plan.out[i])
     };
@@ -159,7 +165,7 @@ unsafe fn spread<E: Float>(from: *const E, to: *mut E, n: usize, leap: usize) {
 /// Where a window's result stands.
 fn place(plan: &Plan, q: [usize; 3]) -> usize {
     let at = |i: usize| plan.first[i] + q[i] * plan.leap[i];
-    (at(0) * plan.out[1] + at(1)) * plan.out[2] + at(2)
+    at(0) * plan.pitch.1 + at(1) * plan.out[2] + at(2)
 }
 
 /// The windows among `long` places of a band from `at` on: where each run of them begins, how many they are, and where the

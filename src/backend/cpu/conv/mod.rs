@@ -10,7 +10,7 @@ pub mod weight;
 pub mod winograd;
 
 use super::convert::{self, Bytes};
-use super::{isa, threads};
+use super::{isa, stop, threads};
 use crate::backend::Storage;
 use crate::backend::launch::{Convolution, Geometry, Operand};
 use crate::base::{DType, Error, Layout, Result};
@@ -25,7 +25,11 @@ const TASK: usize = 1 << 18;
 /// Tasks that a large convolution is cut into at least, so that there is work for several threads.
 const TASKS: usize = 8;
 /// Elements of a band's copy.
-const BAND: usize = 1 << 16;
+const BAND: usize = 1 << 17;
+/// Windows that a band has at least, with those of several images if one has not enough.
+const WINDOWS: usize = 640;
+/// Bytes that all parts of the weight's gradient may take together.
+const PARTS: usize = 16 << 20;
 /// Bytes that the weight's gradient may hold at the points in one task.
 const HELD: usize = 8 << 20;
 /// Rows of the weight's gradient that are computed together.
@@ -133,13 +137,12 @@ fn go<T: Scalar>(what: Convolution, ins: &[Operand], outs: &[Operand], g: &Geome
     // SAFETY: the operands have the job's sizes, as has just been read from them.
     unsafe {
         match what {
-            Convolution::Forward | Convolution::Input if outs[0].numel() == 0 => {}
+            Convolution::Forward | Convolution::Input if outs[0].numel() == 0 => Ok(()),
             Convolution::Forward => job.forward::<T>(&x, &w, bias(), &y),
             Convolution::Input => job.input::<T>(&y, &w, bias(), &x),
             Convolution::Weight => job.weight::<T>(&x, &y, &w, outs.get(1).map(|b| Bytes(b.ptr()))),
         }
     }
-    Ok(())
 }
 
 /// Room that is written before it is read.
@@ -175,7 +178,7 @@ impl Job {
 
     /// # Safety
     /// The operands must have the job's sizes.
-    unsafe fn forward<T: Scalar>(&self, x: &Bytes, w: &Bytes, bias: *const T, y: &Bytes) {
+    unsafe fn forward<T: Scalar>(&self, x: &Bytes, w: &Bytes, bias: *const T, y: &Bytes) -> Result<()> {
         let (c, o) = (self.c / self.groups, self.o / self.groups);
         // SAFETY: the caller's promise.
         unsafe {
@@ -193,10 +196,10 @@ impl Job {
                 plan.settle();
                 return self.tiles(&plan, false, x, w, bias.cast(), y);
             }
-            let Some(view) = View::new(self.size, self.out, self.stride, self.shifts()) else { return };
+            let Some(view) = View::new(self.size, self.out, self.stride, self.shifts()) else { return Ok(()) };
             let taps: Vec<usize> = (0..self.window()).collect();
             let plan = self.plan::<T>(view, (c, o), self.out, [0; 3], [1; 3]);
-            self.bands::<T>(&plan, &taps, (c * self.window(), self.window()), x, w, bias, y);
+            self.bands::<T>(&plan, &taps, (c * self.window(), self.window()), x, w, bias, y)
         }
     }
 
@@ -204,7 +207,7 @@ impl Job {
     ///
     /// # Safety
     /// The operands must have the job's sizes.
-    unsafe fn input<T: Scalar>(&self, y: &Bytes, w: &Bytes, bias: *const T, x: &Bytes) {
+    unsafe fn input<T: Scalar>(&self, y: &Bytes, w: &Bytes, bias: *const T, x: &Bytes) -> Result<()> {
         let (c, o) = (self.c / self.groups, self.o / self.groups);
         // SAFETY: the caller's promise.
         unsafe {
@@ -246,9 +249,10 @@ impl Job {
             }
             for (view, first, taps) in plans.into_iter().flatten() {
                 let plan = self.plan::<T>(view, (o, c), self.size, first, self.stride);
-                self.bands::<T>(&plan, &taps, (self.window(), c * self.window()), y, w, bias, x);
+                self.bands::<T>(&plan, &taps, (self.window(), c * self.window()), y, w, bias, x)?;
             }
         }
+        Ok(())
     }
 
     /// Elements that no tap meets: the bias, or 0.
@@ -263,15 +267,35 @@ impl Job {
         }
     }
 
-    fn plan<T: Scalar>(&self, view: View, (c, o): (usize, usize), out: [usize; 3], first: [usize; 3], leap: [usize; 3]) -> direct::Plan {
+    fn plan<T: Scalar>(
+        &self,
+        mut view: View,
+        (c, o): (usize, usize),
+        out: [usize; 3],
+        first: [usize; 3],
+        leap: [usize; 3],
+    ) -> direct::Plan {
+        let (area, space) = (view.pitch.0, out.iter().product::<usize>());
+        let mut pitch = (space, out[1] * out[2]);
+        let mut images = self.n;
+        let windows = view.band(0, view.count[view.axis]).flat;
+        let flat = view.is_flat() && out[0] == 1 && leap[0] == 1;
+        if flat && self.n > 1 && windows < WINDOWS {
+            // The images become the first axis, so that a band may hold several.
+            view.stack(self.n, area * c * self.groups);
+            (pitch.1, images) = (space * o * self.groups, 1);
+        }
         let all = view.count[view.axis];
         let mut band = view.cut(c, BAND);
-        let many = self.n * self.groups;
+        if images < self.n {
+            band = band.max(WINDOWS.div_ceil(windows)).min(all);
+        }
+        let many = images * self.groups;
         let work = c * o * view.taps() * view.count.iter().product::<usize>() * many;
         if work >= TASKS * TASK && many * all.div_ceil(band) < TASKS {
             band = all.div_ceil(TASKS.div_ceil(many).min(all));
         }
-        let mut plan = direct::Plan { c, o, view, out, first, leap, block: (1, 1), lanes: 1, band };
+        let mut plan = direct::Plan { c, o, view, out, first, leap, pitch, block: (1, 1), lanes: 1, band, images };
         // SAFETY: the level is one that this machine has.
         unsafe { T::settle()[isa::level()](&mut plan) };
         plan
@@ -288,8 +312,9 @@ impl Job {
         w: &Bytes,
         bias: *const T,
         to: &Bytes,
-    ) {
+    ) -> Result<()> {
         let (each, blocks) = (plan.weights(), plan.o.div_ceil(plan.block.0));
+        stop::afford("conv", (self.groups * each + threads::count() * plan.room()) * size_of::<T>())?;
         let mut laid = room::<T>(self.groups * each);
         let laid = Bytes(laid.as_mut_ptr().cast());
         let group = self.c / self.groups * (self.o / self.groups) * self.window();
@@ -307,9 +332,9 @@ impl Job {
         });
         let all = plan.view.count[plan.view.axis];
         let bands = all.div_ceil(plan.band);
-        let (area, space) = (plan.view.size.iter().product::<usize>(), plan.out.iter().product::<usize>());
+        let (area, space) = (plan.view.pitch.0, plan.pitch.0);
         let run = T::direct()[isa::level()];
-        threads::each(self.n * self.groups * bands, (TASK / plan.work().max(1)).max(1), |range: Range<usize>| {
+        threads::each(plan.images * self.groups * bands, (TASK / plan.work().max(1)).max(1), |range: Range<usize>| {
             let mut room = room::<T>(plan.room());
             for k in range {
                 let (part, image) = (k % bands, k / bands);
@@ -330,13 +355,15 @@ impl Job {
                 }
             }
         });
+        Ok(())
     }
 
     /// All images and groups by tiles.
-    unsafe fn tiles(&self, plan: &winograd::Plan, back: bool, from: &Bytes, w: &Bytes, bias: *const f32, to: &Bytes) {
+    unsafe fn tiles(&self, plan: &winograd::Plan, back: bool, from: &Bytes, w: &Bytes, bias: *const f32, to: &Bytes) -> Result<()> {
         let level = isa::level();
         let lanes = winograd::lanes();
         let (depth, each) = (plan.c, winograd::POINTS * plan.c * plan.o.next_multiple_of(lanes));
+        stop::afford("conv", (self.groups * each + threads::count() * plan.room(lanes)) * size_of::<f32>())?;
         let mut values = room::<f32>(self.groups * each);
         let values = Bytes(values.as_mut_ptr().cast());
         let (o, c) = if back { (plan.c, plan.o) } else { (plan.o, plan.c) };
@@ -377,13 +404,14 @@ impl Job {
                 }
             }
         });
+        Ok(())
     }
 
     /// The gradients in weight and bias: parts over some images and rows each, added in order.
     ///
     /// # Safety
     /// The operands must have the job's sizes.
-    unsafe fn weight<T: Scalar>(&self, x: &Bytes, y: &Bytes, w: &Bytes, bias: Option<Bytes>) {
+    unsafe fn weight<T: Scalar>(&self, x: &Bytes, y: &Bytes, w: &Bytes, bias: Option<Bytes>) -> Result<()> {
         let (c, o) = (self.c / self.groups, self.o / self.groups);
         let columns = c * self.window();
         let (area, space) = (self.area(), self.space());
@@ -399,10 +427,14 @@ impl Job {
             }
         };
         if view.is_none() {
-            return;
+            return Ok(());
         }
         let tiled = self.is_tiled::<T>(self.out);
-        let rows = if tiled { (HELD / (4 * winograd::POINTS * c) / ROWS * ROWS).max(ROWS) } else { ROWS };
+        let rows = match tiled {
+            true => (HELD / (4 * winograd::POINTS * c) / ROWS * ROWS).max(ROWS),
+            false if size_of::<T>() * o * columns * self.groups * TASKS.min(self.n) <= PARTS && self.n * self.groups >= TASKS => o,
+            false => ROWS,
+        };
         let sheets = o.div_ceil(rows);
         let rows = o.div_ceil(sheets);
         let tiles = |rows: usize| {
@@ -432,6 +464,8 @@ impl Job {
         let parts = self.n.div_ceil(images);
         // Each part: the rows' gradients, and the sums of the cotangent.
         let each = columns * rows + rows;
+        let held = if tiled { tiles(rows).room_back(winograd::lanes()) } else { 0 };
+        stop::afford("conv", (self.groups * sheets * parts * each + threads::count() * held) * size_of::<T>())?;
         let mut made = room::<T>(self.groups * sheets * parts * each);
         let made = Bytes(made.as_mut_ptr().cast());
         threads::each(self.groups * sheets * parts, 1, |range| {
@@ -486,6 +520,7 @@ impl Job {
                 }
             }
         }
+        Ok(())
     }
 }
 

@@ -38,11 +38,8 @@ const FEW: [(usize, usize); 7] = [(4, 3), (6, 2), (4, 2), (2, 4), (8, 1), (4, 1)
 pub fn best<L: Lanes>(rows: usize, columns: usize) -> (usize, usize) {
     let list = if L::MANY { MANY } else { FEW };
     let vectors = columns.div_ceil(L::N).max(1);
-    // A step loads r numbers and v vectors for its r v multiply-adds.
-    let cost = |&(r, v): &(usize, usize)| {
-        let blocks = rows.max(1).div_ceil(r) * vectors.div_ceil(v);
-        blocks * (4 * r * v).max(3 * (r + v)).max(16)
-    };
+    // A step has r v multiply-adds, loads r numbers and v vectors that cross lines, and waits for the step before.
+    let cost = |&(r, v): &(usize, usize)| rows.max(1).div_ceil(r) * vectors.div_ceil(v) * ((r * v).max(r + 2 * v) + 3).max(10);
     list.into_iter().min_by_key(cost).unwrap_or(list[0])
 }
 
@@ -50,7 +47,7 @@ pub fn best<L: Lanes>(rows: usize, columns: usize) -> (usize, usize) {
 pub fn fitting<L: Lanes>(rows: usize, columns: usize) -> (usize, usize) {
     let list = if L::MANY { MANY } else { FEW };
     let vectors = (columns / L::N).max(1);
-    let cost = |&(r, v): &(usize, usize)| rows.max(1).div_ceil(r) * (4 * r * v).max(3 * (r + v)).max(16) * 48 / v;
+    let cost = |&(r, v): &(usize, usize)| rows.max(1).div_ceil(r) * ((r * v).max(r + 2 * v) + 3).max(10) * 48 / v;
     list.into_iter().filter(|&(_, v)| v <= vectors).min_by_key(cost).unwrap_or((1, 1))
 }
 
@@ -110,23 +107,15 @@ unsafe fn block<L: Lanes, const R: usize, const V: usize>(
     from: From<L::E>,
 ) {
     let mut sums = [[L::zero(); V]; R];
+    let there = matches!(from, From::There);
     // SAFETY: the caller's promise.
     unsafe {
         match from {
-            From::Zero => {}
+            From::Zero | From::There => {}
             From::Rows(first) => {
                 for (r, row) in sums.iter_mut().enumerate() {
                     if r < rows {
                         *row = [L::splat(*first.add(r)); V];
-                    }
-                }
-            }
-            From::There => {
-                for (r, row) in sums.iter_mut().enumerate() {
-                    if r < rows {
-                        for (v, sum) in row.iter_mut().enumerate() {
-                            *sum = L::load(out.add(r * pitch + v * L::N));
-                        }
                     }
                 }
             }
@@ -160,8 +149,11 @@ unsafe fn block<L: Lanes, const R: usize, const V: usize>(
         }
         for (r, row) in sums.iter().enumerate() {
             if r < rows {
-                for (v, sum) in row.iter().enumerate() {
-                    sum.store(out.add(r * pitch + v * L::N));
+                for (v, &sum) in row.iter().enumerate() {
+                    let to = out.add(r * pitch + v * L::N);
+                    // What stands there is added last: sums of sums lose less than one long sum.
+                    let sum = if there { L::load(to).add(sum) } else { sum };
+                    sum.store(to);
                 }
             }
         }

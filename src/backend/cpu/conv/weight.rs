@@ -67,8 +67,12 @@ unsafe fn turned<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     let cut = view.cut(plan.c + o, NEAR / size_of::<L::E>());
     let inner: usize = view.count.iter().product::<usize>() / all;
     let space = all * inner;
-    let mut copy: Vec<L::E> = vec![L::E::default(); plan.c * view.band(0, cut).plane];
-    let mut grads: Vec<L::E> = vec![L::E::default(); cut * inner * o];
+    // Both are written whole before they are read, but for what fills the rows up.
+    let mut copy: Vec<L::E> = Vec::with_capacity(plan.c * view.band(0, cut).plane);
+    let mut grads: Vec<L::E> = Vec::with_capacity(cut * inner * o);
+    if o > plan.o {
+        grads.resize(cut * inner * o, L::E::default());
+    }
     let offsets: Vec<u32> = (0..cut * inner).map(|p| (p * o) as u32).collect();
     let (mut shifts, mut list) = (Vec::new(), Vec::new());
     // SAFETY: the caller promises operands as the plan has them; the lists have room for the widest band.

@@ -21,6 +21,8 @@ const B2: f64 = B * B;
 /// Tiles that are done at a time: enough for the weights to be worth their way through the caches.
 const LEAST: usize = 32;
 const MOST: usize = 128;
+/// Channels that are summed at a time; sums of sums lose less than one long sum.
+const DEPTH: usize = 64;
 /// Values at the points that a task holds at a time.
 const NEAR: usize = 1 << 18;
 
@@ -297,11 +299,13 @@ unsafe fn forward_of<L: Lanes<E = f32>>(p: &Plan, t: &Task) {
             let mut column = 0;
             while column < o {
                 let (r, v) = tile::fitting::<L>(tiles, o - column);
-                for first in (0..tiles).step_by(r) {
-                    let left = Left::new(spread.add((point * tiles + first) * c), c, 1);
-                    let right = t.weights.add(point * p.c * o + column);
+                for (first, k) in (0..p.c).step_by(DEPTH).flat_map(|k| (0..tiles).step_by(r).map(move |first| (first, k))) {
+                    let left = Left::new(spread.add((point * tiles + first) * c + k), c, 1);
+                    let right = t.weights.add((point * p.c + k) * o + column);
                     let out = products.add((point * tiles + first) * o + column);
-                    tile::outer::<L>((r, v), p.c, left, right, offsets.as_ptr(), out, o, r.min(tiles - first), From::Zero);
+                    let (depth, rows) = (DEPTH.min(p.c - k), r.min(tiles - first));
+                    let from = if k == 0 { From::Zero } else { From::There };
+                    tile::outer::<L>((r, v), depth, left, right, offsets.as_ptr(), out, o, rows, from);
                 }
                 column += v * L::N;
             }
