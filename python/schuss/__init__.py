@@ -115,6 +115,8 @@ _HOMES = {
     "compile": "recording",
     "load": "serialization",
     "save": "serialization",
+    "is_anomaly_check_nan_enabled": "autograd.anomaly",
+    "is_anomaly_enabled": "autograd.anomaly",
     "vmap": "func",
 }
 # Functions that PyTorch has both here and in a module of their kind.

@@ -1732,6 +1732,9 @@ def _after_fork() -> Any:
 def _amsgrad_step(param: Any, first: Any, second: Any, largest: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, size: Any, root: Any, eps: Any, *, out: Any = None) -> Any:
     """Adam with the largest second moment seen so far (Reddi et al. 2018)."""
 
+def _anomaly() -> Any:
+    """Whether anomalies are looked for, and NaN among them."""
+
 def _asgd_step(param: Any, mean: Any, grad: Any, sign: Any, decay: Any, kept: Any, eta: Any, mu: Any, *, out: Any = None) -> Any:
     """Averaged gradient descent (Polyak and Juditsky 1992): the parameter, and the mean of where it has been."""
 
@@ -1947,8 +1950,14 @@ def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
 def _pool_windows(input: Any, places: Any, starts: Any, counts: Any, *dilation: Any, out: Any = None) -> Any:
     """The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts` list the windows of every axis one axis after the other, `places` says how many each axis has."""
 
+def _pop_saved_hooks() -> Any:
+    """As before the innermost of these two."""
+
 def _prod(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Any:
     """The product over some axes, or over all."""
+
+def _push_saved_hooks(pack: Any, unpack: Any) -> Any:
+    """From now on saved tensors go through `pack`, and come back through `unpack`."""
 
 def _put_at(tensors: Sequence[Tensor], axes: Any, front: Any, add: Any, *, out: Any = None) -> Any:
     """The first tensor with the second written, or added, at the places that the others name."""
@@ -1964,6 +1973,9 @@ def _ranked(op: Any, a: Any, b: Any) -> Any:
 
 def _refuse_recording(why: Any) -> Any:
     """Says that a step cannot be recorded, and why."""
+
+def _refuse_saved_hooks(words: Any) -> Any:
+    """From now on nothing may be given into keeping."""
 
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
@@ -2012,6 +2024,9 @@ def _search_in(sorted_sequence: Any, input: Any, right: Any, out_int32: Any, *, 
 
 def _select(input: Any, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Any:
     """One position along an axis, which goes away."""
+
+def _set_anomaly(on: Any, check_nan: Any) -> Any:
+    """Whether operations note their line, and the walk back searches gradients for NaN; returns what both were."""
 
 def _set_grad_enabled(on: Any) -> Any:
     """Turns recording on or off; returns what it was."""

@@ -53,6 +53,8 @@ enum Owner {
     Aimed(AtomicPtr<u8>),
     /// No memory: one name for elements that differ from example to example.
     Nowhere(Device),
+    /// Elements that were given into somebody's keeping, and what brings them back.
+    Packed(Device, Box<dyn Any + Send + Sync>),
 }
 
 // SAFETY: the bytes are plain data without invariants; every access goes through raw pointers (see the type's comment).
@@ -108,6 +110,14 @@ impl Storage {
     pub fn nowhere(device: Device) -> Storage {
         Storage { owner: Owner::Nowhere(device), len: isize::MAX as usize, version: AtomicU32::new(0) }
     }
+    /// In place of elements that are in somebody's keeping.
+    pub fn packed(device: Device, keeper: Box<dyn Any + Send + Sync>) -> Storage {
+        Storage { owner: Owner::Packed(device, keeper), len: isize::MAX as usize, version: AtomicU32::new(0) }
+    }
+    /// What brings elements back that are in somebody's keeping.
+    pub fn keeper(&self) -> Option<&(dyn Any + Send + Sync)> {
+        if let Owner::Packed(_, keeper) = &self.owner { Some(&**keeper) } else { None }
+    }
     pub fn is_nowhere(&self) -> bool {
         matches!(self.owner, Owner::Nowhere(_))
     }
@@ -127,18 +137,18 @@ impl Storage {
         match &self.owner {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
-            Owner::Away(device, _) | Owner::Nowhere(device) => unreachable_from_here(*device),
+            Owner::Away(device, _) | Owner::Nowhere(device) | Owner::Packed(device, _) => unreachable_from_here(*device),
             Owner::Aimed(at) => at.load(Ordering::Relaxed),
         }
     }
     /// Whether the bytes lie in a device's memory.
     #[inline(always)]
     pub fn is_away(&self) -> bool {
-        matches!(self.owner, Owner::Away(..) | Owner::Nowhere(_))
+        matches!(self.owner, Owner::Away(..) | Owner::Nowhere(_) | Owner::Packed(..))
     }
     #[inline]
     pub fn device(&self) -> Device {
-        if let Owner::Away(device, _) | Owner::Nowhere(device) = self.owner { device } else { Device::Cpu }
+        if let Owner::Away(device, _) | Owner::Nowhere(device) | Owner::Packed(device, _) = self.owner { device } else { Device::Cpu }
     }
     /// A device's memory, for its own backend.
     pub fn memory(&self) -> Option<&(dyn Any + Send + Sync)> {

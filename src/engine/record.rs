@@ -7,7 +7,7 @@ use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
-use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
+use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
 use crate::graph::op::{Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
@@ -32,11 +32,17 @@ pub struct Look {
 
 /// Says where the user's program stands: (file, line).
 pub type Locate = fn() -> Option<(Arc<str>, u32)>;
+/// Takes a saved tensor into keeping.
+pub type Keeper = dyn Fn(&Tensor) -> Result<Arc<dyn Packed>>;
+/// Says who keeps what is saved.
+pub type FindKeeper = fn() -> Option<Box<Keeper>>;
 /// Says which rule stands in place of a record's.
 pub type Override = fn(&'static Op) -> Result<Option<Arc<dyn Dynamic>>>;
 
 /// Where the user's program stands: (file, line). Set by the door; asked only while a tape is open.
 pub static LOCATOR: OnceLock<Locate> = OnceLock::new();
+/// Gives what keeps saved tensors on this thread.
+pub static KEEPER: OnceLock<FindKeeper> = OnceLock::new();
 /// Gives a replacement rule for a record while overrides are set on this thread.
 pub static OVERRIDES: OnceLock<Override> = OnceLock::new();
 
@@ -362,6 +368,12 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
         draft.output(core.kept(full));
     }
     let node = finished(draft, mode);
+    if mode.careful()
+        && let Some(find) = KEEPER.get()
+        && let Some(keep) = find()
+    {
+        node.pack(&*keep)?;
+    }
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
         if core.operand.dtype.is_float() {
@@ -392,7 +404,7 @@ pub(crate) fn make(
 /// A node to be filled, younger than what it is made of.
 #[inline]
 fn draft(rule: Rule, args: &[Arg], outputs: usize, below: u64, mode: Mode) -> Draft {
-    let place = if mode.tape() { LOCATOR.get().and_then(|f| f()) } else { None };
+    let place = if mode.tape() || mode.careful() { LOCATOR.get().and_then(|f| f()) } else { None };
     Draft::new(rule, args, outputs, mode::next_serial(below), place)
 }
 

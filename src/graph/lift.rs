@@ -1,9 +1,9 @@
 //! What a transformation makes of a tensor, a value with its tangent or one name for many examples, and which
 //! transformations are open. Leans on tensor and mode.
 
+use super::Tensor;
 use super::mode;
 use super::tensor::{Core, flag};
-use super::{Feed, Tensor};
 use crate::backend::{Operand, Storage};
 use crate::base::{Few, Layout};
 use std::cell::{Cell, RefCell};
@@ -166,11 +166,5 @@ impl Tensor {
         let old = core.extra.get_or_insert_default().lift.replace(Arc::new(lift));
         drop(core);
         drop(old);
-    }
-}
-
-impl Feed<'_> {
-    pub fn lift(&self) -> Option<Arc<Lift>> {
-        if let Feed::Tensor(t) = self { t.lift() } else { None }
     }
 }

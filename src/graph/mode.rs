@@ -11,6 +11,7 @@ const OVERRIDE: u8 = 8;
 const INFERENCE: u8 = 16;
 const TRACED: u8 = 32;
 const LIFTED: u8 = 64;
+const CAREFUL: u8 = 128;
 
 thread_local! {
     static MODE: Cell<u8> = const { Cell::new(0) };
@@ -57,6 +58,11 @@ impl Mode {
     #[inline]
     pub fn lifted(self) -> bool {
         self.0 & LIFTED != 0
+    }
+    /// What nodes keep is given into a user's keeping, or gradients are searched for NaN.
+    #[inline]
+    pub fn careful(self) -> bool {
+        self.0 & CAREFUL != 0
     }
     /// A step is being recorded for a program.
     #[inline]
@@ -115,6 +121,9 @@ pub fn set_inference(on: bool) -> bool {
 }
 pub fn set_traced(on: bool) {
     put(TRACED, on);
+}
+pub fn set_careful(on: bool) {
+    put(CAREFUL, on);
 }
 pub(super) fn set_lifted(on: bool) {
     put(LIFTED, on);

@@ -84,7 +84,7 @@ fn _dual(py: Python<'_>, level: u64, primal: &Bound<'_, PyTensor>, tangent: &Bou
 #[pyfunction]
 fn _undual(py: Python<'_>, level: u64, t: &Bound<'_, PyTensor>) -> PyResult<(Py<PyAny>, Option<Py<PyAny>>)> {
     let x = t.get().tensor();
-    match x.lift().as_deref() {
+    match lift::seen(&x).as_deref() {
         Some(Lift::Dual { level: own, primal, tangent }) if *own == level => {
             Ok((wrap(py, primal.clone())?, Some(wrap(py, tangent.clone())?)))
         }
@@ -110,7 +110,7 @@ fn _unbatched(py: Python<'_>, level: u64, t: &Bound<'_, PyTensor>) -> PyResult<O
 /// The level of the innermost transformation that made a tensor, and whether it is a batch; None for a plain tensor.
 #[pyfunction]
 fn _lifted(t: &Bound<'_, PyTensor>) -> Option<(u64, bool)> {
-    t.get().tensor().lift().map(|l| (l.level(), matches!(*l, Lift::Batch { .. })))
+    lift::seen(t.get().get_ref()).map(|l| (l.level(), matches!(*l, Lift::Batch { .. })))
 }
 
 /// Whether reverse mode would find anything behind a tensor, whatever transformations made of it.

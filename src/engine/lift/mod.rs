@@ -26,9 +26,12 @@ fn innermost(feeds: &[Feed]) -> Option<(u64, Lifts)> {
     Some((level, lifts))
 }
 
-/// What a transformation made of an operand; a view of a tensor that was lifted after it was taken follows it.
 fn lift_of(feed: &Feed) -> Option<Arc<Lift>> {
-    let Feed::Tensor(t) = feed else { return None };
+    if let Feed::Tensor(t) = feed { seen(t) } else { None }
+}
+
+/// What a transformation made of a tensor; a view of a tensor that was lifted after it was taken follows it.
+pub fn seen(t: &Tensor) -> Option<Arc<Lift>> {
     if let Some(lift) = t.lift() {
         return Some(lift);
     }
@@ -84,7 +87,7 @@ fn made_at(lift: Option<&Arc<Lift>>, level: u64) -> Option<&Lift> {
 
 /// Whether the reverse walk would find anything behind a tensor, whatever it was lifted by.
 pub fn is_tracked(t: &Tensor) -> bool {
-    match t.lift().as_deref() {
+    match seen(t).as_deref() {
         Some(Lift::Dual { primal, tangent, .. }) => is_tracked(primal) || is_tracked(tangent),
         Some(Lift::Batch { value, .. }) => is_tracked(value),
         None => t.requires_grad(),
