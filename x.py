@@ -414,7 +414,7 @@ def arrayapi(arguments: list[str]) -> None:
     variables = {
         "ARRAY_API_TESTS_MODULE": "schuss.array_api",
         "ARRAY_API_TESTS_SKIP_DTYPES": "uint16,uint32,uint64,complex64,complex128",
-        "PYTHONPATH": str(ours),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ours), os.environ.get("PYTHONPATH")])),
     }
     # Pytest's own settings must come from the suite, not from this repository.
     suite = ("-m", "pytest", f"--rootdir={path}", path / "array_api_tests")

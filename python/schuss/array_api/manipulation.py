@@ -57,12 +57,9 @@ def concat(arrays, /, *, axis=0):
         arrays, axis = [x.reshape(-1) for x in arrays], 0
     arrays = _alike(arrays)
     axis = _axis("concat", axis, arrays[0].ndim)
-    for x in arrays[1:]:
-        same = x.ndim == arrays[0].ndim and all(
-            a == axis or m == n
-            for a, (m, n) in enumerate(zip(x.shape, arrays[0].shape, strict=True))
-        )
-        if not same:
+    beside = [x.shape[:axis] + x.shape[axis + 1 :] for x in arrays]
+    for x, sizes in zip(arrays, beside, strict=True):
+        if x.ndim != arrays[0].ndim or sizes != beside[0]:
             raise _core.ShapeError(
                 f"concat: shapes {tuple(arrays[0].shape)} and {tuple(x.shape)} differ beside"
                 f" axis {axis}"
