@@ -1,6 +1,6 @@
 """The Array API's namespace where it differs from the functions it is made of, and what is shipped.
 
-Leans on schuss and NumPy. The standard's own suite is run by `python3 x.py arrayapi PATH`; what of
+Leans on schuss and NumPy, and on SciPy and scikit-learn as users of the standard. The standard's own suite is run by `python3 x.py arrayapi PATH`; what of
 it fails is listed in array_api/failures.txt, whose form is checked here.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,32 @@ def test_one_program_for_two_libraries() -> None:
     a = np.random.default_rng(0).standard_normal((5, 3))
     got = standardised(schuss.from_dlpack(a))
     assert np.allclose(np.from_dlpack(got), standardised(a))
+
+
+CONSUMERS = """
+import os
+os.environ["SCIPY_ARRAY_API"] = "1"
+import numpy as np, schuss, sklearn
+from scipy.special import logsumexp
+from sklearn.decomposition import PCA
+a = np.random.default_rng(0).standard_normal((50, 4))
+x = schuss.from_numpy(a).requires_grad_()
+found = logsumexp(x, axis=1)
+assert isinstance(found, schuss.Tensor) and found.requires_grad
+found.sum().backward()
+assert np.allclose(found.detach(), logsumexp(a, axis=1))
+assert np.allclose(x.grad.sum(1), 1)
+x = schuss.from_numpy(a)
+with sklearn.config_context(array_api_dispatch=True):
+    parts = PCA(2, svd_solver="full").fit(x).components_
+assert isinstance(parts, schuss.Tensor)
+assert np.allclose(abs(parts), abs(PCA(2, svd_solver="full").fit(a).components_))
+"""
+
+
+def test_other_libraries_take_tensors() -> None:
+    done = subprocess.run([sys.executable, "-c", CONSUMERS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_derivatives_go_through() -> None:

@@ -3,38 +3,13 @@ Leans on the core's capsules."""
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from schuss import _core
 from schuss._core import Tensor
 
 
-class DLDeviceType(IntEnum):
-    """DLPack's kinds of devices, by PyTorch's names.
-
-    >>> schuss.ones(2).__dlpack_device__()[0].name
-    'kDLCPU'
-    """
-
-    kDLCPU = 1
-    kDLCUDA = 2
-    kDLCUDAHost = 3
-    kDLOpenCL = 4
-    kDLVulkan = 7
-    kDLMetal = 8
-    kDLVPI = 9
-    kDLROCM = 10
-    kDLROCMHost = 11
-    kDLExtDev = 12
-    kDLCUDAManaged = 13
-    kDLOneAPI = 14
-    kDLWebGPU = 15
-    kDLHexagon = 16
-    kDLMAIA = 17
-
-
-# Devices whose memory the processor reads.
-_HOST = (DLDeviceType.kDLCPU, DLDeviceType.kDLCUDAHost, DLDeviceType.kDLROCMHost)
+_CPU = 1
+# Kinds of devices whose memory the processor reads: its own, and what CUDA and ROCm keep in it.
+_HOST = (_CPU, 3, 11)
 
 
 def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
@@ -60,11 +35,11 @@ def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None
             f"__dlpack__: there are no streams here; stream must be None, not {stream}"
         )
     place = self.__dlpack_device__()
-    wanted = place if dl_device is None else (DLDeviceType(int(dl_device[0])), int(dl_device[1]))
-    if wanted[0] != DLDeviceType.kDLCPU:
+    wanted = tuple(map(int, place if dl_device is None else dl_device))
+    if wanted[0] != _CPU:
         raise BufferError(
-            f"__dlpack__: memory of {self.device} cannot be lent as {wanted[0].name}; use"
-            " x.cpu(), or dl_device=(1, 0)"
+            f"__dlpack__: memory of {self.device} cannot be lent as device {wanted}; use x.cpu(), or"
+            " dl_device=(1, 0)"
         )
     copied = bool(copy) or place != wanted
     if copied and copy is False:
@@ -83,6 +58,9 @@ def __dlpack_device__(self):
     >>> tuple(map(int, schuss.ones(2).__dlpack_device__()))
     (1, 0)
     """
+    # Loaded when it is first asked for: nobody else needs it.
+    from schuss.utils.dlpack import DLDeviceType
+
     if self.device.type == "cpu":
         return DLDeviceType.kDLCPU, 0
     return DLDeviceType.kDLWebGPU, self.device.index or 0
@@ -132,7 +110,7 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
             ext_tensor,
             max_version=(1, 0),
             copy=copy,
-            dl_device=(int(DLDeviceType.kDLCPU), 0) if abroad else None,
+            dl_device=(_CPU, 0) if abroad else None,
         )
         made = _core._borrow(capsule)
     moved = made if device is None else made.to(device=device)

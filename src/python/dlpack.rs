@@ -236,7 +236,8 @@ unsafe fn borrow<M: Managed>(capsule: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> 
     // SAFETY: as above.
     let managed = unsafe { &*raw };
     if managed.major() != VERSION[0] {
-        let text = format!("the capsule is of version {}, this library reads version {}; ask for max_version=(1, 0)", managed.major(), VERSION[0]);
+        let text =
+            format!("the capsule is of version {}, this library reads version {}; ask for max_version=(1, 0)", managed.major(), VERSION[0]);
         return Err(refuse(text));
     }
     let array = managed.array();
