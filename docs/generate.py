@@ -47,7 +47,6 @@ MODULES = {
     "vision_models.md": "schuss.vision.models",
     "array_api.md": "schuss.array_api",
     "array_api_linalg.md": "schuss.array_api.linalg",
-    "dlpack.md": "schuss.utils.dlpack",
 }
 PLAIN = (bool, int, float, str)
 

@@ -1,7 +1,8 @@
 """The Array API's namespace where it differs from the functions it is made of, and what is shipped.
 
-Leans on schuss and NumPy, and on SciPy and scikit-learn as users of the standard. The standard's own suite is run by `python3 x.py arrayapi PATH`; what of
-it fails is listed in array_api/failures.txt, whose form is checked here.
+Leans on schuss and NumPy, and on SciPy and scikit-learn as users of the standard. The standard's
+own suite is run by `python3 x.py arrayapi PATH`; what of it fails is listed in
+array_api/failures.txt, whose form is checked here.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 
-
 _CPU = 1
 # Kinds of devices whose memory the processor reads: its own, and what CUDA and ROCm keep in it.
 _HOST = (_CPU, 3, 11)
@@ -38,8 +37,8 @@ def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None
     wanted = tuple(map(int, place if dl_device is None else dl_device))
     if wanted[0] != _CPU:
         raise BufferError(
-            f"__dlpack__: memory of {self.device} cannot be lent as device {wanted}; use x.cpu(), or"
-            " dl_device=(1, 0)"
+            f"__dlpack__: memory of {self.device} cannot be lent as device {wanted}; use"
+            " x.cpu(), or dl_device=(1, 0)"
         )
     copied = bool(copy) or place != wanted
     if copied and copy is False:
