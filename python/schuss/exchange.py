@@ -68,7 +68,7 @@ def __dlpack_device__(self):
 def _capsule(maker, **wishes):
     """A capsule, also from makers of the older keywords alone; and whether `copy` was heard."""
     kept = {name: wish for name, wish in wishes.items() if wish is not None}
-    for dropped in (None, "max_version", "copy", "dl_device"):
+    for dropped in ("", "max_version", "copy", "dl_device"):
         kept.pop(dropped, None)
         try:
             return maker.__dlpack__(**kept), "copy" in kept

@@ -3,7 +3,8 @@ Leans on linalg and products; stacks of matrices lie in the last two axes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import schuss
 from schuss import _core
@@ -68,13 +69,13 @@ def matrix_transpose(x, /):
     return x.mT
 
 
-def tensordot(x1, x2, /, *, axes=2):
+def tensordot(x1, x2, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2):
     """The sum of products over the last axes of x1 and the first of x2, or over listed pairs.
 
     >>> schuss.array_api.tensordot(schuss.ones(2, 3), schuss.ones(3, 4), axes=1).shape
     schuss.Size([2, 4])
     """
-    pairs = axes if isinstance(axes, int) else [list(a) for a in axes]
+    pairs: Any = axes if isinstance(axes, int) else [list(a) for a in axes]
     return schuss.tensordot(*_both(x1, x2), pairs)
 
 

@@ -47,7 +47,7 @@ def unique_all(x, /):
     plain = row.detach()
     start = _core.ones(min(1, flat.numel()), dtype=_core.bool, device=x.device)
     fresh = _core.cat([start, plain[1:] != plain[:-1]])
-    first = schuss.nonzero(fresh).reshape(-1)
+    (first,) = schuss.nonzero(fresh, as_tuple=True)
     group = fresh.to(dtype=_core.int64).cumsum(0) - 1
     inverse = _core.empty(flat.numel(), dtype=_core.int64, device=x.device)
     inverse[order] = group
