@@ -19,6 +19,7 @@ LATER = [
     "autograd",
     "cuda",
     "descent",
+    "func",
     "gpu",
     "linalg",
     "nn",

@@ -125,7 +125,7 @@ fn leaves(walk: &mut Walk, plan: &Plan, found: &mut [Option<Tensor>]) -> Result<
         let Some(mut grad) = grads.get_mut(0).and_then(Option::take) else { continue };
         let (requires, hooked_) = {
             let core = leaf.0.core.get();
-            (core.requires_grad, core.hooks.is_some())
+            (core.requires_grad, core.extra.is_some())
         };
         if hooked_ && !plan.silent {
             for hook in leaf.hooks(false) {

@@ -8,7 +8,7 @@ use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
-use crate::graph::op::{Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::op::{Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
@@ -128,6 +128,11 @@ impl Seen {
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
+    if mode.lifted()
+        && let Some(outs) = super::lift::emit(op, feeds, args)?
+    {
+        return Ok(outs);
+    }
     match &op.body {
         Body::Map(_) | Body::Kernel(..) => {
             if let Some(done) = super::quick::run(op, feeds, args, mode) {
@@ -487,7 +492,8 @@ fn stand_in(meta: Meta, tag: u32) -> Tensor {
     Tensor::from_core(core)
 }
 
-fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args: &[Arg], mode: Mode) -> Result<Outs> {
+/// Runs what an operator is made of.
+pub(super) fn parts(body: Inline, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let ins: Vec<Option<Sym>> = feeds
         .iter()
         .map(|f| match f {
@@ -497,13 +503,17 @@ fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args:
             Feed::Absent => None,
         })
         .collect();
+    caught(|| body(&ins, args)).map(outs_of)
+}
+
+fn inline(op: &'static Op, body: Inline, feeds: &[Feed], args: &[Arg], mode: Mode) -> Result<Outs> {
     if op.vjp.is_none() || mode.probe() {
-        return caught(|| body(&ins, args)).map(outs_of);
+        return parts(body, feeds, args);
     }
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = {
         let _quiet = mode::GradGuard::set(false);
-        caught(|| body(&ins, args)).map(outs_of)?
+        parts(body, feeds, args)?
     };
     let alone = |t: &Tensor| {
         let storage = t.storage();

@@ -131,6 +131,7 @@ pub unsafe fn over(base: *mut u8, layout: Layout, dtype: DType, writable: bool, 
 
 /// The elements where the host can read them, outside every graph if they had to be brought.
 pub fn home(t: &Tensor) -> Result<Tensor> {
+    crate::backend::somewhere(&t.operand())?;
     if t.device().is_cpu() { Ok(t.clone()) } else { t.detach().to_device(crate::base::Device::Cpu) }
 }
 
@@ -404,6 +405,7 @@ pub fn numpy(py: Python<'_>, object: &Bound<'_, PyAny>, t: &Tensor) -> PyResult<
 
 /// NumPy reads the host's memory alone.
 pub fn at_hand(op: &str, t: &Tensor) -> PyResult<()> {
+    crate::backend::somewhere(&t.operand())?;
     if t.device().is_cpu() {
         return Ok(());
     }

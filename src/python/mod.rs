@@ -13,6 +13,7 @@ mod function;
 mod gpu;
 mod gradients;
 mod items;
+mod lifts;
 mod makers;
 mod modes;
 mod node;
@@ -139,6 +140,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     autograd::register(m)?;
     steps::register(m)?;
     function::register(m)?;
+    lifts::register(m)?;
     tape::register(m)?;
     scalar::register(m)?;
     calls::register(m)?;
