@@ -5,6 +5,7 @@ pub mod arith;
 pub mod batch;
 pub mod compare;
 pub mod dense;
+pub mod extreme;
 pub mod index;
 pub mod linear;
 pub mod loss;
@@ -164,6 +165,7 @@ pub static ALL: &[&[&Op]] = &[
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,
+    extreme::TABLE,
     running::TABLE,
     order::TABLE,
     view::TABLE,
