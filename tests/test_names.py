@@ -15,9 +15,11 @@ import pytest
 import schuss
 
 LATER = [
+    "array_api",
     "autograd",
     "cuda",
     "descent",
+    "func",
     "gpu",
     "linalg",
     "nn",

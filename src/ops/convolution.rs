@@ -16,6 +16,7 @@ crate::op! {
     convolution(input, weight, bias: Maybe; stride: Ints, padding: Ints, dilation: Ints, groups: Int) Any {
         inline(convolution_inline);
         rule convolution_back;
+        batch convolved;
         face hidden;
     }
     /// The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation.

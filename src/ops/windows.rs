@@ -12,12 +12,14 @@ crate::op! {
     unfold_windows(input; kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) Any {
         kernel(unfold_meta, unfold_run);
         vjp |g, [x], _y| [g.fold_windows(&x.shape()[2..], kernel, stride, padding, dilation)];
+        linear Together;
         face hidden;
     }
     /// Windows (n, c, kernel..., places...) summed back into images of the sizes given.
     fold_windows(input; size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) Any {
         kernel(fold_meta, fold_run);
         vjp |g, [_x], _y| [g.unfold_windows(kernel, stride, padding, dilation)];
+        linear Together;
         face hidden;
     }
     /// The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts`
@@ -38,12 +40,14 @@ crate::op! {
     mean_windows(input; places: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, divisor: MaybeNumber) Real {
         kernel(mean_meta, mean_run);
         vjp |g, [x], _y| [g.spread_means(&x.shape()[2..], kernel, stride, padding, include, divisor_of(divisor))];
+        linear Together;
         face hidden;
     }
     /// Its transpose: means spread back over their windows in images of the sizes given.
     spread_means(input; size: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, divisor: MaybeNumber) Real {
         kernel(mean_meta, spread_run);
         vjp |g, [y], _x| [g.mean_windows(&y.shape()[2..], kernel, stride, padding, include, divisor_of(divisor))];
+        linear Together;
         face hidden;
     }
 }

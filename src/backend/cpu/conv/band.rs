@@ -91,8 +91,8 @@ impl View {
     }
 
     /// For each tap of a channel how far its elements lie from the windows' places.
-    pub fn offsets(&self, band: &Band, list: &mut Vec<usize>) {
-        list.clear();
+    pub fn offsets(&self, band: &Band) -> Vec<usize> {
+        let mut list = Vec::with_capacity(self.taps());
         let each: usize = band.len.iter().product();
         for &(pd, od) in &self.taps[0] {
             for &(ph, oh) in &self.taps[1] {
@@ -102,6 +102,7 @@ impl View {
                 }
             }
         }
+        list
     }
 
     /// Whether a band is the image as it lies.

@@ -27,6 +27,20 @@ pub struct Plan {
     /// Windows of a band along the view's axis, and images that are done one by one.
     pub band: usize,
     pub images: usize,
+    /// The bands, once they are settled.
+    pub bands: Vec<Cut>,
+}
+
+/// A run of windows in a block of places: where it begins there, how long it is, where the result of the first stands.
+type Run = (usize, usize, usize);
+
+/// One band: how far every tap of every channel lies from the windows' places, and the runs of each block of places.
+pub struct Cut {
+    band: Band,
+    offsets: Vec<u32>,
+    runs: Vec<Vec<Run>>,
+    /// Where the result of the first window stands, if those of the others follow it.
+    dense: Option<usize>,
 }
 
 /// One band of one image and group.
@@ -37,7 +51,7 @@ pub struct Task<E> {
     pub bias: *const E,
     pub to: *mut E,
     pub room: *mut E,
-    pub windows: (usize, usize),
+    pub band: usize,
 }
 
 impl Plan {
@@ -53,6 +67,48 @@ impl Plan {
         let band = self.view.band(0, self.band);
         self.c * band.plane.max(self.width()) + 2 * self.width() + self.o.next_multiple_of(self.block.0) * self.width()
     }
+    fn is_plain(&self, band: &Band) -> bool {
+        self.view.is_plain() && band.count == self.view.count
+    }
+
+    fn cut(&self, from: usize, to: usize) -> Cut {
+        let (view, band) = (&self.view, self.view.band(from, to));
+        let plane = if self.is_plain(&band) { view.pitch.0 } else { band.plane };
+        let shifts = view.offsets(&band);
+        let offsets = (0..self.c).flat_map(|c| shifts.iter().map(move |&s| (c * plane + s) as u32)).collect();
+        let whole = band.count[0] == 1 || self.pitch.1 == self.out[1] * self.out[2];
+        let inner = (view.axis + 1..3).all(|i| band.count[i] == self.out[i]);
+        let dense = whole && inner && view.is_dense(&band) && self.leap == [1; 3] && self.first == [0; 3];
+        let mut q = [0; 3];
+        q[view.axis] = from;
+        let runs = (0..band.flat).step_by(self.width()).map(|at| self.runs(&band, at, self.width().min(band.flat - at))).collect();
+        Cut { band, offsets, runs, dense: dense.then(|| self.place(q)) }
+    }
+
+    /// Where a window's result stands.
+    fn place(&self, q: [usize; 3]) -> usize {
+        let at = |i: usize| self.first[i] + q[i] * self.leap[i];
+        at(0) * self.pitch.1 + at(1) * self.out[2] + at(2)
+    }
+
+    /// The windows among `long` places of a band from `at` on.
+    fn runs(&self, band: &Band, at: usize, long: usize) -> Vec<Run> {
+        let mut list = Vec::new();
+        let (mut flat, end) = (at, at + long);
+        while flat < end {
+            let (x, line) = (flat % band.len[2], flat / band.len[2]);
+            let (y, d) = (line % band.len[1], line / band.len[1]);
+            let next = (flat - x + band.len[2]).min(end);
+            if x < band.count[2] && y < band.count[1] && d < band.count[0] {
+                let mut q = [d, y, x];
+                q[self.view.axis] += band.from;
+                list.push((flat - at, (band.count[2] - x).min(next - flat), self.place(q)));
+            }
+            flat = next;
+        }
+        list
+    }
+
     /// Multiply-adds of a band.
     pub fn work(&self) -> usize {
         self.o * self.c * self.view.taps() * self.view.band(0, self.band).flat
@@ -65,6 +121,8 @@ unsafe fn settle_of<L: Lanes>(plan: &mut Plan) {
     plan.lanes = L::N;
     let flat = plan.view.band(0, plan.view.count[plan.view.axis]).flat;
     plan.block = tile::best::<L>(plan.o, flat);
+    let all = plan.view.count[plan.view.axis];
+    plan.bands = (0..all).step_by(plan.band).map(|from| plan.cut(from, all.min(from + plan.band))).collect();
 }
 per_lanes!(pub static settle32: unsafe fn(plan: &mut Plan) = settle_of::<f32>);
 per_lanes!(pub static settle64: unsafe fn(plan: &mut Plan) = settle_of::<f64>);
@@ -72,42 +130,28 @@ per_lanes!(pub static settle64: unsafe fn(plan: &mut Plan) = settle_of::<f64>);
 #[inline(always)]
 unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     let view = &plan.view;
-    let band = view.band(task.windows.0, task.windows.1);
+    let Cut { band, offsets: table, runs, dense } = &plan.bands[task.band];
     let (r, v) = plan.block;
     let width = v * L::N;
     let taps = view.taps();
-    let plain = view.is_plain() && band.count == view.count;
-    let plane = if plain { view.pitch.0 } else { band.plane };
-    let mut shifts = Vec::new();
-    view.offsets(&band, &mut shifts);
-    let offsets: Vec<u32> = (0..plan.c).flat_map(|c| shifts.iter().map(move |&s| (c * plane + s) as u32)).collect();
+    let plain = plan.is_plain(band);
+    let plane = view.pitch.0;
     let rows = view.shifts[0].len() * view.shifts[1].len();
     let channels = (NEAR / (rows * (width + view.shifts[2].len() + L::N) * size_of::<L::E>())).min(DEPTH / taps).clamp(1, plan.c);
     let space = plan.pitch.0;
-    let whole = band.count[0] == 1 || plan.pitch.1 == plan.out[1] * plan.out[2];
-    let dense = whole && plan.leap == [1; 3] && view.is_dense(&band) && plan.first == [0; 3] && {
-        let axis = view.axis;
-        (axis + 1..3).all(|i| band.count[i] == plan.out[i])
-    };
-    let start = {
-        let mut q = [0; 3];
-        q[view.axis] = band.from;
-        place(plan, q)
-    };
     // SAFETY: the caller promises operands as the plan has them, and a room as large as `Plan::room` says.
     unsafe {
         let copy = task.room;
         let sums = copy.add(plan.c * view.band(0, plan.band).plane.max(width) + 2 * width);
         if !plain {
-            view.copy(&band, task.from, plan.c, copy);
+            view.copy(band, task.from, plan.c, copy);
             copy.add(plan.c * band.plane).write_bytes(0, 2 * width);
         }
-        let mut segments: Vec<(usize, usize, usize)> = Vec::new();
-        for at in (0..band.flat).step_by(width) {
+        for (at, runs) in (0..band.flat).step_by(width).zip(runs) {
             let long = width.min(band.flat - at);
             let mut right = if plain { task.from } else { copy.cast_const() };
             let mut shift = at;
-            let mut offsets = offsets.as_ptr();
+            let mut offsets = table.as_ptr();
             let edge: Vec<u32>;
             if plain && long < width {
                 // The end of a plane, so that nobody reads past the last one.
@@ -118,8 +162,8 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                 edge = (0..plan.c).map(|c| (c * width) as u32).collect();
                 (right, shift, offsets) = (copy.cast_const(), 0, edge.as_ptr());
             }
-            let direct = dense && long == width;
-            let (out, pitch) = if direct { (task.to.add(start + at), space) } else { (sums, width) };
+            let direct = dense.filter(|_| long == width);
+            let (out, pitch) = direct.map_or((sums, width), |start| (task.to.add(start + at), space));
             for c in (0..plan.c).step_by(channels) {
                 let k = channels.min(plan.c - c) * taps;
                 for row in (0..plan.o).step_by(r) {
@@ -133,12 +177,11 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                     tile::outer::<L>(plan.block, k, left, right.add(shift), offsets.add(c * taps), to, pitch, r.min(plan.o - row), from);
                 }
             }
-            if !direct {
-                cut(plan, &band, at, long, &mut segments);
+            if direct.is_none() {
                 for row in 0..plan.o {
                     let (from, to) = (sums.add(row * width), task.to.add(row * space));
-                    for &(begin, n, place) in &segments {
-                        spread(from.add(begin), to.add(place), n, plan.leap[2]);
+                    for &(begin, n, place) in runs {
+                        spread::<L>(from.add(begin), to.add(place), n, plan.leap[2]);
                     }
                 }
             }
@@ -149,40 +192,22 @@ per_lanes!(pub static run32: unsafe fn(plan: &Plan, task: &Task<f32>) = run_of::
 per_lanes!(pub static run64: unsafe fn(plan: &Plan, task: &Task<f64>) = run_of::<f64>);
 
 #[inline(always)]
-unsafe fn spread<E: Float>(from: *const E, to: *mut E, n: usize, leap: usize) {
+unsafe fn spread<L: Lanes>(from: *const L::E, to: *mut L::E, n: usize, leap: usize) {
     // SAFETY: the caller's promise.
     unsafe {
-        if leap == 1 {
+        if leap == 1 && n >= L::N && n <= 8 * L::N {
+            for k in (0..n - L::N).step_by(L::N) {
+                L::load(from.add(k)).store(to.add(k));
+            }
+            // The last vector overlaps the one before.
+            L::load(from.add(n - L::N)).store(to.add(n - L::N));
+        } else if leap == 1 {
             to.copy_from_nonoverlapping(from, n);
         } else {
             for k in 0..n {
                 *to.add(k * leap) = *from.add(k);
             }
         }
-    }
-}
-
-/// Where a window's result stands.
-fn place(plan: &Plan, q: [usize; 3]) -> usize {
-    let at = |i: usize| plan.first[i] + q[i] * plan.leap[i];
-    at(0) * plan.pitch.1 + at(1) * plan.out[2] + at(2)
-}
-
-/// The windows among `long` places of a band from `at` on: where each run of them begins, how many they are, and where the
-/// result of the first stands.
-fn cut(plan: &Plan, band: &Band, at: usize, long: usize, list: &mut Vec<(usize, usize, usize)>) {
-    list.clear();
-    let (mut flat, end) = (at, at + long);
-    while flat < end {
-        let (x, line) = (flat % band.len[2], flat / band.len[2]);
-        let (y, d) = (line % band.len[1], line / band.len[1]);
-        let next = (flat - x + band.len[2]).min(end);
-        if x < band.count[2] && y < band.count[1] && d < band.count[0] {
-            let mut q = [d, y, x];
-            q[plan.view.axis] += band.from;
-            list.push((flat - at, (band.count[2] - x).min(next - flat), place(plan, q)));
-        }
-        flat = next;
     }
 }
 

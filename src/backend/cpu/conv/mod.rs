@@ -295,7 +295,7 @@ impl Job {
         if work >= TASKS * TASK && many * all.div_ceil(band) < TASKS {
             band = all.div_ceil(TASKS.div_ceil(many).min(all));
         }
-        let mut plan = direct::Plan { c, o, view, out, first, leap, pitch, block: (1, 1), lanes: 1, band, images };
+        let mut plan = direct::Plan { c, o, view, out, first, leap, pitch, block: (1, 1), lanes: 1, band, images, bands: Vec::new() };
         // SAFETY: the level is one that this machine has.
         unsafe { T::settle()[isa::level()](&mut plan) };
         plan
@@ -330,8 +330,7 @@ impl Job {
                 }
             }
         });
-        let all = plan.view.count[plan.view.axis];
-        let bands = all.div_ceil(plan.band);
+        let bands = plan.bands.len();
         let (area, space) = (plan.view.pitch.0, plan.pitch.0);
         let run = T::direct()[isa::level()];
         threads::each(plan.images * self.groups * bands, (TASK / plan.work().max(1)).max(1), |range: Range<usize>| {
@@ -339,7 +338,6 @@ impl Job {
             for k in range {
                 let (part, image) = (k % bands, k / bands);
                 let g = image % self.groups;
-                let start = part * plan.band;
                 // SAFETY: every task has its own part of the result.
                 unsafe {
                     let bias = bias.at(0).cast::<T>().cast_const();
@@ -349,7 +347,7 @@ impl Job {
                         bias: if bias.is_null() { bias } else { bias.add(g * plan.o) },
                         to: to.at(0).cast::<T>().add(image * plan.o * space),
                         room: room.as_mut_ptr().cast(),
-                        windows: (start, all.min(start + plan.band)),
+                        band: part,
                     };
                     run(plan, &task);
                 }

@@ -74,14 +74,14 @@ unsafe fn turned<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
         grads.resize(cut * inner * o, L::E::default());
     }
     let offsets: Vec<u32> = (0..cut * inner).map(|p| (p * o) as u32).collect();
-    let (mut shifts, mut list) = (Vec::new(), Vec::new());
+    let mut list = Vec::new();
     // SAFETY: the caller promises operands as the plan has them; the lists have room for the widest band.
     unsafe {
         for image in 0..task.images {
             for start in (0..all).step_by(cut) {
                 let band = view.band(start, all.min(start + cut));
                 view.copy(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr());
-                view.offsets(&band, &mut shifts);
+                let shifts = view.offsets(&band);
                 list.clear();
                 list.extend((0..plan.c).flat_map(|c| shifts.iter().map(move |&s| (c * band.plane + s) as u32)));
                 let places: usize = band.count.iter().product();
@@ -139,7 +139,7 @@ unsafe fn dots<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     let columns = plan.columns();
     let (r, j) = tile::dots_block::<L>(plan.o);
     let space: usize = view.count.iter().product();
-    let (mut shifts, mut left, mut right) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut left, mut right) = (Vec::new(), Vec::new());
     // SAFETY: the caller promises operands as the plan has them; the lists have room for the widest band of a group.
     unsafe {
         for first in (0..task.images).step_by(group) {
@@ -164,7 +164,7 @@ unsafe fn dots<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                     }
                 }
                 copy.as_mut_ptr().add(images * plan.c * band.plane).write_bytes(0, slack);
-                view.offsets(&band, &mut shifts);
+                let shifts = view.offsets(&band);
                 for row in (0..plan.o).step_by(r) {
                     left.clear();
                     left.extend((row..plan.o.min(row + r)).map(|o| grads.as_ptr().add(o * long)));
