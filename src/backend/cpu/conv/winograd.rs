@@ -178,6 +178,7 @@ unsafe fn turn(from: *const f32, step: usize, planes: usize, count: usize, to: *
 /// # Safety
 /// The operands must hold what is said here, `to` whole vectors of the last axis.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "what is written runs across")]
 unsafe fn prepare_of<L: Lanes<E = f32>>(w: *const f32, o: usize, c: usize, back: bool, some: (usize, usize), to: *mut f32) {
     let (depth, wide) = if back { (o, c) } else { (c, o) };
     let pitch = whole::<L>(wide);
@@ -212,6 +213,7 @@ per_lanes!(pub static prepare: unsafe fn(w: *const f32, o: usize, c: usize, back
 
 /// The tiles of some rows of an image `[row][column][channel]` at the points, `[point][tile][channel]`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, clippy::too_many_arguments, reason = "what is written runs across")]
 unsafe fn points<L: Lanes<E = f32>>(
     from: *const f32,
     channels: usize,
@@ -275,6 +277,7 @@ pub struct Task {
 
 /// Some tile rows of some images' results.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "what is written runs across")]
 unsafe fn forward_of<L: Lanes<E = f32>>(p: &Plan, t: &Task) {
     let (c, o) = (whole::<L>(p.c), whole::<L>(p.o));
     let ([_, xs], wide) = (p.tiles(), p.size[1]);
@@ -350,6 +353,7 @@ per_lanes!(pub static forward: unsafe fn(plan: &Plan, task: &Task) = forward_of:
 
 /// What some images give to the gradients in weight and bias: `from` is the first image, `weights` the first cotangent.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "what is written runs across")]
 unsafe fn backward_of<L: Lanes<E = f32>>(p: &Plan, t: &Task) {
     let (c, o) = (whole::<L>(p.c), whole::<L>(p.o));
     let ([ys, xs], wide) = (p.tiles(), p.size[1]);
