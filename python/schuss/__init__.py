@@ -67,16 +67,26 @@ strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "p
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 
 if TYPE_CHECKING:
+    from schuss import accelerator as accelerator
+    from schuss import amp as amp
     from schuss import autograd as autograd
+    from schuss import backends as backends
     from schuss import cuda as cuda
     from schuss import descent as descent
+    from schuss import distributions as distributions
+    from schuss import futures as futures
     from schuss import gpu as gpu
+    from schuss import hub as hub
     from schuss import linalg as linalg
+    from schuss import multiprocessing as multiprocessing
     from schuss import nn as nn
     from schuss import optim as optim
+    from schuss import random as random
+    from schuss import serialization as serialization
     from schuss import testing as testing
     from schuss import tf as tf
     from schuss import utils as utils
+    from schuss import version as version
     from schuss import vision as vision
     from schuss import viz as viz
     from schuss.descent import GradientDescent
@@ -91,16 +101,26 @@ if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_core._after_fork)
 
 _MODULES = (
+    "accelerator",
+    "amp",
     "autograd",
+    "backends",
     "cuda",
     "descent",
+    "distributions",
+    "futures",
     "gpu",
+    "hub",
     "linalg",
+    "multiprocessing",
     "nn",
     "optim",
+    "random",
+    "serialization",
     "testing",
     "tf",
     "utils",
+    "version",
     "vision",
     "viz",
 )
@@ -110,6 +130,7 @@ _HOMES = {
     "Model": "model",
     "Optimizer": "optim",
     "Parameter": "model",
+    "autocast": "amp",
     "compile": "recording",
     "load": "serialization",
     "save": "serialization",
@@ -127,6 +148,13 @@ for _home, _names in {
         " embedding_bag feature_alpha_dropout group_norm instance_norm layer_norm max_pool1d"
         " max_pool1d_with_indices max_pool2d max_pool3d pixel_shuffle pixel_unshuffle rms_norm"
     ),
+    "settings": (
+        "are_deterministic_algorithms_enabled channels_last channels_last_3d get_default_device"
+        " get_float32_matmul_precision is_autocast_enabled"
+        " is_deterministic_algorithms_warn_only_enabled layout memory_format set_default_device"
+        " set_default_tensor_type set_float32_matmul_precision typename"
+        " use_deterministic_algorithms"
+    ),
     "nn.images": "grid_sampler grid_sampler_2d grid_sampler_3d",
     "nn.scaling": "native_batch_norm native_group_norm native_layer_norm",
 }.items():
@@ -143,9 +171,9 @@ def __getattr__(name: str):
         found = getattr(import_module(f"schuss.{_HOMES[name]}"), name)
         globals()[name] = found
         return found
-    raise AttributeError(
-        f"module 'schuss' has no attribute {name!r}", name=name, obj=_sys.modules["schuss"]
-    )
+    from schuss.absent import sentence
+
+    raise AttributeError(sentence("schuss", name), name=name, obj=_sys.modules["schuss"])
 
 
 def __dir__():

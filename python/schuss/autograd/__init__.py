@@ -102,7 +102,9 @@ def __getattr__(name: str):
         from importlib import import_module
 
         return import_module("schuss.autograd.functional")
-    raise AttributeError(f"module 'schuss.autograd' has no attribute {name!r}")
+    from schuss.absent import sentence
+
+    raise AttributeError(sentence("schuss.autograd", name))
 
 
 def __dir__():
