@@ -33,6 +33,7 @@ LATER = [
     "serialization",
     "testing",
     "tf",
+    "training",
     "utils",
     "version",
     "vision",

@@ -85,16 +85,19 @@ if TYPE_CHECKING:
     from schuss import serialization as serialization
     from schuss import testing as testing
     from schuss import tf as tf
+    from schuss import training as training
     from schuss import utils as utils
     from schuss import version as version
     from schuss import vision as vision
     from schuss import viz as viz
+    from schuss.amp import autocast
     from schuss.descent import GradientDescent
     from schuss.model import Model, Parameter
     from schuss.optim import Optimizer
     from schuss.recording import compile
     from schuss.serialization import load, save
     from schuss.tape import GradientTape
+    from schuss.training import fit
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
@@ -119,6 +122,7 @@ _MODULES = (
     "serialization",
     "testing",
     "tf",
+    "training",
     "utils",
     "version",
     "vision",
@@ -132,6 +136,7 @@ _HOMES = {
     "Parameter": "model",
     "autocast": "amp",
     "compile": "recording",
+    "fit": "training",
     "load": "serialization",
     "save": "serialization",
 }
@@ -197,6 +202,7 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
+    "autocast",
     "autograd",
     "ceil",
     "clip",
@@ -205,6 +211,7 @@ __all__ = [
     "contiguous_format",
     "divide",
     "e",
+    "fit",
     "fix",
     "floor",
     "greater",
