@@ -7,7 +7,19 @@ import builtins
 
 from schuss import Tensor
 from schuss.tape import GradientTape
-from schuss.tf import compat, errors, keras, linalg, losses, math, nest, nn, optimizers, random
+from schuss.tf import (
+    compat,
+    data,
+    errors,
+    keras,
+    linalg,
+    losses,
+    math,
+    nest,
+    nn,
+    optimizers,
+    random,
+)
 from schuss.tf.arrangement import (
     boolean_mask,
     broadcast_to,
@@ -159,6 +171,7 @@ __all__ = [
     "cosh",
     "cumsum",
     "custom_gradient",
+    "data",
     "divide",
     "double",
     "equal",

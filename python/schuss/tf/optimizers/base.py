@@ -1,4 +1,4 @@
-"""tf.optimizers: SGD and Adam over Variables, by apply_gradients or minimize.
+"""The optimizer of Variables, by apply_gradients or minimize, and its first rules: SGD, Adam.
 Leans on Variable's assignments and on GradientTape."""
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ class Optimizer:
     >>> issubclass(SGD, Optimizer)
     True
     """
+
+    # Bounds for the gradients: the size of each element, the norm of each, the norm of all.
+    clipvalue: float | None = None
+    clipnorm: float | None = None
+    global_clipnorm: float | None = None
 
     def __init__(self, learning_rate: Any, name: str | None = None) -> None:
         self.name = name or type(self).__name__
@@ -79,12 +84,25 @@ class Optimizer:
         step = int(self.iterations)
         rate = float(self._rate if self._schedule is None else self._schedule(step))
         with schuss.no_grad():
-            for grad, variable in useful:
+            for grad, variable in self._clipped(useful):
                 self._step(variable, grad, rate, step + 1)
                 if variable.constraint is not None:
                     variable.assign(variable.constraint(variable.value()))
         self.iterations.assign_add(1)
         return self.iterations
+
+    def _clipped(self, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        """The pairs with gradients within the bounds."""
+        if self.clipvalue is not None:
+            return [(g.clamp(-self.clipvalue, self.clipvalue), v) for g, v in pairs]
+        if self.clipnorm is not None:
+            most = self.clipnorm
+            return [(g * (most / g.norm().clamp(min=most)), v) for g, v in pairs]
+        if self.global_clipnorm is not None:
+            most = self.global_clipnorm
+            whole = sum(g.square().sum() for g, _ in pairs).sqrt().clamp(min=most)
+            return [(g * (most / whole), v) for g, v in pairs]
+        return pairs
 
     def minimize(
         self, loss: Any, var_list: Any, tape: GradientTape | None = None, name: str | None = None
