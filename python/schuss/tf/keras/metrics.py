@@ -200,6 +200,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None):
         super().__init__(name)
+        self._fn = lambda a, b: np.square(_array(a) - _array(b).reshape(_array(a).shape))
 
     def value(self) -> float:
         return super().value() ** 0.5

@@ -33,7 +33,11 @@ class Optimizer:
     clipnorm: float | None = None
     global_clipnorm: float | None = None
 
-    def __init__(self, learning_rate: Any, name: str | None = None) -> None:
+    def __init__(self, learning_rate: Any, name: str | None = None, **bounds: Any) -> None:
+        for bound, value in bounds.items():
+            if bound not in ("clipvalue", "clipnorm", "global_clipnorm"):
+                raise TypeError(f"{type(self).__name__}: unknown keyword {bound}")
+            setattr(self, bound, value)
         self.name = name or type(self).__name__
         self.iterations = Variable(0, dtype="int64", trainable=False, name="iteration")
         self._slots: dict[Any, dict[str, Variable]] = {}
@@ -163,10 +167,11 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
         if not 0 <= momentum <= 1:
             raise ValueError(f"SGD: momentum {momentum} is outside [0, 1]")
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.momentum = momentum
         self.nesterov = nesterov
 
@@ -197,11 +202,12 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         amsgrad: bool = False,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
         for label, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"Adam: {label} {beta} is outside [0, 1)")
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon

@@ -32,8 +32,9 @@ class RMSprop(Optimizer):
         epsilon: float = 1e-7,
         centered: bool = False,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:
@@ -61,8 +62,9 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:
@@ -83,8 +85,9 @@ class Adadelta(Optimizer):
         rho: float = 0.95,
         epsilon: float = 1e-7,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.rho, self.epsilon = rho, epsilon
 
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:
@@ -106,8 +109,9 @@ class Adamax(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:
@@ -128,8 +132,9 @@ class Nadam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         # The product of the momenta so far, and the step that it is of.
         self._product = (0, 1.0)
@@ -166,8 +171,9 @@ class AdamW(Adam):
         epsilon: float = 1e-7,
         amsgrad: bool = False,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, name)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, name, **bounds)
         self.weight_decay = weight_decay
 
     def _step(self, variable: Variable, grad: Tensor, rate: float, step: int) -> None:

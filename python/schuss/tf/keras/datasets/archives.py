@@ -21,7 +21,8 @@ HOME = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 def arrays(path: str, names: Sequence[str]) -> list[np.ndarray]:
     """The named arrays of an archive; RuntimeError where it is damaged or lacks one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, since NumPy leaves a file open that turns out to be none of its own.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return [archive[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RuntimeError(
