@@ -47,7 +47,7 @@ class Net(nn.Module):
 net = Net()
 criterion = nn.CrossEntropyLoss()
 optimizer = optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
-for epoch in range(6):
+for epoch in range(4):
     running_loss = 0.0
     for i, data in enumerate(trainloader, 0):
         inputs, labels = data
