@@ -17,11 +17,13 @@ import schuss
 LATER = [
     "accelerator",
     "amp",
+    "array_api",
     "autograd",
     "backends",
     "cuda",
     "descent",
     "distributions",
+    "func",
     "futures",
     "gpu",
     "hub",

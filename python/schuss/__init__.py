@@ -20,6 +20,7 @@ from schuss import (
     arrangement,
     conversion,
     creation,
+    exchange,
     kinds,
     limits,
     mathematics,
@@ -36,8 +37,10 @@ from schuss.modes import *
 conversion.attach()
 methods.attach()
 kinds.attach()
+exchange.attach()
 
 from schuss.arrangement import *
+from schuss.exchange import *
 from schuss.kinds import *
 from schuss.limits import *
 from schuss.mathematics import *
@@ -69,11 +72,13 @@ inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 if TYPE_CHECKING:
     from schuss import accelerator as accelerator
     from schuss import amp as amp
+    from schuss import array_api as array_api
     from schuss import autograd as autograd
     from schuss import backends as backends
     from schuss import cuda as cuda
     from schuss import descent as descent
     from schuss import distributions as distributions
+    from schuss import func as func
     from schuss import futures as futures
     from schuss import gpu as gpu
     from schuss import hub as hub
@@ -106,11 +111,13 @@ if hasattr(_os, "register_at_fork"):
 _MODULES = (
     "accelerator",
     "amp",
+    "array_api",
     "autograd",
     "backends",
     "cuda",
     "descent",
     "distributions",
+    "func",
     "futures",
     "gpu",
     "hub",
@@ -139,6 +146,9 @@ _HOMES = {
     "fit": "training",
     "load": "serialization",
     "save": "serialization",
+    "is_anomaly_check_nan_enabled": "autograd.anomaly",
+    "is_anomaly_enabled": "autograd.anomaly",
+    "vmap": "func",
 }
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {
@@ -240,6 +250,7 @@ __all__ = [
 ]
 __all__ += _core.__all__
 __all__ += creation.__all__
+__all__ += exchange.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
 __all__ += mathematics.__all__

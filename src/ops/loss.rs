@@ -140,7 +140,7 @@ fn demand(op: &'static str, x: &Sym, test: Test, numbers: &[i64]) -> Result<()> 
     if x.numel() == 0 || crate::graph::mode::Mode::now().probe() {
         return Ok(());
     }
-    let operand = x.tensor().operand();
+    let operand = x.tensor().values().operand();
     of(&operand.storage).launch(&Launch::Demand { op, test, ins: std::slice::from_ref(&operand), numbers })
 }
 

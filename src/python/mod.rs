@@ -5,6 +5,7 @@ mod autograd;
 mod calls;
 mod compiled;
 mod data;
+mod dlpack;
 mod dtype;
 mod error;
 mod facts;
@@ -12,6 +13,8 @@ mod function;
 mod gpu;
 mod gradients;
 mod items;
+mod keeping;
+mod lifts;
 mod makers;
 mod modes;
 mod node;
@@ -128,6 +131,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
     let _ = crate::engine::record::OVERRIDES.set(function::find_override);
+    let _ = crate::engine::record::KEEPER.set(keeping::keeper);
     error::register(m)?;
     dtype::register(m)?;
     m.add_class::<tensor::PyTensor>()?;
@@ -138,10 +142,13 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     autograd::register(m)?;
     steps::register(m)?;
     function::register(m)?;
+    lifts::register(m)?;
+    keeping::register(m)?;
     tape::register(m)?;
     scalar::register(m)?;
     calls::register(m)?;
     compiled::register(m)?;
+    dlpack::register(m)?;
     gpu::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     offer(m)
