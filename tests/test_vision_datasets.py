@@ -100,6 +100,53 @@ def test_in_batches(files):
     assert y.tolist() == [int(label) + 1 for label in files.labels[:5]]
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("kind", ["MNIST", "CIFAR10"])
+def test_whole_batches_are_the_same_bits(tmp_path, monkeypatch, kind, shuffle):
+    if kind == "MNIST":
+        Raw(tmp_path)
+    else:
+        put_cifar10(tmp_path)
+    chain = [transforms.ToTensor(), transforms.Normalize(0.3, 0.2)]
+    data = getattr(datasets, kind)(tmp_path, transform=transforms.Compose(chain))
+    part = schuss.utils.data.Subset(data, [5, 1, 1, 6])
+    asked = []
+    monkeypatch.setattr(datasets.base, "picture_of", lambda x: asked.append(1) or x)
+    for source in (data, part):
+        asked.clear()
+        assert source is part or data.whole_batches() is not None
+        whole = list(DataLoader(source, batch_size=3))
+        assert not asked and len(whole) == -(-len(source) // 3)
+        slow = [source[i] for i in range(len(source))]
+        assert len(asked) == len(source)
+        assert schuss.equal(schuss.cat([x for x, _ in whole]), schuss.stack([x for x, _ in slow]))
+        assert schuss.cat([y for _, y in whole]).tolist() == [y for _, y in slow]
+    schuss.manual_seed(3)
+    first = [y.tolist() for _, y in DataLoader(data, batch_size=3, shuffle=shuffle)]
+    schuss.manual_seed(3)
+    loader = DataLoader(data, batch_size=3, shuffle=shuffle, collate_fn=lambda s: [y for _, y in s])
+    assert list(loader) == first
+
+
+def test_what_must_be_made_one_by_one(files):
+    data = datasets.MNIST(files.root, transform=transforms.RandomHorizontalFlip())
+    assert data.whole_batches() is None
+    data.transform = transforms.ToTensor()
+    assert data.whole_batches() is not None
+    data.target_transform = str
+    assert data.whole_batches() is None
+
+    class Own(datasets.MNIST):
+        raw_folder = str(files.folder)
+
+        def __getitem__(self, index):
+            return (*super().__getitem__(index), index)
+
+    own = Own(files.root, transform=transforms.ToTensor())
+    assert own.whole_batches() is None
+    assert len(next(iter(DataLoader(own, batch_size=2)))) == 3
+
+
 def test_numbers_of_every_kind(tmp_path):
     for array in (np.arange(6, dtype=np.int32).reshape(2, 3), np.ones((2, 2, 1), np.float32)):
         path = tmp_path / "x"

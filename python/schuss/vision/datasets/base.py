@@ -6,7 +6,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+import schuss
 from schuss.utils.data import Dataset
+from schuss.vision.transforms.fixed import Compose, Normalize, ToTensor
 from schuss.vision.transforms.pictures import picture_of
 
 if TYPE_CHECKING:
@@ -78,8 +82,33 @@ class PixelDataset(VisionDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         pixels = self.data[index]
-        pixels = pixels if type(pixels).__module__ == "numpy" else pixels.numpy()
+        pixels = pixels if isinstance(pixels, np.ndarray) else pixels.numpy()
         return self.prepared(picture_of(pixels), int(self.targets[index]))
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def whole_batches(self) -> Callable[[Any], list[Any]] | None:
+        """The function from indices to a batch, where the transforms do the same to all pictures.
+
+        That is ToTensor, and Normalize after it; None where pictures must be made one by one.
+        """
+        transform = self.transform
+        chain = list(transform.transforms) if type(transform) is Compose else [transform]
+        plain = type(self).__getitem__ is PixelDataset.__getitem__ and self._both is None
+        known = type(chain[0]) is ToTensor and all(type(t) is Normalize for t in chain[1:])
+        if not plain or not known or self.target_transform is not None:
+            return None
+        pixels = self.data if isinstance(self.data, schuss.Tensor) else schuss.from_numpy(self.data)
+        if pixels.dtype != schuss.uint8 or pixels.ndim not in (3, 4):
+            return None
+        pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+        targets = schuss.as_tensor(np.asarray(self.targets), dtype=schuss.int64)
+
+        def gather(chosen: Any) -> list[Any]:
+            x = pixels[chosen].contiguous().to(schuss.get_default_dtype()).div(255)
+            for normalize in chain[1:]:
+                x = normalize(x)
+            return [x, targets[chosen]]
+
+        return gather
