@@ -265,3 +265,29 @@ def test_saved_pictures_are_read_by_pillow(tmp_path, pixels):
     file = io.BytesIO()
     utils.save_image(x, file, format="png")
     assert Image.open(file).size == (10, 12)
+
+
+def test_files(tmp_path, pixels):
+    from schuss.vision import io as files
+
+    x = F.pil_to_tensor(pixels)
+    files.write_png(x, tmp_path / "x.png")
+    assert schuss.equal(files.read_image(tmp_path / "x.png"), x)
+    assert schuss.equal(files.decode_image(files.read_file(tmp_path / "x.png")), x)
+    assert files.read_image(tmp_path / "x.png", files.ImageReadMode.GRAY).shape == (1, 12, 10)
+    files.write_jpeg(x, tmp_path / "x.jpg")
+    assert files.decode_image(str(tmp_path / "x.jpg"), "RGB").shape == x.shape
+    (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:60])
+    with refuses(RuntimeError, "x.png", "damaged"):
+        files.read_image(tmp_path / "x.png")
+    with refuses(ValueError, "write_png", (3, 12, 10), "float32"):
+        files.write_png(x.float(), tmp_path / "y.png")
+
+
+def test_the_second_generation(pixels):
+    from schuss.vision.transforms import v2
+
+    chain = v2.Compose([v2.ToImage(), v2.ToDtype(schuss.float32, scale=True), v2.CenterCrop(4)])
+    found = chain(Image.fromarray(pixels))
+    assert schuss.equal(found, F.center_crop(F.to_tensor(pixels), 4))
+    assert T.v2 is v2 and v2.RandomHorizontalFlip is T.RandomHorizontalFlip

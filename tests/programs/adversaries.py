@@ -1,4 +1,5 @@
-"""Two convolutional networks against each other, with weights set by name and labels filled in."""
+"""Two convolutional networks against each other, with weights set by name and labels filled in.
+Leans on PyTorch's names alone."""
 
 import random
 

@@ -1,4 +1,5 @@
-"""The classic classifier of digits: arguments, a training function, a test function, a checkpoint."""
+"""The classic classifier of digits: arguments, a training function, a test function, a checkpoint.
+Leans on PyTorch's names alone."""
 
 from __future__ import print_function
 

@@ -1,4 +1,5 @@
-"""Tensors, gradients and a network fitted by hand, in the manner of a first lesson."""
+"""Tensors, gradients and a network fitted by hand, in the manner of a first lesson.
+Leans on PyTorch's names alone."""
 
 import math
 

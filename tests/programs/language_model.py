@@ -1,4 +1,5 @@
-"""A transformer over words: positions, masks, batches cut out of one text, perplexity, clipping."""
+"""A transformer over words: positions, masks, batches cut out of one text, perplexity, clipping.
+Leans on PyTorch's names alone."""
 
 import copy
 import math

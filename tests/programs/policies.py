@@ -1,4 +1,5 @@
-"""Two ways to learn by trial in a corridor: a policy's gradient with a critic, and Q-learning."""
+"""Two ways to learn by trial in a corridor: a policy's gradient with a critic, and Q-learning.
+Leans on PyTorch's names alone."""
 
 import random
 from collections import deque, namedtuple

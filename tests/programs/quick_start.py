@@ -1,4 +1,5 @@
-"""A quick tour: a data set class, hooks, schedules, saving all state, own functions, profiles of names."""
+"""A quick tour: a data set class, hooks, schedules, saving all state, own functions, profiles of names.
+Leans on PyTorch's names alone."""
 
 import os
 

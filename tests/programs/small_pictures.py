@@ -1,4 +1,5 @@
-"""A classifier of small colour pictures, with its own loop and accuracies of each class."""
+"""A classifier of small colour pictures, with its own loop and accuracies of each class.
+Leans on PyTorch's names alone."""
 
 import torch
 import torch.nn as nn

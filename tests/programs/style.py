@@ -1,4 +1,5 @@
-"""A picture as the parameter: content and style losses from inside a network, and L-BFGS."""
+"""A picture as the parameter: content and style losses from inside a network, and L-BFGS.
+Leans on PyTorch's names alone."""
 
 import torch
 import torch.nn as nn

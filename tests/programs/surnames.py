@@ -1,4 +1,5 @@
-"""A recurrent network reads names letter by letter and says what language they are of."""
+"""A recurrent network reads names letter by letter and says what language they are of.
+Leans on PyTorch's names alone."""
 
 import math
 import random

@@ -1,4 +1,5 @@
-"""Words and tags: n-gram embeddings, an LSTM tagger, and a conditional random field by hand."""
+"""Words and tags: n-gram embeddings, an LSTM tagger, and a conditional random field by hand.
+Leans on PyTorch's names alone."""
 
 import torch
 import torch.autograd as autograd

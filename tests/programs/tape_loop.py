@@ -1,4 +1,5 @@
-"""Variables and a tape: a line, then a network of Keras's, trained by hand and by fit."""
+"""Variables and a tape: a line, then a network of Keras's, trained by hand and by fit.
+Leans on TensorFlow's names alone."""
 
 import numpy as np
 import tensorflow as tf

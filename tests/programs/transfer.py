@@ -1,4 +1,5 @@
-"""A known network for a new task: all of it tuned, or a last layer on features that stay."""
+"""A known network for a new task: all of it tuned, or a last layer on features that stay.
+Leans on PyTorch's names alone."""
 
 import copy
 import os

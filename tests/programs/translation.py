@@ -1,4 +1,5 @@
-"""Sequence to sequence with attention: numbers said backwards, with padding and packed batches."""
+"""Sequence to sequence with attention: numbers said backwards, with padding and packed batches.
+Leans on PyTorch's names alone."""
 
 import random
 

@@ -1,4 +1,5 @@
-"""A variational autoencoder of digits, with a sheet of samples after each epoch."""
+"""A variational autoencoder of digits, with a sheet of samples after each epoch.
+Leans on PyTorch's names alone."""
 
 import torch
 import torch.utils.data

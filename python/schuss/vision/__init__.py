@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from schuss.vision import datasets as datasets
+    from schuss.vision import io as io
     from schuss.vision import models as models
     from schuss.vision import transforms as transforms
     from schuss.vision import utils as utils
 
-__all__ = ["datasets", "models", "transforms", "utils"]
+__all__ = ["datasets", "io", "models", "transforms", "utils"]
 
 
 def __getattr__(name: str):

@@ -80,3 +80,11 @@ __all__ = [
     "ToTensor",
     "functional",
 ]
+
+
+def __getattr__(name: str):
+    if name == "v2":
+        from importlib import import_module
+
+        return import_module("schuss.vision.transforms.v2")
+    raise AttributeError(f"module 'schuss.vision.transforms' has no attribute {name!r}")
