@@ -182,3 +182,8 @@ def test_refusals(make, words):
 def test_draws_without_a_gradient_say_so():
     with refuses(NotImplementedError, "Categorical", "log_prob"):
         D.Categorical(schuss.ones(2)).rsample()
+
+
+def test_a_distribution_that_is_not_there():
+    with refuses(AttributeError, "Dirichlet", "Categorical", "subclass"):
+        D.Dirichlet  # noqa: B018

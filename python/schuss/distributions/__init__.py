@@ -33,3 +33,10 @@ __all__ = [
     "kl_divergence",
     "register_kl",
 ]
+
+
+def __getattr__(name: str):
+    raise AttributeError(
+        f"module 'schuss.distributions' has no distribution {name!r}; there are "
+        f"{', '.join(n for n in __all__ if n[0].isupper())}; others subclass Distribution"
+    )
