@@ -14,7 +14,8 @@ def load():
     """Return the digits, 64 pixels from -1 to 1 each."""
     from sklearn.datasets import load_digits
 
-    return schuss.tensor(load_digits().data / 8 - 1, dtype=schuss.float32)
+    pixels, _ = load_digits(return_X_y=True)
+    return schuss.tensor(pixels / 8 - 1, dtype=schuss.float32)
 
 
 def networks(noise, width):

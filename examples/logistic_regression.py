@@ -14,6 +14,7 @@ def load():
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
+    x = np.asarray(x)
     return (x - x.mean(0)) / x.std(0), y
 
 

@@ -12,7 +12,8 @@ def load():
     """Return 1,797 rows of 64 pixels, from 0 to 1."""
     from sklearn.datasets import load_digits
 
-    return schuss.tensor(load_digits().data / 16, dtype=schuss.float32)
+    pixels, _ = load_digits(return_X_y=True)
+    return schuss.tensor(pixels / 16, dtype=schuss.float32)
 
 
 class Factors(nn.Module):

@@ -4,6 +4,7 @@ Leans on schuss.nn, schuss.viz, and on statsmodels for the series.
 
 from pathlib import Path
 
+import numpy as np
 import schuss
 from schuss import nn, optim, viz
 
@@ -12,8 +13,8 @@ def load():
     """Return the years and the sunspot numbers of 1700 to 2008."""
     from statsmodels.datasets import sunspots
 
-    data = sunspots.load_pandas().data
-    return data["YEAR"].to_numpy(), schuss.tensor(data["SUNACTIVITY"].to_numpy("float32"))
+    years, numbers = np.asarray(sunspots.load_pandas().data).T
+    return years, schuss.tensor(numbers, dtype=schuss.float32)
 
 
 class Forecast(nn.Module):

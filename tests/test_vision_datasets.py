@@ -135,9 +135,12 @@ def test_what_must_be_made_one_by_one(files):
     assert data.whole_batches() is not None
     data.target_transform = str
     assert data.whole_batches() is None
+    data.target_transform, data.transform = None, transforms.Compose([])
+    assert data.whole_batches() is None
 
     class Own(datasets.MNIST):
-        raw_folder = str(files.folder)
+        def _found(self, name):
+            return str(files.folder / name)
 
         def __getitem__(self, index):
             return (*super().__getitem__(index), index)

@@ -116,7 +116,7 @@ class OneHotCategorical(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         drawn = self._categorical.sample(sample_shape)
-        return F.one_hot(drawn, self._event_shape[0]).to(self.probs.dtype)
+        return F.one_hot(drawn, int(self._event_shape[0])).to(self.probs.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return self._categorical.log_prob(value.argmax(-1))

@@ -104,7 +104,8 @@ class Optimizer:
             return [(g * (most / g.norm().clamp(min=most)), v) for g, v in pairs]
         if self.global_clipnorm is not None:
             most = self.global_clipnorm
-            whole = sum(g.square().sum() for g, _ in pairs).sqrt().clamp(min=most)
+            squares = schuss.stack([g.square().sum() for g, _ in pairs])
+            whole = squares.sum().sqrt().clamp(min=most)
             return [(g * (most / whole), v) for g, v in pairs]
         return pairs
 

@@ -96,7 +96,8 @@ class PixelDataset(VisionDataset):
         transform = self.transform
         chain = list(transform.transforms) if type(transform) is Compose else [transform]
         plain = type(self).__getitem__ is PixelDataset.__getitem__ and self._both is None
-        known = type(chain[0]) is ToTensor and all(type(t) is Normalize for t in chain[1:])
+        rest: list[Any] = chain[1:]
+        known = [type(t) for t in chain] == [ToTensor] + [Normalize] * len(rest)
         if not plain or not known or self.target_transform is not None:
             return None
         pixels = self.data if isinstance(self.data, schuss.Tensor) else schuss.from_numpy(self.data)
@@ -107,7 +108,7 @@ class PixelDataset(VisionDataset):
 
         def gather(chosen: Any) -> list[Any]:
             x = pixels[chosen].contiguous().to(schuss.get_default_dtype()).div(255)
-            for normalize in chain[1:]:
+            for normalize in rest:
                 x = normalize(x)
             return [x, targets[chosen]]
 
