@@ -1,6 +1,6 @@
-"""tf.keras and tf.data: layers against schuss.nn, models that learn, and what they refuse.
+"""tf.keras and tf.data: models that learn, metrics, optimizers, data sets, and what they refuse.
 
-Leans on schuss.tf; the numbers of layers are compared with those of the other shelf.
+Leans on schuss.tf; rules are compared with those of schuss.optim.
 """
 
 from __future__ import annotations
@@ -27,188 +27,6 @@ def digits():
     sklearn = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
     x, y = sklearn.load_digits(return_X_y=True)
     return (x / 16).astype(np.float32), y.astype(np.int64)
-
-
-# ---- layers -------------------------------------------------------------------------------------
-
-
-def test_dense():
-    layer = layers.Dense(4, activation="relu", kernel_initializer="he_normal")
-    x = schuss.randn(5, 3)
-    found = layer(x)
-    close(found, F.relu(x @ layer.kernel.value() + layer.bias.value()))
-    assert [v.name for v in layer.weights] == ["kernel:0", "bias:0"]
-    assert layer(np.ones((2, 3))).dtype == schuss.float32  # floats of 64 bits are read as of 32
-    with refuses(schuss.ShapeError, (2, 7), (3, 4)):
-        layer(schuss.ones(2, 7))
-    with refuses(ValueError, "units"):
-        layers.Dense(0)
-
-
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("strides", [1, 2])
-@pytest.mark.parametrize("size", [7, 8])
-def test_convolution(padding, strides, size):
-    layer = layers.Conv2D(4, (3, 2), strides, padding)
-    x = schuss.randn(2, size, size, 3)
-    found = layer(x)
-    wanted = -(-size // strides)
-    if padding == "same":
-        assert found.shape == (2, wanted, wanted, 4)
-        down = max((wanted - 1) * strides + 3 - size, 0)
-        across = max((wanted - 1) * strides + 2 - size, 0)
-        pads = (across // 2, across - across // 2, down // 2, down - down // 2)
-    else:
-        pads = (0, 0, 0, 0)
-    kernel = layer.kernel.value().permute(3, 2, 0, 1)
-    truth = F.conv2d(F.pad(x.permute(0, 3, 1, 2), pads), kernel, stride=strides)
-    close(found, truth.permute(0, 2, 3, 1), abs=1e-5)
-
-
-@pytest.mark.parametrize(("padding", "strides", "size"), [
-    ("same", 2, 10), ("valid", 2, 11), ("same", 1, 5), ("valid", 1, 7), ("same", 3, 15),
-])  # fmt: skip
-def test_transposed_convolution(padding, strides, size):
-    layer = layers.Conv2DTranspose(2, 3, strides, padding)
-    x = schuss.randn(1, 5, 5, 4)
-    made = layer(x)
-    assert made.shape == (1, size, size, 2)
-    # It is the derivative of the convolution of the same padding by its input.
-    forward = layers.Conv2D(4, 3, strides, padding, use_bias=False)
-    y = schuss.randn(1, size, size, 2)
-    forward(y)
-    forward.kernel.assign(layer.kernel.value())
-    with tf.GradientTape() as tape:
-        tape.watch(y)
-        product = tf.reduce_sum(forward(y) * x)
-    close(made, tape.gradient(product, y), abs=1e-5)
-
-
-def test_pooling():
-    x = schuss.randn(1, 5, 5, 2)
-    first = x.permute(0, 3, 1, 2)
-    close(layers.MaxPooling2D(2)(x), F.max_pool2d(first, 2).permute(0, 2, 3, 1))
-    same = layers.AveragePooling2D(2, padding="same")(x)
-    assert same.shape == (1, 3, 3, 2)
-    close(same[0, 2, 2], x[0, 4, 4])  # one pixel alone is its own mean
-    close(layers.GlobalAveragePooling2D()(x), x.mean((1, 2)))
-    close(layers.GlobalMaxPooling2D()(x), x.amax((1, 2)))
-    close(layers.MaxPooling1D(2)(x[0]), F.max_pool1d(x[0].permute(0, 2, 1), 2).permute(0, 2, 1))
-    assert layers.UpSampling2D(2)(x).shape == (1, 10, 10, 2)
-    assert layers.ZeroPadding2D(((1, 2), (3, 4)))(x).shape == (1, 8, 12, 2)
-
-
-def test_lstm_is_the_other_shelf_s():
-    ours, theirs = layers.LSTM(4, return_sequences=True), nn.LSTM(3, 4, batch_first=True)
-    x = schuss.randn(2, 6, 3)
-    ours(x)
-    with schuss.no_grad():
-        theirs.weight_ih_l0.copy_(ours.kernel.value().T)
-        theirs.weight_hh_l0.copy_(ours.recurrent_kernel.value().T)
-        theirs.bias_ih_l0.copy_(ours.bias.value())
-        theirs.bias_hh_l0.zero_()
-    close(ours(x), theirs(x)[0], abs=1e-6)
-    assert ours.bias.numpy().tolist() == [0] * 4 + [1] * 4 + [0] * 8
-
-
-def test_gru_is_the_other_shelf_s():
-    ours, theirs = layers.GRU(4), nn.GRU(3, 4, batch_first=True)
-    x = schuss.randn(2, 6, 3)
-    ours(x)
-    ours.bias.assign(schuss.randn(2, 12))
-
-    def turned(w):
-        z, r, h = w.T.chunk(3)
-        return schuss.cat([r, z, h])
-
-    with schuss.no_grad():
-        theirs.weight_ih_l0.copy_(turned(ours.kernel.value()))
-        theirs.weight_hh_l0.copy_(turned(ours.recurrent_kernel.value()))
-        theirs.bias_ih_l0.copy_(turned(ours.bias.value()[0]))
-        theirs.bias_hh_l0.copy_(turned(ours.bias.value()[1]))
-    close(ours(x), theirs(x)[0][:, -1], abs=1e-6)
-
-
-def test_recurrent_forms():
-    x = schuss.randn(2, 6, 3)
-    made, h, c = layers.LSTM(4, return_state=True)(x)
-    close(made, h)
-    assert c.shape == (2, 4)
-    both = layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True))
-    assert both(x).shape == (2, 6, 8) and len(both.trainable_variables) == 6
-    back = layers.SimpleRNN(4, go_backwards=True)
-    back(x)
-    plain = layers.SimpleRNN(4)
-    plain(x)
-    plain.set_weights(back.get_weights())
-    close(back(x), plain(x.flip(1)), abs=1e-6)
-    assert layers.TimeDistributed(layers.Dense(5))(x).shape == (2, 6, 5)
-    with refuses(schuss.ShapeError, "steps", (2, 3)):
-        layers.LSTM(4)(schuss.ones(2, 3))
-
-
-def test_normalisations():
-    x = schuss.randn(8, 5) * 3 + 2
-    layer = layers.BatchNormalization(momentum=0.9)
-    close(layer(x, training=True), F.batch_norm(x, None, None, training=True, eps=1e-3), abs=1e-5)
-    close(layer.moving_mean.value(), 0.1 * x.mean(0), abs=1e-6)
-    close(layer.moving_variance.value(), 0.9 + 0.1 * x.var(0, correction=0), abs=1e-5)
-    kept = layer(x)
-    truth = F.batch_norm(x, layer.moving_mean.value(), layer.moving_variance.value(), eps=1e-3)
-    close(kept, truth, abs=1e-5)
-    assert len(layer.trainable_variables) == 2 and len(layer.non_trainable_variables) == 2
-    close(layers.LayerNormalization()(x), F.layer_norm(x, (5,), eps=1e-3), abs=1e-5)
-    normal = layers.Normalization()
-    normal.adapt(x.numpy())
-    assert normal(x).mean().item() == pytest.approx(0, abs=1e-5)
-    with refuses(ValueError, "adapt"):
-        layers.Normalization()(x)
-
-
-def test_dropout_and_training():
-    x = schuss.ones(2000)
-    layer = layers.Dropout(0.25)
-    assert schuss.equal(layer(x), x)
-    found = layer(x, training=True)
-    assert found.unique().tolist() == pytest.approx([0.0, 4 / 3])
-    assert (found == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
-    # A model that trains tells the layers in it.
-    model = keras.Sequential([layers.Dropout(0.5)])
-    assert (model(x, training=True) == 0).any() and not (model(x, training=False) == 0).any()
-
-
-def test_small_layers():
-    x = schuss.arange(24.0).reshape(2, 3, 4)
-    assert layers.Reshape((4, 3))(x).shape == (2, 4, 3) and layers.Flatten()(x).shape == (2, 12)
-    close(layers.Permute((2, 1))(x), x.transpose(1, 2))
-    close(layers.Add()([x, x]), 2 * x)
-    close(layers.concatenate([x, x]), schuss.cat([x, x], -1))
-    close(layers.Average()([x, 3 * x]), 2 * x)
-    close(
-        layers.Dot(axes=1)([x[:, :, 0], x[:, :, 1]]), (x[:, :, 0] * x[:, :, 1]).sum(1, keepdim=True)
-    )
-    close(layers.Rescaling(1 / 255)(schuss.tensor([[255]])), schuss.ones(1, 1))
-    close(layers.LeakyReLU(0.1)(-x), -0.1 * x)
-    close(layers.ReLU(max_value=6)(x), x.clamp(0, 6))
-    assert layers.RepeatVector(5)(schuss.ones(2, 3)).shape == (2, 5, 3)
-    with refuses(AttributeError, "Attention", "Dense", "subclass"):
-        layers.Attention  # noqa: B018
-    with refuses(TypeError, "unts"):
-        layers.Dense(3, unts=4)
-
-
-@pytest.mark.parametrize("name", ["glorot_uniform", "he_normal", "orthogonal", "truncated_normal"])
-def test_initializers(name):
-    made = keras.initializers.get(name)((200, 100)).numpy()
-    wanted = {
-        "glorot_uniform": math.sqrt(2 / 300),
-        "he_normal": math.sqrt(2 / 200),
-        "orthogonal": math.sqrt(1 / 200),
-        "truncated_normal": 0.05 * 0.8796,
-    }[name]
-    assert made.std() == pytest.approx(wanted, rel=0.03)
-    if name == "orthogonal":
-        assert made.T @ made == pytest.approx(np.eye(100), abs=1e-4)
 
 
 # ---- models -------------------------------------------------------------------------------------
@@ -538,3 +356,56 @@ def test_archives(tmp_path):
     np.savez(tmp_path / "hostile.npz", x_train=np.array([print], dtype=object))
     with refuses(RuntimeError, "hostile.npz"):
         keras.datasets.mnist.load_data(str(tmp_path / "hostile.npz"))
+
+
+# ---- what stands around -------------------------------------------------------------------------
+
+
+def test_smooth_labels():
+    p = np.array([[0.2, 0.8]], np.float32)
+    found = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)([[0.0, 1.0]], p)
+    assert float(found) == pytest.approx(-(0.05 * math.log(0.2) + 0.95 * math.log(0.8)), rel=1e-5)
+    with refuses(ValueError, "label_smoothing", "2"):
+        keras.losses.BinaryCrossentropy(label_smoothing=2)
+
+
+def test_places_and_borders():
+    assert tf.pad([[1, 2, 3]], [[0, 0], [2, 1]], "REFLECT").tolist() == [[3, 2, 1, 2, 3, 2]]
+    assert tf.pad([[1, 2, 3]], [[0, 0], [2, 1]], "SYMMETRIC").tolist() == [[2, 1, 1, 2, 3, 3]]
+    with refuses(schuss.ShapeError, "pad", "3", "2"):
+        tf.pad([1, 2], [[3, 0]], "SYMMETRIC")
+    values, places = tf.math.top_k([[1.0, 5.0, 3.0]], 2)
+    assert (values.tolist(), places.tolist()) == ([[5.0, 3.0]], [[1, 2]])
+    assert tf.argsort([1, 3, 2], direction="DESCENDING").tolist() == [1, 2, 0]
+    with refuses(ValueError, "DOWN"):
+        tf.sort([1], direction="DOWN")
+    x = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(tf.gather_nd(x, [[0, 1], [0, 1]]) ** 2)
+    assert tape.gradient(y, x).numpy().tolist() == [[0, 8], [0, 0]]
+    assert tf.constant([1, 2])[:, tf.newaxis].shape == (2, 1)
+
+
+def test_padded_lists():
+    pad = keras.preprocessing.sequence.pad_sequences
+    rows = [[1], [2, 3, 4]]
+    assert pad(rows, maxlen=2).tolist() == [[0, 1], [3, 4]]
+    assert pad(rows, maxlen=2, padding="post", truncating="post").tolist() == [[1, 0], [2, 3]]
+    assert pad(rows, value=9).tolist() == [[9, 9, 1], [2, 3, 4]]
+    with refuses(ValueError, "padding", "front"):
+        pad(rows, padding="front")
+
+
+def test_the_beginning_of_a_program():
+    assert tf.__version__ == keras.__version__ == schuss.__version__
+    devices = tf.config.list_physical_devices()
+    assert devices[0].device_type == "CPU"
+    assert len(tf.config.list_physical_devices("GPU")) == schuss.gpu.device_count()
+    with tf.device("/CPU:0"):
+        assert tf.cond(tf.constant(1) > 0, lambda: 1, lambda: 2) == 1
+    with refuses(NotImplementedError, "GPU", "to("), tf.device("/GPU:0"):
+        pass
+    keras.backend.clear_session()
+    assert layers.Dense(1).name == "dense" and layers.Dense(1).name == "dense_1"
+    drawn = tf.random.categorical([[0.0, 0.0, -100.0]], 200)
+    assert set(drawn.flatten().tolist()) == {0, 1}

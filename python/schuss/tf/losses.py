@@ -168,9 +168,22 @@ class _Entropy(Loss):
         from_logits: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        label_smoothing: float = 0.0,
     ):
         super().__init__(reduction, name)
-        self.from_logits = from_logits
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"{type(self).__name__}: label_smoothing is from 0 to 1, got {label_smoothing}"
+            )
+        self.from_logits, self.label_smoothing = from_logits, label_smoothing
+
+    def _smooth(self, y_true: Any, classes: int) -> Any:
+        """Labels moved towards each class alike (Szegedy et al., 2016)."""
+        if not self.label_smoothing:
+            return y_true
+        true = operand(y_true)
+        true = true if true.dtype.is_floating_point else true.to(schuss.float32)
+        return true * (1.0 - self.label_smoothing) + self.label_smoothing / classes
 
 
 class BinaryCrossentropy(_Entropy):
@@ -181,7 +194,7 @@ class BinaryCrossentropy(_Entropy):
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return binary_crossentropy(y_true, y_pred, self.from_logits)
+        return binary_crossentropy(self._smooth(y_true, 2), y_pred, self.from_logits)
 
 
 class CategoricalCrossentropy(_Entropy):
@@ -192,7 +205,8 @@ class CategoricalCrossentropy(_Entropy):
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return categorical_crossentropy(y_true, y_pred, self.from_logits)
+        true = self._smooth(y_true, operand(y_pred).shape[-1])
+        return categorical_crossentropy(true, y_pred, self.from_logits)
 
 
 class SparseCategoricalCrossentropy(_Entropy):

@@ -6,19 +6,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from schuss import _core
 from schuss.tf import losses, optimizers
 from schuss.tf.keras import (
     activations,
+    backend,
     callbacks,
     initializers,
     layers,
     metrics,
     models,
+    preprocessing,
     regularizers,
     utils,
 )
-from schuss.tf.keras.layers import Input
+from schuss.tf.keras.layers import Input, Layer
+from schuss.tf.keras.metrics import Metric
 from schuss.tf.keras.models import Model, Sequential
+from schuss.tf.losses import Loss
+from schuss.tf.optimizers import Optimizer
+from schuss.tf.variable import Variable
 
 if TYPE_CHECKING:
     from schuss.tf.keras import datasets as datasets
@@ -30,11 +37,19 @@ def __getattr__(name: str):
     raise AttributeError(f"module 'schuss.tf.keras' has no attribute {name!r}")
 
 
+__version__ = _core.__version__
+
 __all__ = [
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
     "Sequential",
+    "Variable",
     "activations",
+    "backend",
     "callbacks",
     "initializers",
     "layers",
@@ -42,6 +57,7 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "preprocessing",
     "regularizers",
     "utils",
 ]

@@ -1,8 +1,10 @@
 """Layers by Keras's names, channels last.
 Leans on the rooms beside it."""
 
+from schuss.tf.keras.layers.attention import MultiHeadAttention
 from schuss.tf.keras.layers.base import Input, Layer
 from schuss.tf.keras.layers.core import (
+    ELU,
     Activation,
     Add,
     Average,
@@ -19,6 +21,7 @@ from schuss.tf.keras.layers.core import (
     Maximum,
     Multiply,
     Permute,
+    PReLU,
     ReLU,
     RepeatVector,
     Rescaling,
@@ -76,6 +79,7 @@ def __getattr__(name: str):
 
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "Activation",
@@ -112,8 +116,10 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
+    "PReLU",
     "Permute",
     "ReLU",
     "RepeatVector",

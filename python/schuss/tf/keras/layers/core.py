@@ -330,3 +330,31 @@ class Dot(Layer):
         made = a2 @ b2.transpose(1, 2)
         rest = (*a.shape[1:-1], *b.shape[1:-1])
         return made.reshape(a.shape[0], *(rest or (1,)))
+
+
+class ELU(Layer):
+    """x above 0, alpha (e^x - 1) below."""
+
+    def __init__(self, alpha: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.alpha = alpha
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return schuss.where(inputs > 0, inputs, self.alpha * nn.elu(inputs))
+
+
+class PReLU(Layer):
+    """x above 0, a learnt share of x below."""
+
+    def __init__(
+        self, alpha_initializer: Any = "zeros", shared_axes: Any = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._maker, self.shared_axes = alpha_initializer, shared_axes or ()
+
+    def build(self, input_shape: Any) -> None:
+        shape = [1 if i in self.shared_axes else n for i, n in enumerate(input_shape)][1:]
+        self.alpha = self.add_weight("alpha", shape, None, self._maker)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return schuss.where(inputs > 0, inputs, self.alpha * inputs)
