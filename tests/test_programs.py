@@ -74,7 +74,7 @@ def album_in(folder: Path) -> None:
     """Reddish and bluish pictures in folders."""
     image = pytest.importorskip("PIL.Image", reason="Pillow writes and reads the pictures")
     draw = np.random.default_rng(0)
-    for part, n in (("train", 12), ("val", 6)):
+    for part, n in (("train", 24), ("val", 6)):
         for kind, shade in (("ants", (190, 60, 40)), ("bees", (40, 70, 200))):
             (folder / part / kind).mkdir(parents=True)
             for i in range(n):
