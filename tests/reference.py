@@ -548,6 +548,7 @@ BEHIND = {
     "unfold_windows": "conv2d",
     "fold_windows": "conv_transpose2d",
     "pool_windows": "max_pool2d",
+    "recurrence": "test_recurrence.py",
     "convolution": "conv2d",
     "convolution_transpose": "conv_transpose2d",
     "double_product": "square",

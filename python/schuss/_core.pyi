@@ -1924,6 +1924,9 @@ def _radam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
 
+def _recurrence(input: Any, weight: Any, bias: Any, state: Any, memory: Any, sizes: Any, cell: Any, reverse: Any, *, out: Any = None) -> Any:
+    """A recurrent network over all steps of a sequence: the states of all rows, the last state, and for an LSTM the last cell; what comes after these is for the derivative. `input` (rows, gates * size) is what the input gives to the gates, `weight` and `bias` what the state gives, `sizes` the rows of each step, `memory` the first cell (lstm)."""
+
 def _refuse_recording(why: Any) -> Any:
     """Says that a step cannot be recorded, and why."""
 

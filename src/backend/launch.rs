@@ -142,6 +142,28 @@ pub enum Dense {
     Eigen { upper: bool },
 }
 
+/// The kinds of recurrent networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Gates in the order input, forget, new, output.
+    Lstm,
+    /// Gates in the order reset, update, new; the reset gate comes after the product.
+    Gru,
+    Tanh,
+    Relu,
+}
+
+/// How a recurrent network goes over a sequence, and whether it goes back.
+#[derive(Clone)]
+pub struct Recurrence {
+    pub cell: Cell,
+    /// The rows of each step: the same, or fewer and fewer.
+    pub sizes: Vec<usize>,
+    /// Whether the last step is taken first.
+    pub reverse: bool,
+    pub back: bool,
+}
+
 /// The positions that a pooling window takes along one axis: for each place of the result a start (which may lie before
 /// the axis), a count, and the step between them.
 pub struct Span<'a> {
@@ -259,6 +281,12 @@ pub enum Launch<'a> {
         spans: &'a [Span<'a>],
         values: &'a Operand,
         places: &'a Operand,
+    },
+    /// A recurrent network over all steps of a sequence, or the cotangents of its operands; all are row-major matrices.
+    Recur {
+        what: &'a Recurrence,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
     },
     Random {
         draw: Draw,

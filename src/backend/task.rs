@@ -1,6 +1,6 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
-use super::launch::{Backend, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Span, Special};
+use super::launch::{Backend, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Recurrence, Span, Special};
 use super::of;
 use crate::base::{DType, Number, Result};
 use smallvec::SmallVec;
@@ -41,6 +41,7 @@ pub enum Work {
     Merge { kind: FoldKind, place: Place },
     Windows { geometry: Geometry, back: bool },
     Pool { reaches: Vec<Reach> },
+    Recur { what: Recurrence },
     Random { draw: Draw, seed: u64, offset: u64 },
     Demand { op: &'static str, test: Test, numbers: Vec<i64> },
 }
@@ -96,6 +97,7 @@ impl Task {
             Launch::Pool { input, spans, values, places } => {
                 one(Work::Pool { reaches: spans.iter().map(Reach::of).collect() }, &[input], &[values, places])
             }
+            Launch::Recur { what, ins, outs } => many(Work::Recur { what: what.clone() }, ins, outs),
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
             Launch::Segments { body, compute, params, segments } => {
@@ -154,6 +156,7 @@ impl Task {
                 let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
                 return go(&Launch::Pool { input: &ins[0], spans: &spans, values: &outs[0], places: &outs[1] }, &outs[0]);
             }
+            Work::Recur { what } => Launch::Recur { what, ins, outs },
             Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
             Work::Demand { op, test, numbers } => return test(op, ins, numbers),
         };
@@ -180,6 +183,7 @@ impl Task {
             Work::Merge { .. } => "merge",
             Work::Windows { .. } => "windows",
             Work::Pool { .. } => "pool",
+            Work::Recur { .. } => "recurrence",
             Work::Random { .. } => "random",
             Work::Demand { .. } => "demand",
         }

@@ -11,6 +11,7 @@ pub mod math;
 pub mod merge;
 pub mod moves;
 pub mod order;
+pub mod recurrent;
 pub mod reduce;
 pub mod running;
 pub mod special;
@@ -161,6 +162,7 @@ pub static ALL: &[&[&Op]] = &[
     index::TABLE,
     merge::TABLE,
     linear::TABLE,
+    recurrent::TABLE,
     dense::TABLE,
     windows::TABLE,
     loss::TABLE,

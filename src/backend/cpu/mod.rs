@@ -18,6 +18,7 @@ pub mod native;
 pub mod order;
 pub mod pool;
 pub mod random;
+pub mod recurrence;
 pub mod scan;
 pub mod segments;
 pub mod softmax;
@@ -88,6 +89,7 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
         Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
+        Launch::Recur { what, ins, outs } => recurrence::run(what, ins, outs),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
         Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
