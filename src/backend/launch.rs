@@ -164,6 +164,36 @@ pub struct Recurrence {
     pub back: bool,
 }
 
+/// How a cross-entropy of scores and classes goes, and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entropy {
+    pub back: bool,
+    /// Whether the losses are averaged over the rows that count, else summed.
+    pub mean: bool,
+    /// The class of rows that do not count.
+    pub ignored: i64,
+}
+
+/// How attention goes, and back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    pub back: bool,
+    /// Whether a query may look at no later key.
+    pub causal: bool,
+    pub scale: f64,
+}
+
+/// How a normalisation goes: over rows, or over channels; and back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    pub channels: bool,
+    pub back: bool,
+    /// Whether there are a weight and a bias among the operands.
+    pub weight: bool,
+    pub bias: bool,
+    pub eps: f64,
+}
+
 /// The positions that a pooling window takes along one axis: for each place of the result a start (which may lie before
 /// the axis), a count, and the step between them.
 pub struct Span<'a> {
@@ -281,6 +311,24 @@ pub enum Launch<'a> {
         spans: &'a [Span<'a>],
         values: &'a Operand,
         places: &'a Operand,
+    },
+    /// Rows or channels brought to mean 0 and variance 1, or the cotangents of that; all are row-major.
+    Norm {
+        what: Norm,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
+    /// The cross-entropy of rows of scores and their classes, or its slope in the scores; all are row-major.
+    Entropy {
+        what: Entropy,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
+    /// Values weighted by the softmax of scores, products of queries and keys; or the cotangents of that.
+    Attention {
+        what: Attention,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
     },
     /// A recurrent network over all steps of a sequence, or the cotangents of its operands; all are row-major matrices.
     Recur {

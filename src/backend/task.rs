@@ -1,6 +1,8 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
-use super::launch::{Backend, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Recurrence, Span, Special};
+use super::launch::{
+    Attention, Backend, Dense, Draw, Entropy, FoldKind, Geometry, Launch, MapBody, Norm, Operand, Order, Pick, Recurrence, Span, Special,
+};
 use super::of;
 use crate::base::{DType, Number, Result};
 use smallvec::SmallVec;
@@ -41,6 +43,9 @@ pub enum Work {
     Merge { kind: FoldKind, place: Place },
     Windows { geometry: Geometry, back: bool },
     Pool { reaches: Vec<Reach> },
+    Norm { what: Norm },
+    Entropy { what: Entropy },
+    Attention { what: Attention },
     Recur { what: Recurrence },
     Random { draw: Draw, seed: u64, offset: u64 },
     Demand { op: &'static str, test: Test, numbers: Vec<i64> },
@@ -97,6 +102,9 @@ impl Task {
             Launch::Pool { input, spans, values, places } => {
                 one(Work::Pool { reaches: spans.iter().map(Reach::of).collect() }, &[input], &[values, places])
             }
+            Launch::Norm { what, ins, outs } => many(Work::Norm { what }, ins, outs),
+            Launch::Entropy { what, ins, outs } => many(Work::Entropy { what }, ins, outs),
+            Launch::Attention { what, ins, outs } => many(Work::Attention { what }, ins, outs),
             Launch::Recur { what, ins, outs } => many(Work::Recur { what: what.clone() }, ins, outs),
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
@@ -156,6 +164,9 @@ impl Task {
                 let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
                 return go(&Launch::Pool { input: &ins[0], spans: &spans, values: &outs[0], places: &outs[1] }, &outs[0]);
             }
+            Work::Norm { what } => Launch::Norm { what: *what, ins, outs },
+            Work::Entropy { what } => Launch::Entropy { what: *what, ins, outs },
+            Work::Attention { what } => Launch::Attention { what: *what, ins, outs },
             Work::Recur { what } => Launch::Recur { what, ins, outs },
             Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
             Work::Demand { op, test, numbers } => return test(op, ins, numbers),
@@ -183,6 +194,9 @@ impl Task {
             Work::Merge { .. } => "merge",
             Work::Windows { .. } => "windows",
             Work::Pool { .. } => "pool",
+            Work::Norm { .. } => "norm",
+            Work::Entropy { .. } => "entropy",
+            Work::Attention { .. } => "attention",
             Work::Recur { .. } => "recurrence",
             Work::Random { .. } => "random",
             Work::Demand { .. } => "demand",

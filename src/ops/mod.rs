@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod arith;
+pub mod attention;
 pub mod compare;
 pub mod dense;
 pub mod index;
@@ -10,6 +11,7 @@ pub mod loss;
 pub mod math;
 pub mod merge;
 pub mod moves;
+pub mod norm;
 pub mod order;
 pub mod recurrent;
 pub mod reduce;
@@ -162,6 +164,8 @@ pub static ALL: &[&[&Op]] = &[
     index::TABLE,
     merge::TABLE,
     linear::TABLE,
+    norm::TABLE,
+    attention::TABLE,
     recurrent::TABLE,
     dense::TABLE,
     windows::TABLE,

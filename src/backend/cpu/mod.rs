@@ -1,12 +1,14 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
 pub mod accumulate;
+pub mod attention;
 pub mod block;
 pub mod chain;
 pub mod contract;
 pub mod convert;
 pub mod dense;
 pub mod draw;
+pub mod entropy;
 pub mod fold;
 pub mod gather;
 pub mod isa;
@@ -15,12 +17,14 @@ pub mod math;
 pub mod matvec;
 pub mod merge;
 pub mod native;
+pub mod norm;
 pub mod order;
 pub mod pool;
 pub mod random;
 pub mod recurrence;
 pub mod scan;
 pub mod segments;
+pub mod short;
 pub mod softmax;
 pub mod special;
 pub mod stop;
@@ -89,6 +93,9 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
         Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
+        Launch::Norm { what, ins, outs } => norm::run(&what, ins, outs),
+        Launch::Entropy { what, ins, outs } => entropy::run(&what, ins, outs),
+        Launch::Attention { what, ins, outs } => attention::run(&what, ins, outs),
         Launch::Recur { what, ins, outs } => recurrence::run(what, ins, outs),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),

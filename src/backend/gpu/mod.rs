@@ -160,7 +160,9 @@ impl Backend for Gpu {
                 let here = ins.iter().map(place::fetch).collect::<Result<Vec<_>>>()?;
                 test(op, &here, numbers)
             }
-            Launch::Recur { .. } => Err(self.missing("has no kernel", "take the steps one by one")),
+            Launch::Recur { .. } | Launch::Norm { .. } | Launch::Entropy { .. } | Launch::Attention { .. } => {
+                Err(self.missing("has no kernel", "write out the formula"))
+            }
             Launch::Special { .. } | Launch::Dense { .. } => Err(self.missing("has no kernel", "leave it out")),
         }
     }
