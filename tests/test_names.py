@@ -18,6 +18,7 @@ LATER = [
     "autograd",
     "cuda",
     "descent",
+    "func",
     "gpu",
     "linalg",
     "nn",

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from schuss import autograd as autograd
     from schuss import cuda as cuda
     from schuss import descent as descent
+    from schuss import func as func
     from schuss import gpu as gpu
     from schuss import linalg as linalg
     from schuss import nn as nn
@@ -94,6 +95,7 @@ _MODULES = (
     "autograd",
     "cuda",
     "descent",
+    "func",
     "gpu",
     "linalg",
     "nn",
@@ -113,6 +115,9 @@ _HOMES = {
     "compile": "recording",
     "load": "serialization",
     "save": "serialization",
+    "is_anomaly_check_nan_enabled": "autograd.anomaly",
+    "is_anomaly_enabled": "autograd.anomaly",
+    "vmap": "func",
 }
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {

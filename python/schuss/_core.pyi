@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias, final
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "BelowLevel",
     "CompileError",
     "DTypeError",
     "DeviceError",
@@ -214,6 +215,13 @@ _device: TypeAlias = device
 _dtype: TypeAlias = dtype
 _float: TypeAlias = builtins.float
 _int: TypeAlias = builtins.int
+
+@final
+class BelowLevel:
+    """While it is entered, a level and those inside it do not look at what is asked."""
+    def __new__(cls, level: Any) -> Self: ...
+    def __enter__(self, /) -> Any: ...
+    def __exit__(self, /, _kind: Any, _error: Any, _trace: Any) -> None: ...
 
 class CompileError(RuntimeError):
     """A step that cannot be recorded and run again; a RuntimeError."""
@@ -1724,8 +1732,14 @@ def _after_fork() -> Any:
 def _amsgrad_step(param: Any, first: Any, second: Any, largest: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, size: Any, root: Any, eps: Any, *, out: Any = None) -> Any:
     """Adam with the largest second moment seen so far (Reddi et al. 2018)."""
 
+def _anomaly() -> Any:
+    """Whether anomalies are looked for, and NaN among them."""
+
 def _asgd_step(param: Any, mean: Any, grad: Any, sign: Any, decay: Any, kept: Any, eta: Any, mu: Any, *, out: Any = None) -> Any:
     """Averaged gradient descent (Polyak and Juditsky 1992): the parameter, and the mean of where it has been."""
+
+def _batched(level: Any, value: Any) -> Any:
+    """One name for the examples along the first axis."""
 
 def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
     """Minus the log-likelihood of a truth under a probability, element by element."""
@@ -1757,6 +1771,9 @@ def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any:
 def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
     """Elements kept within two bounds, of which either may be absent; NaN stays NaN."""
 
+def _close_level(level: Any) -> Any:
+    """Closes a level and those inside it."""
+
 def _convolution(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The cross-correlation of images (n, c, sizes...) with kernels (out, c / groups, sizes...)."""
 
@@ -1774,11 +1791,20 @@ def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, g
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
     """Draws over a tensor's elements, in place."""
 
+def _dual(level: Any, primal: Any, tangent: Any) -> Any:
+    """A value with a tangent."""
+
+def _each(made: Any, like: Any) -> Any:
+    """A tensor of which every example gets its own, where another has one for each."""
+
 def _eigh_of(input: Any, upper: Any, *, out: Any = None) -> Any:
     """The rising eigenvalues and the vectors of a symmetric matrix, of which one triangle is read."""
 
 def _embed(input: Any, value: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """The first with the second written through a window: an in-place write as a function."""
+
+def _entered(t: Any) -> Any:
+    """A handle of its own to differentiate at."""
 
 def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
@@ -1788,6 +1814,9 @@ def _forget_kept() -> Any:
 
 def _frexp(input: Any, *, out: Any = None) -> Any:
     """Mantissas from 0.5 to 1, and the int32 powers of two beside them."""
+
+def _func_grad(outputs: Any, inputs: Tensor | Sequence[Tensor], cotangents_: Any, retain_graph: _bool) -> Any:
+    """Gradients for `schuss.func`: recorded only where more hangs on them than the inputs, None where nothing connects them."""
 
 def _gather(input: Any, index: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """`out[i][j] = input[index[i][j]][j]` for axis 0, and so on: for each place of the index an element along the axis."""
@@ -1819,6 +1848,9 @@ def _gpu_memory(index: Any) -> Any:
 def _gpu_synchronize(index: Any) -> Any:
     """Waits for all work."""
 
+def _hangs_on_more(outputs: Any, inputs: Tensor | Sequence[Tensor]) -> Any:
+    """Whether results hang on anything tracked besides the inputs."""
+
 def _host_call(call: Any) -> Any:
     """Notes a call of the host that gives numbers to launches, to be made again each time."""
 
@@ -1848,6 +1880,9 @@ def _ldl_of(input: Any, *, out: Any = None) -> Any:
 
 def _ldl_solve_of(input: Any, pivots: Any, b: Any, *, out: Any = None) -> Any:
     """x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal."""
+
+def _lifted(t: Any) -> Any:
+    """The level of the innermost transformation that made a tensor, and whether it is a batch; None for a plain tensor."""
 
 def _lion_step(param: Any, mean: Any, grad: Any, sign: Any, kept: Any, lr: _float, beta1: Any, rest1: Any, beta2: Any, rest2: Any, *, out: Any = None) -> Any:
     """Lion (Chen et al. 2023): steps by the sign of a mean."""
@@ -1894,6 +1929,12 @@ def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool =
 def _numbers(numbers: Any) -> Any:
     """The numbers that a pass of a step would have been launched with, for a step that is run again."""
 
+def _open_batch(count: Any, randomness: Any) -> Any:
+    """Opens a batch of examples; returns its level."""
+
+def _open_forward() -> Any:
+    """Opens forward mode; returns its level."""
+
 def _pick(input: Any, starts: Any, sizes: Any, steps: Any, *order: Any, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""
 
@@ -1909,8 +1950,14 @@ def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
 def _pool_windows(input: Any, places: Any, starts: Any, counts: Any, *dilation: Any, out: Any = None) -> Any:
     """The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts` list the windows of every axis one axis after the other, `places` says how many each axis has."""
 
+def _pop_saved_hooks() -> Any:
+    """As before the innermost of these two."""
+
 def _prod(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Any:
     """The product over some axes, or over all."""
+
+def _push_saved_hooks(pack: Any, unpack: Any) -> Any:
+    """From now on saved tensors go through `pack`, and come back through `unpack`."""
 
 def _put_at(tensors: Sequence[Tensor], axes: Any, front: Any, add: Any, *, out: Any = None) -> Any:
     """The first tensor with the second written, or added, at the places that the others name."""
@@ -1929,6 +1976,9 @@ def _recurrence(input: Any, weight: Any, bias: Any, state: Any, memory: Any, siz
 
 def _refuse_recording(why: Any) -> Any:
     """Says that a step cannot be recorded, and why."""
+
+def _refuse_saved_hooks(words: Any) -> Any:
+    """From now on nothing may be given into keeping."""
 
 def _repeat(input: Any, *repeats: Any, out: Any = None) -> Any:
     """The input repeated along each axis, as a copy."""
@@ -1978,6 +2028,9 @@ def _search_in(sorted_sequence: Any, input: Any, right: Any, out_int32: Any, *, 
 def _select(input: Any, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Any:
     """One position along an axis, which goes away."""
 
+def _set_anomaly(on: Any, check_nan: Any) -> Any:
+    """Whether operations note their line, and the walk back searches gradients for NaN; returns what both were."""
+
 def _set_grad_enabled(on: Any) -> Any:
     """Turns recording on or off; returns what it was."""
 
@@ -2017,6 +2070,9 @@ def _svd_of(input: Any, full: Any, *, out: Any = None) -> Any:
 def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
 
+def _tracked(t: Any) -> Any:
+    """Whether reverse mode would find anything behind a tensor, whatever transformations made of it."""
+
 def _transfer(input: Any, to: Any, home: Any, *, out: Any = None) -> Any:
     """The elements on another device (by number, -1 is the processor), and where their gradient goes."""
 
@@ -2026,14 +2082,23 @@ def _triangular_of(a: Any, b: Any, upper: Any, unit: Any, *, out: Any = None) ->
 def _turned(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """`input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of."""
 
+def _unbatched(level: Any, t: Any) -> Any:
+    """The examples of a tensor at a level, along the first axis; None where they are all the same."""
+
 def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any:
     """Every position of an axis as a tensor."""
+
+def _undual(level: Any, t: Any) -> Any:
+    """The value of a tensor at a level, and its tangent if it moves."""
 
 def _unfold_windows(input: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """The windows of images (n, c, sizes...) as (n, c, kernel..., places...), 0 outside."""
 
 def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""
+
+def _values(t: Any) -> Any:
+    """The plain tensor of all values, whatever transformations made of it: for checks that hold for every example."""
 
 def _var(input: Any, dim: _int | Sequence[_int] | None = None, correction: Any = 1, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The mean squared distance from the mean, divided by (count - correction) instead of the count."""

@@ -143,7 +143,8 @@ def _new(name: str):
     def new(self, *size, dtype=None, device=None, requires_grad=False, **more):
         kind = self.dtype if dtype is None else dtype
         device = self.device if device is None else device
-        return maker(*size, dtype=kind, device=device, requires_grad=requires_grad, **more)
+        made = maker(*size, dtype=kind, device=device, requires_grad=requires_grad, **more)
+        return _core._each(made, self)
 
     new.__name__ = new.__qualname__ = f"new_{name}"
     new.__doc__ = f"`{name}` in this tensor's dtype."
@@ -155,7 +156,8 @@ def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=F
     """One number in a shape, in this tensor's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
     device = self.device if device is None else device
-    return _core.full(size, fill_value, dtype=kind, device=device, requires_grad=requires_grad)
+    made = _core.full(size, fill_value, dtype=kind, device=device, requires_grad=requires_grad)
+    return _core._each(made, self)
 
 
 def _rebuild(cls, data, kind, requires_grad, state):

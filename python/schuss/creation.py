@@ -253,9 +253,10 @@ def zeros_like(
     tensor([0., 0.])
     """
     kind = _like("zeros_like", input).dtype if dtype is None else dtype
-    return zeros(
+    made = zeros(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
+    return _core._each(made, input)
 
 
 def ones_like(
@@ -263,9 +264,10 @@ def ones_like(
 ):
     """Ones of a tensor's shape and dtype."""
     kind = _like("ones_like", input).dtype if dtype is None else dtype
-    return ones(
+    made = ones(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
+    return _core._each(made, input)
 
 
 def empty_like(
@@ -273,9 +275,10 @@ def empty_like(
 ):
     """A tensor of another's shape and dtype whose elements nobody has written yet."""
     kind = _like("empty_like", input).dtype if dtype is None else dtype
-    return empty(
+    made = empty(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
+    return _core._each(made, input)
 
 
 def full_like(
@@ -290,13 +293,14 @@ def full_like(
 ):
     """One number in a tensor's shape and dtype."""
     kind = _like("full_like", input).dtype if dtype is None else dtype
-    return full(
+    made = full(
         tuple(input.shape),
         fill_value,
         dtype=kind,
         device=_beside(input, device),
         requires_grad=requires_grad,
     )
+    return _core._each(made, input)
 
 
 def rand_like(

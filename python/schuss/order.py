@@ -125,7 +125,7 @@ def _quantile(op, input, q, dim, keepdim, interpolation, skip):
         raise RuntimeError(f"{op}: q must be a number or a vector, got shape {tuple(q.shape)}")
     if q.dtype != input.dtype:
         raise RuntimeError(f"{op}: q is {q.dtype} and the input {input.dtype}; convert one")
-    if not bool(((q >= 0) & (q <= 1)).all()):
+    if not bool(_core._values((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{op}: every q must be from 0 to 1")
     if input.numel() == 0:
         raise RuntimeError(f"{op}: the input has no elements")

@@ -8,7 +8,40 @@ use std::sync::Arc;
 /// The backend that holds a storage.
 #[inline]
 pub fn of(storage: &Storage) -> &'static dyn Backend {
-    if storage.is_away() { abroad(storage.device()) } else { &Cpu }
+    if storage.is_away() { abroad(storage) } else { &Cpu }
+}
+
+/// The backend of one name for many examples: nothing can be computed with it, only with what it stands for.
+struct Nowhere;
+
+impl Backend for Nowhere {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+    fn alloc(&self, _bytes: usize) -> Result<Storage> {
+        Err(differing())
+    }
+    fn launch(&self, _launch: &Launch) -> Result<()> {
+        Err(differing())
+    }
+    fn upload(&self, _host: &Operand, _own: &Operand) -> Result<()> {
+        Err(differing())
+    }
+    fn download(&self, _own: &Operand, _host: &Operand) -> Result<()> {
+        Err(differing())
+    }
+}
+
+#[cold]
+fn differing() -> Error {
+    let message = "this asks for elements (item, bool, numpy, a mask as an index), and they differ from example to example; \
+                   use where, or do it outside of vmap";
+    Error::runtime("vmap", message)
+}
+
+/// Whether a tensor has elements of its own.
+pub fn somewhere(x: &Operand) -> Result<()> {
+    if x.storage.is_nowhere() { Err(differing()) } else { Ok(()) }
 }
 
 /// The backend of a device, started if it has not been asked for before.
@@ -24,8 +57,11 @@ pub fn at(device: Device) -> Result<&'static dyn Backend> {
 }
 
 #[cold]
-fn abroad(device: Device) -> &'static dyn Backend {
-    match at(device) {
+fn abroad(storage: &Storage) -> &'static dyn Backend {
+    if storage.is_nowhere() {
+        return &Nowhere;
+    }
+    match at(storage.device()) {
         Ok(backend) => backend,
         // A storage is only ever made by the backend of its device, which is never stopped.
         Err(error) => unreachable!("{error}"),
@@ -37,6 +73,7 @@ pub fn together<'a>(op: &str, operands: impl Iterator<Item = &'a Operand> + Clon
     let mut away = operands.clone().filter(|o| o.storage.is_away());
     let Some(first) = away.next() else { return Ok(Device::Cpu) };
     let device = first.device();
+    operands.clone().try_for_each(somewhere)?;
     for other in operands {
         let own = other.device();
         if own == device || own.is_cpu() && other.layout.rank() == 0 {
@@ -67,7 +104,11 @@ pub fn beside<'a>(op: &str, own: &'a Operand, others: impl Iterator<Item = &'a O
 
 /// An operand whose elements the host can read: itself, or a copy that waits for the device.
 pub fn fetch(x: &Operand) -> Result<Operand> {
-    if x.storage.is_away() { transfer(x, Device::Cpu) } else { Ok(x.clone()) }
+    if !x.storage.is_away() {
+        return Ok(x.clone());
+    }
+    somewhere(x)?;
+    transfer(x, Device::Cpu)
 }
 
 /// A row-major copy of an operand on a device; on its own device the operand as it is.
@@ -76,6 +117,7 @@ pub fn transfer(x: &Operand, to: Device) -> Result<Operand> {
     if from == to {
         return Ok(x.clone());
     }
+    somewhere(x)?;
     if !from.is_cpu() && !to.is_cpu() {
         return transfer(&transfer(x, Device::Cpu)?, to);
     }
@@ -114,6 +156,7 @@ pub fn copy(src: &Operand, dst: &Operand) -> Result<()> {
 /// An operand that the host computes with, or an error where it lies on a device that has no kernel for the work.
 pub fn at_home<'a>(op: &str, x: &'a Operand) -> Result<&'a Operand> {
     if x.storage.is_away() {
+        somewhere(x)?;
         let message = format!("has no kernel on {}; use x.cpu() for the processor", x.device());
         return Err(Error::new(crate::base::ErrorKind::Missing, op, message));
     }

@@ -51,6 +51,10 @@ enum Owner {
     Away(Device, Box<dyn Any + Send + Sync>),
     /// Memory of whatever a program is run over at the moment.
     Aimed(AtomicPtr<u8>),
+    /// No memory: one name for elements that differ from example to example.
+    Nowhere(Device),
+    /// Elements that were given into somebody's keeping, and what brings them back.
+    Packed(Device, Box<dyn Any + Send + Sync>),
 }
 
 // SAFETY: the bytes are plain data without invariants; every access goes through raw pointers (see the type's comment).
@@ -102,6 +106,21 @@ impl Storage {
         ABROAD.store(true, Ordering::Relaxed);
         Storage { owner: Owner::Away(device, memory), len, version: AtomicU32::new(0) }
     }
+    /// No bytes at all, beside elements on a device; whatever would read it is refused.
+    pub fn nowhere(device: Device) -> Storage {
+        Storage { owner: Owner::Nowhere(device), len: isize::MAX as usize, version: AtomicU32::new(0) }
+    }
+    /// In place of elements that are in somebody's keeping.
+    pub fn packed(device: Device, keeper: Box<dyn Any + Send + Sync>) -> Storage {
+        Storage { owner: Owner::Packed(device, keeper), len: isize::MAX as usize, version: AtomicU32::new(0) }
+    }
+    /// What brings elements back that are in somebody's keeping.
+    pub fn keeper(&self) -> Option<&(dyn Any + Send + Sync)> {
+        if let Owner::Packed(_, keeper) = &self.owner { Some(&**keeper) } else { None }
+    }
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self.owner, Owner::Nowhere(_))
+    }
     /// A stand-in for memory that a program is aimed at before it runs.
     pub(super) fn aimed() -> Storage {
         Storage { owner: Owner::Aimed(AtomicPtr::new(std::ptr::null_mut())), len: isize::MAX as usize, version: AtomicU32::new(0) }
@@ -118,18 +137,18 @@ impl Storage {
         match &self.owner {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,
-            Owner::Away(device, _) => unreachable_from_here(*device),
+            Owner::Away(device, _) | Owner::Nowhere(device) | Owner::Packed(device, _) => unreachable_from_here(*device),
             Owner::Aimed(at) => at.load(Ordering::Relaxed),
         }
     }
     /// Whether the bytes lie in a device's memory.
     #[inline(always)]
     pub fn is_away(&self) -> bool {
-        matches!(self.owner, Owner::Away(..))
+        matches!(self.owner, Owner::Away(..) | Owner::Nowhere(_) | Owner::Packed(..))
     }
     #[inline]
     pub fn device(&self) -> Device {
-        if let Owner::Away(device, _) = self.owner { device } else { Device::Cpu }
+        if let Owner::Away(device, _) | Owner::Nowhere(device) | Owner::Packed(device, _) = self.owner { device } else { Device::Cpu }
     }
     /// A device's memory, for its own backend.
     pub fn memory(&self) -> Option<&(dyn Any + Send + Sync)> {

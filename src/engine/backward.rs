@@ -16,6 +16,7 @@ use crate::graph::tensor::flag;
 use crate::graph::{Edge, Tensor};
 use crate::ops;
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -106,7 +107,8 @@ fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &
                 return Err(freed(&node.name()));
             }
         }
-        let part = !watched && !plan.create && plan.inside.is_none() && !Mode::now().tape();
+        let mode = Mode::now();
+        let part = !(watched || plan.create || plan.inside.is_some() || mode.tape() || mode.lifted() || mode.careful());
         let ends = if part && lay(walk, &node, &grads, wanted)? { Cotangents::new() } else { pull(&node, grads, plan, wanted, watched)? };
         for (edge, grad) in node.edges.iter().zip(ends) {
             if let (Some(edge), Some(grad)) = (edge, grad) {
@@ -145,7 +147,7 @@ fn leaves(walk: &mut Walk, plan: &Plan, found: &mut [Option<Tensor>]) -> Result<
         let Some(mut grad) = grads.get_mut(0).and_then(Option::take) else { continue };
         let (requires, hooked_) = {
             let core = leaf.0.core.get();
-            (core.requires_grad, core.hooks.is_some())
+            (core.requires_grad, core.extra.is_some())
         };
         if hooked_ && !plan.silent {
             for hook in leaf.hooks(false) {
@@ -271,6 +273,9 @@ fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&Ha
             fit_all(node, raw, |i| opened.ins.get(i).filter(|x| x.has_form()).map(|x| (x.shape(), x.dtype())))?
         }
     };
+    if mode::Mode::now().careful() && NANS.get() {
+        search(node, &fitted)?;
+    }
     if let Some(grads) = seen {
         for hook in &pull_hooks(node, false) {
             if let Some(other) = hook.call(&fitted, &grads)? {
@@ -279,6 +284,26 @@ fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&Ha
         }
     }
     Ok(fitted)
+}
+
+thread_local! {
+    /// Whether gradients are searched for NaN on this thread.
+    pub static NANS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// An error where a rule gave NaN, with the line at which the operation was asked for.
+fn search(node: &Node, grads: &Cotangents) -> Result<()> {
+    let _quiet = GradGuard::set(false);
+    for (i, grad) in grads.iter().enumerate() {
+        let Some(grad) = grad.as_ref().map(Tensor::values).filter(|g| g.dtype().is_float() && g.numel() > 0) else { continue };
+        let hit = ops::reduce::any(&ops::compare::isnan(&grad)?, (), false)?;
+        let home = crate::backend::fetch(&hit.operand())?;
+        if crate::backend::cpu::convert::element(&home, 0).truth() {
+            let place = node.place().map_or_else(String::new, |(file, line)| format!("; the operation was asked for at {file}:{line}"));
+            return Err(Error::grad("backward", format!("{} returned NaN as the gradient of its operand {i}{place}", node.name())));
+        }
+    }
+    Ok(())
 }
 
 fn pull_hooks(node: &Node, before: bool) -> Vec<Arc<dyn crate::graph::node::PullHook>> {

@@ -3,6 +3,7 @@
 pub mod backward;
 pub mod custom;
 mod echo;
+pub mod lift;
 mod plan;
 pub mod quick;
 pub mod record;

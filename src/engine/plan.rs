@@ -344,7 +344,7 @@ fn is_end(core: &Core) -> bool {
         !core.requires_grad && core.edge.is_none() && core.base.is_none() && core.flags == 0 && core.family.is_none()
     };
     let here = !core.operand.storage.is_away();
-    here && core.requires_grad && core.edge.is_none() && core.hooks.is_none() && core.flags == 0 && core.grad.as_ref().is_none_or(plain)
+    here && core.requires_grad && core.edge.is_none() && core.extra.is_none() && core.flags == 0 && core.grad.as_ref().is_none_or(plain)
 }
 
 /// Walks a graph in the ordinary way, listens, and makes a plan of what was heard.

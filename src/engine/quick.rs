@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 
 /// Elements that are computed without letting other threads run, and under the locks of their handles.
 const MOST: usize = 1 << 12;
-const ODD: u8 = flag::VARIABLE | flag::WATCHED | flag::STRICT | flag::PROBE | flag::INFERENCE;
+const ODD: u8 = flag::VARIABLE | flag::WATCHED | flag::STRICT | flag::PROBE | flag::INFERENCE | flag::LIFTED;
 
 /// Whether nothing about a handle needs the long way: no tape looks at it, it lies on the processor, and it knows its
 /// place in the graph.

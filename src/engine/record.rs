@@ -7,8 +7,8 @@ use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
-use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Rule, watched};
-use crate::graph::op::{Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
+use crate::graph::op::{Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
@@ -32,11 +32,17 @@ pub struct Look {
 
 /// Says where the user's program stands: (file, line).
 pub type Locate = fn() -> Option<(Arc<str>, u32)>;
+/// Takes a saved tensor into keeping.
+pub type Keeper = dyn Fn(&Tensor) -> Result<Arc<dyn Packed>>;
+/// Says who keeps what is saved.
+pub type FindKeeper = fn() -> Option<Box<Keeper>>;
 /// Says which rule stands in place of a record's.
 pub type Override = fn(&'static Op) -> Result<Option<Arc<dyn Dynamic>>>;
 
 /// Where the user's program stands: (file, line). Set by the door; asked only while a tape is open.
 pub static LOCATOR: OnceLock<Locate> = OnceLock::new();
+/// Gives what keeps saved tensors on this thread.
+pub static KEEPER: OnceLock<FindKeeper> = OnceLock::new();
 /// Gives a replacement rule for a record while overrides are set on this thread.
 pub static OVERRIDES: OnceLock<Override> = OnceLock::new();
 
@@ -128,6 +134,11 @@ impl Seen {
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
+    if mode.lifted()
+        && let Some(outs) = super::lift::emit(op, feeds, args)?
+    {
+        return Ok(outs);
+    }
     match &op.body {
         Body::Map(_) | Body::Kernel(..) => {
             if let Some(done) = super::quick::run(op, feeds, args, mode) {
@@ -357,6 +368,12 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
         draft.output(core.kept(full));
     }
     let node = finished(draft, mode);
+    if mode.careful()
+        && let Some(find) = KEEPER.get()
+        && let Some(keep) = find()
+    {
+        node.pack(&*keep)?;
+    }
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
         if core.operand.dtype.is_float() {
@@ -387,7 +404,7 @@ pub(crate) fn make(
 /// A node to be filled, younger than what it is made of.
 #[inline]
 fn draft(rule: Rule, args: &[Arg], outputs: usize, below: u64, mode: Mode) -> Draft {
-    let place = if mode.tape() { LOCATOR.get().and_then(|f| f()) } else { None };
+    let place = if mode.tape() || mode.careful() { LOCATOR.get().and_then(|f| f()) } else { None };
     Draft::new(rule, args, outputs, mode::next_serial(below), place)
 }
 
@@ -487,7 +504,8 @@ fn stand_in(meta: Meta, tag: u32) -> Tensor {
     Tensor::from_core(core)
 }
 
-fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args: &[Arg], mode: Mode) -> Result<Outs> {
+/// Runs what an operator is made of.
+pub(super) fn parts(body: Inline, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let ins: Vec<Option<Sym>> = feeds
         .iter()
         .map(|f| match f {
@@ -497,13 +515,17 @@ fn inline(op: &'static Op, body: crate::graph::op::Inline, feeds: &[Feed], args:
             Feed::Absent => None,
         })
         .collect();
+    caught(|| body(&ins, args)).map(outs_of)
+}
+
+fn inline(op: &'static Op, body: Inline, feeds: &[Feed], args: &[Arg], mode: Mode) -> Result<Outs> {
     if op.vjp.is_none() || mode.probe() {
-        return caught(|| body(&ins, args)).map(outs_of);
+        return parts(body, feeds, args);
     }
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = {
         let _quiet = mode::GradGuard::set(false);
-        caught(|| body(&ins, args)).map(outs_of)?
+        parts(body, feeds, args)?
     };
     let alone = |t: &Tensor| {
         let storage = t.storage();

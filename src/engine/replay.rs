@@ -306,7 +306,7 @@ impl Replay {
             {
                 let core = t.0.core.get();
                 let alike = core.requires_grad == outer.requires_grad
-                    && (self.echo.is_some() || core.hooks.is_some() == outer.hooked)
+                    && (self.echo.is_some() || core.extra.is_some() == outer.hooked)
                     && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
                     && outer.had_grad.is_none_or(|had| had == core.grad.is_some())
                     && (self.echo.is_some() || core.edge.is_none() || !core.requires_grad);

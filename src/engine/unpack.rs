@@ -4,7 +4,7 @@ use super::record;
 use crate::backend::Operand;
 use crate::base::{Error, Result, shape};
 use crate::graph::mode::{self, Mode};
-use crate::graph::node::{Keeps, Rule, freed};
+use crate::graph::node::{Keeps, Packed, Rule, freed};
 use crate::graph::sym::Sym;
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Edge, Kept, Meta, Node, Tensor};
@@ -27,9 +27,18 @@ impl Node {
         if kept.freed {
             return Err(freed(&self.name()));
         }
-        if alive {
-            let (inputs, outputs) = (kept.inputs.clone(), kept.outputs.clone());
+        let packed = self.extra().is_some() && kept.inputs.iter().chain(&kept.outputs).any(is_packed);
+        if alive || packed {
+            let (mut inputs, mut outputs) = (kept.inputs.clone(), kept.outputs.clone());
             drop(kept);
+            if packed {
+                inputs.iter_mut().chain(&mut outputs).try_for_each(bring)?;
+            }
+            if !alive {
+                let ins = inputs.iter_mut().map(|k| seen(k, true)).collect();
+                let outs = outputs.iter_mut().map(|k| seen(k, true)).collect();
+                return Ok(Opened { ins, outs });
+            }
             let ins = inputs.iter().enumerate().map(|(i, k)| self.unpack(k, Some(i), 0, true)).collect::<Result<_>>()?;
             let outs = outputs.iter().enumerate().map(|(k, o)| self.unpack(o, None, k as u32, true)).collect::<Result<_>>()?;
             return Ok(Opened { ins, outs });
@@ -126,13 +135,14 @@ impl Node {
 
     /// The tensors that the derivative reads, for the curious: (is it an input, position, tensor).
     pub fn saved(self: &Arc<Node>) -> Result<Vec<(bool, usize, Tensor)>> {
-        let (inputs, outputs) = {
+        let (mut inputs, mut outputs) = {
             let kept = self.kept.get();
             if kept.freed {
                 return Err(freed(&self.name()));
             }
             (kept.inputs.clone(), kept.outputs.clone())
         };
+        inputs.iter_mut().chain(&mut outputs).try_for_each(bring)?;
         let mut list = Vec::new();
         for (i, k) in inputs.iter().enumerate() {
             if let (Kept::Full(..), Sym::Tensor(t)) = (k, self.unpack(k, Some(i), 0, true)?) {
@@ -146,6 +156,32 @@ impl Node {
         }
         Ok(list)
     }
+}
+
+fn is_packed(kept: &Kept) -> bool {
+    matches!(kept, Kept::Full(full) if full.operand.storage.keeper().is_some())
+}
+
+/// Brings elements back that are in somebody's keeping; they must have the form that was given away.
+fn bring(kept: &mut Kept) -> Result<()> {
+    let Kept::Full(full) = &*kept else { return Ok(()) };
+    let Some(keeper) = full.operand.storage.keeper().and_then(|k| k.downcast_ref::<Arc<dyn Packed>>()) else { return Ok(()) };
+    let (t, wanted) = (keeper.unpack()?, &full.operand);
+    let operand = t.operand();
+    if operand.layout.shape != wanted.layout.shape || operand.dtype != wanted.dtype {
+        return Err(Error::runtime(
+            "saved_tensors_hooks",
+            format!(
+                "a tensor of shape {} {} was packed, one of shape {} {} was unpacked; they must be alike",
+                shape::show(&wanted.layout.shape),
+                wanted.dtype,
+                shape::show(&operand.layout.shape),
+                operand.dtype
+            ),
+        ));
+    }
+    *kept = Kept::of(&operand, Some((t.version(), None)));
+    Ok(())
 }
 
 /// A kept operand without a handle; taken out where it is the last time.

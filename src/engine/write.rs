@@ -1,5 +1,6 @@
 //! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
 
+use super::lift;
 use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
@@ -38,7 +39,7 @@ pub fn refresh(t: &Tensor) {
 }
 
 /// A window's parameters on the row-major form of a base.
-fn window_args(base: &Layout, view: &Layout) -> Vec<Arg> {
+pub(super) fn window_args(base: &Layout, view: &Layout) -> Vec<Arg> {
     let inside = relative(base, view);
     let strides: Few<i64> = inside.strides.iter().map(|&s| s as i64).collect();
     vec![Arg::from(&inside.shape), Arg::Ints(strides), Arg::from(inside.offset)]
@@ -130,7 +131,7 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
 }
 
 /// Whether a value of one dtype may be written to a tensor of another.
-fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
+pub(super) fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
     let rank = |d: DType| if d.is_float() { 2 } else { u8::from(d.is_int()) };
     if rank(from) > rank(to) {
         return Err(Error::dtype(
@@ -146,6 +147,9 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     let mode = Mode::now();
     if let Some(done) = super::quick::write(op, target, feeds, mode) {
         return done;
+    }
+    if mode.lifted() && lift::apply(op, target, feeds, args)? {
+        return Ok(());
     }
     let op = record::of_truths(op, feeds);
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
@@ -345,6 +349,9 @@ pub fn copy_(target: &Tensor, source: Feed) -> Result<()> {
 /// The same, refused in the name of what the user wrote.
 pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
     let mode = Mode::now();
+    if mode.lifted() && lift::copy(op, target, source)? {
+        return Ok(());
+    }
     if let Feed::Number(Number::Int(i)) = source
         && target.dtype() != DType::Bool
         && !target.dtype().holds(i)
@@ -441,8 +448,11 @@ fn identity(look: &record::Look, mode: Mode) -> Tensor {
 }
 
 /// Runs a launch that overwrites a tensor with constants (fills, random draws).
-pub fn overwrite(op: &str, target: &Tensor, work: impl FnOnce(&Operand) -> Result<()>) -> Result<()> {
+pub fn overwrite(op: &str, target: &Tensor, work: &mut dyn FnMut(&Operand) -> Result<()>) -> Result<()> {
     let mode = Mode::now();
+    if mode.lifted() && lift::overwrite(op, target, work)? {
+        return Ok(());
+    }
     let own = check(op, target, mode, false)?;
     work(&own)?;
     let (base, was) = {
@@ -463,6 +473,9 @@ pub fn overwrite(op: &str, target: &Tensor, work: impl FnOnce(&Operand) -> Resul
 /// Writes values at the places that index tensors name, in place.
 pub fn put_(op: &str, target: &Tensor, values: &Tensor, indices: &[&Tensor], args: &[Arg]) -> Result<()> {
     let mode = Mode::now();
+    if mode.lifted() && lift::put(op, target, values, indices, args)? {
+        return Ok(());
+    }
     let mut feeds: Vec<Feed> = vec![Feed::Tensor(target), Feed::Tensor(values)];
     feeds.extend(indices.iter().map(|i| Feed::Tensor(i)));
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();

@@ -84,7 +84,7 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
             requires_grad: core.requires_grad,
             flags: core.flags,
             grad: core.grad.clone(),
-            hooked: core.hooks.is_some(),
+            hooked: core.extra.is_some(),
             grad_met: false,
             computed: core.edge.is_some() && core.requires_grad,
         });

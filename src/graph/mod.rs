@@ -2,6 +2,7 @@
 
 pub mod arg;
 pub mod capture;
+pub mod lift;
 pub mod mode;
 pub mod node;
 pub mod op;
@@ -11,7 +12,7 @@ pub mod tensor;
 
 pub use arg::{Arg, Param, ParamKind};
 pub use node::{Edge, Kept, Node, Rule};
-pub use op::{Body, Call, Class, Input, InputKind, Meta, Metas, Op};
+pub use op::{Body, Call, Class, Example, Examples, Input, InputKind, Linear, Meta, Metas, Op};
 pub use pair::Pair;
 pub use sym::{Grads, Pull, Sym};
 pub use tensor::{Feed, Outs, Tensor};

@@ -10,6 +10,8 @@ const PROBE: u8 = 4;
 const OVERRIDE: u8 = 8;
 const INFERENCE: u8 = 16;
 const TRACED: u8 = 32;
+const LIFTED: u8 = 64;
+const CAREFUL: u8 = 128;
 
 thread_local! {
     static MODE: Cell<u8> = const { Cell::new(0) };
@@ -51,6 +53,16 @@ impl Mode {
     #[inline]
     pub fn is_plain(self) -> bool {
         self.0 & !(NO_GRAD | INFERENCE) == 0
+    }
+    /// A transformation looks at what is asked.
+    #[inline]
+    pub fn lifted(self) -> bool {
+        self.0 & LIFTED != 0
+    }
+    /// What nodes keep is given into a user's keeping, or gradients are searched for NaN.
+    #[inline]
+    pub fn careful(self) -> bool {
+        self.0 & CAREFUL != 0
     }
     /// A step is being recorded for a program.
     #[inline]
@@ -109,6 +121,12 @@ pub fn set_inference(on: bool) -> bool {
 }
 pub fn set_traced(on: bool) {
     put(TRACED, on);
+}
+pub fn set_careful(on: bool) {
+    put(CAREFUL, on);
+}
+pub(super) fn set_lifted(on: bool) {
+    put(LIFTED, on);
 }
 pub fn set_overridden(on: bool) {
     put(OVERRIDE, on);

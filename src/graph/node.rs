@@ -2,7 +2,7 @@
 
 use super::tensor::{Hook, flag};
 use super::{Arg, Meta, Op, Pair, Tensor};
-use crate::backend::Operand;
+use crate::backend::{Operand, Storage};
 use crate::base::memory::{Guard, Unique};
 use crate::base::{Error, Lock, Number, Result};
 use smallvec::SmallVec;
@@ -57,6 +57,12 @@ impl Kept {
             None => Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype }),
         }
     }
+}
+
+/// Elements in a user's keeping.
+pub trait Packed: Send + Sync {
+    /// Brings them back.
+    fn unpack(&self) -> Result<Tensor>;
 }
 
 /// A derivative that is not in the table: a user's function, or an override.
@@ -301,6 +307,30 @@ impl Node {
     /// The tensor that a source stands for, while it is there.
     pub fn source_of(&self) -> Option<Tensor> {
         self.extra().as_deref().and_then(|e| e.of.as_ref()).and_then(std::sync::Weak::upgrade).map(Tensor)
+    }
+
+    /// Gives what it keeps into somebody's keeping.
+    pub(crate) fn pack(&self, keep: &dyn Fn(&Tensor) -> Result<Arc<dyn Packed>>) -> Result<()> {
+        // The keeper is the user's: no lock is held while it works.
+        let (inputs, outputs) = {
+            let kept = self.kept.get();
+            (kept.inputs.clone(), kept.outputs.clone())
+        };
+        let packed = |kept: &Kept| -> Result<Kept> {
+            let Kept::Full(full) = kept else { return Ok(kept.clone()) };
+            let keeper = keep(&Tensor::from_operand(full.operand.clone()))?;
+            let storage = Storage::packed(full.operand.device(), Box::new(keeper));
+            let operand = Operand { storage: Arc::new(storage), layout: full.operand.layout.clone(), dtype: full.operand.dtype };
+            Ok(Kept::of(&operand, Some((0, None))))
+        };
+        let inputs = inputs.iter().map(packed).collect::<Result<_>>()?;
+        let outputs = outputs.iter().map(packed).collect::<Result<_>>()?;
+        let freed = self.kept.get().freed;
+        let old = std::mem::replace(&mut *self.kept.get(), Keeps { inputs, outputs, freed });
+        drop(old);
+        // A node with extras is none that plans know.
+        drop(self.extra_mut());
+        Ok(())
     }
 
     pub(crate) fn has_pull_hooks(&self) -> bool {

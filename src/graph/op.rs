@@ -1,7 +1,7 @@
 //! One operator is one record: its name, what it takes, what it computes, and its derivative. Leans on arg, sym and backend.
 
 use super::sym::{Grads, Pull, Sym};
-use super::{Arg, Param, Tensor};
+use super::{Arg, Feed, Outs, Param, Tensor};
 use crate::backend::{MapBody, Operand};
 use crate::base::shape::Shape;
 use crate::base::{DType, Layout, Result};
@@ -93,6 +93,33 @@ pub type MetaRule = fn(&[Option<Meta>], &[Arg]) -> Result<Metas>;
 pub type Kernel = fn(&Call) -> Result<()>;
 pub type Inline = fn(&[Option<Sym>], &[Arg]) -> Result<Vec<Tensor>>;
 pub type Vjp = fn(&Pull) -> Grads;
+/// Runs an operator for many examples at once; the results have the examples along their first axis.
+pub type Batch = fn(&'static Op, &Examples) -> Result<Outs>;
+
+/// How a result depends on the tensors of floats that it is made of, where it is a sum of products of their elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linear {
+    No,
+    /// In all of them together.
+    Together,
+    /// In each while the others stay.
+    Each,
+}
+
+/// An operand of an operator that runs for many examples.
+pub enum Example<'a> {
+    /// One for each, along the first axis.
+    Many(&'a Tensor),
+    /// The same for all.
+    Same(Feed<'a>),
+}
+
+/// Operands of an operator that runs for `count` examples at once, of which at least one differs from example to example.
+pub struct Examples<'a> {
+    pub count: usize,
+    pub ins: &'a [Example<'a>],
+    pub args: &'a [Arg],
+}
 
 /// What an operator computes.
 pub enum Body {
@@ -115,6 +142,9 @@ pub struct Op {
     pub quirk: Quirk,
     pub body: Body,
     pub vjp: Option<Vjp>,
+    pub linear: Linear,
+    /// How it runs for many examples at once; None where it runs for one after the other.
+    pub batch: Option<Batch>,
     /// Where tests sample its inputs.
     pub check: (f64, f64),
     /// How users reach it: as method, function, in-place method.

@@ -1,5 +1,6 @@
 //! The handle that users hold: storage, layout, dtype, and its place in the graph. Leans on backend's storage and node.
 
+use super::lift::Lift;
 use super::node::{Edge, Kept};
 use super::{Node, Op};
 use crate::backend::{Operand, Storage, any_away};
@@ -37,6 +38,8 @@ pub mod flag {
     pub const INFERENCE: u8 = 32;
     /// A view made while nothing was recorded.
     pub const QUIET_VIEW: u8 = 64;
+    /// A transformation made something else of it.
+    pub const LIFTED: u8 = 128;
 }
 
 pub struct Core {
@@ -56,7 +59,7 @@ pub struct Core {
     /// The version at which a view's edge was right.
     pub seen: u32,
     pub grad: Option<Tensor>,
-    pub hooks: Option<Box<Hooks>>,
+    pub extra: Option<Box<Extra>>,
 }
 
 /// A callable that sees a gradient on its way and may give another in its place.
@@ -64,8 +67,10 @@ pub trait Hook: Send + Sync {
     fn call(&self, grad: &Tensor) -> Result<Option<Tensor>>;
 }
 
+/// What few tensors have: hooks, and what a transformation made of them.
 #[derive(Default)]
-pub struct Hooks {
+pub struct Extra {
+    pub(crate) lift: Option<Arc<Lift>>,
     pub next: u64,
     pub list: Vec<(u64, Arc<dyn Hook>)>,
     /// Called after a leaf's gradient has been added to.
@@ -157,7 +162,7 @@ impl Core {
             base: None,
             seen: 0,
             grad: None,
-            hooks: None,
+            extra: None,
         }
     }
     #[inline]
@@ -305,6 +310,11 @@ impl Tensor {
 
     /// The same storage outside the graph, sharing the count of in-place writes.
     pub fn detach(&self) -> Tensor {
+        match self.lift().as_deref() {
+            Some(Lift::Dual { primal, .. }) => return primal.detach(),
+            Some(Lift::Batch { level, value }) => return Tensor::batch(*level, value.detach()),
+            None => {}
+        }
         super::capture::touch(self);
         let core = self.0.core.get();
         let mut new = Core::plain(core.operand.clone());
@@ -336,7 +346,7 @@ impl Tensor {
 
     pub fn add_hook(&self, hook: Arc<dyn Hook>, after: bool) -> u64 {
         let mut core = self.0.core.get();
-        let hooks = core.hooks.get_or_insert_default();
+        let hooks = core.extra.get_or_insert_default();
         hooks.next += 1;
         let id = hooks.next;
         if after {
@@ -348,14 +358,14 @@ impl Tensor {
     }
     pub fn remove_hook(&self, id: u64) {
         let mut core = self.0.core.get();
-        if let Some(hooks) = &mut core.hooks {
+        if let Some(hooks) = &mut core.extra {
             hooks.list.retain(|(i, _)| *i != id);
             hooks.after.retain(|(i, _)| *i != id);
         }
     }
     pub(crate) fn hooks(&self, after: bool) -> Vec<Arc<dyn Hook>> {
         let core = self.0.core.get();
-        core.hooks
+        core.extra
             .as_ref()
             .map_or_else(Vec::new, |h| (if after { &h.after } else { &h.list }).iter().map(|(_, hook)| hook.clone()).collect())
     }

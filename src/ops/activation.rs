@@ -209,7 +209,7 @@ crate::op! {
 fn over(g: &Sym, x: &Sym, op: &'static Op) -> Sym {
     let mode = Mode::now();
     if let (Sym::Tensor(t), Body::Map(body)) = (g, &op.body)
-        && !(mode.grad() || mode.probe() || trace::on())
+        && !(mode.grad() || mode.probe() || mode.lifted() || trace::on())
         && Arc::strong_count(&t.0) == 1
     {
         let (own, other) = (t.operand(), x.tensor().operand());

@@ -96,7 +96,7 @@ fn attention_back(pull: &Pull) -> Grads {
         crate::graph::sym::fail(Error::grad("scaled_dot_product_attention", "the log-sums of scores have no derivative"))
     };
     // Where the walk itself is recorded, it must be made of what has derivatives; and what is added has its slope there.
-    if Mode::now().grad() || pull.needs.has(3) {
+    if Mode::now().grad() || Mode::now().lifted() || pull.needs.has(3) {
         return formula(pull, g);
     }
     let take = |s: &Sym| must(lined(&s.tensor().operand()));

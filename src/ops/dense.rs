@@ -13,12 +13,14 @@ crate::op! {
     lu_of(input; pivot: Bool) Any {
         kernel(lu_meta, lu_run);
         rule lu_back;
+        batch lead;
         face hidden;
     }
     /// The lower triangle whose product with its transpose is the matrix, and 0 or the order that is not positive.
     cholesky_of(input) Any {
         kernel(cholesky_meta, cholesky_run);
         rule cholesky_back;
+        batch lead;
         face hidden;
     }
     /// A unit lower triangle and the blocks of the diagonal, the exchanges, and 0 or the row without a pivot.
@@ -35,24 +37,28 @@ crate::op! {
     triangular_of(a, b; upper: Bool, unit: Bool) Any {
         kernel(triangular_meta, triangular_run);
         rule triangular_back;
+        batch lead;
         face hidden;
     }
     /// An orthogonal and an upper triangular factor; with `full` the orthogonal one is square.
     qr_of(input; full: Bool) Any {
         kernel(qr_meta, qr_run);
         rule qr_back;
+        batch lead;
         face hidden;
     }
     /// Left vectors, falling singular values, right vectors as rows.
     svd_of(input; full: Bool) Any {
         kernel(svd_meta, svd_run);
         rule svd_back;
+        batch lead;
         face hidden;
     }
     /// The rising eigenvalues and the vectors of a symmetric matrix, of which one triangle is read.
     eigh_of(input; upper: Bool) Any {
         kernel(eigh_meta, eigh_run);
         rule eigh_back;
+        batch lead;
         face hidden;
     }
     /// The second operand, which is the pseudo-inverse of the first, with the derivative that this has.

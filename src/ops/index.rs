@@ -13,6 +13,8 @@ crate::op! {
     take_at(tensors: List; axes: Ints, front: Bool) Any {
         kernel(take_meta, take_run);
         rule take_back;
+        linear Together;
+        batch taken;
         face hidden;
     }
     /// The first tensor with the second written, or added, at the places that the others name.
@@ -25,18 +27,23 @@ crate::op! {
     gather(input, index; dim: Axis) Any {
         kernel(gather_meta, gather_run);
         vjp |g, [x, i], _y| [zeros_like(x).scatter_add(i, g, dim), g];
+        linear Together;
+        batch shift;
         face hidden;
     }
     /// The input with the source added at the places that the index names along an axis.
     scatter_add(input, index, src; dim: Axis) Any {
         kernel(scatter_meta, scatter_add_run);
         vjp |g, [_x, i, _s], _y| [g, g, &g.gather(i, dim)];
+        linear Together;
+        batch shift;
         face hidden;
     }
     /// The input with the source written at the places that the index names along an axis.
     scatter(input, index, src; dim: Axis) Any {
         kernel(scatter_meta, scatter_run);
         vjp |g, [_x, i, s], _y| [&g.scatter(i, &zeros_like(s), dim), g, &g.gather(i, dim)];
+        batch shift;
         face hidden;
     }
 }

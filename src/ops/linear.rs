@@ -15,11 +15,15 @@ crate::op! {
     matmul(input, other) Any {
         kernel(matmul_meta, matmul_run);
         rule matmul_back;
+        linear Each;
+        batch product;
     }
     /// `input.T @ other` for a matrix and a matrix or vector: what derivatives of products are made of.
     turned(input, other) Any {
         kernel(turned_meta, turned_run);
         vjp |g, [x, y], _o| [if y.rank() == 1 { y.unsqueeze(-1) * g } else { y.matmul(&g.transpose(0, 1)) }, x.matmul(g)];
+        linear Each;
+        batch product;
         face hidden;
     }
     /// `input @ weight.T + bias`, the affine map of a layer: weight is (outputs, inputs), bias (outputs,).
@@ -29,6 +33,7 @@ crate::op! {
     linear(input, weight, bias: Maybe) Any {
         kernel(linear_meta, linear_run);
         rule linear_back;
+        batch affine;
         face function;
     }
     /// The determinant of square matrices, by LU decomposition with partial pivoting.
@@ -38,6 +43,7 @@ crate::op! {
     det(input) Any {
         kernel(det_meta, det_run);
         vjp |g, [x], y| [(g * y).unsqueeze(-1).unsqueeze(-1) * &x.inverse().transpose(-1, -2)];
+        batch lead;
     }
     /// The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError.
     ///
@@ -47,6 +53,7 @@ crate::op! {
     inverse(input) Any {
         kernel(inverse_meta, inverse_run);
         vjp |g, [_x], y| [-(y.transpose(-1, -2).matmul(g).matmul(&y.transpose(-1, -2)))];
+        batch lead;
     }
 }
 

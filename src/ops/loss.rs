@@ -102,7 +102,7 @@ fn entropy_back(pull: &Pull) -> Grads {
         crate::graph::sym::fail(Error::grad("cross_entropy", "the log-sums that come with the loss have no derivative"))
     };
     // Where the walk itself is recorded, it must be made of what has derivatives.
-    let grad = if Mode::now().grad() {
+    let grad = if Mode::now().grad() || Mode::now().lifted() {
         let ignored = Sym::from(crate::base::Number::Int(pull.args[0].int().unwrap_or(-100)));
         let counts = y.ne(&ignored);
         let each = counts.cast(x.dtype()) * g;
@@ -222,7 +222,7 @@ fn demand(op: &'static str, x: &Sym, test: Test, numbers: &[i64]) -> Result<()> 
     if x.numel() == 0 || crate::graph::mode::Mode::now().probe() {
         return Ok(());
     }
-    let operand = x.tensor().operand();
+    let operand = x.tensor().values().operand();
     of(&operand.storage).launch(&Launch::Demand { op, test, ins: std::slice::from_ref(&operand), numbers })
 }
 

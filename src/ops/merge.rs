@@ -12,18 +12,21 @@ crate::op! {
     scatter_prod(input, index, src; dim: Axis) Any {
         kernel(merge_meta, prod_run);
         rule prod_back;
+        batch shift;
         face hidden;
     }
     /// The input with the source joined by the larger at the places that the index names along an axis.
     scatter_amax(input, index, src; dim: Axis) Any {
         kernel(merge_meta, amax_run);
         rule extreme_back;
+        batch shift;
         face hidden;
     }
     /// The input with the source joined by the smaller at the places that the index names along an axis.
     scatter_amin(input, index, src; dim: Axis) Any {
         kernel(merge_meta, amin_run);
         rule extreme_back;
+        batch shift;
         face hidden;
     }
     /// A copy with the elements of the source, in their order, where the mask holds.

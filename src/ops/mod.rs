@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod arith;
 pub mod attention;
+pub mod batch;
 pub mod compare;
 pub mod dense;
 pub mod index;
@@ -23,7 +24,7 @@ pub mod windows;
 
 use crate::graph::Op;
 
-/// One operator: `name(inputs; parameters) class { body; derivative; where to test it; how to reach it }`.
+/// One operator: `name(inputs; parameters) class { body; derivative; where to test it; how it is transformed; how to reach it }`.
 ///
 /// It becomes a module `name` holding the record `OP`, a function `name(...)` that returns a `Result`, and a method of
 /// the same name on `Sym` for use inside other rules.
@@ -37,6 +38,8 @@ macro_rules! op {
             $(rule $rule:path;)?
             $(check $lo:literal .. $hi:literal;)?
             $(quirk $quirk:ident;)?
+            $(linear $linear:ident;)?
+            $(batch $batch:ident;)?
             $(face $($face:ident)*;)?
         }
     )*) => {$(
@@ -65,6 +68,8 @@ macro_rules! op {
                 quirk: $crate::op!(@quirk $($quirk)?),
                 body: $crate::op!(@record $body ( $($bt)* )),
                 vjp: VJP,
+                linear: $crate::op!(@linear $($linear)?),
+                batch: $crate::op!(@batch $body $($batch)?),
                 check: $crate::op!(@check $($lo, $hi)?),
                 face: $crate::op!(@face $($($face)*)?),
                 saves: Saves::new(),
@@ -85,6 +90,11 @@ macro_rules! op {
     (@check $lo:literal, $hi:literal) => { ($lo, $hi) };
     (@quirk) => { Quirk::None };
     (@quirk $quirk:ident) => { Quirk::$quirk };
+    (@linear) => { $crate::graph::Linear::No };
+    (@linear $linear:ident) => { $crate::graph::Linear::$linear };
+    (@batch map) => { Some($crate::ops::batch::align) };
+    (@batch $body:ident) => { None };
+    (@batch $body:ident $batch:ident) => { Some($crate::ops::batch::$batch) };
     (@face) => { Face { method: true, function: true, in_place: false } };
     (@face hidden) => { Face { method: false, function: false, in_place: false } };
     (@face method) => { Face { method: true, function: false, in_place: false } };

@@ -14,6 +14,8 @@ crate::op! {
     cat(tensors: List; dim: Axis = Arg::Int(0)) Any {
         kernel(cat_meta, cat_run);
         rule cat_back;
+        linear Together;
+        batch shift;
         face function;
     }
     /// The elements along some axes in reverse order, as a copy.
@@ -23,6 +25,8 @@ crate::op! {
     flip(input; dims: Ints) Any {
         kernel(flip_meta, flip_run);
         vjp |g, [_x], _y| [g.flip(dims)];
+        linear Together;
+        batch flipped;
     }
     /// The input repeated along each axis, as a copy.
     ///
@@ -38,6 +42,8 @@ crate::op! {
     tril(input; diagonal: Int = Arg::Int(0)) Any {
         kernel(triangle_meta, tril_run);
         vjp |g, [_x], _y| [g.tril(diagonal)];
+        linear Together;
+        batch lead;
     }
     /// The part on and above a diagonal of the last two axes; zeros below.
     ///
@@ -47,6 +53,8 @@ crate::op! {
     triu(input; diagonal: Int = Arg::Int(0)) Any {
         kernel(triangle_meta, triu_run);
         vjp |g, [_x], _y| [g.triu(diagonal)];
+        linear Together;
+        batch lead;
     }
 }
 

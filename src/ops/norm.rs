@@ -83,7 +83,8 @@ impl Form {
         let x = ins[0];
         let likes = |s: &&Sym| s.is_absent() || s.dtype() == x.dtype() && s.shape()[..] == *self.own();
         let wide = if self.channels { self.shape.len() >= 2 } else { !self.folded.is_empty() };
-        !Mode::now().probe() && x.dtype().is_float() && x.device().is_cpu() && wide && ins[1..].iter().all(likes)
+        let mode = Mode::now();
+        !(mode.probe() || mode.lifted()) && x.dtype().is_float() && x.device().is_cpu() && wide && ins[1..].iter().all(likes)
     }
 }
 

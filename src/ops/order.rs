@@ -14,30 +14,35 @@ crate::op! {
     sort_along(input; dim: Axis, keepdim: Bool, descending: Bool, k: Int) Any {
         kernel(sort_meta, sort_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
     /// The k-th smallest element along an axis, and where it stands.
     kth_along(input; dim: Axis, keepdim: Bool, k: Int) Any {
         kernel(kth_meta, kth_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
     /// The lower of the middle elements along an axis, and where it stands.
     median_along(input; dim: Axis, keepdim: Bool, skip_nan: Bool) Any {
         kernel(median_meta, median_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
     /// The most frequent element along an axis, the smallest of several, and where it stands last.
     mode_along(input; dim: Axis, keepdim: Bool) Any {
         kernel(mode_meta, mode_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
     /// The largest (or smallest) element up to each along an axis, and where it stands.
     running_extreme(input; dim: Axis, keepdim: Bool, largest: Bool) Any {
         kernel(running_meta, running_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
     /// Where each value belongs among sorted elements: before equal ones, or behind them.

@@ -136,8 +136,8 @@ fn recurrence_back(pull: &Pull) -> Grads {
         return Grads::new();
     }
     let what = must(described(pull.args, true));
-    // Where the walk itself is recorded, it must be made of what has derivatives.
-    if Mode::now().grad() { formula(pull, &what) } else { must(fused(pull, &what)) }
+    // Where the walk itself is recorded or transformed, it must be made of what has derivatives.
+    if Mode::now().grad() || Mode::now().lifted() { formula(pull, &what) } else { must(fused(pull, &what)) }
 }
 
 /// A cotangent, or zeros in its place.

@@ -13,6 +13,8 @@ crate::op! {
     sum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(sum_meta, sum_run);
         vjp |g, [x], _y| [spread(g, x, &dim, keepdim, 1.0)];
+        linear Together;
+        batch shift;
     }
     /// The mean over some axes, or over all. Needs floats, unless a dtype is given.
     ///
@@ -21,11 +23,15 @@ crate::op! {
     mean(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(mean_meta, mean_run);
         vjp |g, [x], y| [spread(g, x, &dim, keepdim, y.numel() as f64 / x.numel().max(1) as f64)];
+        linear Together;
+        batch shift;
     }
     /// One number times a scale, as often as a shape has elements: the derivative of a short sum in one pass.
     repeated(input; size: Ints, scale: Number) Any {
         kernel(repeated_meta, repeated_run);
         vjp |g, [_x], _y| [g.sum((), false, ()) * scale.as_f64()];
+        linear Together;
+        batch repeated;
         face hidden;
     }
     /// The product over some axes, or over all.
@@ -36,6 +42,7 @@ crate::op! {
         kernel(prod_meta, prod_run);
         rule prod_back;
         check 0.5..2.0;
+        batch shift;
         face hidden;
     }
     /// The largest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
@@ -45,6 +52,7 @@ crate::op! {
     amax(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(amax_meta, amax_run);
         rule extreme_back;
+        batch shift;
     }
     /// The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
     ///
@@ -53,31 +61,45 @@ crate::op! {
     amin(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(amin_meta, amin_run);
         rule extreme_back;
+        batch shift;
     }
     /// The position of the first largest element along an axis, or in the flattened tensor.
     ///
     /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmax(1)
     /// tensor([1, 1])
-    argmax(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(argmax_meta, argmax_run); }
+    argmax(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(argmax_meta, argmax_run);
+        batch shift;
+    }
     /// The position of the first smallest element along an axis, or in the flattened tensor.
     ///
     /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmin(1)
     /// tensor([0, 0])
-    argmin(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(argmin_meta, argmin_run); }
+    argmin(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(argmin_meta, argmin_run);
+        batch shift;
+    }
     /// Whether any element is true (not zero), over some axes or over all.
     ///
     /// >>> schuss.tensor([False, True]).any()
     /// tensor(True)
-    any(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(any_meta, any_run); }
+    any(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(any_meta, any_run);
+        batch shift;
+    }
     /// Whether every element is true (not zero), over some axes or over all.
     ///
     /// >>> schuss.tensor([False, True]).all()
     /// tensor(False)
-    all(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any { kernel(all_meta, all_run); }
+    all(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(all_meta, all_run);
+        batch shift;
+    }
     /// The mean squared distance from the mean, divided by (count - correction) instead of the count.
     var(input; dim: Axes = Arg::None, correction: Number = Arg::Int(1), keepdim: Bool = Arg::Bool(false)) Any {
         kernel(variance_meta, variance_run);
         rule variance_back;
+        batch shift;
         face hidden;
     }
     /// The Euclidean norm over some axes; its derivative at 0 is 0.
@@ -93,6 +115,7 @@ crate::op! {
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(logsumexp_meta, logsumexp_run);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
+        batch shift;
     }
     /// `exp(x) / sum(exp(x))` along an axis.
     ///
@@ -101,6 +124,7 @@ crate::op! {
     softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, softmax_run);
         vjp |g, [x], y| [g.softmax_back(y, dim, false).cast(x.dtype())];
+        batch shift;
     }
     /// The logarithm of the softmax along an axis, exact also far out.
     ///
@@ -109,23 +133,27 @@ crate::op! {
     log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(log_softmax_meta, log_softmax_run);
         vjp |g, [x], y| [g.softmax_back(y, dim, true).cast(x.dtype())];
+        batch shift;
     }
     /// The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result.
     softmax_back(grad, result; dim: Axis, log: Bool = Arg::Bool(false)) Any {
         kernel(softmax_back_meta, softmax_back_run);
         rule softmax_back_back;
+        batch shift;
         face hidden;
     }
     /// The largest elements along an axis, and their positions.
     max(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(max_meta, max_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
     /// The smallest elements along an axis, and their positions.
     min(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(min_meta, min_run);
         rule placed_back;
+        batch shift;
         face hidden;
     }
 }

@@ -15,6 +15,8 @@ crate::op! {
     cumsum(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(cumsum_meta, cumsum_run);
         vjp |g, [x], _y| [g.flip([dim]).cumsum(dim, ()).flip([dim]).cast(x.dtype())];
+        linear Together;
+        batch shift;
     }
     /// The running product along an axis.
     ///
@@ -24,6 +26,7 @@ crate::op! {
         kernel(cumprod_meta, cumprod_run);
         rule cumprod_back;
         check 0.5..2.0;
+        batch shift;
     }
 }
 

@@ -226,6 +226,7 @@ crate::op! {
         kernel(special_meta, i0_run);
         vjp |g, [x], _y| [g * &x.bessel_i1()];
         check -3.0..3.0;
+        batch align;
     }
     /// The modified Bessel function of the first kind, of order 1.
     bessel_i1(input) Any {
@@ -234,6 +235,7 @@ crate::op! {
             let flat = x.eq(&Sym::from(0.0));
             let ratio = flat.where_(&Sym::from(0.5), &(y / &flat.where_(&Sym::from(1.0), x)));
         } [g * &(x.i0() - &ratio)];
+        batch align;
         face hidden;
     }
     /// The regularised lower incomplete gamma function; differentiable in its second operand.
@@ -266,6 +268,7 @@ crate::op! {
     frexp(input) Any {
         kernel(frexp_meta, frexp_run);
         rule frexp_back;
+        batch align;
         face hidden;
     }
 }

@@ -14,6 +14,7 @@ crate::op! {
     view(input; size: Ints) Any {
         view(view_rule);
         vjp |g, [x], _y| [g.reshape(&x.shape())];
+        batch sized;
         face hidden;
     }
     /// The same elements under another shape, copied where a view cannot give it; one size may be -1.
@@ -30,6 +31,7 @@ crate::op! {
     permute(input; dims: Ints) Any {
         view(permute_rule);
         vjp |g, [x], _y| [g.permute(inverse(&dims, x.rank()))];
+        batch ordered;
     }
     /// Two axes exchanged.
     ///
@@ -42,6 +44,7 @@ crate::op! {
             Ok(x.transpose(a, b))
         });
         vjp |g, [_x], _y| [g.transpose(dim0, dim1)];
+        batch shift;
     }
     /// Axes of size 1 repeated to a larger shape without a copy; -1 keeps a size.
     ///
@@ -51,6 +54,7 @@ crate::op! {
     expand(input; size: Ints) Any {
         view(expand_rule);
         vjp |g, [x], _y| [g.sum_to(&x.shape())];
+        batch sized;
     }
     /// Summed to a smaller shape that broadcasts to this one.
     sum_to(input; size: Ints) Any { inline(sum_to_inline); face hidden; }
@@ -61,6 +65,7 @@ crate::op! {
     squeeze(input; dim: Axes = Arg::None) Any {
         view(squeeze_rule);
         vjp |g, [x], _y| [g.reshape(&x.shape())];
+        batch shift;
     }
     /// A new axis of size 1.
     ///
@@ -72,12 +77,14 @@ crate::op! {
             Ok(x.insert_axis(at))
         });
         vjp |g, [x], _y| [g.reshape(&x.shape())];
+        batch opened;
     }
     /// Part of each axis: starts, sizes and steps. What basic indexing is made of.
     slice(input; starts: Ints, sizes: Ints, steps: Ints) Any {
         view(slice_rule);
         rule view_back;
         quirk Reaches;
+        batch cut;
         face hidden;
     }
     /// A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer.
@@ -85,12 +92,14 @@ crate::op! {
         view(pick_rule);
         rule view_back;
         quirk Reaches;
+        batch cut;
         face hidden;
     }
     /// One position along an axis, which goes away.
     select(input; dim: Axis, index: Int) Any {
         view(select_rule);
         rule view_back;
+        batch shift;
         face hidden;
     }
     /// The diagonal of two axes, as the last axis.
@@ -100,6 +109,7 @@ crate::op! {
     diagonal(input; offset: Int = Arg::Int(0), dim1: Axis = Arg::Int(0), dim2: Axis = Arg::Int(1)) Any {
         view(diagonal_rule);
         rule view_back;
+        batch shift;
     }
     /// A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError.
     ///
@@ -110,23 +120,30 @@ crate::op! {
         view(as_strided_rule);
         rule as_strided_back;
         quirk Reaches;
+        batch strided;
     }
     /// Elements of a window on the row-major form of the input: the derivative of `unwindow`.
     window(input; size: Ints, stride: Ints, offset: Int) Any {
         kernel(window_meta, window_run);
         vjp |g, [x], _y| [g.unwindow(&x.shape(), size, stride, offset)];
+        linear Together;
+        batch windowed;
         face hidden;
     }
     /// Zeros of a shape, to which the input is added through a window: the derivative of every view.
     unwindow(input; shape: Ints, size: Ints, stride: Ints, offset: Int) Any {
         kernel(unwindow_meta, unwindow_run);
         vjp |g, [_x], _y| [g.window(size, stride, offset)];
+        linear Together;
+        batch windowed;
         face hidden;
     }
     /// The first with the second written through a window: an in-place write as a function.
     embed(input, value; size: Ints, stride: Ints, offset: Int) Any {
         kernel(embed_meta, embed_run);
         vjp |g, [_x, v], _y| [g.embed(&zeros_like(v), size.clone(), stride.clone(), offset), g.window(size, stride, offset)];
+        linear Together;
+        batch windowed;
         face hidden;
     }
     /// A row-major copy.
@@ -136,17 +153,23 @@ crate::op! {
     clone_(input) Any {
         kernel(same_meta, copy_run);
         vjp |g, [_x], _y| [g];
+        linear Together;
+        batch align;
     }
     /// The elements on another device (by number, -1 is the processor), and where their gradient goes.
     transfer(input; to: Int, home: Int) Any {
         inline(transfer_inline);
         vjp |g, [_x], _y| [g.transfer(home, to)];
+        linear Together;
+        batch align;
         face hidden;
     }
     /// The elements converted to another dtype.
     cast(input; dtype: MaybeDType) Any {
         kernel(cast_meta, copy_run);
         vjp |g, [x], _y| [g.cast(x.dtype())];
+        linear Together;
+        batch align;
         face hidden;
     }
 }
@@ -164,7 +187,8 @@ pub fn zeros_like(x: &Sym) -> Sym {
     scalar(x.dtype(), x.device()).expand(&x.shape())
 }
 
-fn scalar(dtype: DType, device: Device) -> Sym {
+/// One zero.
+pub(super) fn scalar(dtype: DType, device: Device) -> Sym {
     let backend = crate::graph::sym::must(crate::backend::at(device));
     let operand = crate::graph::sym::must(crate::backend::Operand::new(backend, &[], dtype));
     crate::graph::sym::must(of(&operand.storage).launch(&Launch::Fill { dst: &operand, value: 0i64.into() }));

@@ -13,12 +13,14 @@ crate::op! {
     unfold_windows(input; kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) Any {
         kernel(unfold_meta, unfold_run);
         vjp |g, [x], _y| [g.fold_windows(&x.shape()[2..], kernel, stride, padding, dilation)];
+        linear Together;
         face hidden;
     }
     /// Windows (n, c, kernel..., places...) summed back into images of the sizes given.
     fold_windows(input; size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) Any {
         kernel(fold_meta, fold_run);
         vjp |g, [_x], _y| [g.unfold_windows(kernel, stride, padding, dilation)];
+        linear Together;
         face hidden;
     }
     /// The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts`
@@ -32,6 +34,7 @@ crate::op! {
     convolution(input, weight, bias: Maybe; stride: Ints, padding: Ints, dilation: Ints, groups: Int) Any {
         inline(convolution_inline);
         rule convolution_back;
+        batch convolved;
         face hidden;
     }
     /// The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation.

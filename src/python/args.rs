@@ -195,7 +195,7 @@ pub fn ints(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Few<i64>> {
     {
         let t = t.get().tensor();
         if !t.dtype().is_float() {
-            return Ok(t.to_vec::<i64>()[..].into());
+            return Ok(super::data::home(&t)?.to_vec::<i64>()[..].into());
         }
     }
     Ok([int(op, name, x)?][..].into())

@@ -2,7 +2,7 @@
 
 use super::tensor::PyTensor;
 use super::{args, calls, enter, wrap};
-use crate::engine::backward;
+use crate::engine::{backward, lift};
 use crate::graph::{Outs, Tensor};
 use crate::ops;
 use crate::tensor::shapes;
@@ -64,9 +64,36 @@ fn grad_of(
     let roots = several("grad", outputs)?;
     let ends = several("grad", inputs)?;
     let given = cotangents("grad", grad_outputs, roots.len())?;
-    let found = backward::grad(&roots, &ends, &given, retain_graph, create_graph)?;
+    let found = if crate::graph::mode::Mode::now().lifted() {
+        lift::grad(&roots, &ends, &given, retain_graph, create_graph)?
+    } else {
+        backward::grad(&roots, &ends, &given, retain_graph, create_graph)?
+    };
     let list = found.into_iter().map(|g| g.map_or(Ok(py.None()), |g| wrap(py, g))).collect::<PyResult<Vec<_>>>()?;
     Ok(PyTuple::new(py, list)?.into_any().unbind())
+}
+
+/// Gradients for `schuss.func`: recorded only where more hangs on them than the inputs, None where nothing connects them.
+#[pyfunction]
+fn _func_grad(
+    py: Python<'_>,
+    outputs: &Bound<'_, PyAny>,
+    inputs: &Bound<'_, PyAny>,
+    cotangents_: &Bound<'_, PyAny>,
+    retain_graph: bool,
+) -> PyResult<Py<PyAny>> {
+    let (roots, ends) = (several("grad", outputs)?, several("grad", inputs)?);
+    let given = cotangents("grad", Some(cotangents_), roots.len())?;
+    let create = crate::graph::mode::grad_enabled() && lift::hang_on_more(&roots, &ends);
+    let found = lift::grad(&roots, &ends, &given, retain_graph || create, create)?;
+    let list = found.into_iter().map(|g| g.map_or(Ok(py.None()), |g| wrap(py, g))).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyTuple::new(py, list)?.into_any().unbind())
+}
+
+/// Whether results hang on anything tracked besides the inputs.
+#[pyfunction]
+fn _hangs_on_more(outputs: &Bound<'_, PyAny>, inputs: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(lift::hang_on_more(&several("grad", outputs)?, &several("grad", inputs)?))
 }
 
 fn many(py: Python<'_>, list: Vec<Tensor>) -> PyResult<Py<PyAny>> {
@@ -138,6 +165,8 @@ fn _ranked(py: Python<'_>, op: &str, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>)
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(backward_all, m)?)?;
     m.add_function(wrap_pyfunction!(grad_of, m)?)?;
+    m.add_function(wrap_pyfunction!(_func_grad, m)?)?;
+    m.add_function(wrap_pyfunction!(_hangs_on_more, m)?)?;
     m.add_function(wrap_pyfunction!(_split, m)?)?;
     m.add_function(wrap_pyfunction!(_chunk, m)?)?;
     m.add_function(wrap_pyfunction!(_unbind, m)?)?;

@@ -116,6 +116,7 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
 
 /// The elements where the host can read them, outside every graph if they had to be brought.
 pub fn home(t: &Tensor) -> Result<Tensor> {
+    crate::backend::somewhere(&t.operand())?;
     if t.device().is_cpu() { Ok(t.clone()) } else { t.detach().to_device(crate::base::Device::Cpu) }
 }
 
@@ -389,6 +390,7 @@ pub fn numpy(py: Python<'_>, object: &Bound<'_, PyAny>, t: &Tensor) -> PyResult<
 
 /// NumPy reads the host's memory alone.
 fn at_hand(op: &str, t: &Tensor) -> PyResult<()> {
+    crate::backend::somewhere(&t.operand())?;
     if t.device().is_cpu() {
         return Ok(());
     }

@@ -215,6 +215,9 @@ fn apply_function(class: &Bound<'_, PyAny>, ctx: &Bound<'_, Ctx>, setup: bool, i
     let py = class.py();
     let mode = Mode::now();
     let tensors: Vec<Option<Tensor>> = inputs.iter().map(|x| x.cast::<PyTensor>().ok().map(|t| t.get().tensor())).collect();
+    if mode.lifted() && tensors.iter().flatten().any(|t| t.lift().is_some()) {
+        return Ok(py.import("schuss.func.custom")?.getattr("apply")?.call1((class, inputs))?.unbind());
+    }
     let looks: Vec<Option<record::Look>> = tensors.iter().map(|t| t.as_ref().map(|t| record::look(t, mode))).collect();
     let needs: Vec<bool> = looks.iter().map(|l| l.as_ref().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float())).collect();
     let tracked = needs.iter().any(|&n| n);

@@ -49,7 +49,7 @@ fn item(x: &Bound<'_, PyAny>) -> PyResult<Item> {
     if let Ok(t) = x.cast::<PyTensor>() {
         let t = t.get().tensor();
         // A 0-d integer tensor stands for its number, so that the result is a view.
-        if t.rank() == 0 && t.dtype().is_int() {
+        if t.rank() == 0 && t.dtype().is_int() && !t.is_differing() {
             return Ok(Item::Int(t.item()?.as_i64()));
         }
         if t.dtype() == DType::U8 {
@@ -63,7 +63,7 @@ fn item(x: &Bound<'_, PyAny>) -> PyResult<Item> {
     }
     if data::is_array(x) {
         let t = data::to_tensor(x, None)?;
-        if t.rank() == 0 && t.dtype().is_int() {
+        if t.rank() == 0 && t.dtype().is_int() && !t.is_differing() {
             return Ok(Item::Int(t.item()?.as_i64()));
         }
         return Ok(Item::Tensor(t));

@@ -12,6 +12,8 @@ mod function;
 mod gpu;
 mod gradients;
 mod items;
+mod keeping;
+mod lifts;
 mod makers;
 mod modes;
 mod node;
@@ -128,6 +130,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
     let _ = crate::engine::record::OVERRIDES.set(function::find_override);
+    let _ = crate::engine::record::KEEPER.set(keeping::keeper);
     error::register(m)?;
     dtype::register(m)?;
     m.add_class::<tensor::PyTensor>()?;
@@ -138,6 +141,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     autograd::register(m)?;
     steps::register(m)?;
     function::register(m)?;
+    lifts::register(m)?;
+    keeping::register(m)?;
     tape::register(m)?;
     scalar::register(m)?;
     calls::register(m)?;

@@ -5,6 +5,7 @@ use super::dtype::{self, PyDType};
 use super::{data, enter, items, node};
 use crate::base::{DType, Error, Number, shape};
 use crate::engine::{quick, write};
+use crate::graph::lift::Lift;
 use crate::graph::mode::Mode;
 use crate::graph::tensor::{emit, flag};
 use crate::graph::{Arg, Body, Feed, Op, Tensor};
@@ -429,6 +430,13 @@ impl PyTensor {
     }
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let t = &slf.get().inner;
+        if let Some(Lift::Batch { value, .. }) = t.lift().as_deref() {
+            let all = wrap(slf.py(), value.clone())?.bind(slf.py()).repr()?.to_string();
+            return Ok(format!("one of {} along axis 0 of {all}", value.shape()[0]));
+        }
+        if t.is_differing() {
+            return Ok(format!("a tensor {} of a vmap that has ended", shape::show(&t.shape())));
+        }
         write::refresh(t);
         let dtype = t.dtype();
         let usual = matches!(dtype, DType::Bool | DType::I64) || dtype == crate::base::dtype::default_float();

@@ -7,8 +7,9 @@ use crate::backend::trace;
 pub use crate::backend::trace::Stream;
 use crate::backend::{Launch, Operand, at, of};
 use crate::base::{DType, Device, Error, Lock, Result, shape};
-use crate::engine;
+use crate::engine::{self, lift};
 use crate::graph::Tensor;
+use crate::graph::mode::Mode;
 use std::sync::{Arc, LazyLock};
 
 /// The seed of a program that sets none; fixed, so that a run can be repeated.
@@ -63,15 +64,20 @@ impl Tensor {
         if !integers && !dtype.is_float() {
             return Err(Error::dtype(op, format!("draws floats, and cannot fill {dtype}; use randint for integers")));
         }
-        let out = Operand::new(at(device)?, sizes, dtype)?;
+        let batches = if Mode::now().lifted() { lift::drawn(op)? } else { Vec::new() };
+        let full: Vec<usize> = batches.iter().map(|(_, count)| *count).chain(sizes.iter().copied()).collect();
+        let out = Operand::new(at(device)?, &full, dtype)?;
         into(op, what, &out, stream)?;
-        Ok(Tensor::from_operand(out))
+        Ok(batches.into_iter().fold(Tensor::from_operand(out), |t, (level, _)| Tensor::batch(level, t)))
     }
 
     /// Overwrites this tensor with random elements, through views as well.
     pub fn random_(&self, op: &str, what: Draw, stream: &Stream) -> Result<()> {
         check(op, what)?;
-        engine::write::overwrite(op, self, |out| into(op, what, out, stream))
+        if Mode::now().lifted() {
+            lift::drawn(op)?;
+        }
+        engine::write::overwrite(op, self, &mut |out| into(op, what, out, stream))
     }
 }
 

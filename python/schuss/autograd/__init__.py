@@ -11,9 +11,22 @@ from schuss.autograd.function import Function, once_differentiable
 from schuss.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 
 if TYPE_CHECKING:
+    from schuss.autograd import forward_ad as forward_ad
     from schuss.autograd import functional as functional
+    from schuss.autograd import graph as graph
+    from schuss.autograd.anomaly import detect_anomaly as detect_anomaly
+    from schuss.autograd.anomaly import set_detect_anomaly as set_detect_anomaly
     from schuss.testing import gradcheck as gradcheck
     from schuss.testing import gradgradcheck as gradgradcheck
+
+
+_MODULES = {
+    "anomaly_mode": "anomaly",
+    "forward_ad": "forward_ad",
+    "functional": "functional",
+    "graph": "graph",
+}
+_ANOMALY = ("detect_anomaly", "set_detect_anomaly")
 
 
 def backward(
@@ -98,15 +111,17 @@ def __getattr__(name: str):
         from schuss import testing
 
         return getattr(testing, name)
-    if name == "functional":
+    if name in _MODULES or name in _ANOMALY:
         from importlib import import_module
 
-        return import_module("schuss.autograd.functional")
+        module = import_module(f"schuss.autograd.{_MODULES.get(name, 'anomaly')}")
+        return module if name in _MODULES else getattr(module, name)
     raise AttributeError(f"module 'schuss.autograd' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), "functional", "gradcheck", "gradgradcheck"})
+    shown = {name for name in globals() if name not in ("_ANOMALY", "_MODULES")}
+    return sorted({*shown, *_MODULES, *_ANOMALY, "gradcheck", "gradgradcheck"})
 
 
 __all__ = [

@@ -30,7 +30,7 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
     tensor(0, dtype=schuss.int32)
     """
     packed, pivots, _, info = _lu("lu_factor", A, pivot)
-    if check_errors and bool((info != 0).any()):
+    if check_errors and bool((_core._values(info) != 0).any()):
         raise RuntimeError("lu_factor: a matrix is singular (a pivot is 0)")
     return _as("lu_factor_ex", "LU pivots info", (packed, pivots, info), out)
 
@@ -75,7 +75,7 @@ def lu(A, *, pivot=True, out=None):
 def _ldl(op, A, check):
     _square(op, A)
     packed, pivots, info = _core._ldl_of(A)
-    if check and bool((info != 0).any()):
+    if check and bool((_core._values(info) != 0).any()):
         raise RuntimeError(f"{op}: a matrix is singular (a pivot is 0)")
     return packed, pivots, info
 
@@ -215,7 +215,7 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 
 def _regular(op, info):
-    if info.numel() and bool((info != 0).any()):
+    if info.numel() and bool((_core._values(info) != 0).any()):
         raise RuntimeError(f"{op}: a matrix is singular (its determinant is 0)")
 
 
@@ -296,7 +296,8 @@ def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
 
 
 def _positive(info):
-    bad = info[info != 0] if info.ndim else info.reshape(1)[info.reshape(1) != 0]
+    info = _core._values(info).reshape(-1)
+    bad = info[info != 0]
     if bad.numel():
         raise RuntimeError(
             f"cholesky: the leading minor of order {int(bad[0])} is not positive; the matrix is not"

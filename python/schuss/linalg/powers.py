@@ -94,7 +94,7 @@ def matrix_exp(A):
     # Each matrix is halved until its norm is at most a half, and squared as many times.
     size = A.detach().abs().sum(-2).amax(-1)
     times = (size.clamp(min=1e-30).log2().ceil() + 1).clamp(min=0)
-    most = int(times.max())
+    most = int(_core._values(times).max())
     scaled = A * (-times).exp2().unsqueeze(-1).unsqueeze(-1)
     degree = 18
     found = eye + scaled / degree

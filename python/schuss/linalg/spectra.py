@@ -145,7 +145,9 @@ def lstsq(A, B, rcond=None, *, driver=None):
         ranks = matrix_rank(A)
     if driver in ("gelsd", "gelss"):
         values = svdvals(A)
-    if m > n and (driver == "gels" or (values is not none and bool((ranks == n).all()))):
+    if m > n and (
+        driver == "gels" or (values is not none and bool((_core._values(ranks) == n).all()))
+    ):
         gap = A @ found - right
         residuals = (gap * gap).sum(-2)
     solution = found.squeeze(-1) if vector else found

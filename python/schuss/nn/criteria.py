@@ -264,7 +264,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if var < 0:
             raise ValueError(f"gaussian_nll_loss: the variance must not be negative, got {var}")
         var = schuss.full_like(input, var)
-    if bool((var < 0).any()):
+    if bool((_core._values(var) < 0).any()):
         raise ValueError("gaussian_nll_loss: a variance is negative")
     if var.shape != input.shape:
         if var.shape == input.shape[:-1]:

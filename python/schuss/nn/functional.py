@@ -340,7 +340,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if tensor.is_floating_point() or tensor.dtype == schuss.bool:
         raise schuss.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype.name}")
-    low, high = (int(tensor.min()), int(tensor.max())) if tensor.numel() else (0, -1)
+    held = schuss._core._values(tensor)
+    low, high = (int(held.min()), int(held.max())) if held.numel() else (0, -1)
     if low < 0:
         raise RuntimeError(f"one_hot: class {low} is negative")
     if num_classes == -1:

@@ -1,15 +1,17 @@
-"""The door to schuss.utils.data, opened on first use.
+"""The door to the modules of schuss.utils, opened on first use.
 Leans on nothing."""
 
 from importlib import import_module
 from typing import Any
 
+_MODULES = ("checkpoint", "data")
+
 
 def __getattr__(name: str) -> Any:
-    if name == "data":
-        return import_module("schuss.utils.data")
+    if name in _MODULES:
+        return import_module(f"schuss.utils.{name}")
     raise AttributeError(f"module 'schuss.utils' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return ["data"]
+    return list(_MODULES)

@@ -1,0 +1,238 @@
+//! Forward mode: an operator's result and its tangent, from the operator's own rule. Leans on lift and the reverse walk.
+//!
+//! No record has a second rule. What a rule gives is linear in the cotangent: element by element it is the same factor both
+//! ways; an operator that is linear is applied to the tangents; and any other rule is turned round by differentiating what
+//! it gives by the cotangent (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
+
+use super::super::record::caught;
+use super::{Lifts, is_tracked, made_at, reverse};
+use crate::backend::{Operand, at};
+use crate::base::{DType, Device, Error, Result};
+use crate::graph::lift::Lift;
+use crate::graph::mode::{GradGuard, grad_enabled};
+use crate::graph::node::Needs;
+use crate::graph::tensor::emit as ask;
+use crate::graph::{Arg, Body, Feed, Linear, Op, Outs, Pull, Sym, Tensor};
+use crate::ops;
+
+/// An operator over values with tangents.
+pub(super) fn emit(level: u64, op: &'static Op, feeds: &[Feed], lifts: &Lifts, args: &[Arg]) -> Result<Outs> {
+    let (primals, tangents) = parts(level, feeds, lifts);
+    let outs = ask(op, &primals, args)?;
+    let list = match outs {
+        Outs::One(t) => {
+            let moved = moved(op, &primals, &tangents, std::slice::from_ref(&t), args)?;
+            return Ok(Outs::One(joined(level, t, moved.into_iter().next().flatten())));
+        }
+        Outs::Many(list) => list,
+    };
+    let moved = moved(op, &primals, &tangents, &list, args)?;
+    Ok(Outs::Many(list.into_iter().zip(moved).map(|(t, m)| joined(level, t, m)).collect()))
+}
+
+/// The values that operands stand for at a level, and their tangents.
+pub(super) fn parts<'a>(level: u64, feeds: &[Feed<'a>], lifts: &'a Lifts) -> (Vec<Feed<'a>>, Vec<Option<Tensor>>) {
+    let one = |(feed, lift): (&Feed<'a>, &'a _)| match made_at(Option::as_ref(lift), level) {
+        Some(Lift::Dual { primal, tangent, .. }) => (Feed::Tensor(primal), Some(tangent.clone())),
+        _ => (*feed, None),
+    };
+    feeds.iter().zip(lifts).map(one).unzip()
+}
+
+pub(super) fn joined(level: u64, t: Tensor, tangent: Option<Tensor>) -> Tensor {
+    match tangent {
+        Some(tangent) => Tensor::dual(level, t, tangent),
+        None => t,
+    }
+}
+
+/// The tangents of results; None for those that have none.
+pub(super) fn moved(
+    op: &'static Op,
+    primals: &[Feed],
+    tangents: &[Option<Tensor>],
+    outs: &[Tensor],
+    args: &[Arg],
+) -> Result<Vec<Option<Tensor>>> {
+    if outs.iter().all(|t| !t.dtype().is_float()) {
+        return Ok(vec![None; outs.len()]);
+    }
+    if let (Body::View(_), Some(Some(tangent))) = (&op.body, tangents.first()) {
+        return Ok(vec![Some(viewed(op, primals, tangent, args)?)]);
+    }
+    match op.linear {
+        Linear::Together => return together(op, primals, tangents, args).map(|t| vec![Some(t)]),
+        Linear::Each => {
+            let mut sum = None;
+            for (i, tangent) in tangents.iter().enumerate() {
+                if let Some(tangent) = tangent {
+                    let mut feeds = primals.to_vec();
+                    feeds[i] = Feed::Tensor(tangent);
+                    sum = plus(sum, ask(op, &feeds, args)?.one())?;
+                }
+            }
+            return Ok(vec![sum]);
+        }
+        Linear::No => {}
+    }
+    if op.vjp.is_none() {
+        return Err(Error::grad(op.name, "has no derivative; use x.detach() before it if none is wanted"));
+    }
+    if let (Body::Map(_), [y]) = (&op.body, outs)
+        && let Some(tangent) = by_element(op, primals, tangents, y, args)?
+    {
+        return Ok(vec![Some(tangent)]);
+    }
+    turned(op, primals, tangents, outs, args)
+}
+
+fn plus(sum: Option<Tensor>, more: Tensor) -> Result<Option<Tensor>> {
+    match sum {
+        None => Ok(Some(more)),
+        Some(sum) => ops::arith::add(&sum, &more).map(Some),
+    }
+}
+
+/// A view of the tangent, which must lie as the value does where the view counts on it.
+fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> Result<Tensor> {
+    let alike = match primals.first() {
+        Some(Feed::Tensor(x)) => x.layout() == tangent.layout(),
+        _ => false,
+    };
+    let absolute = op.quirk == crate::graph::op::Quirk::Reaches;
+    if !alike && (absolute || ask(op, &[Feed::Tensor(tangent)], args).is_err()) {
+        let Some(Feed::Tensor(x)) = primals.first() else { return Err(Error::bug(op.name, "a view of nothing")) };
+        // Where the value starts or how it lies is not known of the tangent: both are read as row-major.
+        let seen = crate::engine::lift::write::window_of(op, x, args)?;
+        return ops::view::window(tangent, seen.0, seen.1, seen.2);
+    }
+    Ok(ask(op, &[Feed::Tensor(tangent)], args)?.one())
+}
+
+/// A linear operator of the tangents, with zeros for operands that stay.
+fn together(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], args: &[Arg]) -> Result<Tensor> {
+    let mut still = Vec::new();
+    for (feed, tangent) in primals.iter().zip(tangents) {
+        still.push(match (feed, tangent) {
+            (Feed::Tensor(t), None) if t.dtype().is_float() => Some(zeros(&t.shape(), t.dtype(), t.device())?),
+            (Feed::Operand(o), None) if o.dtype.is_float() => Some(zeros(&o.layout.shape, o.dtype, o.device())?),
+            _ => None,
+        });
+    }
+    let feeds: Vec<Feed> = primals
+        .iter()
+        .zip(tangents)
+        .zip(&still)
+        .map(|((feed, tangent), still)| tangent.as_ref().or(still.as_ref()).map_or(*feed, Feed::Tensor))
+        .collect();
+    Ok(ask(op, &feeds, args)?.one())
+}
+
+pub(super) fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+    crate::engine::backward::filled_on(device, shape, dtype, 0.0)
+}
+
+fn syms(primals: &[Feed]) -> Vec<Sym> {
+    let one = |feed: &Feed| match feed {
+        Feed::Tensor(t) => Sym::Tensor((*t).clone()),
+        Feed::Operand(o) => Sym::Tensor(Tensor::from_operand((*o).clone())),
+        Feed::Number(n) => Sym::Number(*n),
+        Feed::Absent => Sym::Absent,
+    };
+    primals.iter().map(one).collect()
+}
+
+fn mask(tangents: &[Option<Tensor>]) -> u32 {
+    tangents.iter().enumerate().filter(|(_, t)| t.is_some()).fold(0, |m, (i, _)| m | 1 << i.min(31))
+}
+
+/// Runs a rule; what it gives for each operand.
+fn ruled(op: &'static Op, pull: &Pull) -> Result<Vec<Option<Tensor>>> {
+    let Some(vjp) = op.vjp else { return Ok(Vec::new()) };
+    let raw = caught(|| Ok(vjp(pull)))?;
+    Ok(raw
+        .into_iter()
+        .map(|s| match s {
+            Some(Sym::Tensor(t)) => Some(t),
+            Some(Sym::Operand(f)) => Some(Tensor::from_operand(f.operand)),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Each element of the result depends on the elements at its own place: the rule's factor serves both ways.
+fn by_element(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], y: &Tensor, args: &[Arg]) -> Result<Option<Tensor>> {
+    let (shape, dtype) = (y.shape(), y.dtype());
+    let ins = syms(primals);
+    let outs = [Sym::Tensor(y.clone())];
+    let mut sum = None;
+    for (i, tangent) in tangents.iter().enumerate() {
+        let Some(tangent) = tangent else { continue };
+        let mut u = tangent.to_dtype(dtype)?;
+        if u.shape() != shape {
+            u = ops::view::expand(&u, &shape)?;
+        }
+        let grads = [Some(Sym::Tensor(u))];
+        let given = ruled(op, &Pull { grads: &grads, ins: &ins, outs: &outs, args, needs: Needs(1 << i) })?;
+        let Some(mut part) = given.into_iter().nth(i).flatten() else { continue };
+        if part.shape() != shape {
+            match ops::view::expand(&part, &shape) {
+                Ok(wide) => part = wide,
+                Err(_) => return Ok(None),
+            }
+        }
+        sum = plus(sum, part.to_dtype(dtype)?)?;
+    }
+    match sum {
+        None => zeros(&shape, dtype, y.device()).map(Some),
+        sum => Ok(sum),
+    }
+}
+
+/// Any rule turned round: what it gives is differentiated by the cotangent, along the tangents.
+fn turned(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], outs: &[Tensor], args: &[Arg]) -> Result<Vec<Option<Tensor>>> {
+    let record = grad_enabled()
+        && (primals.iter().any(|f| matches!(f, Feed::Tensor(t) if is_tracked(t))) || tangents.iter().flatten().any(is_tracked));
+    let (mut seeds, mut given, mut along) = (Vec::new(), Vec::new(), Vec::new());
+    {
+        let _on = GradGuard::set(true);
+        for y in outs {
+            let seed = if y.dtype().is_float() { Some(reverse::enter(&room(y)?)?) } else { None };
+            seeds.push(seed);
+        }
+        let grads: Vec<Option<Sym>> = seeds.iter().map(|s| s.clone().map(Sym::Tensor)).collect();
+        let made: Vec<Sym> = outs.iter().map(|t| Sym::Tensor(t.clone())).collect();
+        let pull = Pull { grads: &grads, ins: &syms(primals), outs: &made, args, needs: Needs(mask(tangents)) };
+        for (i, part) in ruled(op, &pull)?.into_iter().enumerate() {
+            let (Some(part), Some(Some(tangent))) = (part, tangents.get(i)) else { continue };
+            if !is_tracked(&part) {
+                continue;
+            }
+            let part = ops::view::sum_to(&part, &tangent.shape())?;
+            along.push(Some(tangent.to_dtype(part.dtype())?));
+            given.push(part);
+        }
+    }
+    let ends: Vec<Tensor> = seeds.iter().flatten().cloned().collect();
+    let found = if given.is_empty() { vec![None; ends.len()] } else { reverse::grad(&given, &ends, &along, record, record)? };
+    let mut found = found.into_iter();
+    let mut list = Vec::new();
+    for (y, seed) in outs.iter().zip(&seeds) {
+        list.push(match seed {
+            None => None,
+            Some(_) => Some(match found.next().flatten() {
+                Some(t) => t,
+                None => zeros(&y.shape(), y.dtype(), y.device())?,
+            }),
+        });
+    }
+    Ok(list)
+}
+
+/// A cotangent for a result; what is in it does not matter, since the rule is linear in it.
+fn room(y: &Tensor) -> Result<Tensor> {
+    let shape = y.shape();
+    let out = Operand::new(at(y.device())?, &[], y.dtype())?;
+    crate::backend::of(&out.storage).launch(&crate::backend::Launch::Fill { dst: &out, value: 0i64.into() })?;
+    ops::view::expand(&Tensor::from_operand(out), &shape)
+}
