@@ -365,3 +365,31 @@ def test_a_compiled_step_is_the_eager_one_to_the_last_bit():
         assert all(np.array_equal(a, b) for a, b in zip(eager, again, strict=True))
     with pytest.raises(IndexError, match="out of range"):
         compiled(x, y + 6)
+
+
+AFFINE = made(6, seed=7, grad=False), made(6, seed=8, grad=False)
+GRU = nn.GRU(6, 2).double()
+RUNS = {
+    "layer_norm": lambda x: F.layer_norm(x, (6,), *AFFINE),
+    "batch_norm": lambda x: F.batch_norm(x, None, None, *AFFINE, True),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x, x.sin(), is_causal=True),
+    "entropy": lambda x: F.cross_entropy(x, schuss.tensor([1, 5, 0, 3])).reshape(1),
+    "gelu": F.gelu,
+    "softmax": lambda x: x.softmax(-1),
+    "gru": lambda x: GRU(x)[0],
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_transformations_see_through_them(name):
+    run, func = RUNS[name], schuss.func
+    many, way = made(3, 4, 6, grad=False), made(4, 6, seed=4, grad=False)
+    each = [run(x) for x in many]
+    assert_close(func.vmap(run)(many), schuss.stack(each))
+    slope = func.grad(lambda x: (run(x) ** 2).sum())
+    assert_close(func.vmap(slope)(many), schuss.stack([slope(x) for x in many]))
+    _, tangent = func.jvp(run, (many[0],), (way,))
+    step = 1e-6
+    between = (run(many[0] + step * way) - run(many[0] - step * way)) / (2 * step)
+    assert_close(tangent, between, rtol=1e-6, atol=1e-8)
+    assert_close(func.jacfwd(run)(many[0]), func.jacrev(run)(many[0]))

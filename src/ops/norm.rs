@@ -10,14 +10,14 @@ use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
 
 crate::op! {
     /// The last axes brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016); also the means and the
-    /// inverse deviations, which have no derivative of their own.
+    /// inverse deviations.
     normalised_rows(input, weight: Maybe, bias: Maybe; axes: Int, eps: Number) Any {
         inline(rows_inline);
         rule rows_back;
         face hidden;
     }
     /// Every channel (axis 1) brought to mean 0 and variance 1 over all other axes, then scaled and shifted (Ioffe and
-    /// Szegedy 2015); also the means, inverse deviations and variances, which have no derivative of their own.
+    /// Szegedy 2015); also the means, inverse deviations and variances.
     normalised_channels(input, weight: Maybe, bias: Maybe; eps: Number) Any {
         inline(channels_inline);
         rule channels_back;
@@ -116,7 +116,7 @@ fn tensors(list: Vec<(Operand, Few<usize>, DType)>) -> Result<Vec<Tensor>> {
         .collect()
 }
 
-fn given<'a>(ins: &'a [Option<Sym>]) -> Vec<&'a Sym> {
+fn given(ins: &[Option<Sym>]) -> Vec<&Sym> {
     ins.iter().map(|s| s.as_ref().unwrap_or(&Sym::Absent)).collect()
 }
 
@@ -185,28 +185,38 @@ fn backward(pull: &Pull, form: &Form) -> Grads {
         super::view::reads(&list.into_iter().filter(|s| !s.is_absent()).collect::<Vec<_>>());
         return Grads::new();
     }
-    if pull.grads[1..].iter().any(Option::is_some) {
-        let name = if form.channels { "batch_norm" } else { "layer_norm" };
-        crate::graph::sym::fail(Error::grad(name, "the means and deviations that come with the result have no derivative; detach them"));
-    }
     let ins: Vec<&Sym> = pull.ins.iter().collect();
-    // Where the walk itself is recorded, it must be made of what has derivatives.
-    if Mode::now().grad() || !form.has_kernel(&ins) { formula(pull, form) } else { must(kernel(pull, form)) }
+    // Where the walk itself is recorded, it must be made of what has derivatives; and the kernel knows the first result alone.
+    let more = pull.grads[1..].iter().any(Option::is_some);
+    if Mode::now().grad() || more || !form.has_kernel(&ins) { formula(pull, form) } else { must(kernel(pull, form)) }
 }
 
 fn formula(pull: &Pull, form: &Form) -> Grads {
-    let (g, x, w) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let (x, w) = (&pull.ins[0], &pull.ins[1]);
     let (centred, _, scale, _) = parts(form, x);
     let even = &centred * &scale;
+    let given = |k: usize| pull.grads.get(k).and_then(Option::as_ref);
+    let g = given(0).cloned().unwrap_or_else(|| super::view::zeros_like(x));
+    let share = 1.0 / form.folded.iter().map(|&i| form.shape[i as usize]).product::<usize>().max(1) as f64;
     let mut grads = Grads::new();
     grads.push(pull.needs.has(0).then(|| {
-        let d = if w.is_absent() { g.clone() } else { g * &form.spread(w) };
+        let d = if w.is_absent() { g.clone() } else { &g * &form.spread(w) };
         let along = (&d * &even).mean(&form.folded[..], true, ());
         let level = d.mean(&form.folded[..], true, ());
-        (d - level - &even * along) * &scale
+        let mut all = (d - level - &even * along) * &scale;
+        if let Some(mean) = given(1) {
+            all = all + mean * share;
+        }
+        if let Some(inverse) = given(2) {
+            all = all - inverse * (&scale * &scale * &scale) * &centred * share;
+        }
+        if let Some(var) = given(3) {
+            all = all + var * &centred * (2.0 * share);
+        }
+        all
     }));
-    grads.push(pull.needs.has(1).then(|| form.gathered(&(g * &even), w)));
-    grads.push(pull.needs.has(2).then(|| form.gathered(g, &pull.ins[2])));
+    grads.push(pull.needs.has(1).then(|| form.gathered(&(&g * &even), w)));
+    grads.push(pull.needs.has(2).then(|| form.gathered(&g, &pull.ins[2])));
     grads
 }
 

@@ -331,8 +331,8 @@ fn backward<T: Kind>(what: &Attention, ins: &[Operand], outs: &[Operand]) {
             // SAFETY: the pointers reach the rows of the operands that the sizes name, those of results of this head alone.
             unsafe {
                 let low = sums.at(0).cast::<T>().add(unit * size.queries);
-                for i in 0..size.queries {
-                    levels[i] = T::LOOPS.dot[level](g.at(i), y.at(i), size.out);
+                for (i, own) in levels.iter_mut().enumerate() {
+                    *own = T::LOOPS.dot[level](g.at(i), y.at(i), size.out);
                     if add {
                         std::slice::from_raw_parts_mut(dq.at(i), size.width).fill(T::of(0.0));
                     }

@@ -14,6 +14,8 @@ const CHUNK: usize = 1 << 15;
 const PARTS: usize = 64;
 /// Rows whose share in the slopes of weight and bias is summed in the elements' own type.
 const TOGETHER: usize = 16;
+/// Rows whose deviations are worked out together.
+const BAND: usize = 8;
 /// Columns that are worked on together.
 const PANEL: usize = 256;
 
@@ -24,6 +26,11 @@ type Three<Loop> = &'static [Loop; 3];
 struct Scaled<T> {
     weight: *const T,
     bias: *const T,
+}
+impl<T> Scaled<T> {
+    fn weight(&self) -> *const T {
+        self.weight
+    }
 }
 // SAFETY: they are only read.
 unsafe impl<T> Send for Scaled<T> {}
@@ -58,6 +65,7 @@ trait Kind: Element + 'static {
 
 macro_rules! kernels {
     ($t:ty, $module:ident) => {
+        #[allow(clippy::too_many_arguments, reason = "a list of streams")]
         mod $module {
             use super::*;
 
@@ -124,12 +132,23 @@ macro_rules! kernels {
                 unsafe {
                     let part = |p: *const $t| (!p.is_null()).then(|| slice(p, n));
                     let (weight, bias) = (part(with.weight), part(with.bias));
-                    for r in 0..rows {
-                        let at = x.add(r * n);
-                        let (mean, square) = moments_of::<FMA>(at, n);
-                        let scale = (1.0 / (square / n as f64 + eps).sqrt()) as $t;
-                        (*means.add(r), *scales.add(r)) = (mean as $t, scale);
-                        scaled(slice(at, n), slice_mut(y.add(r * n), n), mean as $t, scale, weight, bias);
+                    let mut r = 0;
+                    while r < rows {
+                        // Roots and quotients of several rows are taken together.
+                        let band = BAND.min(rows - r);
+                        let (mut mean, mut scale) = ([0f64; BAND], [0f64; BAND]);
+                        for k in 0..band {
+                            (mean[k], scale[k]) = moments_of::<FMA>(x.add((r + k) * n), n);
+                        }
+                        for scale in &mut scale {
+                            *scale = 1.0 / (*scale / n as f64 + eps).sqrt();
+                        }
+                        for k in 0..band {
+                            let (mean, scale) = (mean[k] as $t, scale[k] as $t);
+                            (*means.add(r + k), *scales.add(r + k)) = (mean, scale);
+                            scaled(slice(x.add((r + k) * n), n), slice_mut(y.add((r + k) * n), n), mean, scale, weight, bias);
+                        }
+                        r += band;
                     }
                 }
             }
@@ -376,7 +395,6 @@ fn rows<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let kernel = T::KERNELS.rows[isa::level()];
     let eps = what.eps;
     threads::each(count, (CHUNK / n).max(1), |range| {
-        let with = with;
         // SAFETY: each thread has rows of its own of operands that hold `count` rows.
         unsafe {
             let (r, rows) = (range.start, range.len());
@@ -399,7 +417,6 @@ fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let mut sums = if wanted { vec![0f64; parts * 2 * n] } else { Vec::new() };
     let slots = Bytes(sums.as_mut_ptr().cast());
     threads::each(count, chunk, |range| {
-        let with = with;
         let at = |p: &Bytes, i: usize| p.0.cast::<T>().wrapping_add(i);
         let mut r = range.start;
         // What a block has just read, the slopes read again from the caches.
@@ -408,7 +425,7 @@ fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
             let (g, x, means, scales) = (at(&g, r * n), at(&x, r * n), at(&means, r), at(&scales, r));
             // SAFETY: each thread has rows of its own of operands that hold `count` rows, and a slot for each chunk.
             unsafe {
-                kernel(g, x, means, scales, with.weight, at(&to, r * n), rows, n);
+                kernel(g, x, means, scales, with.weight(), at(&to, r * n), rows, n);
                 if wanted {
                     let slot = slots.at(0).cast::<f64>().add(range.start / chunk * 2 * n);
                     let (dw, db) = std::slice::from_raw_parts_mut(slot, 2 * n).split_at_mut(n);

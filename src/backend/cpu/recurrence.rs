@@ -49,6 +49,7 @@ unsafe fn row_mut<'a, T>(first: *mut T, i: usize, width: usize) -> &'a mut [T] {
 
 macro_rules! cells {
     ($t:ty, $math:ident, $module:ident) => {
+        #[allow(clippy::too_many_arguments, reason = "a list of streams")]
         mod $module {
             use super::*;
 
