@@ -5,7 +5,7 @@ mod clock;
 
 use clock::{columns, heading, peak, row, stream, time};
 use schuss::graph::mode::GradGuard;
-use schuss::ops::{arith, linear, math, reduce};
+use schuss::ops::{arith, extreme, linear, math, reduce};
 use schuss::{DType, Result, Tensor};
 
 const MILLION: usize = 1 << 20;
@@ -47,8 +47,8 @@ fn maps_and_folds(stream: f64) -> Result<()> {
             ("sum, 1M float32", MILLION, 4 * MILLION, Box::new(|| reduce::sum(&a, (), false, ()))),
             ("sum along the rows, 1024 x 1024", MILLION, 4 * MILLION, Box::new(|| reduce::sum(&square, [1], false, ()))),
             ("sum along the columns, 1024 x 1024", MILLION, 4 * MILLION, Box::new(|| reduce::sum(&square, [0], false, ()))),
-            ("amax, 1M float32", MILLION, 4 * MILLION, Box::new(|| reduce::amax(&a, (), false))),
-            ("argmax along the rows, 1024 x 1024", MILLION, 4 * MILLION, Box::new(|| reduce::argmax(&square, 1, false))),
+            ("amax, 1M float32", MILLION, 4 * MILLION, Box::new(|| extreme::amax(&a, (), false))),
+            ("argmax along the rows, 1024 x 1024", MILLION, 4 * MILLION, Box::new(|| extreme::argmax(&square, 1, false))),
             ("softmax along the rows, 1024 x 1024", MILLION, 8 * MILLION, Box::new(|| reduce::softmax(&square, 1, ()))),
         ],
         stream,

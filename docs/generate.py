@@ -45,6 +45,8 @@ MODULES = {
     "gpu.md": "schuss.gpu",
     "linalg.md": "schuss.linalg",
     "vision_models.md": "schuss.vision.models",
+    "array_api.md": "schuss.array_api",
+    "array_api_linalg.md": "schuss.array_api.linalg",
 }
 PLAIN = (bool, int, float, str)
 

@@ -5,7 +5,7 @@ use schuss::base::error::ErrorKind;
 use schuss::engine::{backward, write};
 use schuss::graph::mode::GradGuard;
 use schuss::graph::{Feed, Op};
-use schuss::ops::{activation, arith, compare, index, linear, loss, math, moves, reduce, view};
+use schuss::ops::{activation, arith, compare, extreme, index, linear, loss, math, moves, reduce, view};
 use schuss::tensor::index::{Item, get, set};
 use schuss::{DType, Result, Tensor};
 
@@ -210,7 +210,7 @@ fn bad_input_is_an_error_and_no_panic() -> Result<()> {
     refused(get(&x, &row(i64::MIN)), Index, &["out of range"]);
     refused(get(&x, &[Item::Tensor(far.clone())]), Index, &["7", "size 2"]);
     refused(index::gather(&x, &far, 0), Runtime, &["gather", "7", "size 2"]);
-    refused(reduce::amax(&nothing, (), false), Runtime, &["(0, 3)", "no element"]);
+    refused(extreme::amax(&nothing, (), false), Runtime, &["(0, 3)", "no element"]);
     refused(reduce::mean(&whole, (), false, ()), ErrorKind::DType, &["mean", "int64"]);
     refused(arith::floor_divide(&whole, 0), Runtime, &["zero"]);
     refused(activation::silu(&whole), ErrorKind::DType, &["silu", "int64"]);

@@ -7,7 +7,7 @@ use schuss::base::dtype::Element;
 use schuss::formula::Formula;
 use schuss::formula::paper::{Line, Word};
 use schuss::graph::{Body, Op};
-use schuss::ops::{self, arith, linear, reduce, view};
+use schuss::ops::{self, arith, extreme, linear, reduce, view};
 use schuss::{DType, Number, Result, Tensor};
 use std::fmt::{Debug, Write as _};
 use std::ops::{Add, Mul, Sub};
@@ -366,7 +366,7 @@ fn folds_of_odd_shapes_agree_with_plain_loops() -> Result<()> {
     for axis in 0..3i64 {
         force.each(|level| {
             let along = |t: &Tensor, axis: i64| -> Result<[Tensor; 3]> {
-                Ok([reduce::sum(t, [axis], false, ())?, reduce::amax(t, [axis], false)?, reduce::amin(t, [axis], false)?])
+                Ok([reduce::sum(t, [axis], false, ())?, extreme::amax(t, [axis], false)?, extreme::amin(t, [axis], false)?])
             };
             found.push((axis as usize, level, along(&x, axis), along(&turned, 2 - axis)));
         });
@@ -410,10 +410,10 @@ fn nan_is_the_extreme_of_whatever_holds_it() -> Result<()> {
     let mut found = Vec::new();
     force.each(|_| {
         found.push((
-            reduce::argmax(&x, 1, false),
-            reduce::argmin(&x, 1, false),
-            reduce::amax(&x, [1], false),
-            reduce::argmax(&x, (), false),
+            extreme::argmax(&x, 1, false),
+            extreme::argmin(&x, 1, false),
+            extreme::amax(&x, [1], false),
+            extreme::argmax(&x, (), false),
         ));
     });
     for (largest, smallest, value, anywhere) in found {

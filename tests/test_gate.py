@@ -96,6 +96,12 @@ def test_a_command_that_needs_a_path_says_so(command: str):
     assert f"usage: python3 x.py {command} PATH" in done.stderr
 
 
+def test_a_suite_without_the_standard_beside_it_is_refused(x, tmp_path, capsys):
+    (tmp_path / "array-api").mkdir()
+    assert x.main(["arrayapi", str(tmp_path)]) == 2
+    assert "git submodule update --init" in capsys.readouterr().err
+
+
 def test_an_old_cargo_is_named(x, tmp_path, monkeypatch, capsys):
     if os.name == "nt":
         pytest.skip("the stand-in for cargo is a shell script")

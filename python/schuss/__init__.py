@@ -20,6 +20,7 @@ from schuss import (
     arrangement,
     conversion,
     creation,
+    exchange,
     kinds,
     limits,
     mathematics,
@@ -36,8 +37,10 @@ from schuss.modes import *
 conversion.attach()
 methods.attach()
 kinds.attach()
+exchange.attach()
 
 from schuss.arrangement import *
+from schuss.exchange import *
 from schuss.kinds import *
 from schuss.limits import *
 from schuss.mathematics import *
@@ -67,6 +70,7 @@ strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "p
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 
 if TYPE_CHECKING:
+    from schuss import array_api as array_api
     from schuss import autograd as autograd
     from schuss import cuda as cuda
     from schuss import descent as descent
@@ -92,6 +96,7 @@ if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_core._after_fork)
 
 _MODULES = (
+    "array_api",
     "autograd",
     "cuda",
     "descent",
@@ -210,6 +215,7 @@ __all__ = [
 ]
 __all__ += _core.__all__
 __all__ += creation.__all__
+__all__ += exchange.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
 __all__ += mathematics.__all__

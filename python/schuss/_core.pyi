@@ -487,6 +487,7 @@ class Tensor:
     def __add__(self, value: Any, /) -> Tensor: ...
     def __and__(self, value: Any, /) -> Tensor: ...
     def __array__(self, /, dtype: _dtype | None = None, copy: Any = None) -> Any: ...
+    def __array_namespace__(self, /, *, api_version: Any = None) -> Any: ...
     __array_priority__: ClassVar[_int]
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: Any = False) -> Any: ...
     def __bool__(self, /) -> _bool: ...
@@ -495,6 +496,8 @@ class Tensor:
     def __copy__(self) -> Any: ...
     def __deepcopy__(self, memo: Any) -> Any: ...
     def __delitem__(self, key: Any, /) -> None: ...
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any: ...
+    def __dlpack_device__(self) -> Any: ...
     def __eq__(self, value: Any, /) -> Tensor: ...  # type: ignore[override]
     def __float__(self, /) -> _float: ...
     def __floordiv__(self, value: Any, /) -> Tensor: ...
@@ -1540,6 +1543,8 @@ class Tensor:
         """Repeated along each axis, axes counted from the end."""
     def to(self, *args: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, non_blocking: Any = False, copy: Any = False, memory_format: Any = None, other: Tensor | _bool | _int | _float | None = None) -> Tensor:
         """This tensor in another dtype or on another device; itself where nothing changes."""
+    def to_device(self, device: _device | str | _int, /, *, stream: Any = None) -> Tensor:
+        """This tensor on a device: itself where it is there already."""
     def tolist(self, /) -> Any:
         """The elements as nested lists of Python numbers; of a 0-d tensor, the number alone."""
     def topk(input, k: Any, dim: _int | Sequence[_int] = -1, largest: Any = True, sorted: Any = True, *, out: Any = None) -> Any:
@@ -1756,6 +1761,9 @@ def _binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction
 def _binary_cross_entropy_with_logits(input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: Any = None, *, out: Any = None) -> Any:
     """The same under the sigmoid of logits, exact also far out."""
 
+def _borrow(capsule: Any) -> Any:
+    """A tensor over the memory that a capsule holds; the capsule is used up."""
+
 def _cast(input: Any, dtype: _dtype | None, *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
 
@@ -1892,6 +1900,9 @@ def _ldl_of(input: Any, *, out: Any = None) -> Any:
 
 def _ldl_solve_of(input: Any, pivots: Any, b: Any, *, out: Any = None) -> Any:
     """x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal."""
+
+def _lend(tensor: Any, versioned: Any, copied: Any) -> Any:
+    """A capsule over a tensor's memory on the processor; `copied` says that the memory was made for it."""
 
 def _lifted(t: Any) -> Any:
     """The level of the innermost transformation that made a tensor, and whether it is a batch; None for a plain tensor."""

@@ -6,6 +6,7 @@ pub mod attention;
 pub mod batch;
 pub mod compare;
 pub mod dense;
+pub mod extreme;
 pub mod index;
 pub mod linear;
 pub mod loss;
@@ -167,6 +168,7 @@ pub static ALL: &[&[&Op]] = &[
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,
+    extreme::TABLE,
     running::TABLE,
     order::TABLE,
     view::TABLE,

@@ -1,7 +1,8 @@
 //! Elements by their order: sorted, the k-th, the middle, the most frequent, running extremes, searching. Leans on graph
 //! and backend's order family.
 
-use super::reduce::{placed_back, turned};
+use super::extreme::placed_back;
+use super::reduce::turned;
 use super::view::{one, operand};
 use crate::backend::launch::Order;
 use crate::backend::{Launch, Operand, of};

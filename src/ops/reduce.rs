@@ -45,40 +45,6 @@ crate::op! {
         batch shift;
         face hidden;
     }
-    /// The largest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
-    ///
-    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).amax(1)
-    /// tensor([5., 4.])
-    amax(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(amax_meta, amax_run);
-        rule extreme_back;
-        batch shift;
-    }
-    /// The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient.
-    ///
-    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).amin(1)
-    /// tensor([1., 3.])
-    amin(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(amin_meta, amin_run);
-        rule extreme_back;
-        batch shift;
-    }
-    /// The position of the first largest element along an axis, or in the flattened tensor.
-    ///
-    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmax(1)
-    /// tensor([1, 1])
-    argmax(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(argmax_meta, argmax_run);
-        batch shift;
-    }
-    /// The position of the first smallest element along an axis, or in the flattened tensor.
-    ///
-    /// >>> schuss.tensor([[1.0, 5.0], [3.0, 4.0]]).argmin(1)
-    /// tensor([0, 0])
-    argmin(input; dim: MaybeAxis = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(argmin_meta, argmin_run);
-        batch shift;
-    }
     /// Whether any element is true (not zero), over some axes or over all.
     ///
     /// >>> schuss.tensor([False, True]).any()
@@ -142,20 +108,6 @@ crate::op! {
         batch shift;
         face hidden;
     }
-    /// The largest elements along an axis, and their positions.
-    max(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(max_meta, max_run);
-        rule placed_back;
-        batch shift;
-        face hidden;
-    }
-    /// The smallest elements along an axis, and their positions.
-    min(input; dim: Axis, keepdim: Bool = Arg::Bool(false)) Any {
-        kernel(min_meta, min_run);
-        rule placed_back;
-        batch shift;
-        face hidden;
-    }
 }
 
 /// What a record's result looks like, worked out by a rule that several share and that speaks in the record's name.
@@ -164,19 +116,14 @@ macro_rules! named {
         fn $meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> { $rule(stringify!($name), ins, args) }
     )*};
 }
+pub(super) use named;
 named!(
     sum_meta sum sum_shape,
     prod_meta prod sum_shape,
-    amax_meta amax extreme_shape,
-    amin_meta amin extreme_shape,
-    argmax_meta argmax place_shape,
-    argmin_meta argmin place_shape,
     any_meta any truth_shape,
     all_meta all truth_shape,
     softmax_meta softmax softmax_shape,
     log_softmax_meta log_softmax softmax_shape,
-    max_meta max pair_shape,
-    min_meta min pair_shape,
 );
 
 /// Elements up to which a repeated number is written out; more are a view without strides.
@@ -210,12 +157,12 @@ fn repeated_each_time(x: &Operand, scale: f64, out: &Operand) -> Result<()> {
     backend.launch(&Launch::Map { body, compute: x.dtype.compute(), params: &[], ins: &ins, outs: std::slice::from_ref(out) })
 }
 
-fn one(ins: &[Option<Meta>]) -> Meta {
+pub(super) fn one(ins: &[Option<Meta>]) -> Meta {
     ins[0].clone().unwrap_or(Meta { shape: Few::new(), dtype: DType::F32 })
 }
 
 /// The shape that is left when axes are folded.
-fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>, Few<usize>)> {
+pub(super) fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>, Few<usize>)> {
     let axes = shape::axes(op, &dim.ints(), x.len()).map_err(|e| e.about(x))?;
     let left = (0..x.len())
         .filter_map(|i| {
@@ -232,7 +179,7 @@ fn folded(op: &str, x: &[usize], dim: &Arg, keepdim: bool) -> Result<(Few<usize>
 }
 
 /// A cotangent of a folded tensor under the folded tensor's rank.
-fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
+pub(super) fn open(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool) -> Sym {
     if keepdim || x.rank() == g.rank() || g.rank() == 0 {
         return g.clone();
     }
@@ -262,7 +209,7 @@ fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Resu
     of(&x.storage).launch(&Launch::Fold { kind, input: &input, folded: axes.len(), correction, out })
 }
 
-fn along(call: &Call, kind: FoldKind) -> Result<()> {
+pub(super) fn along(call: &Call, kind: FoldKind) -> Result<()> {
     let rank = call.ins[0].map_or(0, |x| x.layout.rank());
     let axes = shape::axes("fold", &call.args[0].ints(), rank)?;
     fold(call, kind, &axes, 0.0)
@@ -384,72 +331,6 @@ fn running(x: &Sym, axis: i64) -> Sym {
         step *= 2;
     }
     total
-}
-
-fn extreme_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
-    let x = one(ins);
-    let (shape, axes) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    refuse_empty(op, &x.shape, &axes)?;
-    Ok(smallvec![Meta { shape, dtype: x.dtype }])
-}
-
-fn refuse_empty(op: &str, x: &[usize], axes: &[usize]) -> Result<()> {
-    if axes.iter().any(|&i| x[i] == 0) {
-        let message = format!(
-            "the shape {} has no element along the axes {}, and nothing has no largest or smallest; check that the tensor is not empty",
-            shape::show(x),
-            shape::show(axes)
-        );
-        return Err(if axes.len() == x.len() && x.len() <= 1 || axes.len() == x.len() {
-            Error::runtime(op, message)
-        } else {
-            Error::index(op, message)
-        });
-    }
-    Ok(())
-}
-
-fn amax_run(call: &Call) -> Result<()> {
-    along(call, FoldKind::Max)
-}
-
-fn amin_run(call: &Call) -> Result<()> {
-    along(call, FoldKind::Min)
-}
-
-fn extreme_back(pull: &Pull) -> Grads {
-    let (g, x, y) = (pull.grad(), &pull.ins[0], &pull.outs[0]);
-    let dims = pull.args[0].ints();
-    let keepdim = pull.args[1] == Arg::Bool(true);
-    let top = open(y, x, &dims, keepdim);
-    // NaN is the extreme of a tensor that has one, and equals nothing.
-    let hit = x.eq(&top).logical_or(&x.isnan().logical_and(&top.isnan())).cast(g.dtype());
-    let count = hit.sum(dims.clone(), true, ());
-    let grad = open(g, x, &dims, keepdim) / count * hit;
-    [Some(grad)].into_iter().collect()
-}
-
-fn place_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
-    let x = one(ins);
-    if x.dtype == DType::Bool {
-        return Err(Error::runtime(op, "is not defined for bool; use x.int() first"));
-    }
-    let keepdim = args[1] == Arg::Bool(true);
-    let (shape, axes) = folded(op, &x.shape, &args[0], keepdim)?;
-    if axes.iter().any(|&i| x.shape[i] == 0) {
-        let message =
-            format!("the shape {} has no element to find the position of; check that the tensor is not empty", shape::show(&x.shape));
-        return Err(Error::index(op, message));
-    }
-    Ok(smallvec![Meta { shape, dtype: DType::I64 }])
-}
-
-fn argmax_run(call: &Call) -> Result<()> {
-    along(call, FoldKind::ArgMax)
-}
-
-fn argmin_run(call: &Call) -> Result<()> {
-    along(call, FoldKind::ArgMin)
 }
 
 fn truth_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
@@ -585,43 +466,4 @@ fn softmax_back_back(pull: &Pull) -> Grads {
         grads.push(pull.needs.has(1).then(|| h * &(g - &(g * y).sum([dim], true, ())) - g * &(h * y).sum([dim], true, ())));
     }
     grads
-}
-
-fn pair_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
-    let x = one(ins);
-    let (shape, axes) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
-    if axes.iter().any(|&i| x.shape[i] == 0) {
-        return Err(Error::index(
-            op,
-            format!("the shape {} has no element along axis {}; check that the tensor is not empty", shape::show(&x.shape), axes[0]),
-        ));
-    }
-    Ok(smallvec![Meta { shape: shape.clone(), dtype: x.dtype }, Meta { shape, dtype: DType::I64 }])
-}
-
-fn pair(call: &Call, value: FoldKind, place: FoldKind) -> Result<()> {
-    along(call, value)?;
-    along(&Call { ins: call.ins, outs: &call.outs[1..], args: call.args }, place)
-}
-
-fn max_run(call: &Call) -> Result<()> {
-    pair(call, FoldKind::Max, FoldKind::ArgMax)
-}
-
-fn min_run(call: &Call) -> Result<()> {
-    pair(call, FoldKind::Min, FoldKind::ArgMin)
-}
-
-/// The derivative of what picks elements along an axis: the cotangents laid back to where they stood.
-pub(super) fn placed_back(pull: &Pull) -> Grads {
-    let (x, places) = (&pull.ins[0], &pull.outs[1]);
-    let Some(g) = &pull.grads[0] else { return [None].into_iter().collect() };
-    super::view::reads(&[places]);
-    let axis = pull.args[0].int().unwrap_or(0);
-    if x.rank() == 0 {
-        return [Some(g.reshape(&x.shape()))].into_iter().collect();
-    }
-    let (g, places) = if g.rank() == x.rank() { (g.clone(), places.clone()) } else { (g.unsqueeze(axis), places.unsqueeze(axis)) };
-    let zeros = super::view::zeros_like(x);
-    [Some(zeros.scatter_add(&places, &g, axis))].into_iter().collect()
 }

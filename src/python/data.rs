@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyList, PyString, PyTuple};
+use std::any::Any;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
@@ -98,20 +99,34 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         .map(|&s| if s % size == 0 { Ok(s / size) } else { Err(()) })
         .collect::<std::result::Result<crate::base::Few<isize>, ()>>()
         .map_err(odd)?;
-    let sizes: crate::base::Few<usize> = buffer.shape().into();
-    let layout = Layout::new(sizes, strides, 0);
-    let (low, high) = layout.span();
+    let layout = Layout::new(buffer.shape().into(), strides, 0);
     let (base, readonly) = (buffer.buf_ptr().cast::<u8>(), buffer.readonly());
-    if !(base as usize).is_multiple_of(dtype.size()) {
-        return Err(PyValueError::new_err("from_numpy: the array's memory is not aligned; use .copy() first"));
-    }
-    // A negative stride starts at the far end: the storage begins at the lowest address.
-    let start = base.wrapping_offset(low * size);
-    let layout = Layout::new(layout.shape, layout.strides, (-low) as usize);
-    let bytes = ((high - low) * size) as usize;
+    fits("from_numpy", base, dtype)?;
     // SAFETY: the buffer keeps the memory of all its elements alive, from the lowest to one past the highest.
-    let storage = unsafe { Storage::foreign(start, bytes, !readonly, Box::new(buffer)) };
-    Ok(Tensor::from_operand(Operand { storage: Arc::new(storage), layout, dtype }))
+    Ok(unsafe { over(base, layout, dtype, !readonly, Box::new(buffer)) })
+}
+
+/// Refuses memory that lies where no element of the dtype may lie.
+pub fn fits(op: &str, base: *const u8, dtype: DType) -> PyResult<()> {
+    if (base as usize).is_multiple_of(dtype.size()) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("{op}: the array's memory is not aligned; use .copy() first")))
+}
+
+/// A tensor over memory that somebody else owns, whose element at the index of zeros lies at `base`.
+///
+/// # Safety
+/// The memory of every element of the layout must stay valid for as long as `keeper` lives.
+pub unsafe fn over(base: *mut u8, layout: Layout, dtype: DType, writable: bool, keeper: Box<dyn Any + Send + Sync>) -> Tensor {
+    let (low, high) = layout.span();
+    let size = dtype.size() as isize;
+    // A negative stride starts at the far end: the storage begins at the lowest address. Nothing may have no address.
+    let start = if high == low { std::ptr::without_provenance_mut(64) } else { base.wrapping_offset(low * size) };
+    let layout = Layout::new(layout.shape, layout.strides, (-low) as usize);
+    // SAFETY: the caller's promise, about the bytes from the lowest element to one past the highest.
+    let storage = unsafe { Storage::foreign(start, ((high - low) * size) as usize, writable, keeper) };
+    Tensor::from_operand(Operand { storage: Arc::new(storage), layout, dtype })
 }
 
 /// The elements where the host can read them, outside every graph if they had to be brought.
@@ -389,7 +404,7 @@ pub fn numpy(py: Python<'_>, object: &Bound<'_, PyAny>, t: &Tensor) -> PyResult<
 }
 
 /// NumPy reads the host's memory alone.
-fn at_hand(op: &str, t: &Tensor) -> PyResult<()> {
+pub fn at_hand(op: &str, t: &Tensor) -> PyResult<()> {
     crate::backend::somewhere(&t.operand())?;
     if t.device().is_cpu() {
         return Ok(());

@@ -5,6 +5,7 @@ mod autograd;
 mod calls;
 mod compiled;
 mod data;
+mod dlpack;
 mod dtype;
 mod error;
 mod facts;
@@ -147,6 +148,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     scalar::register(m)?;
     calls::register(m)?;
     compiled::register(m)?;
+    dlpack::register(m)?;
     gpu::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     offer(m)

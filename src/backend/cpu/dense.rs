@@ -6,6 +6,7 @@ use super::{stop, symmetric};
 use crate::backend::launch::{Dense, Operand};
 use crate::base::{Error, Result};
 use faer::{MatRef, Side};
+use std::borrow::Cow;
 
 /// Rows from which a loop over a matrix asks at each row whether to go on.
 const TURN: usize = 256;
@@ -215,6 +216,17 @@ fn finite(op: &str, a: &Matrix) -> Result<()> {
     Err(Error::runtime(op, "the matrix holds NaN or infinity, which has no decomposition"))
 }
 
+/// A matrix whose squares neither overflow nor vanish, and what its values have to be multiplied by.
+fn level<'a>(a: &Matrix<'a>) -> (Cow<'a, [f64]>, f64) {
+    let largest = a.list.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    if largest == 0.0 || (1e-90..1e90).contains(&largest) {
+        return (Cow::Borrowed(a.list), 1.0);
+    }
+    // A power of two changes no mantissa.
+    let scale = f64::powi(2.0, (largest.log2() as i32).clamp(-1000, 1000));
+    (a.list.iter().map(|x| x / scale).collect(), scale)
+}
+
 fn svd(a: &Matrix, left: usize, right: usize) -> Result<Vec<Vec<f64>>> {
     let (m, n) = (a.rows, a.columns);
     if m == 0 || n == 0 {
@@ -226,10 +238,11 @@ fn svd(a: &Matrix, left: usize, right: usize) -> Result<Vec<Vec<f64>>> {
         return Ok(vec![unit(m * left, m.min(left), left), Vec::new(), unit(right * n, right.min(n), n)]);
     }
     finite("svd", a)?;
-    let found = MatRef::from_row_major_slice(a.list, m, n).svd();
+    let (list, scale) = level(a);
+    let found = MatRef::from_row_major_slice(&list, m, n).svd();
     let found = found.map_err(|_| Error::runtime("svd", "the iteration did not converge"))?;
     let (u, s, v) = (found.U(), found.S(), found.V());
-    let values = (0..m.min(n)).map(|i| s[i]).collect();
+    let values = (0..m.min(n)).map(|i| s[i] * scale).collect();
     let lefts = (0..m * left).map(|i| u[(i / left, i % left)]).collect();
     let rights = (0..right * n).map(|i| v[(i % n, i / n)]).collect();
     Ok(vec![lefts, values, rights])
@@ -242,8 +255,9 @@ fn eigen(a: &Matrix, upper: bool) -> Result<Vec<Vec<f64>>> {
     }
     finite("eigh", a)?;
     let side = if upper { Side::Upper } else { Side::Lower };
-    let found = MatRef::from_row_major_slice(a.list, n, n).self_adjoint_eigen(side);
+    let (list, scale) = level(a);
+    let found = MatRef::from_row_major_slice(&list, n, n).self_adjoint_eigen(side);
     let found = found.map_err(|_| Error::runtime("eigh", "the iteration did not converge"))?;
     let (u, s) = (found.U(), found.S());
-    Ok(vec![(0..n).map(|i| s[i]).collect(), (0..n * n).map(|i| u[(i / n, i % n)]).collect()])
+    Ok(vec![(0..n).map(|i| s[i] * scale).collect(), (0..n * n).map(|i| u[(i / n, i % n)]).collect()])
 }

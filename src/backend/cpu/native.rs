@@ -124,8 +124,9 @@ macro_rules! float {
             fn floor_div(self, other: Self) -> Self {
                 // The quotient of what is left when the remainder is taken off, so that a // b and a % b agree.
                 let rem = self.modulo(other).0;
-                let near = $math::round::<FMA>((self.0 - rem) / other.0);
-                let plain = $math::floor::<FMA>(self.0 / other.0);
+                let whole = self.0 / other.0;
+                let near = $math::round::<FMA>((self.0 - rem) / other.0).copysign(whole);
+                let plain = $math::floor::<FMA>(whole);
                 let usable = near == near && self.0.abs() < <$e>::INFINITY && other.0.abs() < <$e>::INFINITY && other.0 != 0.0;
                 $name(if usable { near } else { plain })
             }

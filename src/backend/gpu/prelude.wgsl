@@ -445,7 +445,7 @@ fn modulo_f32(a: f32, b: f32) -> f32 {
 }
 fn floor_div_f32(a: f32, b: f32) -> f32 {
     let r = modulo_f32(a, b);
-    let near = round((a - r) / b);
+    let near = with_sign(round((a - r) / b), a / b);
     let usable = !is_nan(near) && !is_nan(a) && !is_endless(a) && !is_nan(b) && !is_endless(b) && !(b == 0.0f);
     return select(floor(a / b), near, usable);
 }
