@@ -1950,10 +1950,10 @@ def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool =
     """The Euclidean norm over some axes; its derivative at 0 is 0."""
 
 def _normalised_channels(input: Any, weight: Any, bias: Any, eps: Any, *, out: Any = None) -> Any:
-    """Every channel (axis 1) brought to mean 0 and variance 1 over all other axes, then scaled and shifted (Ioffe and Szegedy 2015); also the means, inverse deviations and variances, which have no derivative of their own."""
+    """Every channel (axis 1) brought to mean 0 and variance 1 over all other axes, then scaled and shifted (Ioffe and Szegedy 2015); also the means, inverse deviations and variances."""
 
 def _normalised_rows(input: Any, weight: Any, bias: Any, axes: Any, eps: Any, *, out: Any = None) -> Any:
-    """The last axes brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016); also the means and the inverse deviations, which have no derivative of their own."""
+    """The last axes brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016); also the means and the inverse deviations."""
 
 def _numbers(numbers: Any) -> Any:
     """The numbers that a pass of a step would have been launched with, for a step that is run again."""
