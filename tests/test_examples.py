@@ -222,6 +222,86 @@ def test_digits(run):
     assert np.mean(found["losses"][-50:]) < 0.1 * np.mean(found["losses"][:50])
 
 
+# ---- programs on real data, in small -------------------------------------------------------------
+
+
+def sklearn():
+    return pytest.importorskip("sklearn", reason="the data come with scikit-learn")
+
+
+def test_digits_cnn(run):
+    sklearn()
+    found = run("digits_cnn", png("digits_cnn", "loss"), epochs=8, width=12)
+    assert found["accuracy"] > 0.85
+    assert found["history"]["val_loss"][-1] < 0.5 * found["history"]["val_loss"][0]
+
+
+def test_text_transformer(run):
+    small = {"steps": 60, "context": 32, "width": 32, "depth": 1, "batch": 16, "lr": 1e-2}
+    found = run("text_transformer", png("text_transformer", "loss"), **small)
+    # Far better than guessing every letter alike.
+    assert found["unseen"] < 0.75 * math.log(found["letters"])
+    assert found["written"].startswith("The ") and len(found["written"]) == 204
+
+
+def test_sunspots_lstm(run):
+    pytest.importorskip("statsmodels", reason="the sunspots come with statsmodels")
+    found = run("sunspots_lstm", png("sunspots_lstm", "loss", "forecast"), steps=200)
+    assert found["errors"]["network"] < 0.85 * found["errors"]["as last year"]
+    assert found["errors"]["as last year"] < found["errors"]["the mean"]
+
+
+def test_digits_vae(run):
+    sklearn()
+    found = run("digits_vae", png("digits_vae", "plane", "loss"), epochs=8, width=64)
+    assert found["losses"][-1] < 29 < found["losses"][0]
+    assert found["place"] > 0.5
+    assert found["new"].shape == (144, 1, 8, 8)
+
+
+def test_digits_gan(run):
+    sklearn()
+    found = run("digits_gan", png("digits_gan", "forged", "loss"), epochs=15, width=64)
+    assert found["after"] < 0.4 * found["before"]
+    assert np.isfinite(found["losses"]["judge"]).all()
+
+
+def test_cartpole(run):
+    found = run("cartpole", png("cartpole", "steps"), rounds=25, longest=100)
+    lengths = found["lengths"]
+    assert lengths[0] < 35 and np.mean(lengths[-3:]) > 2 * lengths[0]
+
+
+def test_logistic_regression(run):
+    sklearn()
+    found = run("logistic_regression", png("logistic_regression", "loss"))
+    assert found["ours"] == pytest.approx(found["theirs"], abs=1e-4)
+    assert found["accuracy"] > 0.98
+    assert len(found["losses"]) < 150
+
+
+def test_matrix_factorisation(run):
+    sklearn()
+    found = run("matrix_factorisation", png("matrix_factorisation", "error"), epochs=8)
+    assert found["losses"]["hidden"][-1] < 0.8 * found["plain"]
+
+
+def test_soft_nand(run):
+    found = run("soft_nand", png("soft_nand", "loss"), steps=250, nets=32)
+    assert found["table"] == [0, 1, 1, 0]
+    assert found["right"] >= 4
+    assert len(found["program"]) == 4
+
+
+def test_alexnet(run):
+    sklearn()
+    pytest.importorskip("PIL", reason="Pillow reads the photographs")
+    found = run("alexnet", png("alexnet", "loss"), steps=3, batch=2)
+    assert found["parameters"] == 57_012_034
+    assert len(found["losses"]) == 3 and np.isfinite(found["losses"]).all()
+    assert found["losses"][0] == pytest.approx(math.log(2), abs=0.1)
+
+
 def test_every_program_is_tested():
     text = Path(__file__).read_text(encoding="utf-8")
     missing = [name for name in PROGRAMS if f'"{name}"' not in text]
@@ -240,5 +320,10 @@ def test_programs_import_nothing_foreign(name):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module.split(".")[0])
-    allowed = {"schuss", "numpy", "matplotlib"} | ({"sklearn"} if name == "digits" else set())
+    allowed = {"schuss", "numpy", "matplotlib", "sklearn", "statsmodels", "pydoc_data"}
     assert found - allowed <= set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_are_short(name):
+    assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 100

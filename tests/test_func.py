@@ -311,6 +311,7 @@ def test_what_differs_cannot_be_read_or_written_outside():
         (lambda: func.vmap(lambda x: x, in_dims=3)(schuss.ones(2)), "axis 3"),
         (lambda: func.vmap(lambda x: x, in_dims=None)(schuss.ones(2)), "in_dims"),
         (lambda: func.vmap(lambda x: 3)(schuss.ones(2)), "must return tensors"),
+        (lambda: func.vmap(lambda x: x.requires_grad_())(schuss.ones(2)), "func.grad"),
         (lambda: func.vmap(lambda x: x, out_dims=None)(schuss.ones(2)), "out_dims"),
         (lambda: func.grad(lambda x: x)(X), "one number"),
         (lambda: func.grad(lambda x: 3.0)(X), "one tensor"),

@@ -479,3 +479,29 @@ def test_shares_of_several_processes():
     assert [list(share) for share in both] != first
     with pytest.raises(ValueError, match="rank 2 is not within 0 and 1"):
         DistributedSampler(range(3), 2, 2)
+
+
+class Noisy(Dataset):
+    """Samples that are drawn when they are asked for, some more slowly than others."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, index):
+        drawn = schuss.rand(1).item()
+        time.sleep(0.002 * (index % 3 == 0))
+        return drawn + schuss.randint(0, 10, (1,)).item()
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_what_workers_draw_repeats_with_the_seed(persistent):
+    def epochs():
+        schuss.manual_seed(8)
+        loader = DataLoader(Noisy(), batch_size=2, num_workers=3, persistent_workers=persistent)
+        found = [schuss.cat(list(loader)).tolist() for _ in range(2)]
+        return found, schuss.rand(1).item()
+
+    first, second = epochs(), epochs()
+    assert first == second
+    (one, two), _ = first
+    assert one != two and len(set(one)) == 24

@@ -220,6 +220,8 @@ CASES = [
     (lambda: X.masked_fill(TRUTHS, ONE), RuntimeError, "masked_fill: value must be a number or a"),
     (lambda: schuss.linspace(ONE, ONE, 2), RuntimeError, "linspace: start must be a number or a"),
     (lambda: 1 - TRUTHS, RuntimeError, "sub: is not defined for bool; use x.int() first"),
+    (lambda: schuss.ones(2) - True, RuntimeError, "sub: is not defined for bool"),
+    (lambda: schuss.ones(2).sub_(True), RuntimeError, "sub_: is not defined for bool"),
     (lambda: X.add(1j), RuntimeError, "add: other is 1j; complex numbers are not supported"),
     (lambda: schuss.amax(X, 0, out=V[:2].double()), RuntimeError, "amax: a result of type float32"),
     (lambda: X.gather(0, FAR.reshape(1, 2)), RuntimeError, "gather: index 5 is out of range"),

@@ -70,44 +70,68 @@ strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "p
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 
 if TYPE_CHECKING:
+    from schuss import accelerator as accelerator
+    from schuss import amp as amp
     from schuss import array_api as array_api
     from schuss import autograd as autograd
+    from schuss import backends as backends
     from schuss import cuda as cuda
     from schuss import descent as descent
+    from schuss import distributions as distributions
     from schuss import func as func
+    from schuss import futures as futures
     from schuss import gpu as gpu
+    from schuss import hub as hub
     from schuss import linalg as linalg
+    from schuss import multiprocessing as multiprocessing
     from schuss import nn as nn
     from schuss import optim as optim
+    from schuss import random as random
+    from schuss import serialization as serialization
     from schuss import testing as testing
     from schuss import tf as tf
+    from schuss import training as training
     from schuss import utils as utils
+    from schuss import version as version
     from schuss import vision as vision
     from schuss import viz as viz
+    from schuss.amp import autocast
     from schuss.descent import GradientDescent
     from schuss.model import Model, Parameter
     from schuss.optim import Optimizer
     from schuss.recording import compile
     from schuss.serialization import load, save
     from schuss.tape import GradientTape
+    from schuss.training import fit
 
 if hasattr(_os, "register_at_fork"):
     # A forked child has the pool's memory but none of its threads.
     _os.register_at_fork(after_in_child=_core._after_fork)
 
 _MODULES = (
+    "accelerator",
+    "amp",
     "array_api",
     "autograd",
+    "backends",
     "cuda",
     "descent",
+    "distributions",
     "func",
+    "futures",
     "gpu",
+    "hub",
     "linalg",
+    "multiprocessing",
     "nn",
     "optim",
+    "random",
+    "serialization",
     "testing",
     "tf",
+    "training",
     "utils",
+    "version",
     "vision",
     "viz",
 )
@@ -117,7 +141,9 @@ _HOMES = {
     "Model": "model",
     "Optimizer": "optim",
     "Parameter": "model",
+    "autocast": "amp",
     "compile": "recording",
+    "fit": "training",
     "load": "serialization",
     "save": "serialization",
     "is_anomaly_check_nan_enabled": "autograd.anomaly",
@@ -137,6 +163,13 @@ for _home, _names in {
         " embedding_bag feature_alpha_dropout group_norm instance_norm layer_norm max_pool1d"
         " max_pool1d_with_indices max_pool2d max_pool3d pixel_shuffle pixel_unshuffle rms_norm"
     ),
+    "settings": (
+        "are_deterministic_algorithms_enabled channels_last channels_last_3d get_default_device"
+        " get_float32_matmul_precision is_autocast_enabled"
+        " is_deterministic_algorithms_warn_only_enabled layout memory_format set_default_device"
+        " set_default_tensor_type set_float32_matmul_precision typename"
+        " use_deterministic_algorithms"
+    ),
     "nn.images": "grid_sampler grid_sampler_2d grid_sampler_3d",
     "nn.scaling": "native_batch_norm native_group_norm native_layer_norm",
 }.items():
@@ -153,9 +186,9 @@ def __getattr__(name: str):
         found = getattr(import_module(f"schuss.{_HOMES[name]}"), name)
         globals()[name] = found
         return found
-    raise AttributeError(
-        f"module 'schuss' has no attribute {name!r}", name=name, obj=_sys.modules["schuss"]
-    )
+    from schuss.absent import sentence
+
+    raise AttributeError(sentence("schuss", name), name=name, obj=_sys.modules["schuss"])
 
 
 def __dir__():
@@ -179,6 +212,7 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
+    "autocast",
     "autograd",
     "ceil",
     "clip",
@@ -187,6 +221,7 @@ __all__ = [
     "contiguous_format",
     "divide",
     "e",
+    "fit",
     "fix",
     "floor",
     "greater",

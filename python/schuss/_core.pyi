@@ -1068,6 +1068,7 @@ class Tensor:
     def is_leaf(self, value: Any) -> None: ...
     is_meta: ClassVar[_bool]
     is_mps: ClassVar[_bool]
+    is_nested: ClassVar[_bool]
     def is_pinned(self) -> _bool:
         """Whether the memory is pinned for a GPU: never."""
     is_quantized: ClassVar[_bool]
@@ -1078,6 +1079,7 @@ class Tensor:
     def is_signed(self) -> _bool:
         """Whether the dtype has negative numbers."""
     is_sparse: ClassVar[_bool]
+    is_xpu: ClassVar[_bool]
     def isclose(input, other: Tensor | _bool | _int | _float, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Tensor:
         """Where `|input - other| <= atol + rtol * |other|`."""
     def isfinite(self, /) -> Tensor:
@@ -1244,6 +1246,7 @@ class Tensor:
         """The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s."""
     def mvlgamma_(self, /, p: Any) -> Tensor:
         """In-place form of `mvlgamma`."""
+    name: ClassVar[Any]
     def nan_to_num(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """NaN and infinities replaced by numbers."""
     def nan_to_num_(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
@@ -1286,6 +1289,8 @@ class Tensor:
         """In-place form of `neg`."""
     def nelement(self) -> _int:
         """The number of elements."""
+    def new(self, *data: Any) -> Tensor:
+        """A tensor of this one's dtype from sizes or data: PyTorch's oldest spelling."""
     def new_empty(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`empty` in this tensor's dtype."""
     def new_empty_strided(self, size: Any, stride: Any, dtype: _dtype | None = None, layout: Any = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Tensor:
@@ -1395,6 +1400,10 @@ class Tensor:
         """The same elements under another shape, copied where a view cannot give it; one size may be -1."""
     def reshape_as(input, other: Tensor | _bool | _int | _float) -> Tensor:
         """Reshaped to another tensor's shape."""
+    def resize(self, *size: Any) -> Tensor:
+        """The first elements in another shape; RuntimeError where there are too few."""
+    def resize_(self, *size: Any) -> Tensor:
+        """This tensor's first elements in another shape, in place; RuntimeError where there are too few, or where a gradient is recorded."""
     def resolve_conj(self, *args: Any, **kwargs: Any) -> Tensor:
         """This tensor itself: nothing is conjugated late."""
     def resolve_neg(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -1497,6 +1506,7 @@ class Tensor:
         """`squeeze`, of this very tensor."""
     def std(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The standard deviation, the square root of the variance."""
+    storage: ClassVar[Any]
     def storage_offset(self, /) -> _int:
         """The place of the first element in the storage."""
     def stride(self, /, dim: _int | Sequence[_int] | None = None) -> Any:
@@ -1545,6 +1555,7 @@ class Tensor:
         """This tensor in another dtype or on another device; itself where nothing changes."""
     def to_device(self, device: _device | str | _int, /, *, stream: Any = None) -> Tensor:
         """This tensor on a device: itself where it is there already."""
+    to_sparse: ClassVar[Any]
     def tolist(self, /) -> Any:
         """The elements as nested lists of Python numbers; of a 0-d tensor, the number alone."""
     def topk(input, k: Any, dim: _int | Sequence[_int] = -1, largest: Any = True, sorted: Any = True, *, out: Any = None) -> Any:

@@ -3,8 +3,11 @@ Leans on the core's casts and on NumPy's arrays for bytes."""
 
 from __future__ import annotations
 
+import math
+
 from schuss import _core
 from schuss._core import Tensor, device, dtype
+from schuss.kinds import Elsewhere
 from schuss.naming import speaks
 
 _DEVICES = ("cpu", "cuda", "gpu", "mps", "xpu", "vulkan", "metal", "webgpu", "dx12", "meta")
@@ -221,6 +224,37 @@ def _array_wrap(self, array, context=None, return_scalar=False):
     return _core.from_numpy(array) if getattr(array, "shape", None) is not None else array
 
 
+def new(self, *data):
+    """A tensor of this one's dtype from sizes or data: PyTorch's oldest spelling.
+
+    >>> schuss.ones(1).new([1, 2])
+    tensor([1., 2.])
+    """
+    return Tensor(*data, dtype=self.dtype)
+
+
+@speaks
+def resize(self, *size):
+    """The first elements in another shape; RuntimeError where there are too few."""
+    shape = tuple(size[0]) if len(size) == 1 and hasattr(size[0], "__iter__") else size
+    count = math.prod(shape)
+    if count > self.numel():
+        raise RuntimeError(
+            f"resize: {tuple(self.shape)} has {self.numel()} elements and {shape} needs {count}; "
+            "make a new tensor"
+        )
+    return self.reshape(-1)[:count].reshape(shape)
+
+
+def resize_(self, *size):
+    """This tensor's first elements in another shape, in place; RuntimeError where there are too
+    few, or where a gradient is recorded."""
+    if self.requires_grad:
+        raise RuntimeError("resize_: cannot resize a tensor that requires a gradient")
+    self.data = resize(self.detach(), *size)
+    return self
+
+
 def attach() -> None:
     """Gives the class its conversions; called once, when the package is loaded."""
     kinds = {
@@ -258,6 +292,14 @@ def attach() -> None:
         "is_quantized": False,
         "is_meta": False,
         "is_mps": False,
+        "is_xpu": False,
+        "is_nested": False,
+        "name": None,
+        "new": new,
+        "resize": resize,
+        "resize_": resize_,
+        "to_sparse": Elsewhere("Tensor", "to_sparse", "elements are all kept: tensors are dense"),
+        "storage": Elsewhere("Tensor", "storage", "elements are reached by indexing and numpy()"),
         "is_complex": _never("is_complex", "the elements are complex numbers"),
         "is_signed": is_signed,
         "is_shared": _never("is_shared", "other processes see the memory"),

@@ -3,6 +3,8 @@ Leans on the core's makers and draws."""
 
 from __future__ import annotations
 
+from threading import local
+
 from schuss import _core
 from schuss._core import Generator, Tensor, empty, full, ones, zeros
 from schuss.naming import given, speaks, unknown
@@ -24,7 +26,17 @@ def _beside(input, device):
     return input.device if device is None else device
 
 
+class _Own(local):
+    """The generator that a thread draws from, where it is not the one that all share."""
+
+    generator: Generator | None = None
+
+
+own = _Own()
+
+
 def _drawn(op, shape, kind, a, b, dtype, device, generator, requires_grad=False, out=None):
+    generator = own.generator if generator is None else generator
     made = _core._draw(op, shape, kind, a, b, dtype, generator, requires_grad, device)
     if out is None:
         return made

@@ -17,6 +17,7 @@ from schuss import Tensor
 
 __all__ = [
     "GradcheckError",
+    "assert_allclose",
     "assert_close",
     "gradcheck",
     "gradgradcheck",
@@ -77,6 +78,30 @@ def assert_close(
     fault = _difference(actual, expected, how)
     if fault:
         raise AssertionError(msg(fault) if callable(msg) else f"{msg}\n{fault}" if msg else fault)
+
+
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
+    """The older form of assert_close, which minds neither dtypes nor devices.
+
+    >>> schuss.testing.assert_allclose(schuss.ones(2), schuss.ones(2, dtype=schuss.float64))
+    """
+    assert_close(
+        actual,
+        expected,
+        rtol=rtol,
+        atol=atol,
+        equal_nan=equal_nan,
+        check_device=False,
+        check_dtype=False,
+        msg=msg or None,
+    )
 
 
 def _difference(actual: Any, expected: Any, how: tuple) -> str:

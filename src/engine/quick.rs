@@ -258,7 +258,7 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let (mut lead, mut one_dtype, mut one_shape) = (None::<&Operand>, true, true);
     for side in sides {
         match (side.operand(), lead) {
-            (None, _) if matches!(side, Side::Absent) => return None,
+            (None, _) if matches!(side, Side::Absent | Side::Number(Number::Bool(_))) => return None,
             (None, _) => {}
             (own, None) => lead = own,
             (Some(own), Some(lead)) => {
@@ -428,7 +428,7 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
             let mut core = target.0.core.get();
             is_free(&core, mode).then(|| work(&mut core, None))
         }
-        [Feed::Tensor(a), Feed::Number(n)] if a.same(target) => {
+        [Feed::Tensor(a), Feed::Number(n)] if a.same(target) && !matches!(n, Number::Bool(_)) => {
             let mut core = target.0.core.get();
             is_free(&core, mode).then(|| work(&mut core, Some(From::Number(*n))))
         }

@@ -79,6 +79,12 @@ impl Tensor {
                 format!("only float tensors can require gradients, this one is {}", self.dtype()),
             ));
         }
+        if on && self.lift().is_some() {
+            return Err(Error::grad(
+                "requires_grad_",
+                "inside a transformation a tensor cannot be told to require gradients; use schuss.func.grad, or vjp, inside",
+            ));
+        }
         let mut core = self.0.core.get();
         if on && core.has(flag::INFERENCE) && !Mode::now().inference() {
             return Err(Error::runtime(

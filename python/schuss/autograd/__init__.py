@@ -116,7 +116,9 @@ def __getattr__(name: str):
 
         module = import_module(f"schuss.autograd.{_MODULES.get(name, 'anomaly')}")
         return module if name in _MODULES else getattr(module, name)
-    raise AttributeError(f"module 'schuss.autograd' has no attribute {name!r}")
+    from schuss.absent import sentence
+
+    raise AttributeError(sentence("schuss.autograd", name))
 
 
 def __dir__():

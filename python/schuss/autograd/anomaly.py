@@ -34,7 +34,7 @@ class detect_anomaly(set_detect_anomaly):
     >>> with schuss.autograd.detect_anomaly():
     ...     (x.sqrt() * 0).backward()
     Traceback (most recent call last):
-    schuss.GradError: backward: SqrtBackward0 returned NaN as the gradient of its operand 0; ...
+    schuss.GradError: backward: sqrt returned NaN as the gradient of its operand 0; ...
     """
 
     def __init__(self, check_nan: bool = True) -> None:

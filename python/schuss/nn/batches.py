@@ -122,12 +122,11 @@ class _BatchNorm(_NormBase):
                 f"the layer {self.num_features}"
             )
         momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / self.num_batches_tracked.double()
+        counted = self.training and self.track_running_stats
+        if counted and self.momentum is None:
+            momentum = 1.0 / (self.num_batches_tracked.double() + 1)
         tracked = not self.training or self.track_running_stats
-        return F.batch_norm(
+        made = F.batch_norm(
             input,
             self.running_mean if tracked else None,
             self.running_var if tracked else None,
@@ -137,6 +136,10 @@ class _BatchNorm(_NormBase):
             momentum,
             self.eps,
         )
+        if counted:
+            # Last, so that a batch that is refused is not counted.
+            self.num_batches_tracked.add_(1)
+        return made
 
 
 class BatchNorm1d(_BatchNorm):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, _core
+from schuss.naming import speaks
 from schuss.nn import fused
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def cosine_embedding_loss(
     return _gathered("cosine_embedding_loss", near + far, reduction, size_average, reduce)
 
 
+@speaks
 def multi_margin_loss(
     input,
     target,
@@ -132,12 +134,13 @@ def multi_margin_loss(
         raise schuss.ShapeError(
             f"multi_margin_loss: weight must hold {classes} numbers, got {tuple(weight.shape)}"
         )
-    own = y.unsqueeze(1)
-    each = (margin - x.gather(1, own) + x).clamp(min=0)
+    # Picked as a likelihood is, which refuses classes that there are not.
+    own = -fused.nll_loss(x, y, ignore_index=-(2**63), reduction="none").unsqueeze(1)
+    each = (margin - own + x).clamp(min=0)
     each = each * each if p == 2 else each
     if weight is not None:
         each = each * weight[y].unsqueeze(1)
-    others = _core.arange(classes, device=own.device) != own
+    others = _core.arange(classes, device=y.device) != y.unsqueeze(1)
     loss = schuss.where(others, each, 0.0).sum(1) / classes
     loss = loss.reshape(()) if input.ndim < 2 and target.ndim == 0 else loss
     return _gathered("multi_margin_loss", loss, reduction, size_average, reduce)

@@ -44,4 +44,13 @@ def data_parallel(
     return module(*args, **(module_kwargs or {}))
 
 
+def __getattr__(name: str):
+    if name == "DistributedDataParallel":
+        raise AttributeError(
+            "module 'schuss.nn.parallel' has no attribute 'DistributedDataParallel': there are no "
+            "process groups; the model as it is uses all cores of a machine"
+        )
+    raise AttributeError(f"module 'schuss.nn.parallel' has no attribute {name!r}")
+
+
 __all__ = ["DataParallel", "data_parallel"]

@@ -94,6 +94,14 @@ class Flat(Optimizer):
 
         return measure
 
+    def _check_start(self, loss: float, grad: schuss.Tensor) -> None:
+        """RuntimeError where there is nothing to go down from."""
+        if not (math.isfinite(loss) and math.isfinite(largest(grad))):
+            raise RuntimeError(
+                f"{type(self).__name__}: the loss is {loss:g} and its largest slope "
+                f"{largest(grad):g} at the start; begin where both are numbers"
+            )
+
     def _rates(self) -> Any:
         """The rate of all groups, or a vector of them."""
         rates = [float(group["lr"]) for group in self.param_groups]

@@ -22,8 +22,9 @@ class LBFGS(Flat):
     steps of `lr`, or "strong_wolfe". It stops early where the largest gradient is at most
     `tolerance_grad`, where parameters and loss change by less than `tolerance_change`, and after
     `max_eval` evaluations (by default 1.25 max_iter). ValueError for a negative lr and for more
-    than one group, RuntimeError for another line search. D. C. Liu and J. Nocedal (1989), On the
-    limited memory BFGS method for large scale optimization, Mathematical Programming 45.
+    than one group; RuntimeError for another line search, and where the loss is no number to begin
+    with. D. C. Liu and J. Nocedal (1989), On the limited memory BFGS method for large scale
+    optimization, Mathematical Programming 45.
 
     >>> import schuss
     >>> w = schuss.tensor([1.0, -2.0], requires_grad=True)
@@ -88,6 +89,7 @@ class LBFGS(Flat):
         first, loss, grad = self._measured(closure)
         made = 1
         state["func_evals"] += 1
+        self._check_start(loss, grad)
         if largest(grad) <= group["tolerance_grad"]:
             return first
         for turn in range(1, group["max_iter"] + 1):

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss.optim.flat import Flat, finite, inner, largest
+from schuss.optim.flat import Flat, inner, largest
 from schuss.optim.optimizer import check_number
 from schuss.optim.search import Trial, backtracking, strong_wolfe
 
@@ -69,11 +69,7 @@ class SecondOrder(Flat):
         first, loss, grad = self._measured(closure)
         state["func_evals"] += 1
         state["converged"] = False
-        if not finite(loss, largest(grad)):
-            raise RuntimeError(
-                f"{type(self).__name__}: the loss is {loss:g} and its largest slope "
-                f"{largest(grad):g} at the start; begin where both are numbers"
-            )
+        self._check_start(loss, grad)
         best = loss
         for _ in range(group["max_iter"]):
             if largest(grad) <= group["tol"]:

@@ -13,7 +13,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO, Any
 
-__all__ = ["load", "save"]
+__all__ = [
+    "add_safe_globals",
+    "clear_safe_globals",
+    "get_safe_globals",
+    "load",
+    "safe_globals",
+    "save",
+]
+
+
+def add_safe_globals(safe_globals: list[Any]) -> None:
+    """Let `load` make objects of these classes, or call these functions, from now on.
+
+    An entry is a class or function, or a pair of one and the name that files have for it.
+    """
+    for entry in safe_globals:
+        found, name = entry if isinstance(entry, tuple) else (entry, None)
+        if not callable(found):
+            raise TypeError(f"add_safe_globals: {found!r} is no class or function")
+        path = name or f"{found.__module__}.{found.__qualname__}"
+        unpickling.trusted_too[" ".join(path.rsplit(".", 1))] = found
+
+
+def get_safe_globals() -> list[Any]:
+    """What add_safe_globals was given."""
+    return list(unpickling.trusted_too.values())
+
+
+def clear_safe_globals() -> None:
+    """Forget what add_safe_globals was given."""
+    unpickling.trusted_too.clear()
+
+
+class safe_globals:
+    """A block in which `load` may make objects of these classes too.
+
+    >>> import fractions
+    >>> with schuss.serialization.safe_globals([fractions.Fraction]):
+    ...     schuss.serialization.get_safe_globals()
+    [<class 'fractions.Fraction'>]
+    """
+
+    def __init__(self, safe_globals: list[Any]) -> None:
+        self._globals = safe_globals
+
+    def __enter__(self) -> None:
+        self._before = dict(unpickling.trusted_too)
+        add_safe_globals(self._globals)
+
+    def __exit__(self, *exception: Any) -> None:
+        clear_safe_globals()
+        unpickling.trusted_too.update(self._before)
 
 
 def save(

@@ -5,9 +5,21 @@ from __future__ import annotations
 
 import builtins
 
-from schuss import Tensor
+from schuss import Tensor, _core
 from schuss.tape import GradientTape
-from schuss.tf import compat, errors, keras, linalg, losses, math, nest, nn, optimizers, random
+from schuss.tf import (
+    compat,
+    data,
+    errors,
+    keras,
+    linalg,
+    losses,
+    math,
+    nest,
+    nn,
+    optimizers,
+    random,
+)
 from schuss.tf.arrangement import (
     boolean_mask,
     broadcast_to,
@@ -64,6 +76,11 @@ from schuss.tf.gradients import (
     gradient_override_map,
     stop_gradient,
 )
+from schuss.tf.keras import initializers, metrics
+from schuss.tf.keras.initializers import Ones as ones_initializer
+from schuss.tf.keras.initializers import RandomNormal as random_normal_initializer
+from schuss.tf.keras.initializers import RandomUniform as random_uniform_initializer
+from schuss.tf.keras.initializers import Zeros as zeros_initializer
 from schuss.tf.linalg import matmul, norm, tensordot
 from schuss.tf.mathematics import (
     abs,
@@ -106,6 +123,20 @@ from schuss.tf.mathematics import (
     tanh,
 )
 from schuss.tf.module import Module, function
+from schuss.tf.order import (
+    argsort,
+    einsum,
+    gather_nd,
+    meshgrid,
+    pad,
+    repeat,
+    roll,
+    scatter_nd,
+    sort,
+    tensor_scatter_nd_add,
+    tensor_scatter_nd_update,
+    unique,
+)
 from schuss.tf.printing import print
 from schuss.tf.reductions import (
     argmax,
@@ -123,7 +154,21 @@ from schuss.tf.reductions import (
     reduce_sum,
 )
 from schuss.tf.scopes import name_scope
+from schuss.tf.surroundings import (
+    TensorSpec,
+    cond,
+    config,
+    device,
+    group,
+    map_fn,
+    scan,
+    test,
+    while_loop,
+)
 from schuss.tf.variable import Variable
+
+__version__ = _core.__version__
+newaxis = None
 
 __all__ = [
     "DType",
@@ -132,6 +177,7 @@ __all__ = [
     "Module",
     "RegisterGradient",
     "Tensor",
+    "TensorSpec",
     "UnconnectedGradients",
     "Variable",
     "abs",
@@ -140,6 +186,7 @@ __all__ = [
     "add_n",
     "argmax",
     "argmin",
+    "argsort",
     "as_dtype",
     "asin",
     "atan",
@@ -153,14 +200,19 @@ __all__ = [
     "clip_by_value",
     "compat",
     "concat",
+    "cond",
+    "config",
     "constant",
     "convert_to_tensor",
     "cos",
     "cosh",
     "cumsum",
     "custom_gradient",
+    "data",
+    "device",
     "divide",
     "double",
+    "einsum",
     "equal",
     "errors",
     "executing_eagerly",
@@ -174,11 +226,14 @@ __all__ = [
     "floor",
     "function",
     "gather",
+    "gather_nd",
     "gradient_override_map",
     "greater",
     "greater_equal",
+    "group",
     "half",
     "identity",
+    "initializers",
     "int8",
     "int16",
     "int32",
@@ -194,24 +249,32 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "losses",
+    "map_fn",
     "math",
     "matmul",
     "maximum",
+    "meshgrid",
+    "metrics",
     "minimum",
     "multiply",
     "name_scope",
     "negative",
     "nest",
+    "newaxis",
     "nn",
     "norm",
     "not_equal",
     "one_hot",
     "ones",
+    "ones_initializer",
     "ones_like",
     "optimizers",
+    "pad",
     "pow",
     "print",
     "random",
+    "random_normal_initializer",
+    "random_uniform_initializer",
     "range",
     "rank",
     "reduce_all",
@@ -222,15 +285,20 @@ __all__ = [
     "reduce_min",
     "reduce_prod",
     "reduce_sum",
+    "repeat",
     "reshape",
     "reverse",
+    "roll",
     "round",
+    "scan",
+    "scatter_nd",
     "shape",
     "sigmoid",
     "sign",
     "sin",
     "sinh",
     "size",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -241,13 +309,19 @@ __all__ = [
     "subtract",
     "tan",
     "tanh",
+    "tensor_scatter_nd_add",
+    "tensor_scatter_nd_update",
     "tensordot",
+    "test",
     "tile",
     "transpose",
     "uint8",
+    "unique",
     "unstack",
     "where",
+    "while_loop",
     "zeros",
+    "zeros_initializer",
     "zeros_like",
 ]
 

@@ -27,6 +27,7 @@ __all__ = [
     "matrix_transpose",
     "matvec",
     "norm",
+    "solve",
     "tensordot",
 ]
 
@@ -118,3 +119,13 @@ def det(input: Any, name: str | None = None) -> Tensor:
     -2.0
     """
     return schuss.det(floats("det", input))
+
+
+def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
+    """x with matrix x = rhs, column by column.
+
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [[2.0], [2.0]]).tolist()
+    [[1.0], [0.5]]
+    """
+    a, b = floats("solve", matrix), floats("solve", rhs)
+    return schuss.linalg.solve(a.mT if adjoint else a, b)

@@ -120,8 +120,13 @@ class Loss:
         self.reduction = reduction
         self.name = name or type(self).__name__
 
-    def __call__(self, y_true: Any, y_pred: Any) -> Tensor:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         each = self.call(y_true, y_pred)
+        if sample_weight is not None:
+            weight = convert_to_tensor(sample_weight).to(each.dtype)
+            if weight.ndim == each.ndim + 1 and weight.shape[-1] == 1:
+                weight = weight.squeeze(-1)
+            each = each * weight
         if self.reduction in ("none", None):
             return each
         return reduce_sum(each) if self.reduction == "sum" else reduce_mean(each)
@@ -163,9 +168,22 @@ class _Entropy(Loss):
         from_logits: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
+        label_smoothing: float = 0.0,
     ):
         super().__init__(reduction, name)
-        self.from_logits = from_logits
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"{type(self).__name__}: label_smoothing is from 0 to 1, got {label_smoothing}"
+            )
+        self.from_logits, self.label_smoothing = from_logits, label_smoothing
+
+    def _smooth(self, y_true: Any, classes: int) -> Any:
+        """Labels moved towards each class alike (Szegedy et al., 2016)."""
+        if not self.label_smoothing:
+            return y_true
+        true = operand(y_true)
+        true = true if true.dtype.is_floating_point else true.to(schuss.float32)
+        return true * (1.0 - self.label_smoothing) + self.label_smoothing / classes
 
 
 class BinaryCrossentropy(_Entropy):
@@ -176,7 +194,7 @@ class BinaryCrossentropy(_Entropy):
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return binary_crossentropy(y_true, y_pred, self.from_logits)
+        return binary_crossentropy(self._smooth(y_true, 2), y_pred, self.from_logits)
 
 
 class CategoricalCrossentropy(_Entropy):
@@ -187,7 +205,8 @@ class CategoricalCrossentropy(_Entropy):
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        return categorical_crossentropy(y_true, y_pred, self.from_logits)
+        true = self._smooth(y_true, operand(y_pred).shape[-1])
+        return categorical_crossentropy(true, y_pred, self.from_logits)
 
 
 class SparseCategoricalCrossentropy(_Entropy):
@@ -201,5 +220,82 @@ class SparseCategoricalCrossentropy(_Entropy):
         return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits)
 
 
+class Huber(Loss):
+    """Half the square of errors up to delta, delta times their size beyond (Huber, 1964).
+
+    >>> float(Huber()([[0.0]], [[2.0]]))
+    1.5
+    """
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(reduction, name)
+        self.delta = delta
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        true, pred = _sides("huber", y_true, y_pred)
+        far = schuss.abs(pred - true)
+        near = 0.5 * schuss.square(far)
+        return _last(schuss.where(far <= self.delta, near, self.delta * far - 0.5 * self.delta**2))
+
+
+class KLDivergence(Loss):
+    """The sum of y_true log(y_true / y_pred) along the last axis.
+
+    >>> float(KLDivergence()([[0.5, 0.5]], [[0.5, 0.5]]))
+    0.0
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        true, pred = _sides("kl_divergence", y_true, y_pred)
+        true, pred = clip_by_value(true, _TINY, 1.0), clip_by_value(pred, _TINY, 1.0)
+        return reduce_sum(true * schuss.log(true / pred), -1)
+
+
+class Hinge(Loss):
+    """The mean of max(0, 1 - y_true y_pred), with classes -1 and 1, or 0 and 1.
+
+    >>> float(Hinge()([[1.0]], [[0.25]]))
+    0.75
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        true, pred = _sides("hinge", y_true, y_pred)
+        signs = schuss.where(true == 0, -1.0, true) if bool((true >= 0).all()) else true
+        return _last(schuss.clamp(1.0 - signs * pred, min=0.0))
+
+
 MSE = mse = mean_squared_error
 MAE = mae = mean_absolute_error
+_KNOWN: dict[str, Any] = {
+    "mse": mean_squared_error,
+    "mean_squared_error": mean_squared_error,
+    "mae": mean_absolute_error,
+    "mean_absolute_error": mean_absolute_error,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "huber": Huber(reduction="none"),
+    "kl_divergence": KLDivergence(reduction="none"),
+    "hinge": Hinge(reduction="none"),
+}
+
+
+def get(identifier: Any) -> Any:
+    """The loss of a name; None, functions and objects as they are.
+
+    >>> get("mse") is mean_squared_error
+    True
+    """
+    if isinstance(identifier, str):
+        if identifier.lower() not in _KNOWN:
+            raise ValueError(
+                f"losses.get: no loss {identifier!r}; there are {', '.join(sorted(_KNOWN))}"
+            )
+        found = _KNOWN[identifier.lower()]
+        return found.call if isinstance(found, Loss) else found
+    return identifier() if isinstance(identifier, type) else identifier

@@ -56,6 +56,7 @@ from schuss.tf.mathematics import (
     tanh,
 )
 from schuss.tf.nn import softplus
+from schuss.tf.order import top_k
 from schuss.tf.reductions import (
     argmax,
     argmin,
@@ -137,4 +138,5 @@ __all__ = [
     "subtract",
     "tan",
     "tanh",
+    "top_k",
 ]

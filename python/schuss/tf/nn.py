@@ -12,17 +12,22 @@ from schuss.tf.arrangement import check_bounds, place
 from schuss.tf.conversion import operand
 from schuss.tf.mathematics import floats, sigmoid, tanh
 from schuss.tf.random import uniform
+from schuss.tf.windows import conv2d, embedding_lookup, max_pool2d, moments
 
 if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "conv2d",
     "dropout",
     "elu",
+    "embedding_lookup",
     "gelu",
     "l2_loss",
     "leaky_relu",
     "log_softmax",
+    "max_pool2d",
+    "moments",
     "relu",
     "sigmoid",
     "sigmoid_cross_entropy_with_logits",

@@ -164,6 +164,19 @@ def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Ten
     return x[schuss.randperm(x.shape[0], **_from(_stream(seed)))]
 
 
+def categorical(
+    logits: Any, num_samples: int, dtype: Any = None, seed: int | None = None, name: Any = None
+) -> Tensor:
+    """Classes drawn by their logits, a row of them for each row; int64 unless told otherwise.
+
+    >>> categorical([[0.0, 100.0]], 3).tolist()
+    [[1, 1, 1]]
+    """
+    weights = schuss.softmax(operand(logits), -1)
+    drawn = schuss.multinomial(weights, num_samples, True, **_from(_stream(seed)))
+    return strict(drawn if dtype is None else drawn.to(as_dtype(dtype)))
+
+
 def _from(stream: schuss.Generator | None) -> dict[str, Any]:
     return {} if stream is None else {"generator": stream}
 

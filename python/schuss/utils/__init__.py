@@ -4,7 +4,7 @@ Leans on nothing."""
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("checkpoint", "data", "dlpack")
+_MODULES = ("checkpoint", "data", "dlpack", "model_zoo", "tensorboard")
 
 
 def __getattr__(name: str) -> Any:

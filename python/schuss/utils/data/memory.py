@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def columns_of(dataset: Any) -> tuple[list[Tensor], Tensor | None, bool] | None:
-    """The tensors behind a data set, the rows of them that it shows (None: all), and whether a
-    sample is one tensor; None for a data set that has to be asked sample by sample."""
+def unwrapped(dataset: Any) -> tuple[Any, np.ndarray | None] | None:
+    """The data set under Subsets, and the rows of it that they show (None: all); None for rows
+    that are no plain numbers."""
     rows: np.ndarray | None = None
     while type(dataset) is Subset:
         indices = np.asarray(dataset.indices)
@@ -29,6 +29,16 @@ def columns_of(dataset: Any) -> tuple[list[Tensor], Tensor | None, bool] | None:
         indices = indices.astype(np.int64)
         rows = indices if rows is None else indices[rows]
         dataset = dataset.dataset
+    return dataset, rows
+
+
+def columns_of(dataset: Any) -> tuple[list[Tensor], Tensor | None, bool] | None:
+    """The tensors behind a data set, the rows of them that it shows (None: all), and whether a
+    sample is one tensor; None for a data set that has to be asked sample by sample."""
+    found = unwrapped(dataset)
+    if found is None:
+        return None
+    dataset, rows = found
     if type(dataset) is TensorDataset:
         tensors, single = list(dataset.tensors), False
     elif type(dataset) is Tensor and dataset.ndim:
@@ -36,6 +46,18 @@ def columns_of(dataset: Any) -> tuple[list[Tensor], Tensor | None, bool] | None:
     else:
         return None
     return tensors, None if rows is None else schuss.from_numpy(rows), single
+
+
+def gatherer(dataset: Any) -> Callable[[Tensor], list[Tensor]] | None:
+    """The function from indices to a batch of a data set that can give whole batches."""
+    found = unwrapped(dataset)
+    if found is None or not hasattr(found[0], "whole_batches"):
+        return None
+    gather = found[0].whole_batches()
+    if gather is None or found[1] is None:
+        return gather
+    rows = schuss.from_numpy(found[1])
+    return lambda chosen: gather(rows[chosen])
 
 
 def sliced(tensors: list[Tensor], n: int, size: int, drop_last: bool) -> Iterator[list[Tensor]]:
@@ -63,7 +85,8 @@ def from_sampler(dataset: Any, sampler: Any, finish: Callable[[Any], Any]) -> It
     """
     found = columns_of(dataset)
     if found is None:
-        return None
+        gather = gatherer(dataset)
+        return None if gather is None else _asked(sampler, dataset, gather, finish)
     tensors, rows, single = found
     n = len(dataset)
     if type(sampler) is BatchSampler:
@@ -85,6 +108,18 @@ def _random(
     order = sampler.order()
     made = gathered(tensors, order if rows is None else rows[order], size, drop)
     yield from (batch[0] for batch in made) if single else made
+
+
+def _asked(
+    sampler: Any, dataset: Any, gather: Callable[[Tensor], Any], finish: Callable[[Any], Any]
+) -> Iterator[Any]:
+    for batch in sampler:
+        try:
+            chosen = _numbers(batch)
+        except TypeError:
+            yield finish([dataset[i] for i in batch])
+            continue
+        yield gather(chosen)
 
 
 def _listed(

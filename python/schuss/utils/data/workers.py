@@ -1,5 +1,5 @@
 """Threads that fetch batches ahead of their use, in order, and stop when no one wants more.
-Leans on queues alone; what to fetch and how is handed in."""
+Leans on queues and generators; what to fetch and how is handed in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import queue
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from schuss import Generator
+from schuss.creation import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,6 +69,8 @@ def _work(
     tasks: queue.SimpleQueue, info: WorkerInfo, start: Callable | None, make: Callable
 ) -> None:
     _here.info = info
+    # Threads in no certain order would draw other numbers from one generator in every run.
+    own.generator = Generator().manual_seed(info.seed)
     failure = None
     try:
         if start is not None:

@@ -1,4 +1,4 @@
-"""tf.optimizers: SGD and Adam over Variables, by apply_gradients or minimize.
+"""The optimizer of Variables, by apply_gradients or minimize, and its first rules: SGD, Adam.
 Leans on Variable's assignments and on GradientTape."""
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ class Optimizer:
     True
     """
 
-    def __init__(self, learning_rate: Any, name: str | None = None) -> None:
+    # Bounds for the gradients: the size of each element, the norm of each, the norm of all.
+    clipvalue: float | None = None
+    clipnorm: float | None = None
+    global_clipnorm: float | None = None
+
+    def __init__(self, learning_rate: Any, name: str | None = None, **bounds: Any) -> None:
+        for bound, value in bounds.items():
+            if bound not in ("clipvalue", "clipnorm", "global_clipnorm"):
+                raise TypeError(f"{type(self).__name__}: unknown keyword {bound}")
+            setattr(self, bound, value)
         self.name = name or type(self).__name__
         self.iterations = Variable(0, dtype="int64", trainable=False, name="iteration")
         self._slots: dict[Any, dict[str, Variable]] = {}
@@ -79,12 +88,26 @@ class Optimizer:
         step = int(self.iterations)
         rate = float(self._rate if self._schedule is None else self._schedule(step))
         with schuss.no_grad():
-            for grad, variable in useful:
+            for grad, variable in self._clipped(useful):
                 self._step(variable, grad, rate, step + 1)
                 if variable.constraint is not None:
                     variable.assign(variable.constraint(variable.value()))
         self.iterations.assign_add(1)
         return self.iterations
+
+    def _clipped(self, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        """The pairs with gradients within the bounds."""
+        if self.clipvalue is not None:
+            return [(g.clamp(-self.clipvalue, self.clipvalue), v) for g, v in pairs]
+        if self.clipnorm is not None:
+            most = self.clipnorm
+            return [(g * (most / g.norm().clamp(min=most)), v) for g, v in pairs]
+        if self.global_clipnorm is not None:
+            most = self.global_clipnorm
+            squares = schuss.stack([g.square().sum() for g, _ in pairs])
+            whole = squares.sum().sqrt().clamp(min=most)
+            return [(g * (most / whole), v) for g, v in pairs]
+        return pairs
 
     def minimize(
         self, loss: Any, var_list: Any, tape: GradientTape | None = None, name: str | None = None
@@ -145,10 +168,11 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
         if not 0 <= momentum <= 1:
             raise ValueError(f"SGD: momentum {momentum} is outside [0, 1]")
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.momentum = momentum
         self.nesterov = nesterov
 
@@ -179,11 +203,12 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         amsgrad: bool = False,
         name: str | None = None,
+        **bounds: Any,
     ) -> None:
         for label, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"Adam: {label} {beta} is outside [0, 1)")
-        super().__init__(learning_rate, name)
+        super().__init__(learning_rate, name, **bounds)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon

@@ -1,0 +1,121 @@
+"""Switches that programs set before they begin, and what the names of dtypes and layouts are.
+Leans on the core and on the makers of dtypes' old names."""
+
+from __future__ import annotations
+
+from schuss import _core, kinds
+from schuss._core import Tensor
+
+_PRECISIONS = ("highest", "high", "medium")
+_state = {"deterministic": False, "warn_only": False, "precision": "highest"}
+
+
+class layout:
+    """How elements lie in memory: always in rows with strides, `schuss.strided`."""
+
+
+class memory_format:
+    """In which order axes lie in memory: tensors say it by their strides."""
+
+
+channels_last, channels_last_3d = "channels_last", "channels_last_3d"
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Accepted: the same seed gives the same bits on one machine in any case.
+
+    >>> schuss.use_deterministic_algorithms(True)
+    >>> schuss.are_deterministic_algorithms_enabled()
+    True
+    """
+    _state.update(deterministic=bool(mode), warn_only=bool(warn_only))
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What use_deterministic_algorithms was last told."""
+    return bool(_state["deterministic"])
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """What use_deterministic_algorithms was last told to warn of."""
+    return bool(_state["warn_only"])
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accepted: products of float32 are computed in float32. ValueError for an unknown name."""
+    if precision not in _PRECISIONS:
+        raise ValueError(
+            f"set_float32_matmul_precision: {precision!r} is none of {', '.join(_PRECISIONS)}"
+        )
+    _state["precision"] = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What set_float32_matmul_precision was last told."""
+    return str(_state["precision"])
+
+
+def get_default_device():
+    """Where tensors are made that name no device.
+
+    >>> schuss.get_default_device()
+    device(type='cpu')
+    """
+    return _core.device("cpu")
+
+
+def set_default_device(device) -> None:
+    """Accepted for the processor and None; NotImplementedError for a GPU, which makers name."""
+    if device is not None and _core.device(device).type != "cpu":
+        raise NotImplementedError(
+            f"set_default_device: tensors are made on the processor unless told otherwise; give "
+            f"makers device={str(device)!r}"
+        )
+
+
+def set_default_tensor_type(t) -> None:
+    """The dtype of floats from now on, by its oldest name; TypeError for what is no float.
+
+    >>> schuss.set_default_tensor_type("torch.FloatTensor")
+    """
+    name = t if isinstance(t, str) else getattr(t, "__name__", "")
+    kind = getattr(kinds, name.split(".")[-1], None)
+    if kind is None or not kind.dtype.is_floating_point:
+        raise TypeError(f"set_default_tensor_type: {t!r} is no kind of floating tensor")
+    _core.set_default_dtype(kind.dtype)
+
+
+def typename(obj) -> str:
+    """The name of a type as programs print it; a tensor's says its dtype.
+
+    >>> schuss.typename(schuss.ones(1)), schuss.typename(3)
+    ('schuss.FloatTensor', 'int')
+    """
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if isinstance(obj, type) else type(obj)
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def is_autocast_enabled(device_type: str | None = None) -> bool:
+    """Whether operations compute in fewer bits here: never."""
+    return False
+
+
+__all__ = [
+    "are_deterministic_algorithms_enabled",
+    "channels_last",
+    "channels_last_3d",
+    "get_default_device",
+    "get_float32_matmul_precision",
+    "is_autocast_enabled",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "layout",
+    "memory_format",
+    "set_default_device",
+    "set_default_tensor_type",
+    "set_float32_matmul_precision",
+    "typename",
+    "use_deterministic_algorithms",
+]
