@@ -179,6 +179,48 @@ def soft() -> list[tuple[str, str, str, Make]]:
     return [("soft", statement, shape(make), make) for statement, make in rows]
 
 
+def layers() -> list[tuple[str, str, str, Make]]:
+    """Normalisations, losses and attention, with their derivatives."""
+
+    def module(name: str, *sizes: int) -> Make:
+        def make(library: Any) -> dict[str, Any]:
+            names = recorded(*sizes)(library)
+            own = sizes[1] if name.startswith("Batch") else sizes[-1]
+            names["m"] = getattr(library.nn, name)(own)
+            names["p"] = (names["a"], *names["m"].parameters())
+            return names
+
+        return make
+
+    def classes(*sizes: int) -> Make:
+        def make(library: Any) -> dict[str, Any]:
+            draw = numpy.random.default_rng(3)
+            picked = library.tensor(draw.integers(0, sizes[1], sizes[0]))
+            return recorded(*sizes)(library) | {"y": picked}
+
+        return make
+
+    slope = "L.autograd.grad({}, p, b)[0]".format
+    rows = [(slope("m(a)"), module("LayerNorm", *s)) for s in ((8192, 64), (1024, 1024))]
+    rows += [(slope("m(a)"), module("BatchNorm2d", 64, 32, 28, 28))]
+    rows += [(slope("m(a)"), module("BatchNorm1d", 128, 256))]
+    loss = "L.autograd.grad(L.nn.functional.cross_entropy(a, y), a)[0]"
+    rows += [(loss, classes(*sizes)) for sizes in ((64, 10), (1024, 1000))]
+    for name in ("softmax", "log_softmax"):
+        rows += [(f"a.{name}(-1)", values(8192, 64))]
+        rows += [(f"L.autograd.grad(a.{name}(-1), a, b)[0]", recorded(8192, 64))]
+    attend = "L.nn.functional.scaled_dot_product_attention(a, a, a{})".format
+    for more in ("", ", is_causal=True"):
+        rows += [(attend(more), values(2, 4, 1024, 32))]
+        rows += [(f"L.autograd.grad({attend(more)}, a, b)[0]", recorded(2, 4, 1024, 32))]
+    for cut in ("a.unbind(0)", "[a[i] for i in range(64)]"):
+        total = f"sum(x.sum() for x in {cut})"
+        rows += [(f"L.autograd.grad({total}, a)[0]", recorded(64, 32, 64))]
+    gelu = "L.autograd.grad(L.nn.functional.gelu(a), a, b)[0]"
+    rows += [(gelu, recorded(1024, 512))]
+    return [("layers", statement, shape(make), make) for statement, make in rows]
+
+
 def words() -> list[tuple[str, str, str, Make]]:
     """The elementary functions."""
     rows = []
@@ -279,7 +321,12 @@ def main() -> None:
     before = json.loads(chosen.beside.read_text()) if chosen.beside else {}
     kept, group_of = {}, {}
     for group, statement, on, make in [
-        *(*strided(), *plain(), *soft(), *words(), *scans()),
+        *strided(),
+        *plain(),
+        *soft(),
+        *layers(),
+        *words(),
+        *scans(),
         *windows(),
     ]:
         name = f"{statement:48} {on}"

@@ -179,5 +179,7 @@ def test_mathematics_is_the_processors(name: str) -> None:
     want, got = f(x), f(x.to(DEVICE)).cpu()
     if want.dtype == schuss.float32:
         a, b = got.numpy().astype(np.float64), want.numpy().astype(np.float64)
-        off = np.abs(a - b) / np.spacing(np.maximum(np.abs(want.numpy()), 1e-6))
+        # Of 1 + erf the left tail keeps the digits that the 1 has.
+        least = 1.0 if name == "gelu" else 1e-6
+        off = np.abs(a - b) / np.spacing(np.maximum(np.abs(want.numpy()), np.float32(least)))
         assert np.nanmax(off) <= 8, f"{name}: {np.nanmax(off)} units at {x[int(np.nanargmax(off))]}"

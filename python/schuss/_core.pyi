@@ -1754,6 +1754,9 @@ def _anomaly() -> Any:
 def _asgd_step(param: Any, mean: Any, grad: Any, sign: Any, decay: Any, kept: Any, eta: Any, mu: Any, *, out: Any = None) -> Any:
     """Averaged gradient descent (Polyak and Juditsky 1992): the parameter, and the mean of where it has been."""
 
+def _attention_of(query: Any, key: Any, value: Any, added: Any, scale: Any, causal: Any, *, out: Any = None) -> Any:
+    """`softmax(scale * query @ key.T + added) @ value` over (batch, rows, heads, size), added (batch, heads, queries, keys) (Vaswani et al. 2017); and the log-sums of scores, which have no derivative of their own."""
+
 def _batched(level: Any, value: Any) -> Any:
     """One name for the examples along the first axis."""
 
@@ -1834,6 +1837,9 @@ def _embed(input: Any, value: Any, size: Any, stride: Any, offset: Any, *, out: 
 def _entered(t: Any) -> Any:
     """A handle of its own to differentiate at."""
 
+def _entropy_of_rows(input: Any, target: Any, ignore_index: Any, mean: Any, *, out: Any = None) -> Any:
+    """Minus the log-softmax of each row's class, averaged over the rows that count or summed; and the rows' log-sums, which have no derivative of their own."""
+
 def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
 
@@ -1852,8 +1858,14 @@ def _gather(input: Any, index: Any, dim: _int | Sequence[_int], *, out: Any = No
 def _gelu_exact(input: Any, *, out: Any = None) -> Any:
     """Gaussian error linear unit, `x * Phi(x)` (Hendrycks and Gimpel 2016)."""
 
+def _gelu_exact_slope(grad: Any, input: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `gelu_exact`."""
+
 def _gelu_tanh(input: Any, *, out: Any = None) -> Any:
     """The tanh approximation of the Gaussian error linear unit."""
+
+def _gelu_tanh_slope(grad: Any, input: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `gelu_tanh`."""
 
 def _gpu_adapters() -> Any:
     """All adapters, those that may be used first."""
@@ -1960,6 +1972,12 @@ def _nonzero(x: Any) -> Any:
 def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The Euclidean norm over some axes; its derivative at 0 is 0."""
 
+def _normalised_channels(input: Any, weight: Any, bias: Any, eps: Any, *, out: Any = None) -> Any:
+    """Every channel (axis 1) brought to mean 0 and variance 1 over all other axes, then scaled and shifted (Ioffe and Szegedy 2015); also the means, inverse deviations and variances."""
+
+def _normalised_rows(input: Any, weight: Any, bias: Any, axes: Any, eps: Any, *, out: Any = None) -> Any:
+    """The last axes brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016); also the means and the inverse deviations."""
+
 def _numbers(numbers: Any) -> Any:
     """The numbers that a pass of a step would have been launched with, for a step that is run again."""
 
@@ -2004,6 +2022,9 @@ def _radam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay
 
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
+
+def _recurrence(input: Any, weight: Any, bias: Any, state: Any, memory: Any, sizes: Any, cell: Any, reverse: Any, *, out: Any = None) -> Any:
+    """A recurrent network over all steps of a sequence: the states of all rows, the last state, and for an LSTM the last cell; what comes after these is for the derivative. `input` (rows, gates * size) is what the input gives to the gates, `weight` and `bias` what the state gives, `sizes` the rows of each step, `memory` the first cell (lstm)."""
 
 def _refuse_recording(why: Any) -> Any:
     """Says that a step cannot be recorded, and why."""

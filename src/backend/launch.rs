@@ -153,6 +153,58 @@ pub enum Convolution {
     Weight,
 }
 
+/// The kinds of recurrent networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// Gates in the order input, forget, new, output.
+    Lstm,
+    /// Gates in the order reset, update, new; the reset gate comes after the product.
+    Gru,
+    Tanh,
+    Relu,
+}
+
+/// How a recurrent network goes over a sequence, and whether it goes back.
+#[derive(Clone)]
+pub struct Recurrence {
+    pub cell: Cell,
+    /// The rows of each step: the same, or fewer and fewer.
+    pub sizes: Vec<usize>,
+    /// Whether the last step is taken first.
+    pub reverse: bool,
+    pub back: bool,
+}
+
+/// How a cross-entropy of scores and classes goes, and back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entropy {
+    pub back: bool,
+    /// Whether the losses are averaged over the rows that count, else summed.
+    pub mean: bool,
+    /// The class of rows that do not count.
+    pub ignored: i64,
+}
+
+/// How attention goes, and back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    pub back: bool,
+    /// Whether a query may look at no later key.
+    pub causal: bool,
+    pub scale: f64,
+}
+
+/// How a normalisation goes: over rows, or over channels; and back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    pub channels: bool,
+    pub back: bool,
+    /// Whether there are a weight and a bias among the operands.
+    pub weight: bool,
+    pub bias: bool,
+    pub eps: f64,
+}
+
 /// The positions that a pooling window takes along one axis: for each place of the result a start (which may lie before
 /// the axis), a count, and the step between them.
 pub struct Span<'a> {
@@ -294,6 +346,30 @@ pub enum Launch<'a> {
         geometry: &'a Geometry,
         divisor: (Option<f64>, bool),
         back: bool,
+    },
+    /// Rows or channels brought to mean 0 and variance 1, or the cotangents of that; all are row-major.
+    Norm {
+        what: Norm,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
+    /// The cross-entropy of rows of scores and their classes, or its slope in the scores; all are row-major.
+    Entropy {
+        what: Entropy,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
+    /// Values weighted by the softmax of scores, products of queries and keys; or the cotangents of that.
+    Attention {
+        what: Attention,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+    },
+    /// A recurrent network over all steps of a sequence, or the cotangents of its operands; all are row-major matrices.
+    Recur {
+        what: &'a Recurrence,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
     },
     Random {
         draw: Draw,

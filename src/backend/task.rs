@@ -1,6 +1,9 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
-use super::launch::{Backend, Convolution, Dense, Draw, FoldKind, Geometry, Launch, MapBody, Operand, Order, Pick, Span, Special};
+use super::launch::{
+    Attention, Backend, Convolution, Dense, Draw, Entropy, FoldKind, Geometry, Launch, MapBody, Norm, Operand, Order, Pick, Recurrence,
+    Span, Special,
+};
 use super::of;
 use crate::base::{DType, Number, Result};
 use smallvec::SmallVec;
@@ -44,6 +47,10 @@ pub enum Work {
     Pool { reaches: Vec<Reach> },
     Unpool,
     Average { geometry: Geometry, divisor: (Option<f64>, bool), back: bool },
+    Norm { what: Norm },
+    Entropy { what: Entropy },
+    Attention { what: Attention },
+    Recur { what: Recurrence },
     Random { draw: Draw, seed: u64, offset: u64 },
     Demand { op: &'static str, test: Test, numbers: Vec<i64> },
 }
@@ -107,6 +114,10 @@ impl Task {
                 let (from, to) = if back { (means, image) } else { (image, means) };
                 one(Work::Average { geometry: geometry.clone(), divisor, back }, &[from], &[to])
             }
+            Launch::Norm { what, ins, outs } => many(Work::Norm { what }, ins, outs),
+            Launch::Entropy { what, ins, outs } => many(Work::Entropy { what }, ins, outs),
+            Launch::Attention { what, ins, outs } => many(Work::Attention { what }, ins, outs),
+            Launch::Recur { what, ins, outs } => many(Work::Recur { what: what.clone() }, ins, outs),
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
             Launch::Segments { body, compute, params, segments } => {
@@ -171,6 +182,10 @@ impl Task {
                 let (image, means) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
                 Launch::Average { image, means, geometry, divisor: *divisor, back: *back }
             }
+            Work::Norm { what } => Launch::Norm { what: *what, ins, outs },
+            Work::Entropy { what } => Launch::Entropy { what: *what, ins, outs },
+            Work::Attention { what } => Launch::Attention { what: *what, ins, outs },
+            Work::Recur { what } => Launch::Recur { what, ins, outs },
             Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
             Work::Demand { op, test, numbers } => return test(op, ins, numbers),
         };
@@ -200,6 +215,10 @@ impl Task {
             Work::Pool { .. } => "pool",
             Work::Unpool => "unpool",
             Work::Average { .. } => "average",
+            Work::Norm { .. } => "norm",
+            Work::Entropy { .. } => "entropy",
+            Work::Attention { .. } => "attention",
+            Work::Recur { .. } => "recurrence",
             Work::Random { .. } => "random",
             Work::Demand { .. } => "demand",
         }

@@ -107,7 +107,9 @@ fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &
                 return Err(freed(&node.name()));
             }
         }
-        let ends = pull(&node, grads, plan, wanted, watched)?;
+        let mode = Mode::now();
+        let part = !(watched || plan.create || plan.inside.is_some() || mode.tape() || mode.lifted() || mode.careful());
+        let ends = if part && lay(walk, &node, &grads, wanted)? { Cotangents::new() } else { pull(&node, grads, plan, wanted, watched)? };
         for (edge, grad) in node.edges.iter().zip(ends) {
             if let (Some(edge), Some(grad)) = (edge, grad) {
                 walk.add(edge, grad)?;
@@ -117,6 +119,25 @@ fn nodes(walk: &mut Walk, plan: &Plan, wanted: Option<&HashSet<usize>>, found: &
             node.spend();
         }
     }
+}
+
+/// Adds the gradient of a part of a tensor to the walk's own sum for the whole, if there is one: a tensor that is taken
+/// apart would else be summed whole for each part.
+fn lay(walk: &mut Walk, node: &Node, grads: &[Option<Tensor>], wanted: Option<&HashSet<usize>>) -> Result<bool> {
+    let (Rule::Op(op), [Some(edge)], [Some(grad)]) = (&node.rule, &node.edges[..], grads) else { return Ok(false) };
+    if !ops::view::is_part(op) || wanted.is_some_and(|w| !w.contains(&address(edge))) {
+        return Ok(false);
+    }
+    let Some(sum) = walk.sum(edge).filter(|sum| is_alone(sum)) else { return Ok(false) };
+    let mut whole = sum.operand();
+    let window = ops::view::part(&whole.layout, &node.args)?;
+    if whole.dtype != grad.dtype() || window.shape != grad.shape() || window.overlaps_itself() {
+        return Ok(false);
+    }
+    whole.layout = window;
+    let seen = Tensor::from_operand(whole);
+    super::write::apply(&ops::arith::add::OP, &seen, &[(&seen).into(), grad.into()], &[])?;
+    Ok(true)
 }
 
 /// Hands what has come to the leaves over to them, or to the plan's ends.

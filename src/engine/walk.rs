@@ -93,6 +93,14 @@ impl Walk {
         Ok(())
     }
 
+    /// What has come to an end of an edge so far.
+    pub fn sum(&self, edge: &Edge) -> Option<&Tensor> {
+        let found = cell(edge).load(Ordering::Acquire);
+        let k = if let Edge::Node(_, k) = edge { *k as usize } else { 0 };
+        let slot = self.slots.get((found & 0xffff_ffff) as usize).filter(|_| found >> 32 == u64::from(self.id))?;
+        slot.grads.get(k)?.as_ref()
+    }
+
     /// Whether the next node has much to do.
     #[inline]
     pub fn is_long(&self) -> bool {

@@ -1,13 +1,19 @@
 //! Activations of neural networks, element by element. Leans on graph.
 
+use crate::backend::{Launch, of, trace};
 use crate::base::{Error, Few, Result, shape};
-use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
+use crate::graph::mode::Mode;
+use crate::graph::sym::must;
+use crate::graph::{Arg, Body, Grads, Op, Pull, Sym, Tensor};
+use std::sync::Arc;
 
 const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// 1 / sqrt(2 pi).
 const DENSITY: f64 = 0.398_942_280_401_432_7;
 /// sqrt(2 / pi).
 const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
+/// Three times the weight of the cube in the argument of tanh.
+const TANH_BEND: f64 = 3.0 * 0.044715;
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
@@ -92,8 +98,14 @@ crate::op! {
     /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
     /// tensor([ 0.8413, -0.1587])
     gelu_exact(input) Real {
-        map(float value, |x;| 0.5 * x * (-x * SQRT_HALF).erfc());
-        vjp |g, [x], _y| [g * &((-x * SQRT_HALF).erfc() * 0.5 + x * (x * x * -0.5).exp() * DENSITY)];
+        map(float value, |x;| 0.5 * x * (1.0 + (x * SQRT_HALF).erf()));
+        vjp |g, [x], _y| [over(g, x, &gelu_exact_slope::OP)];
+        face hidden;
+    }
+    /// A cotangent times the slope of `gelu_exact`.
+    gelu_exact_slope(grad, input) Real {
+        map(float value, |g, x;| g * (0.5 * (1.0 + (x * SQRT_HALF).erf()) + x * (-0.5 * x * x).exp() * DENSITY));
+        vjp |g, [d, x], _y| [g.gelu_exact_slope(x), g * d * (2.0 - x * x) * (x * x * -0.5).exp() * DENSITY];
         face hidden;
     }
     /// The tanh approximation of the Gaussian error linear unit.
@@ -102,7 +114,17 @@ crate::op! {
     /// tensor([0.8412])
     gelu_tanh(input) Real {
         map(float value, |x;| 0.5 * x * (1.0 + (TANH_SCALE * (x + 0.044715 * x * x * x)).tanh()));
-        rule gelu_tanh_back;
+        vjp |g, [x], _y| [over(g, x, &gelu_tanh_slope::OP)];
+        face hidden;
+    }
+    /// A cotangent times the slope of `gelu_tanh`.
+    gelu_tanh_slope(grad, input) Real {
+        map(float value, |g, x;| {
+            let t = (TANH_SCALE * (x + 0.044715 * x * x * x)).tanh();
+            let inner = (x * x * TANH_BEND + 1.0) * TANH_SCALE;
+            g * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner)
+        });
+        rule gelu_tanh_slope_back;
         face hidden;
     }
     /// Elements kept within [min_val, max_val], with no gradient outside.
@@ -182,6 +204,27 @@ crate::op! {
     glu(input; dim: Axis = Arg::Int(-1)) Any { inline(glu_inline); face function; }
 }
 
+/// A cotangent times a slope, written over the cotangent where nobody else holds it: both are as large as what a wide
+/// layer gives.
+fn over(g: &Sym, x: &Sym, op: &'static Op) -> Sym {
+    let mode = Mode::now();
+    if let (Sym::Tensor(t), Body::Map(body)) = (g, &op.body)
+        && !(mode.grad() || mode.probe() || mode.lifted() || trace::on())
+        && Arc::strong_count(&t.0) == 1
+    {
+        let (own, other) = (t.operand(), x.tensor().operand());
+        let alike = own.dtype == other.dtype && own.dtype == own.dtype.compute() && own.layout.shape == other.layout.shape;
+        // One count is the tensor's, one this copy's.
+        if alike && own.layout.is_contiguous() && Arc::strong_count(&own.storage) == 2 && own.device() == other.device() {
+            let (compute, backend) = (own.dtype, of(&own.storage));
+            let launch = Launch::Map { body, compute, params: &[], ins: &[own.clone(), other], outs: std::slice::from_ref(&own) };
+            must(backend.launch(&launch));
+            return g.clone();
+        }
+    }
+    Sym::apply(op, &[g.feed(), x.feed()], &[])
+}
+
 fn silu_back(pull: &Pull) -> Grads {
     let (g, x) = (pull.grad(), &pull.ins[0]);
     let s = x.sigmoid();
@@ -189,13 +232,19 @@ fn silu_back(pull: &Pull) -> Grads {
     [Some(g * slope)].into_iter().collect()
 }
 
-fn gelu_tanh_back(pull: &Pull) -> Grads {
-    let (g, x) = (pull.grad(), &pull.ins[0]);
-    let cube = x * x * x;
-    let t = ((x + cube * 0.044715) * TANH_SCALE).tanh();
-    let inner = (x * x * (3.0 * 0.044715) + 1.0) * TANH_SCALE;
-    let slope = (&t + 1.0) * 0.5 + x * 0.5 * (1.0 - &t * &t) * inner;
-    [Some(g * slope)].into_iter().collect()
+/// With t = tanh(u), the slope is (1 + t) / 2 + x t' / 2, and its own x (t'' / 2) + t'.
+fn gelu_tanh_slope_back(pull: &Pull) -> Grads {
+    let (g, d, x) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| g.gelu_tanh_slope(x)));
+    grads.push(pull.needs.has(1).then(|| {
+        let t = ((x + x * x * x * 0.044715) * TANH_SCALE).tanh();
+        let inner = (x * x * TANH_BEND + 1.0) * TANH_SCALE;
+        let bend = 1.0 - &t * &t;
+        let second = &bend * (x * (2.0 * TANH_BEND * TANH_SCALE)) - &t * &bend * &inner * &inner * 2.0;
+        g * d * (bend * inner + x * second * 0.5)
+    }));
+    grads
 }
 
 fn mish_back(pull: &Pull) -> Grads {

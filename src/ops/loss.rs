@@ -1,11 +1,15 @@
 //! Losses of training, made of other operators. Leans on graph.
 
+use super::view::operand;
 use crate::backend::cpu::contract::to_f64;
+use crate::backend::launch::Entropy;
 use crate::backend::task::Test;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{DType, Error, Result, shape};
+use crate::graph::mode::Mode;
 use crate::graph::sym::must;
-use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use smallvec::smallvec;
 
 crate::op! {
     /// The mean squared error; reduction "mean", "sum" or "none".
@@ -20,6 +24,13 @@ crate::op! {
     l1_loss(input, target; reduction: Text = Arg::None) Any { inline(l1); face hidden; }
     /// Minus the log-probability of each target class; targets of `ignore_index` count nothing.
     nll_loss(input, target, weight: Maybe; ignore_index: Int, reduction: Text = Arg::None) Any { inline(nll); face hidden; }
+    /// Minus the log-softmax of each row's class, averaged over the rows that count or summed; and the rows' log-sums, which
+    /// have no derivative of their own.
+    entropy_of_rows(input, target: Tensor; ignore_index: Int, mean: Bool) Any {
+        kernel(entropy_meta, entropy_run);
+        rule entropy_back;
+        face hidden;
+    }
     /// Minus the log-likelihood of a truth under a probability, element by element.
     bce_each(input, target) Real {
         map(float value, |x, y;| {
@@ -37,6 +48,77 @@ crate::op! {
         inline(bce_logits);
         face hidden;
     }
+}
+
+fn entropy_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    let [Some(x), Some(y)] = ins else { return Err(Error::bug("cross_entropy", "an operand is missing")) };
+    if x.shape.len() != 2 || y.shape[..] != x.shape[..1] || !x.dtype.is_float() || y.dtype != DType::I64 {
+        return Err(Error::shape(
+            "cross_entropy",
+            format!(
+                "needs float scores (rows, classes) and int64 classes (rows), got {} and {}",
+                shape::show(&x.shape),
+                shape::show(&y.shape)
+            ),
+        ));
+    }
+    let sums = Meta { shape: y.shape.clone(), dtype: x.dtype.compute() };
+    Ok(smallvec![Meta { shape: shape::Shape::new(), dtype: x.dtype }, sums])
+}
+
+/// The same elements row-major, in the dtype asked for.
+fn plain(x: &Operand, dtype: DType) -> Result<Operand> {
+    if x.layout.is_contiguous() && x.dtype == dtype {
+        return Ok(x.clone());
+    }
+    let copy = Operand::new(of(&x.storage), &x.layout.shape, dtype)?;
+    of(&x.storage).launch(&Launch::Copy { src: x, dst: &copy })?;
+    Ok(copy)
+}
+
+fn entropy(args: &[Arg], back: bool, ins: &[Operand], out: &Operand, more: Option<&Operand>) -> Result<()> {
+    let what = Entropy { back, mean: args[1] == Arg::Bool(true), ignored: args[0].int().unwrap_or(-100) };
+    let backend = of(&out.storage);
+    let wide = out.dtype.compute();
+    let to = if out.dtype == wide { out.clone() } else { Operand::new(backend, &out.layout.shape, wide)? };
+    let outs: Vec<Operand> = [Some(&to), more].into_iter().flatten().cloned().collect();
+    backend.launch(&Launch::Entropy { what, ins, outs: &outs })?;
+    if out.dtype == wide { Ok(()) } else { backend.launch(&Launch::Copy { src: &to, dst: out }) }
+}
+
+fn entropy_run(call: &Call) -> Result<()> {
+    let (x, y) = (operand(call, 0)?, operand(call, 1)?);
+    let ins = [plain(x, x.dtype.compute())?, plain(y, DType::I64)?];
+    entropy(call.args, false, &ins, &call.outs[0], call.outs.get(1))
+}
+
+fn entropy_back(pull: &Pull) -> Grads {
+    let (x, y, sums) = (&pull.ins[0], &pull.ins[1], &pull.outs[1]);
+    if Mode::now().probe() {
+        super::view::reads(&[x, y, sums]);
+        return Grads::new();
+    }
+    let Some(g) = &pull.grads[0] else {
+        crate::graph::sym::fail(Error::grad("cross_entropy", "the log-sums that come with the loss have no derivative"))
+    };
+    // Where the walk itself is recorded, it must be made of what has derivatives.
+    let grad = if Mode::now().grad() || Mode::now().lifted() {
+        let ignored = Sym::from(crate::base::Number::Int(pull.args[0].int().unwrap_or(-100)));
+        let counts = y.ne(&ignored);
+        let each = counts.cast(x.dtype()) * g;
+        let each = if pull.args[1] == Arg::Bool(true) { each / counts.cast(x.dtype()).sum((), false, ()) } else { each };
+        let class = counts.where_(y, &Sym::from(crate::base::Number::Int(0))).cast(DType::I64).unsqueeze(1);
+        let each = each.unsqueeze(1);
+        (x.softmax(1i64, ()) * &each).scatter_add(&class, &-each, 1i64)
+    } else {
+        let wide = x.dtype().compute();
+        let take = |s: &Sym| must(plain(&s.tensor().operand(), if std::ptr::eq(s, y) { DType::I64 } else { wide }));
+        let ins = [take(g), take(x), take(y), take(sums)];
+        let out = must(Operand::new(of(&ins[1].storage), &x.shape(), x.dtype()));
+        must(entropy(pull.args, true, &ins, &out, None));
+        Sym::Tensor(Tensor::from_operand(out))
+    };
+    [Some(grad), None].into_iter().collect()
 }
 
 fn pick(ins: &[Option<Sym>], i: usize) -> Option<&Sym> {

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod arith;
+pub mod attention;
 pub mod batch;
 pub mod compare;
 pub mod convolution;
@@ -13,7 +14,9 @@ pub mod loss;
 pub mod math;
 pub mod merge;
 pub mod moves;
+pub mod norm;
 pub mod order;
+pub mod recurrent;
 pub mod reduce;
 pub mod running;
 pub mod special;
@@ -174,6 +177,9 @@ pub static ALL: &[&[&Op]] = &[
     index::TABLE,
     merge::TABLE,
     linear::TABLE,
+    norm::TABLE,
+    attention::TABLE,
+    recurrent::TABLE,
     dense::TABLE,
     windows::TABLE,
     convolution::TABLE,

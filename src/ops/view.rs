@@ -2,7 +2,7 @@
 
 use crate::backend::{Launch, of};
 use crate::base::{DType, Device, Error, Few, Layout, Result, shape};
-use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use crate::graph::{Arg, Call, Grads, Meta, Metas, Op, Pull, Sym, Tensor};
 use smallvec::smallvec;
 
 crate::op! {
@@ -389,7 +389,6 @@ fn as_strided_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     Ok(Layout::new(sizes(&size), stride.iter().map(|&s| s as isize).collect(), offset as usize))
 }
 
-/// The derivative of a view: its cotangent laid back through the same view of a row-major tensor.
 fn select_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     let (dim, index) = (args[0].int().unwrap_or(0), args[1].int().unwrap_or(0));
     if x.rank() == 0 {
@@ -408,16 +407,25 @@ fn select_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     Ok(Layout::new(shape, strides, offset as usize))
 }
 
+/// Whether an operator takes a part of a tensor, as `part` says which.
+pub fn is_part(op: &Op) -> bool {
+    [&slice::OP, &pick::OP, &select::OP, &diagonal::OP].into_iter().any(|own| std::ptr::eq(own, op))
+}
+
+/// The part that such an operator takes, by its parameters.
+pub fn part(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    match args {
+        [Arg::Ints(_), _, _, _] => pick_rule(x, args),
+        [Arg::Ints(_), ..] => slice_rule(x, args),
+        [_, _] => select_rule(x, args),
+        _ => diagonal_rule(x, args),
+    }
+}
+
+/// The derivative of a view: its cotangent laid back through the same view of a row-major tensor.
 fn view_back(pull: &Pull) -> Grads {
     let x = pull.ins[0].shape();
-    let flat = Layout::contiguous(x.clone());
-    let seen = match pull.args {
-        [Arg::Ints(_), _, _, _] => pick_rule(&flat, pull.args),
-        [Arg::Ints(_), ..] => slice_rule(&flat, pull.args),
-        [_, _] => select_rule(&flat, pull.args),
-        _ => diagonal_rule(&flat, pull.args),
-    };
-    let seen = crate::graph::sym::must(seen);
+    let seen = crate::graph::sym::must(part(&Layout::contiguous(x.clone()), pull.args));
     let strides: Few<i64> = seen.strides.iter().map(|&s| s as i64).collect();
     let grad = pull.grad().unwindow(&x, &seen.shape, strides, seen.offset);
     [pull.needs.has(0).then_some(grad)].into_iter().collect()

@@ -161,6 +161,11 @@ impl PyTensor {
         {
             return unary(slf, &arith::square::OP);
         }
+        if let Some(Number::Float(0.5)) = args::number(other)?
+            && slf.get().inner.dtype().is_float()
+        {
+            return unary(slf, &crate::ops::math::sqrt::OP);
+        }
         binary(slf, other, &arith::pow::OP, false)
     }
     fn __rpow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {

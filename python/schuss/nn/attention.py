@@ -10,6 +10,44 @@ from schuss import _core
 from schuss.nn import fused
 
 
+def _tiled(query, key, value, mask, is_causal, scale):
+    """Attention whose scores are never all held; None where only the formula does."""
+    lead = query.shape[:-2]
+    if (
+        query.device.type != "cpu"
+        or not query.is_floating_point()
+        or key.shape[:-2] != lead
+        or value.shape[:-2] != lead
+        or query.shape[-1] != key.shape[-1]
+        or key.shape[-2] != value.shape[-2]
+        or 0 in query.shape
+        or 0 in value.shape
+    ):
+        return None
+    if mask is not None:
+        wanted = (*lead, query.shape[-2], key.shape[-2])
+        if mask.ndim > len(wanted) or mask.device != query.device:
+            return None
+        if any(
+            m not in (1, n) for m, n in zip(reversed(mask.shape), reversed(wanted), strict=False)
+        ):
+            return None
+        if mask.dtype == _core.bool:
+            mask = _core.zeros(*mask.shape, dtype=query.dtype).masked_fill(~mask, -float("inf"))
+        elif mask.dtype != query.dtype:
+            return None
+        mask = mask.expand(wanted)
+    # Batches and heads are two axes; what stands before them is one with the batches.
+    flat = len(lead) != 2
+    if flat:
+        heads = lead[-1] if lead else 1
+        query, key, value = (x.reshape(-1, heads, *x.shape[-2:]) for x in (query, key, value))
+        mask = None if mask is None else mask.reshape(-1, heads, *mask.shape[-2:])
+    parts = (x.transpose(1, 2) for x in (query, key, value))
+    found = _core._attention_of(*parts, mask, scale, is_causal)[0].transpose(1, 2)
+    return found.reshape(*lead, *found.shape[-2:]) if flat else found
+
+
 def scaled_dot_product_attention(
     query,
     key,
@@ -44,6 +82,10 @@ def scaled_dot_product_attention(
         key = key.repeat_interleave(heads // key.shape[-3], -3)
         value = value.repeat_interleave(heads // value.shape[-3], -3)
     scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if not dropout_p:
+        found = _tiled(query, key, value, attn_mask, is_causal, scale)
+        if found is not None:
+            return found
     scores = (query * scale) @ key.transpose(-2, -1)
     if is_causal:
         size = scores.shape[-2:]
@@ -91,6 +133,41 @@ def _settled(query, key, value, padding, fresh):
             )
 
 
+def _gathered_mask(attn_mask, key_padding_mask, batch, heads, steps, width):
+    """What is added to the scores (batch * heads, steps, width), or spread over them; or None."""
+    mask = None
+    if attn_mask is not None:
+        mask = _numbers(attn_mask, "attn_mask")
+        wanted = [(steps, width), (batch * heads, steps, width)]
+        if tuple(mask.shape) not in wanted:
+            raise _core.ShapeError(
+                f"multi_head_attention_forward: attn_mask must be {wanted[0]} or {wanted[1]}, got"
+                f" {tuple(mask.shape)}"
+            )
+        mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
+    if key_padding_mask is not None:
+        padding = _numbers(key_padding_mask, "key_padding_mask")
+        padding = padding.reshape(batch, 1, 1, -1).expand(batch, heads, 1, padding.shape[-1])
+        padding = padding.reshape(batch * heads, 1, -1)
+        mask = padding if mask is None else mask + padding
+    return mask
+
+
+def _attended(query, weight, bias, heads, mask):
+    """Attention of a sequence (time, batch, size) to itself, one product for all projections."""
+    steps, batch, size = query.shape
+    # A batch that came first lies so still.
+    turned = not query.is_contiguous()
+    rows = query.transpose(0, 1) if turned else query
+    made = _core.linear(rows, weight, bias).reshape(*rows.shape[:2], 3, heads, size // heads)
+    parts = [part if turned else part.transpose(0, 1) for part in made.unbind(2)]
+    if mask is not None:
+        mask = mask.to(query.dtype).expand(batch * heads, steps, steps)
+        mask = mask.reshape(batch, heads, steps, steps)
+    found = _core._attention_of(*parts, mask, 1.0 / math.sqrt(size // heads), False)[0]
+    return found.reshape(batch, steps, size)
+
+
 def multi_head_attention_forward(
     query,
     key,
@@ -131,7 +208,9 @@ def multi_head_attention_forward(
             " give it too, such as Transformer.generate_square_subsequent_mask(size)"
         )
     if alone:
+        same_key, same_value = key is query, value is query
         query, key, value = (x.unsqueeze(1) for x in (query, key, value))
+        key, value = query if same_key else key, query if same_value else value
         if key_padding_mask is not None:
             key_padding_mask = key_padding_mask.unsqueeze(0)
     steps, batch, size = query.shape
@@ -140,6 +219,14 @@ def multi_head_attention_forward(
             f"multi_head_attention_forward: size {size}, expected {embed_dim_to_check} in"
             f" {num_heads} heads"
         )
+    simple = not (use_separate_proj_weight or add_zero_attn or (dropout_p and training))
+    absent = (bias_k, bias_v, static_k, static_v)
+    itself = key is query and value is query and all(x is None for x in absent)
+    if simple and itself and not need_weights and query.device.type == "cpu" and query.numel():
+        mask = _gathered_mask(attn_mask, key_padding_mask, batch, num_heads, steps, steps)
+        found = _attended(query, in_proj_weight, in_proj_bias, num_heads, mask)
+        found = _core.linear(found, out_proj_weight, out_proj_bias).transpose(0, 1)
+        return (found.squeeze(1) if alone else found), None
     if use_separate_proj_weight:
         weights = [q_proj_weight, k_proj_weight, v_proj_weight]
     else:
@@ -166,23 +253,20 @@ def multi_head_attention_forward(
         k, v = _core.cat([k, blank], 1), _core.cat([v, blank], 1)
         more += 1
     width = k.shape[1]
-    mask = None
-    if attn_mask is not None:
-        mask = _numbers(attn_mask, "attn_mask")
-        wanted = [(steps, width - more), (batch * num_heads, steps, width - more)]
-        if tuple(mask.shape) not in wanted:
-            raise _core.ShapeError(
-                f"multi_head_attention_forward: attn_mask must be {wanted[0]} or {wanted[1]}, got"
-                f" {tuple(mask.shape)}"
-            )
-        mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
-    if key_padding_mask is not None:
-        padding = _numbers(key_padding_mask, "key_padding_mask")
-        padding = padding.reshape(batch, 1, 1, -1).expand(batch, num_heads, 1, padding.shape[-1])
-        padding = padding.reshape(batch * num_heads, 1, -1)
-        mask = padding if mask is None else mask + padding
+    mask = _gathered_mask(attn_mask, key_padding_mask, batch, num_heads, steps, width - more)
     if mask is not None and more:
         mask = schuss.nn.functional.pad(mask, (0, more))
+    if not need_weights and not (dropout_p and training):
+        apart = [x.reshape(batch, num_heads, *x.shape[1:]) for x in (q, k, v)]
+        shared = mask
+        if mask is not None:
+            shared = mask.expand(batch * num_heads, steps, width)
+            shared = shared.reshape(batch, num_heads, steps, width)
+        found = _tiled(*apart, shared, False, 1.0 / math.sqrt(head))
+        if found is not None:
+            found = found.permute(2, 0, 1, 3).reshape(steps * batch, size)
+            found = _core.linear(found, out_proj_weight, out_proj_bias).reshape(steps, batch, -1)
+            return (found.squeeze(1) if alone else found), None
     scores = (q / math.sqrt(head)) @ k.transpose(1, 2)
     scores = scores if mask is None else scores + mask
     attention = _core.softmax(scores, -1)

@@ -69,6 +69,33 @@ def gated(weight: Tensor, bias: Tensor | None) -> Step:
     return step
 
 
+def sequence(
+    mode: str,
+    x: Tensor,
+    sizes: list[int],
+    weights: tuple[Tensor | None, ...],
+    state: State,
+    reverse: bool = False,
+) -> tuple[Tensor, State] | None:
+    """All steps at once, as one node: the states of all rows, and the last state.
+
+    x holds the rows of all steps, `sizes` how many each step has. None where the steps must be
+    taken one by one: on a GPU, or with a projection.
+    """
+    weight_ih, weight_hh, bias_ih, bias_hh, projection = weights
+    if projection is not None or x.device.type != "cpu":
+        return None
+    if mode == "GRU":
+        # What the state gives to the new gate is multiplied by the reset gate, its bias too.
+        x, bias = _linear(x, weight_ih, bias_ih), bias_hh
+    else:
+        x = _linear(x, weight_ih)
+        bias = bias_ih if bias_ih is None or bias_hh is None else bias_ih + bias_hh
+    cell, memory = mode.removeprefix("RNN_").lower(), state[1] if mode == "LSTM" else None
+    found = _core._recurrence(x, weight_hh, bias, state[0], memory, sizes, cell, reverse)
+    return found[0], found[1:3] if mode == "LSTM" else found[1:2]
+
+
 def stepper(
     mode: str,
     weight_ih: Tensor,
@@ -146,10 +173,18 @@ class RNNCellBase(Model):
                     f" {tuple(state.shape)}"
                 )
             settled.append(state)
-        project, step = stepper(
-            self.mode, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, None)
+        alone = input.ndim == 1
+        rows, first = (
+            (input.unsqueeze(0), tuple(state.unsqueeze(0) for state in settled))
+            if alone
+            else (input, tuple(settled))
         )
-        return step(project(input), tuple(settled))
+        found = sequence(self.mode, rows, [rows.shape[0]], weights, first)
+        if found is None:
+            project, step = stepper(self.mode, *weights)
+            return step(project(input), tuple(settled))
+        return tuple(state.squeeze(0) for state in found[1]) if alone else found[1]
 
     def extra_repr(self) -> str:
         shown = f"{self.input_size}, {self.hidden_size}"

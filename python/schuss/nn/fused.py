@@ -320,6 +320,18 @@ def cross_entropy(
         )
     axis = 1 if input.ndim > 1 else 0
     try:
+        if (
+            weight is None
+            and label_smoothing == 0.0
+            and reduction in ("mean", "sum")
+            and input.ndim == 2
+            and target.ndim == 1
+            and target.dtype == _core.int64
+            and input.is_floating_point()
+            and input.shape[0] == target.shape[0]
+            and input.device.type == "cpu"
+        ):
+            return _core._entropy_of_rows(input, target, ignore_index, reduction == "mean")[0]
         log_p = _core.log_softmax(input, axis)
         if target.shape == input.shape and target.is_floating_point():
             return _soft_targets(log_p, target, weight, reduction, label_smoothing, axis)
@@ -443,14 +455,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
         raise _core.DTypeError(
             f"layer_norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
         )
-    axes = list(range(-len(shape), 0))
-    centred = input - input.mean(axes, True)
-    found = centred * (centred.square().mean(axes, True) + eps).rsqrt()
-    if weight is not None and bias is not None:
-        return _core.addcmul(bias, found, weight)
-    if weight is not None:
-        return found * weight
-    return found if bias is None else found + bias
+    return _core._normalised_rows(input, weight, bias, len(shape), eps)[0]
 
 
 __all__ = [

@@ -12,7 +12,7 @@ import schuss
 from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
-from schuss.nn.cells import stepper
+from schuss.nn.cells import sequence, stepper
 from schuss.nn.settings import probability, whole
 from schuss.nn.utils.rnn import PackedSequence
 
@@ -251,7 +251,7 @@ class RNNBase(Model):
         if packed:
             output: Any = PackedSequence(data, input.batch_sizes, order, back)
         else:
-            output = data.reshape(time, batch, -1)
+            output = data.reshape(time, batch, data.shape[-1])
             if alone:
                 output, last = output.squeeze(1), [state.squeeze(1) for state in last]
             elif self.batch_first:
@@ -268,11 +268,15 @@ class RNNBase(Model):
                 data = F.dropout(data, self.dropout, self.training)
             outputs = []
             for reverse, suffix in enumerate(self._suffixes(i)):
-                project, step = stepper(self.mode, *self._weights_of(suffix))
+                weights = tuple(self._weights_of(suffix))
                 first = tuple(state[len(last)] for state in states)
-                found, ended = run(step, _steps(project(data), sizes), first, bool(reverse))
-                outputs.append(schuss.cat(found))
-                last.append(ended)
+                made = sequence(self.mode, data, sizes, weights, first, bool(reverse))
+                if made is None:
+                    project, step = stepper(self.mode, *weights)
+                    found, ended = run(step, _steps(project(data), sizes), first, bool(reverse))
+                    made = schuss.cat(found), ended
+                outputs.append(made[0])
+                last.append(made[1])
             data = outputs[0] if len(outputs) == 1 else schuss.cat(outputs, -1)
         return data, [schuss.stack(parts) for parts in zip(*last, strict=True)]
 

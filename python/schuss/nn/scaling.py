@@ -42,31 +42,25 @@ def batch_norm(
         if input.numel():
             raise RuntimeError(f"batch_norm: needs at least two axes, got {tuple(input.shape)}")
         return input.clone()
-    axes = [axis for axis in range(input.ndim) if axis != 1]
-    shape = [1, -1] + [1] * (input.ndim - 2)
     if training:
         count = input.numel() // input.shape[1] if input.shape[1] else 0
         if count < 2 and input.shape[1] and input.numel():
             raise ValueError(
                 f"batch_norm: needs more than 1 value a channel to train, got {tuple(input.shape)}"
             )
-        mean = input.mean(axes)
-        gap = input - mean.reshape(shape)
-        var = (gap * gap).mean(axes)
-        _followed(running_mean, running_var, mean, var, momentum, count)
-    elif running_mean is None or running_var is None:
+        found, mean, _, var = _core._normalised_channels(input, weight, bias, eps)
+        if running_mean is not None or running_var is not None:
+            mean, var = mean.detach().reshape(-1), var.detach().reshape(-1)
+            _followed(running_mean, running_var, mean, var, momentum, count)
+        return found
+    if running_mean is None or running_var is None:
         raise ValueError("batch_norm: needs running_mean and running_var, or training=True")
-    else:
-        gap, var = input, running_var
     # What belongs to the channels is put together first, so that images are gone through once.
-    scale = (var + eps).rsqrt()
+    scale = (running_var + eps).rsqrt()
     scale = scale if weight is None else scale * weight
-    shift = bias
-    if not training and running_mean is not None:
-        shift = -running_mean * scale if bias is None else bias - running_mean * scale
-    if shift is None:
-        return gap * scale.reshape(shape)
-    return _core.addcmul(shift.reshape(shape), gap, scale.reshape(shape))
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    shape = [1, -1] + [1] * (input.ndim - 2)
+    return _core.addcmul(shift.reshape(shape), input, scale.reshape(shape))
 
 
 def _followed(running_mean, running_var, mean, var, momentum, count):
@@ -115,11 +109,9 @@ def _grouped(op, input, groups, weight, bias, eps):
     if not size:
         raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
     rows = input.reshape(input.shape[0], groups, size)
-    mean = rows.mean(2)
-    centred = rows - mean.unsqueeze(2)
-    scale = (centred.square().mean(2) + eps).rsqrt()
-    found = (centred * scale.unsqueeze(2)).reshape(input.shape)
-    return _scaled(found, *_channels(input, weight, bias)), mean, scale
+    found, mean, scale = _core._normalised_rows(rows, None, None, 1, eps)
+    found = _scaled(found.reshape(input.shape), *_channels(input, weight, bias))
+    return found, mean.detach().squeeze(2), scale.detach().squeeze(2)
 
 
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
@@ -163,13 +155,12 @@ def instance_norm(
             f"instance_norm: needs more than 1 value a channel, got {tuple(input.shape)}"
         )
     axes = list(range(2, input.ndim))
-    mean = input.mean(axes, True)
-    centred = input - mean
-    var = centred.square().mean(axes, True)
+    found, mean, _ = _core._normalised_rows(input, None, None, len(axes), eps)
     if running_mean is not None or running_var is not None:
-        flat = [0, *axes]
-        _followed(running_mean, running_var, mean.mean(flat), var.mean(flat), momentum, count)
-    return _scaled(centred * (var + eps).rsqrt(), weight, bias)
+        var, flat = _core._var(input.detach(), axes, 0, True), [0, *axes]
+        mean = mean.detach().mean(flat)
+        _followed(running_mean, running_var, mean, var.mean(flat), momentum, count)
+    return _scaled(found, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):

@@ -2,6 +2,10 @@
 
 use super::isa;
 
+/// Lanes that are carried from one stretch of a row to the next.
+pub const CARRIED: usize = 32;
+/// Elements of a row up to which many rows are folded in one loop.
+pub const BRIEF: usize = 7;
 /// Rows of columns that are added at once, so that the accumulators are read and written once for them.
 const TOGETHER: usize = 4;
 
@@ -216,6 +220,46 @@ pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const
     }
 }
 
+/// Folds `n` elements, a multiple of the lanes, into lanes that go on after them.
+#[inline(always)]
+unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize) {
+    let mut own = *lanes;
+    let mut i = 0;
+    while i < n {
+        for (l, lane) in own.iter_mut().enumerate() {
+            // SAFETY: the caller promises `n` elements.
+            *lane = fold.step(*lane, unsafe { *from.add(i + l) });
+        }
+        i += CARRIED;
+    }
+    *lanes = own;
+}
+
+/// Folds rows of N elements that follow one another.
+#[inline(always)]
+unsafe fn brief<T: Copy, F: Fold<T>, const N: usize>(fold: F, from: *const T, to: &mut [F::Acc]) {
+    for (r, acc) in to.iter_mut().enumerate() {
+        // SAFETY: the caller promises as many rows as there are results.
+        *acc = (0..N).fold(fold.start(), |acc, k| fold.step(acc, unsafe { *from.add(r * N + k) }));
+    }
+}
+
+#[inline(always)]
+unsafe fn brief_of<T: Copy, F: Fold<T>>(fold: F, from: *const T, n: usize, to: &mut [F::Acc]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match n {
+            1 => brief::<T, F, 1>(fold, from, to),
+            2 => brief::<T, F, 2>(fold, from, to),
+            3 => brief::<T, F, 3>(fold, from, to),
+            4 => brief::<T, F, 4>(fold, from, to),
+            5 => brief::<T, F, 5>(fold, from, to),
+            6 => brief::<T, F, 6>(fold, from, to),
+            _ => brief::<T, F, BRIEF>(fold, from, to),
+        }
+    }
+}
+
 /// Folds rows, `pitch` elements apart, into accumulators of their columns.
 #[inline(always)]
 unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize, rows: usize) {
@@ -249,6 +293,14 @@ pub trait Loops<T: Copy>: Fold<T> {
     /// `from` must hold `n` elements.
     unsafe fn row(self, from: *const T, n: usize) -> Self::Acc;
     /// # Safety
+    /// `from` must hold `n` elements, a multiple of the lanes.
+    unsafe fn carry(self, lanes: &mut [Self::Acc; CARRIED], from: *const T, n: usize);
+    /// Rows of `n` elements, from 1 to BRIEF, that follow one another.
+    ///
+    /// # Safety
+    /// `from` must hold as many rows as there are results.
+    unsafe fn brief(self, from: *const T, n: usize, to: &mut [Self::Acc]);
+    /// # Safety
     /// `from` must hold rows as long as the accumulators.
     unsafe fn columns(self, columns: &mut [Self::Acc], from: *const T, pitch: isize, rows: usize);
 }
@@ -266,6 +318,28 @@ macro_rules! loops {
                 crate::per_isa!(static table: unsafe fn(fold: $fold, from: *const $t, n: usize) -> $acc = inner);
                 // SAFETY: the caller's promise.
                 unsafe { table[isa::level()](self, from, n) }
+            }
+            #[inline]
+            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) {
+                    // SAFETY: the caller's promise.
+                    unsafe { carry::<$t, $fold>(fold, lanes, from, n) }
+                }
+                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, lanes, from, n) }
+            }
+            #[inline]
+            unsafe fn brief(self, from: *const $t, n: usize, to: &mut [$acc]) {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(fold: $fold, from: *const $t, n: usize, to: &mut [$acc]) {
+                    // SAFETY: the caller's promise.
+                    unsafe { brief_of::<$t, $fold>(fold, from, n, to) }
+                }
+                crate::per_isa!(static table: unsafe fn(fold: $fold, from: *const $t, n: usize, to: &mut [$acc]) = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, from, n, to) }
             }
             #[inline]
             unsafe fn columns(self, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {

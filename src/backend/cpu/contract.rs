@@ -21,13 +21,13 @@ const NARROW: usize = 256;
 
 /// How a blocked product is done: on all threads, and added to what stands there already.
 #[derive(Clone, Copy)]
-struct How {
+pub(super) struct How {
     wide: bool,
     add: bool,
 }
 
 /// Strides of one matrix: (row, column), in elements.
-type Steps = (isize, isize);
+pub(super) type Steps = (isize, isize);
 
 /// `out[b] = a[b] @ b[b]`, all of one dtype and of rank 3, or of rank 2 where there is no batch.
 pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
@@ -63,7 +63,7 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     }
 }
 
-trait Lane: Copy + Send + Sync + 'static {
+pub(super) trait Lane: Copy + Send + Sync + 'static {
     /// Plain loops over small products, one for each instruction set.
     fn small() -> unsafe fn(usize, usize, usize, *const Self, Steps, *const Self, Steps, *mut Self, Steps);
     /// # Safety
@@ -185,6 +185,31 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
         (0..batch).for_each(one);
     } else {
         threads::each(batch, (WIDE / work.max(1)).max(1), |range| range.for_each(one));
+    }
+}
+
+/// A product of a few thousand rows at most on this thread alone; with `add`, on top of what stands there.
+///
+/// # Safety
+/// The pointers and steps must describe matrices of the sizes (rows, columns, inner) given.
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn alone<T: Lane>(
+    (m, n, k): (usize, usize, usize),
+    a: *const T,
+    sa: Steps,
+    b: *const T,
+    sb: Steps,
+    o: *mut T,
+    so: Steps,
+    add: bool,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !add && (m * n * k <= SMALL || m == 1 || n == 1) {
+            T::small()(m, n, k, a, sa, b, sb, o, so);
+        } else {
+            T::blocked(m, n, k, a, sa, b, sb, o, so, How { wide: false, add });
+        }
     }
 }
 

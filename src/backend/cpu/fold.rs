@@ -1,7 +1,7 @@
 //! Folds along axes: sums in fixed lanes of float64 (so that neither threads nor instruction sets change a bit and 2^24
 //! float32 still add up), extremes with NaN carried, truths. Leans on accumulate, truth and convert.
 
-use super::accumulate::{Apart, Loops, Max, Min, Places, Prod, Spread, Sum};
+use super::accumulate::{Apart, BRIEF, CARRIED, Loops, Max, Min, Places, Prod, Spread, Sum};
 use super::convert::{self, Bytes, Cursor};
 use super::{softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
@@ -28,9 +28,22 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Curso
     };
     let mut acc = fold.start();
     if input.dtype == T::DTYPE && cursor.straight() >= TILE / 8 {
+        let mut lanes = [fold.start(); CARRIED];
         // SAFETY: a run's elements lie one after the other.
-        cursor.runs(start, n, |at, count, _| unsafe { acc = fold.join(acc, fold.row(input.ptr().cast::<T>().offset(at), count)) });
-        return acc;
+        cursor.runs(start, n, |at, count, _| unsafe {
+            let from = input.ptr().cast::<T>().offset(at).cast_const();
+            let whole = count / CARRIED * CARRIED;
+            fold.carry(&mut lanes, from, whole);
+            if whole < count {
+                acc = fold.join(acc, fold.row(from.add(whole), count - whole));
+            }
+        });
+        let mut half = CARRIED / 2;
+        while half > 0 {
+            (0..half).for_each(|l| lanes[l] = fold.join(lanes[l], lanes[l + half]));
+            half /= 2;
+        }
+        return fold.join(lanes[0], acc);
     }
     let mut tile = [T::default(); TILE];
     let mut done = 0;
@@ -89,6 +102,20 @@ fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand,
     });
 }
 
+/// Folds rows of a few elements that follow one another, many in one loop.
+fn brief<T: Work, F: Loops<T>>(fold: F, input: &Operand, count: usize, finish: impl Fn(usize, &[F::Acc]) + Sync) {
+    let from = Bytes(input.ptr());
+    threads::each(input.numel() / count, CHUNK / count, |range| {
+        for first in range.clone().step_by(PANEL) {
+            let mut found = [fold.start(); PANEL];
+            let found = &mut found[..PANEL.min(range.end - first)];
+            // SAFETY: the operand holds its elements as T one after the other.
+            unsafe { fold.brief(from.at(0).cast::<T>().add(first * count), count, found) };
+            finish(first, found);
+        }
+    });
+}
+
 /// What a panel of columns is given: calls with the address of a row, how many rows, and the bytes between them.
 pub(super) type Down<'a> = &'a dyn Fn(&mut dyn FnMut(*const u8, usize, isize));
 
@@ -124,7 +151,12 @@ pub(super) fn panels(input: &Operand, folded: usize, panel: usize, work: impl Fn
 }
 
 /// Folds down columns: the last kept axis is contiguous, so whole rows are added at once.
-fn columns<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand, folded: usize, finish: impl Fn(usize, F::Acc) + Sync) {
+fn columns<T: Work, F: Loops<T>>(
+    fold: impl Fn(usize) -> F + Sync,
+    input: &Operand,
+    folded: usize,
+    finish: impl Fn(usize, &[F::Acc]) + Sync,
+) {
     panels(input, folded, PANEL, |first, n, down| {
         let fold = fold(first);
         let mut acc = [fold.start(); PANEL];
@@ -139,9 +171,7 @@ fn columns<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Opera
                 fold.columns(&mut acc[..n], tile.as_ptr(), 0, 1);
             }
         });
-        for (j, &a) in acc[..n].iter().enumerate() {
-            finish(first + j, a);
-        }
+        finish(first, &acc[..n]);
     });
 }
 
@@ -173,22 +203,46 @@ pub(super) fn by_columns(input: &Operand, folded: usize) -> bool {
         && (kept..rank).all(|i| layout.strides[i] != 1 || layout.shape[i] == 1)
 }
 
-fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish: impl Fn(usize, F::Acc) + Sync) {
+fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish: impl Fn(usize, &[F::Acc]) + Sync) {
     let (shape, strides) = (&input.layout.shape, &input.layout.strides);
     let kept = shape.len() - folded;
     let count: usize = shape[kept..].iter().product();
     if count == 0 {
         let outer: usize = shape[..kept].iter().product();
-        (0..outer).for_each(|row| finish(row, fold.start()));
+        (0..outer).for_each(|row| finish(row, &[fold.start()]));
         return;
     }
     let flat = input.dtype == T::DTYPE && shape.len() == 2 && folded == 1 && strides[0] == 1 && strides[1] == shape[0] as isize;
     if flat && shape[0] <= PANEL / 8 && count > 1 {
-        narrow(fold, input, finish);
+        narrow(fold, input, |r, a| finish(r, &[a]));
     } else if by_columns(input, folded) {
         columns(|_| fold, input, folded, finish);
+    } else if count <= BRIEF && input.dtype == T::DTYPE && input.layout.is_contiguous() {
+        brief(fold, input, count, finish);
     } else {
-        rows(|_| fold, input, count, finish);
+        rows(|_| fold, input, count, |r, a| finish(r, &[a]));
+    }
+}
+
+/// Calls `finish` for each of some results.
+fn each<A: Copy>(finish: impl Fn(usize, A) + Sync) -> impl Fn(usize, &[A]) + Sync {
+    move |first, list| list.iter().enumerate().for_each(|(k, &a)| finish(first + k, a))
+}
+
+/// Writes results, each divided, into a contiguous output of any dtype.
+fn lay(out: &Operand, first: usize, list: &[f64], by: f64) {
+    match out.dtype {
+        DType::F32 => {
+            // SAFETY: as in `put`, for as many results as are listed.
+            let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().cast::<f32>().add(first), list.len()) };
+            to.iter_mut().zip(list).for_each(|(to, a)| *to = (*a / by) as f32);
+        }
+        DType::F64 => {
+            // SAFETY: as above.
+            let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().cast::<f64>().add(first), list.len()) };
+            to.iter_mut().zip(list).for_each(|(to, a)| *to = *a / by);
+        }
+        _ => list.iter().enumerate().for_each(|(k, a)| put(out, first + k, a / by, (a / by) as i64)),
     }
 }
 
@@ -220,21 +274,21 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
     let wide = if input.dtype.is_float() { input.dtype.compute() } else { DType::I64 };
     let out = &Shared(out);
     match (kind, wide) {
-        (FoldKind::Sum, DType::F32) => either::<f32, _>(Sum, input, folded, |r, a| put(out.0, r, a, a as i64)),
-        (FoldKind::Sum, DType::F64) => either::<f64, _>(Sum, input, folded, |r, a| put(out.0, r, a, a as i64)),
-        (FoldKind::Sum, _) => either::<i64, _>(Sum, input, folded, |r, a| put(out.0, r, a as f64, a)),
-        (FoldKind::Mean, DType::F32) => either::<f32, _>(Sum, input, folded, |r, a| put(out.0, r, a / n, 0)),
-        (FoldKind::Mean, DType::F64) => either::<f64, _>(Sum, input, folded, |r, a| put(out.0, r, a / n, 0)),
-        (FoldKind::Mean, _) => either::<i64, _>(Sum, input, folded, |r, a| put(out.0, r, a as f64 / n, 0)),
-        (FoldKind::Prod, DType::F32) => either::<f32, _>(Prod, input, folded, |r, a| put(out.0, r, a, a as i64)),
-        (FoldKind::Prod, DType::F64) => either::<f64, _>(Prod, input, folded, |r, a| put(out.0, r, a, a as i64)),
-        (FoldKind::Prod, _) => either::<i64, _>(Prod, input, folded, |r, a| put(out.0, r, a as f64, a)),
-        (FoldKind::Max, DType::F32) => either::<f32, _>(Max, input, folded, |r, a| put(out.0, r, f64::from(a), 0)),
-        (FoldKind::Max, DType::F64) => either::<f64, _>(Max, input, folded, |r, a| put(out.0, r, a, 0)),
-        (FoldKind::Max, _) => either::<i64, _>(Max, input, folded, |r, a| put(out.0, r, 0.0, a)),
-        (FoldKind::Min, DType::F32) => either::<f32, _>(Min, input, folded, |r, a| put(out.0, r, f64::from(a), 0)),
-        (FoldKind::Min, DType::F64) => either::<f64, _>(Min, input, folded, |r, a| put(out.0, r, a, 0)),
-        (FoldKind::Min, _) => either::<i64, _>(Min, input, folded, |r, a| put(out.0, r, 0.0, a)),
+        (FoldKind::Sum, DType::F32) => either::<f32, _>(Sum, input, folded, |r, list| lay(out.0, r, list, 1.0)),
+        (FoldKind::Sum, DType::F64) => either::<f64, _>(Sum, input, folded, |r, list| lay(out.0, r, list, 1.0)),
+        (FoldKind::Sum, _) => either::<i64, _>(Sum, input, folded, each(|r, a| put(out.0, r, a as f64, a))),
+        (FoldKind::Mean, DType::F32) => either::<f32, _>(Sum, input, folded, |r, list| lay(out.0, r, list, n)),
+        (FoldKind::Mean, DType::F64) => either::<f64, _>(Sum, input, folded, |r, list| lay(out.0, r, list, n)),
+        (FoldKind::Mean, _) => either::<i64, _>(Sum, input, folded, each(|r, a| put(out.0, r, a as f64 / n, 0))),
+        (FoldKind::Prod, DType::F32) => either::<f32, _>(Prod, input, folded, each(|r, a| put(out.0, r, a, a as i64))),
+        (FoldKind::Prod, DType::F64) => either::<f64, _>(Prod, input, folded, each(|r, a| put(out.0, r, a, a as i64))),
+        (FoldKind::Prod, _) => either::<i64, _>(Prod, input, folded, each(|r, a| put(out.0, r, a as f64, a))),
+        (FoldKind::Max, DType::F32) => either::<f32, _>(Max, input, folded, each(|r, a| put(out.0, r, f64::from(a), 0))),
+        (FoldKind::Max, DType::F64) => either::<f64, _>(Max, input, folded, each(|r, a| put(out.0, r, a, 0))),
+        (FoldKind::Max, _) => either::<i64, _>(Max, input, folded, each(|r, a| put(out.0, r, 0.0, a))),
+        (FoldKind::Min, DType::F32) => either::<f32, _>(Min, input, folded, each(|r, a| put(out.0, r, f64::from(a), 0))),
+        (FoldKind::Min, DType::F64) => either::<f64, _>(Min, input, folded, each(|r, a| put(out.0, r, a, 0))),
+        (FoldKind::Min, _) => either::<i64, _>(Min, input, folded, each(|r, a| put(out.0, r, 0.0, a))),
         (FoldKind::Any | FoldKind::All, _) => truth::run(kind == FoldKind::All, input, folded, out.0),
         (FoldKind::ArgMax, DType::F32) => extreme::<f32, _>(Max, false, input, folded, out.0),
         (FoldKind::ArgMax, DType::F64) => extreme::<f64, _>(Max, false, input, folded, out.0),
@@ -342,8 +396,8 @@ where
     // SAFETY: one slot for each row.
     let note = |r: usize, a: f64| unsafe { *slots.at(0).cast::<f64>().add(r) = a / n };
     if count > 0 && by_columns(input, folded) {
-        columns::<T, _>(|_| Sum, input, folded, note);
-        columns::<T, _>(|first| Apart(means[first..].as_ptr()), input, folded, |r, a| put(out, r, a / left, 0));
+        columns::<T, _>(|_| Sum, input, folded, each(note));
+        columns::<T, _>(|first| Apart(means[first..].as_ptr()), input, folded, |r, list| lay(out, r, list, left));
     } else {
         rows::<T, _>(|_| Sum, input, count, note);
         rows::<T, _>(|r| Spread(means[r]), input, count, |r, a| put(out, r, a / left, 0));

@@ -1,6 +1,7 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
 pub mod accumulate;
+pub mod attention;
 pub mod average;
 pub mod block;
 pub mod chain;
@@ -9,6 +10,7 @@ pub mod conv;
 pub mod convert;
 pub mod dense;
 pub mod draw;
+pub mod entropy;
 pub mod fold;
 pub mod gather;
 pub mod isa;
@@ -17,11 +19,14 @@ pub mod math;
 pub mod matvec;
 pub mod merge;
 pub mod native;
+pub mod norm;
 pub mod order;
 pub mod pool;
 pub mod random;
+pub mod recurrence;
 pub mod scan;
 pub mod segments;
+pub mod short;
 pub mod softmax;
 pub mod special;
 pub mod stop;
@@ -93,6 +98,10 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
         Launch::Unpool { values, places, out } => pool::back(values, places, out),
         Launch::Average { image, means, geometry, divisor, back } => average::run(image, means, geometry, divisor, back),
+        Launch::Norm { what, ins, outs } => norm::run(&what, ins, outs),
+        Launch::Entropy { what, ins, outs } => entropy::run(&what, ins, outs),
+        Launch::Attention { what, ins, outs } => attention::run(&what, ins, outs),
+        Launch::Recur { what, ins, outs } => recurrence::run(what, ins, outs),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
         Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),

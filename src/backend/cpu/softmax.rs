@@ -1,10 +1,11 @@
 //! Softmax, log-softmax, their derivatives and log-sum-exp along an axis: rows one by one, columns in panels that stay in
-//! the second cache. Leans on math, accumulate, fold and convert.
+//! the second cache. Leans on math, accumulate, fold, convert, and short for rows that are.
 
 use super::accumulate::{Fold, Loops, Sum, Top, one_row};
 use super::convert::{self, Bytes, Cursor};
 use super::fold::{CHUNK, PANEL, by_columns, panels, put};
 use super::math::{double, single};
+use super::short::{self, Short};
 use super::{isa, threads};
 use crate::backend::launch::Operand;
 use crate::base::dtype::Element;
@@ -30,11 +31,11 @@ type ExpDown<T> = unsafe fn((*const T, isize), Option<(*mut T, isize)>, usize, &
 /// The plain, AVX2 and AVX-512 loops of one kind.
 type Three<Loop> = &'static [Loop; 3];
 
-/// What is made of rows of one type: `(log, from, to, count)`, `(log, cotangent, result, to, count)`, `(from, count)`.
+/// What is made of rows of one type: `(log, from, to, rows, count)`, `(log, cotangent, result, to, rows, count)`, `(from, count)`.
 #[allow(clippy::type_complexity, reason = "a list of such types")]
 struct Rows<T: 'static> {
-    forward: Three<unsafe fn(bool, *const T, *mut T, usize)>,
-    backward: Three<unsafe fn(bool, *const T, *const T, *mut T, usize)>,
+    forward: Three<unsafe fn(bool, *const T, *mut T, usize, usize)>,
+    backward: Three<unsafe fn(bool, *const T, *const T, *mut T, usize, usize)>,
     log_sum: Three<unsafe fn(*const T, usize) -> f64>,
     exp_down: Three<ExpDown<T>>,
     finish_down: Three<unsafe fn(bool, *const T, &[T], &[f64], *mut T)>,
@@ -43,7 +44,7 @@ struct Rows<T: 'static> {
     back_down: Three<unsafe fn(bool, *const T, *const T, &[f64], *mut T)>,
 }
 
-trait Kind: Element + 'static {
+trait Kind: Short + 'static {
     const ROWS: Rows<Self>;
 }
 
@@ -104,40 +105,57 @@ macro_rules! rows {
                 sums[0]
             }
 
+            /// The largest element. A NaN need not be looked for: its exponential makes the sum one.
+            #[inline(always)]
+            unsafe fn top_of(from: *const $t, n: usize) -> $t {
+                // SAFETY: the caller promises `n` elements.
+                unsafe { if n < 256 { one_row::<$t, Top, 16>(Top, from, n) } else { one_row::<$t, Top, 64>(Top, from, n) } }
+            }
+
             // A row of nothing but -inf has no softmax: NaN, as the formula says.
             #[inline(always)]
-            unsafe fn forward_of<const FMA: bool>(log: bool, from: *const $t, to: *mut $t, n: usize) {
+            unsafe fn forward_of<const FMA: bool>(log: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) {
                 let mut tile = Aligned::<$t>(std::mem::MaybeUninit::uninit());
                 let tile: *mut $t = tile.0.as_mut_ptr().cast();
-                // SAFETY: the caller promises `n` elements behind both pointers.
+                // SAFETY: the caller promises rows of `n` elements behind both pointers.
                 unsafe {
-                    // A NaN need not be looked for: its exponential makes the sum one.
-                    let top = if n < 256 { one_row::<$t, Top, 16>(Top, from, n) } else { one_row::<$t, Top, 64>(Top, from, n) };
-                    if log {
-                        let low = double::log::<FMA>(exps::<FMA>(from, top, tile, None, n)) as $t;
-                        for i in 0..n {
-                            *to.add(i) = (*from.add(i) - top) - low;
-                        }
-                    } else if n <= BLOCK {
-                        let scale = (1.0 / exps::<FMA>(from, top, tile, None, n)) as $t;
-                        for i in 0..n {
-                            *to.add(i) = *tile.add(i) * scale;
-                        }
-                    } else {
-                        let scale = (1.0 / exps::<FMA>(from, top, tile, Some(to), n)) as $t;
-                        for i in 0..n {
-                            *to.add(i) *= scale;
+                    for r in 0..rows {
+                        let (from, to) = (from.add(r * n), to.add(r * n));
+                        let top = top_of(from, n);
+                        if log {
+                            let low = double::log::<FMA>(exps::<FMA>(from, top, tile, None, n)) as $t;
+                            for i in 0..n {
+                                *to.add(i) = (*from.add(i) - top) - low;
+                            }
+                        } else if n <= BLOCK {
+                            let scale = (1.0 / exps::<FMA>(from, top, tile, None, n)) as $t;
+                            for i in 0..n {
+                                *to.add(i) = *tile.add(i) * scale;
+                            }
+                        } else {
+                            let scale = (1.0 / exps::<FMA>(from, top, tile, Some(to), n)) as $t;
+                            for i in 0..n {
+                                *to.add(i) *= scale;
+                            }
                         }
                     }
                 }
             }
 
             #[inline(always)]
-            unsafe fn backward_of<const FMA: bool>(log: bool, g: *const $t, y: *const $t, to: *mut $t, n: usize) {
+            unsafe fn backward_of<const FMA: bool>(log: bool, g: *const $t, y: *const $t, to: *mut $t, rows: usize, n: usize) {
+                for r in 0..rows {
+                    // SAFETY: the caller promises rows of `n` elements behind the three pointers.
+                    unsafe { row_back::<FMA>(log, g.add(r * n), y.add(r * n), to.add(r * n), n) };
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn row_back<const FMA: bool>(log: bool, g: *const $t, y: *const $t, to: *mut $t, n: usize) {
                 // SAFETY: the caller promises `n` elements behind the three pointers.
                 unsafe {
                     if log {
-                        let sum = one_row::<$t, Sum, 32>(Sum, g, n) as $t;
+                        let sum = if n < 256 { one_row::<$t, Sum, 16>(Sum, g, n) } else { one_row::<$t, Sum, 32>(Sum, g, n) } as $t;
                         for i in 0..n {
                             *to.add(i) = *g.add(i) - $math::exp::<FMA>(*y.add(i)) * sum;
                         }
@@ -174,7 +192,7 @@ macro_rules! rows {
                 let tile: *mut $t = tile.0.as_mut_ptr().cast();
                 // SAFETY: the caller promises `n` elements.
                 unsafe {
-                    let top = if n < 256 { one_row::<$t, Top, 16>(Top, from, n) } else { one_row::<$t, Top, 64>(Top, from, n) };
+                    let top = top_of(from, n);
                     // Of an infinite largest element nothing can be subtracted.
                     let top = if top.abs() == <$t>::INFINITY { 0.0 } else { top };
                     top as f64 + double::log::<FMA>(exps::<FMA>(from, top, tile, None, n))
@@ -279,8 +297,8 @@ macro_rules! rows {
                 }
             }
 
-            crate::per_isa!(static forward: unsafe fn(log: bool, from: *const $t, to: *mut $t, n: usize) = forward_of);
-            crate::per_isa!(static backward: unsafe fn(log: bool, g: *const $t, y: *const $t, to: *mut $t, n: usize) = backward_of);
+            crate::per_isa!(static forward: unsafe fn(log: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) = forward_of);
+            crate::per_isa!(static backward: unsafe fn(log: bool, g: *const $t, y: *const $t, to: *mut $t, rows: usize, n: usize) = backward_of);
             crate::per_isa!(static log_sum: unsafe fn(from: *const $t, n: usize) -> f64 = log_sum_of);
             crate::per_isa!(static exp_down: unsafe fn(from: (*const $t, isize), to: Option<(*mut $t, isize)>, rows: usize, top: &[$t], sums: &mut [f64]) = exp_down_of);
             crate::per_isa!(static finish_down: unsafe fn(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) = finish_down_of);
@@ -305,6 +323,24 @@ macro_rules! rows {
 }
 rows!(f32, single, of_single);
 rows!(f64, double, of_double);
+
+/// Types with a loop for `log(sum(exp(x)))`.
+pub(super) trait LogSum: Element {
+    const LOG_SUM: Three<unsafe fn(*const Self, usize) -> f64>;
+}
+impl<T: Kind> LogSum for T {
+    const LOG_SUM: Three<unsafe fn(*const T, usize) -> f64> = T::ROWS.log_sum;
+}
+
+/// `log(sum(exp(x)))` of one row.
+///
+/// # Safety
+/// `from` must hold `n` elements, and at least one.
+#[inline]
+pub(super) unsafe fn log_sum_of<T: LogSum>(from: *const T, n: usize) -> f64 {
+    // SAFETY: the caller's promise.
+    unsafe { T::LOG_SUM[isa::level()](from, n) }
+}
 
 fn refuse(dtype: DType) -> Error {
     Error::bug("softmax", format!("no loop for {dtype}"))
@@ -401,9 +437,12 @@ where
         return;
     }
     let row = T::ROWS.forward[level];
-    each_row::<T, 1>([input], out, n, |[from], to| {
-        // SAFETY: a row of each operand.
-        unsafe { row(log, from, to, n) }
+    each_row::<T, 1>([input], out, n, |[from], to, rows| {
+        // SAFETY: rows of each operand.
+        unsafe {
+            let done = short::forward(log, from, to, rows, n);
+            row(log, from.add(done * n), to.add(done * n), rows - done, n);
+        }
     });
 }
 
@@ -447,9 +486,9 @@ where
         return;
     }
     let row = T::ROWS.backward[level];
-    each_row::<T, 2>([grad, result], out, n, |[g, y], to| {
-        // SAFETY: a row of each operand.
-        unsafe { row(log, g, y, to, n) }
+    each_row::<T, 2>([grad, result], out, n, |[g, y], to, rows| {
+        // SAFETY: rows of each operand.
+        unsafe { row(log, g, y, to, rows, n) };
     });
 }
 
@@ -505,29 +544,32 @@ where
     });
 }
 
-/// Calls `work` for the rows of some operands and an output of one shape, copied where they do not lie as `T` in order.
-fn each_row<T: Kind, const N: usize>(ins: [&Operand; N], out: &Operand, n: usize, work: impl Fn([*const T; N], *mut T) + Sync) {
+/// Calls `work` for runs of rows of some operands and an output of one shape, copied where they do not lie as `T` in order.
+fn each_row<T: Kind, const N: usize>(ins: [&Operand; N], out: &Operand, n: usize, work: impl Fn([*const T; N], *mut T, usize) + Sync) {
     let direct = |op: &Operand| op.dtype == T::DTYPE && op.layout.is_contiguous();
     let all = ins.iter().all(|op| direct(op)) && direct(out);
     let cursors: [Cursor; N] = std::array::from_fn(|k| Cursor::new(&ins[k].layout));
     let (sources, target) = (ins.map(|op| Bytes(op.ptr())), Bytes(out.ptr()));
     let to = Cursor::new(&out.layout);
-    threads::each(out.numel() / n, ((1 << 14) / n).max(1), |range| {
-        let mut spare = if all { Vec::new() } else { vec![T::default(); (N + 1) * n] };
-        for r in range {
-            // SAFETY: rows lie inside the operands; each is written by one thread; the spare rows hold `n` each.
+    threads::each(out.numel() / n, ((1 << 14) / n).max(1).next_multiple_of(short::BAND), |range| {
+        if all {
+            let r = range.start;
+            // SAFETY: rows lie inside the operands; each is written by one thread.
             unsafe {
-                if all {
-                    let rows = std::array::from_fn(|k| sources[k].at(0).cast::<T>().add(r * n).cast_const());
-                    work(rows, target.at(0).cast::<T>().add(r * n));
-                    continue;
-                }
+                let rows = std::array::from_fn(|k| sources[k].at(0).cast::<T>().add(r * n).cast_const());
+                return work(rows, target.at(0).cast::<T>().add(r * n), range.len());
+            }
+        }
+        let mut spare = vec![T::default(); (N + 1) * n];
+        for r in range {
+            // SAFETY: as above; the spare rows hold `n` each.
+            unsafe {
                 let base = spare.as_mut_ptr();
                 for k in 0..N {
                     convert::read::<T>(ins[k], &cursors[k], r * n, n, base.add(k * n));
                 }
                 let made = base.add(N * n);
-                work(std::array::from_fn(|k| base.add(k * n).cast_const()), made);
+                work(std::array::from_fn(|k| base.add(k * n).cast_const()), made, 1);
                 convert::write_as(T::DTYPE, made.cast_const().cast(), out, &to, r * n, n);
             }
         }

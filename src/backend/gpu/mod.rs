@@ -163,6 +163,9 @@ impl Backend for Gpu {
             Launch::Special { .. } | Launch::Dense { .. } | Launch::Convolve { .. } | Launch::Unpool { .. } | Launch::Average { .. } => {
                 Err(self.missing("has no kernel", "leave it out"))
             }
+            Launch::Recur { .. } | Launch::Norm { .. } | Launch::Entropy { .. } | Launch::Attention { .. } => {
+                Err(self.missing("has no kernel", "write out the formula"))
+            }
         }
     }
 

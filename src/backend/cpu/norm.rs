@@ -1,0 +1,563 @@
+//! Rows, or channels, brought to mean 0 and variance 1, and the way back: what is summed is summed in float64, in an order
+//! that the sizes alone fix. Leans on accumulate.
+
+use super::accumulate::{Apart, Loops, Spread, Sum, one_row};
+use super::convert::Bytes;
+use super::{isa, threads};
+use crate::backend::launch::{Norm, Operand};
+use crate::base::dtype::Element;
+use crate::base::{DType, Error, Result};
+
+/// Elements that one thread takes at a time, at least.
+const CHUNK: usize = 1 << 15;
+/// Partial sums over rows, at most: their number must not grow with the rows.
+const PARTS: usize = 64;
+/// Rows whose share in the slopes of weight and bias is summed in the elements' own type.
+const TOGETHER: usize = 16;
+/// Rows whose deviations are worked out together.
+const BAND: usize = 8;
+/// Columns that are worked on together.
+const PANEL: usize = 256;
+
+type Three<Loop> = &'static [Loop; 3];
+
+/// Pointers of a row-wise map: what may be absent is null.
+#[derive(Clone, Copy)]
+struct Scaled<T> {
+    weight: *const T,
+    bias: *const T,
+}
+impl<T> Scaled<T> {
+    fn weight(&self) -> *const T {
+        self.weight
+    }
+}
+// SAFETY: they are only read.
+unsafe impl<T> Send for Scaled<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Scaled<T> {}
+
+#[allow(clippy::type_complexity, reason = "a list of such types")]
+struct Kernels<T: 'static> {
+    /// `(from, to, mean, scale, weight and bias, rows, size, eps)`.
+    rows: Three<unsafe fn(*const T, *mut T, *mut T, *mut T, Scaled<T>, usize, usize, f64)>,
+    /// `(cotangent, from, mean, scale, weight, to, rows, size)`.
+    rows_back: Three<unsafe fn(*const T, *const T, *const T, *const T, *const T, *mut T, usize, usize)>,
+    /// `(cotangent, from, mean, scale, slopes of weight and bias, rows, size)`.
+    slopes: Three<unsafe fn(*const T, *const T, *const T, *const T, &mut [f64], &mut [f64], usize, usize)>,
+    /// `(from, count, mean, sum of squares)` of one row.
+    moments: Three<unsafe fn(*const T, usize) -> (f64, f64)>,
+    /// `(from, to, count, mean, factor, term)`.
+    line: Three<unsafe fn(*const T, *mut T, usize, T, T, T)>,
+    /// Sums of a row's cotangents, and of these times the distances from the mean.
+    dots: Three<unsafe fn(*const T, *const T, usize, T) -> (f64, f64)>,
+    /// `(cotangent, from, to, count, mean, factor, term, slope)`.
+    line_back: Three<unsafe fn(*const T, *const T, *mut T, usize, T, T, T, T)>,
+    /// The same three over rows of columns, a list for each column.
+    lines: Three<unsafe fn(*const T, *mut T, &[T], &[T], &[T])>,
+    dots_down: Three<unsafe fn(*const T, *const T, &[T], &mut [f64], &mut [f64])>,
+    lines_back: Three<unsafe fn(*const T, *const T, *mut T, &[T], &[T], &[T], &[T])>,
+}
+
+trait Kind: Element + 'static {
+    const KERNELS: Kernels<Self>;
+}
+
+macro_rules! kernels {
+    ($t:ty, $module:ident) => {
+        #[allow(clippy::too_many_arguments, reason = "a list of streams")]
+        mod $module {
+            use super::*;
+
+            const LANES: usize = 16;
+
+            #[inline(always)]
+            unsafe fn slice<'a>(from: *const $t, n: usize) -> &'a [$t] {
+                // SAFETY: the caller promises `n` elements that nobody writes.
+                unsafe { std::slice::from_raw_parts(from, n) }
+            }
+
+            #[inline(always)]
+            unsafe fn slice_mut<'a>(to: *mut $t, n: usize) -> &'a mut [$t] {
+                // SAFETY: the caller promises `n` elements that nobody else uses.
+                unsafe { std::slice::from_raw_parts_mut(to, n) }
+            }
+
+            /// What lanes have added up, joined in pairs.
+            #[inline(always)]
+            fn joined(lanes: [f64; LANES]) -> f64 {
+                // As in `accumulate`: the joining must not shape the loop.
+                let mut lanes = std::hint::black_box(lanes);
+                let mut half = LANES / 2;
+                while half > 0 {
+                    for l in 0..half {
+                        lanes[l] += lanes[l + half];
+                    }
+                    half /= 2;
+                }
+                lanes[0]
+            }
+
+            #[inline(always)]
+            fn scaled(x: &[$t], y: &mut [$t], mean: $t, scale: $t, weight: Option<&[$t]>, bias: Option<&[$t]>) {
+                match (weight, bias) {
+                    (Some(w), Some(b)) => {
+                        for (((y, x), w), b) in y.iter_mut().zip(x).zip(w).zip(b) {
+                            *y = (*x - mean) * scale * *w + *b;
+                        }
+                    }
+                    (Some(w), None) => {
+                        for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+                            *y = (*x - mean) * scale * *w;
+                        }
+                    }
+                    (None, Some(b)) => {
+                        for ((y, x), b) in y.iter_mut().zip(x).zip(b) {
+                            *y = (*x - mean) * scale + *b;
+                        }
+                    }
+                    (None, None) => {
+                        for (y, x) in y.iter_mut().zip(x) {
+                            *y = (*x - mean) * scale;
+                        }
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn rows_of<const FMA: bool>(
+                x: *const $t, y: *mut $t, means: *mut $t, scales: *mut $t, with: Scaled<$t>, rows: usize, n: usize, eps: f64,
+            ) {
+                // SAFETY: the caller promises rows of `n` elements, and lists as long or null.
+                unsafe {
+                    let part = |p: *const $t| (!p.is_null()).then(|| slice(p, n));
+                    let (weight, bias) = (part(with.weight), part(with.bias));
+                    let mut r = 0;
+                    while r < rows {
+                        // Roots and quotients of several rows are taken together.
+                        let band = BAND.min(rows - r);
+                        let (mut mean, mut scale) = ([0f64; BAND], [0f64; BAND]);
+                        for k in 0..band {
+                            (mean[k], scale[k]) = moments_of::<FMA>(x.add((r + k) * n), n);
+                        }
+                        for scale in &mut scale {
+                            *scale = 1.0 / (*scale / n as f64 + eps).sqrt();
+                        }
+                        for k in 0..band {
+                            let (mean, scale) = (mean[k] as $t, scale[k] as $t);
+                            (*means.add(r + k), *scales.add(r + k)) = (mean, scale);
+                            scaled(slice(x.add((r + k) * n), n), slice_mut(y.add((r + k) * n), n), mean, scale, weight, bias);
+                        }
+                        r += band;
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn moments_of<const FMA: bool>(x: *const $t, n: usize) -> (f64, f64) {
+                // SAFETY: the caller promises `n` elements.
+                unsafe {
+                    let mean = one_row::<$t, Sum, 32>(Sum, x, n) / n as f64;
+                    (mean, one_row::<$t, Spread, 32>(Spread(mean), x, n))
+                }
+            }
+
+            #[inline(always)]
+            fn row_back<const WEIGHT: bool>(g: &[$t], x: &[$t], w: &[$t], to: &mut [$t], mean: $t, scale: $t) {
+                let n = to.len();
+                let (g, x, w) = (&g[..n], &x[..n], &w[..n]);
+                let (mut all, mut along) = ([0f64; LANES], [0f64; LANES]);
+                let whole = n / LANES * LANES;
+                let parts = g.chunks_exact(LANES).zip(x.chunks_exact(LANES));
+                for ((g, x), w) in parts.zip(w.chunks_exact(LANES)) {
+                    for l in 0..LANES {
+                        let d = if WEIGHT { g[l] * w[l] } else { g[l] };
+                        all[l] += d as f64;
+                        along[l] += (d * ((x[l] - mean) * scale)) as f64;
+                    }
+                }
+                let (mut sum, mut dot) = (joined(all), joined(along));
+                for i in whole..n {
+                    let d = if WEIGHT { g[i] * w[i] } else { g[i] };
+                    sum += d as f64;
+                    dot += (d * ((x[i] - mean) * scale)) as f64;
+                }
+                let (sum, dot) = ((sum / n as f64) as $t, (dot / n as f64) as $t);
+                for i in 0..n {
+                    let d = if WEIGHT { g[i] * w[i] } else { g[i] };
+                    to[i] = scale * ((d - sum) - (x[i] - mean) * scale * dot);
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn rows_back_of<const FMA: bool>(
+                g: *const $t, x: *const $t, means: *const $t, scales: *const $t, w: *const $t, to: *mut $t, rows: usize, n: usize,
+            ) {
+                for r in 0..rows {
+                    // SAFETY: as above.
+                    unsafe {
+                        let (g, x, to) = (slice(g.add(r * n), n), slice(x.add(r * n), n), slice_mut(to.add(r * n), n));
+                        let (mean, scale) = (*means.add(r), *scales.add(r));
+                        if w.is_null() {
+                            row_back::<false>(g, x, g, to, mean, scale);
+                        } else {
+                            row_back::<true>(g, x, slice(w, n), to, mean, scale);
+                        }
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn some_slopes<const ROWS: usize>(
+                g: *const $t, x: *const $t, means: *const $t, scales: *const $t, dw: &mut [f64], db: &mut [f64],
+            ) {
+                let n = dw.len();
+                for (j, (dw, db)) in dw.iter_mut().zip(db).enumerate() {
+                    let (mut along, mut all) = (0.0 as $t, 0.0 as $t);
+                    for r in 0..ROWS {
+                        // SAFETY: as above.
+                        unsafe {
+                            let d = *g.add(r * n + j);
+                            along += d * ((*x.add(r * n + j) - *means.add(r)) * *scales.add(r));
+                            all += d;
+                        }
+                    }
+                    *dw += along as f64;
+                    *db += all as f64;
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn slopes_of<const FMA: bool>(
+                g: *const $t, x: *const $t, means: *const $t, scales: *const $t, dw: &mut [f64], db: &mut [f64], rows: usize, n: usize,
+            ) {
+                let mut r = 0;
+                // SAFETY: as above.
+                unsafe {
+                    while r + TOGETHER <= rows {
+                        some_slopes::<TOGETHER>(g.add(r * n), x.add(r * n), means.add(r), scales.add(r), &mut dw[..n], &mut db[..n]);
+                        r += TOGETHER;
+                    }
+                    while r < rows {
+                        some_slopes::<1>(g.add(r * n), x.add(r * n), means.add(r), scales.add(r), &mut dw[..n], &mut db[..n]);
+                        r += 1;
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn line_of<const FMA: bool>(x: *const $t, y: *mut $t, n: usize, mean: $t, factor: $t, term: $t) {
+                // SAFETY: the caller promises `n` elements.
+                let (x, y) = unsafe { (slice(x, n), slice_mut(y, n)) };
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = (*x - mean) * factor + term;
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn dots_of<const FMA: bool>(g: *const $t, x: *const $t, n: usize, mean: $t) -> (f64, f64) {
+                // SAFETY: as above.
+                let (g, x) = unsafe { (slice(g, n), slice(x, n)) };
+                let (mut all, mut along) = ([0f64; LANES], [0f64; LANES]);
+                let whole = n / LANES * LANES;
+                for (g, x) in g.chunks_exact(LANES).zip(x.chunks_exact(LANES)) {
+                    for l in 0..LANES {
+                        all[l] += g[l] as f64;
+                        along[l] += (g[l] * (x[l] - mean)) as f64;
+                    }
+                }
+                let (mut sum, mut dot) = (joined(all), joined(along));
+                for i in whole..n {
+                    sum += g[i] as f64;
+                    dot += (g[i] * (x[i] - mean)) as f64;
+                }
+                (sum, dot)
+            }
+
+            #[inline(always)]
+            unsafe fn line_back_of<const FMA: bool>(
+                g: *const $t, x: *const $t, to: *mut $t, n: usize, mean: $t, factor: $t, term: $t, slope: $t,
+            ) {
+                // SAFETY: as above.
+                let (g, x, to) = unsafe { (slice(g, n), slice(x, n), slice_mut(to, n)) };
+                for ((to, g), x) in to.iter_mut().zip(g).zip(x) {
+                    *to = ((*g - term) - (*x - mean) * slope) * factor;
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn lines_of<const FMA: bool>(x: *const $t, y: *mut $t, mean: &[$t], factor: &[$t], term: &[$t]) {
+                let n = mean.len();
+                // SAFETY: the caller promises rows as long as the lists.
+                let (x, y) = unsafe { (slice(x, n), slice_mut(y, n)) };
+                let (factor, term) = (&factor[..n], &term[..n]);
+                for j in 0..n {
+                    y[j] = (x[j] - mean[j]) * factor[j] + term[j];
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn dots_down_of<const FMA: bool>(g: *const $t, x: *const $t, mean: &[$t], all: &mut [f64], along: &mut [f64]) {
+                let n = mean.len();
+                // SAFETY: as above.
+                let (g, x) = unsafe { (slice(g, n), slice(x, n)) };
+                let (all, along) = (&mut all[..n], &mut along[..n]);
+                for j in 0..n {
+                    all[j] += g[j] as f64;
+                    along[j] += (g[j] * (x[j] - mean[j])) as f64;
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn lines_back_of<const FMA: bool>(
+                g: *const $t, x: *const $t, to: *mut $t, mean: &[$t], factor: &[$t], term: &[$t], slope: &[$t],
+            ) {
+                let n = mean.len();
+                // SAFETY: as above.
+                let (g, x, to) = unsafe { (slice(g, n), slice(x, n), slice_mut(to, n)) };
+                let (factor, term, slope) = (&factor[..n], &term[..n], &slope[..n]);
+                for j in 0..n {
+                    to[j] = ((g[j] - term[j]) - (x[j] - mean[j]) * slope[j]) * factor[j];
+                }
+            }
+
+            crate::per_isa!(static all_rows: unsafe fn(x: *const $t, y: *mut $t, means: *mut $t, scales: *mut $t, with: Scaled<$t>, rows: usize, n: usize, eps: f64) = rows_of);
+            crate::per_isa!(static rows_back: unsafe fn(g: *const $t, x: *const $t, means: *const $t, scales: *const $t, w: *const $t, to: *mut $t, rows: usize, n: usize) = rows_back_of);
+            crate::per_isa!(static slopes: unsafe fn(g: *const $t, x: *const $t, means: *const $t, scales: *const $t, dw: &mut [f64], db: &mut [f64], rows: usize, n: usize) = slopes_of);
+            crate::per_isa!(static moments: unsafe fn(x: *const $t, n: usize) -> (f64, f64) = moments_of);
+            crate::per_isa!(static line: unsafe fn(x: *const $t, y: *mut $t, n: usize, mean: $t, factor: $t, term: $t) = line_of);
+            crate::per_isa!(static dots: unsafe fn(g: *const $t, x: *const $t, n: usize, mean: $t) -> (f64, f64) = dots_of);
+            crate::per_isa!(static line_back: unsafe fn(g: *const $t, x: *const $t, to: *mut $t, n: usize, mean: $t, factor: $t, term: $t, slope: $t) = line_back_of);
+            crate::per_isa!(static lines: unsafe fn(x: *const $t, y: *mut $t, mean: &[$t], factor: &[$t], term: &[$t]) = lines_of);
+            crate::per_isa!(static dots_down: unsafe fn(g: *const $t, x: *const $t, mean: &[$t], all: &mut [f64], along: &mut [f64]) = dots_down_of);
+            crate::per_isa!(static lines_back: unsafe fn(g: *const $t, x: *const $t, to: *mut $t, mean: &[$t], factor: &[$t], term: &[$t], slope: &[$t]) = lines_back_of);
+
+            impl Kind for $t {
+                const KERNELS: Kernels<$t> = Kernels {
+                    rows: &all_rows,
+                    rows_back: &rows_back,
+                    slopes: &slopes,
+                    moments: &moments,
+                    line: &line,
+                    dots: &dots,
+                    line_back: &line_back,
+                    lines: &lines,
+                    dots_down: &dots_down,
+                    lines_back: &lines_back,
+                };
+            }
+        }
+    };
+}
+kernels!(f32, of_single);
+kernels!(f64, of_double);
+
+/// In: x, then weight and bias where there are any. Out: y, means, 1 / deviations, and variances of channels. Way back, in:
+/// the cotangent, x, means, 1 / deviations, and the weight; out: the cotangent of x, and of weight and bias if they are
+/// wanted. All are row-major; x is (rows, size), or (samples, channels, size) where channels are meant.
+pub fn run(what: &Norm, ins: &[Operand], outs: &[Operand]) -> Result<()> {
+    match outs[0].dtype {
+        DType::F32 => of::<f32>(what, ins, outs),
+        DType::F64 => of::<f64>(what, ins, outs),
+        other => return Err(Error::bug("norm", format!("no loop for {other}"))),
+    }
+    Ok(())
+}
+
+fn of<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand])
+where
+    Sum: Loops<T, Acc = f64>,
+    Apart: Loops<T, Acc = f64>,
+{
+    if ins[0].numel() == 0 {
+        return outs.iter().for_each(|out| (0..out.numel()).for_each(|i| super::fold::put(out, i, 0.0, 0)));
+    }
+    match (what.channels, what.back) {
+        (false, false) => rows::<T>(what, ins, outs),
+        (false, true) => rows_back::<T>(what, ins, outs),
+        (true, _) if ins[0].layout.shape[2] == 1 => columns::<T>(what, ins, outs),
+        (true, _) => channels::<T>(what, ins, outs),
+    }
+}
+
+fn bytes(list: &[Operand], i: usize) -> Bytes {
+    Bytes(list.get(i).map_or(std::ptr::null_mut(), Operand::ptr))
+}
+
+fn part<T>(list: &[Operand], there: bool, i: usize) -> *const T {
+    if there { bytes(list, i).0.cast_const().cast() } else { std::ptr::null() }
+}
+
+fn rows<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
+    let (count, n) = (ins[0].layout.shape[0], ins[0].layout.shape[1]);
+    let with = Scaled::<T> { weight: part(ins, what.weight, 1), bias: part(ins, what.bias, 1 + usize::from(what.weight)) };
+    let (x, y, means, scales) = (bytes(ins, 0), bytes(outs, 0), bytes(outs, 1), bytes(outs, 2));
+    let kernel = T::KERNELS.rows[isa::level()];
+    let eps = what.eps;
+    threads::each(count, (CHUNK / n).max(1), |range| {
+        // SAFETY: each thread has rows of its own of operands that hold `count` rows.
+        unsafe {
+            let (r, rows) = (range.start, range.len());
+            let at = |p: &Bytes, i: usize| p.at(0).cast::<T>().add(i);
+            kernel(at(&x, r * n), at(&y, r * n), at(&means, r), at(&scales, r), with, rows, n, eps);
+        }
+    });
+}
+
+fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
+    let (count, n) = (ins[0].layout.shape[0], ins[0].layout.shape[1]);
+    let (g, x, means, scales) = (bytes(ins, 0), bytes(ins, 1), bytes(ins, 2), bytes(ins, 3));
+    let with = Scaled::<T> { weight: part(ins, what.weight, 4), bias: std::ptr::null() };
+    let to = bytes(outs, 0);
+    let (kernel, slopes) = (T::KERNELS.rows_back[isa::level()], T::KERNELS.slopes[isa::level()]);
+    let wanted = outs.len() > 1;
+    // Chunks of whole blocks of rows, so many that their partial sums stay few.
+    let chunk = (CHUNK / n).max(count.div_ceil(PARTS)).max(1).next_multiple_of(TOGETHER);
+    let parts = count.div_ceil(chunk);
+    let mut sums = if wanted { vec![0f64; parts * 2 * n] } else { Vec::new() };
+    let slots = Bytes(sums.as_mut_ptr().cast());
+    threads::each(count, chunk, |range| {
+        let at = |p: &Bytes, i: usize| p.0.cast::<T>().wrapping_add(i);
+        let mut r = range.start;
+        // What a block has just read, the slopes read again from the caches.
+        while r < range.end {
+            let rows = TOGETHER.min(range.end - r);
+            let (g, x, means, scales) = (at(&g, r * n), at(&x, r * n), at(&means, r), at(&scales, r));
+            // SAFETY: each thread has rows of its own of operands that hold `count` rows, and a slot for each chunk.
+            unsafe {
+                kernel(g, x, means, scales, with.weight(), at(&to, r * n), rows, n);
+                if wanted {
+                    let slot = slots.at(0).cast::<f64>().add(range.start / chunk * 2 * n);
+                    let (dw, db) = std::slice::from_raw_parts_mut(slot, 2 * n).split_at_mut(n);
+                    slopes(g, x, means, scales, dw, db, rows, n);
+                }
+            }
+            r += rows;
+        }
+    });
+    let (total, rest) = sums.split_at_mut(if wanted { 2 * n } else { 0 });
+    for part in rest.chunks_exact(2 * n) {
+        total.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+    }
+    for (list, out) in total.chunks_exact(n).zip(&outs[1..]) {
+        list.iter().enumerate().for_each(|(j, &sum)| super::fold::put(out, j, sum, 0));
+    }
+}
+
+/// What a channel's elements are multiplied with, and what is added; or the same of the way back.
+fn affine<T: Kind>(what: &Norm, ins: &[Operand], c: usize) -> (f64, f64) {
+    let of = |there: bool, i: usize, other: f64| {
+        let list = part::<T>(ins, there, i);
+        // SAFETY: a list with an element for each channel, or null.
+        if list.is_null() { other } else { unsafe { *list.add(c) }.to_f64() }
+    };
+    if what.back { (of(what.weight, 4, 1.0), 0.0) } else { (of(what.weight, 1, 1.0), of(what.bias, 1 + usize::from(what.weight), 0.0)) }
+}
+
+fn channels<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
+    let shape = &ins[0].layout.shape;
+    let (samples, count, size) = (shape[0], shape[1], shape[2]);
+    let total = (samples * size) as f64;
+    let level = isa::level();
+    let (first, second, to) = (bytes(ins, 0), bytes(ins, 1), bytes(outs, 0));
+    let row = |p: &Bytes, s: usize, c: usize| p.0.cast::<T>().wrapping_add((s * count + c) * size);
+    threads::each(count, (CHUNK / (samples * size)).max(1), |range| {
+        for c in range {
+            let (weight, bias) = affine::<T>(what, ins, c);
+            // SAFETY: rows of the operands, each channel's written by one thread.
+            unsafe {
+                if !what.back {
+                    let (mut mean, mut square) = (0f64, 0f64);
+                    for s in 0..samples {
+                        // Chan, Golub and LeVeque 1983: moments of parts joined.
+                        let (m, q) = T::KERNELS.moments[level](row(&first, s, c), size);
+                        let (gap, share) = (m - mean, 1.0 / (s + 1) as f64);
+                        mean += gap * share;
+                        square += q + gap * gap * size as f64 * s as f64 * share;
+                    }
+                    let scale = 1.0 / (square / total + what.eps).sqrt();
+                    for (out, value) in outs[1..].iter().zip([mean, scale, square / total]) {
+                        super::fold::put(out, c, value, 0);
+                    }
+                    let (mean, factor, term) = (T::from_f64(mean), T::from_f64(scale * weight), T::from_f64(bias));
+                    for s in 0..samples {
+                        T::KERNELS.line[level](row(&first, s, c), row(&to, s, c), size, mean, factor, term);
+                    }
+                    continue;
+                }
+                let (mean, scale) = (*part::<T>(ins, true, 2).add(c), (*part::<T>(ins, true, 3).add(c)).to_f64());
+                let (mut all, mut along) = (0f64, 0f64);
+                for s in 0..samples {
+                    let (a, b) = T::KERNELS.dots[level](row(&first, s, c), row(&second, s, c), size, mean);
+                    (all, along) = (all + a, along + b);
+                }
+                for (out, value) in outs[1..].iter().zip([along * scale, all]) {
+                    super::fold::put(out, c, value, 0);
+                }
+                let (factor, term) = (T::from_f64(scale * weight), T::from_f64(all / total));
+                let slope = T::from_f64(along * scale * scale / total);
+                for s in 0..samples {
+                    T::KERNELS.line_back[level](row(&first, s, c), row(&second, s, c), row(&to, s, c), size, mean, factor, term, slope);
+                }
+            }
+        }
+    });
+}
+
+/// Channels of one element a sample: columns of a matrix.
+fn columns<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand])
+where
+    Sum: Loops<T, Acc = f64>,
+    Apart: Loops<T, Acc = f64>,
+{
+    let (samples, count) = (ins[0].layout.shape[0], ins[0].layout.shape[1]);
+    let (total, level) = (samples as f64, isa::level());
+    let (first, second, to) = (bytes(ins, 0), bytes(ins, 1), bytes(outs, 0));
+    threads::each(count.div_ceil(PANEL), (CHUNK / (samples * PANEL)).max(1), |range| {
+        for panel in range {
+            let start = panel * PANEL;
+            let n = PANEL.min(count - start);
+            let row = |p: &Bytes, s: usize| p.0.cast::<T>().wrapping_add(s * count + start);
+            let (mut mean, mut factor, mut term, mut slope) =
+                ([T::default(); PANEL], [T::default(); PANEL], [T::default(); PANEL], [T::default(); PANEL]);
+            let (mut all, mut along) = ([0f64; PANEL], [0f64; PANEL]);
+            // SAFETY: rows of the operands, each panel's written by one thread.
+            unsafe {
+                if !what.back {
+                    Sum.columns(&mut all[..n], row(&first, 0), count as isize, samples);
+                    all[..n].iter_mut().for_each(|sum| *sum /= total);
+                    Apart(all.as_ptr()).columns(&mut along[..n], row(&first, 0), count as isize, samples);
+                    for j in 0..n {
+                        let (weight, bias) = affine::<T>(what, ins, start + j);
+                        let scale = 1.0 / (along[j] / total + what.eps).sqrt();
+                        for (out, value) in outs[1..].iter().zip([all[j], scale, along[j] / total]) {
+                            super::fold::put(out, start + j, value, 0);
+                        }
+                        (mean[j], factor[j], term[j]) = (T::from_f64(all[j]), T::from_f64(scale * weight), T::from_f64(bias));
+                    }
+                    for s in 0..samples {
+                        T::KERNELS.lines[level](row(&first, s), row(&to, s), &mean[..n], &factor[..n], &term[..n]);
+                    }
+                    continue;
+                }
+                mean[..n].copy_from_slice(std::slice::from_raw_parts(part::<T>(ins, true, 2).add(start), n));
+                for s in 0..samples {
+                    T::KERNELS.dots_down[level](row(&first, s), row(&second, s), &mean[..n], &mut all[..n], &mut along[..n]);
+                }
+                for j in 0..n {
+                    let scale = (*part::<T>(ins, true, 3).add(start + j)).to_f64();
+                    for (out, value) in outs[1..].iter().zip([along[j] * scale, all[j]]) {
+                        super::fold::put(out, start + j, value, 0);
+                    }
+                    factor[j] = T::from_f64(scale * affine::<T>(what, ins, start + j).0);
+                    term[j] = T::from_f64(all[j] / total);
+                    slope[j] = T::from_f64(along[j] * scale * scale / total);
+                }
+                for s in 0..samples {
+                    let (g, x, to) = (row(&first, s), row(&second, s), row(&to, s));
+                    T::KERNELS.lines_back[level](g, x, to, &mean[..n], &factor[..n], &term[..n], &slope[..n]);
+                }
+            }
+        }
+    });
+}
