@@ -83,7 +83,7 @@ def _written(name: str, function):
 
     def method(self, *args, **kwargs):
         # The derivative may read what is about to be overwritten.
-        tracked = self.requires_grad and _core.is_grad_enabled()
+        tracked = _core._tracked(self) and _core.is_grad_enabled()
         found = function(self.clone() if tracked else self, *args, **kwargs)
         if found.shape != self.shape:
             raise RuntimeError(

@@ -410,7 +410,7 @@ def fill(input, value):
             raise RuntimeError(f"fill: the value must be a number, got {tuple(value.shape)}")
         return value.to(input.dtype).expand(input.shape).clone()
     made = _core.full(tuple(input.shape), value, dtype=input.dtype, device=input.device)
-    return made + input * 0 if input.requires_grad else made
+    return made + input * 0 if _core._tracked(input) else made
 
 
 # ---- copies of views -----------------------------------------------------------------------------

@@ -380,6 +380,7 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
     };
     match &seen {
         Seen::Tensor(look) => {
+            crate::backend::somewhere(&look.operand)?;
             let wide = look.operand.view(look.operand.layout.broadcast_to(op, &own.layout.shape)?);
             let backend = of(&own.storage);
             let wide = if wide.device() == own.device() { wide } else { crate::backend::transfer(&wide, own.device())? };
@@ -499,6 +500,18 @@ impl Tensor {
 
     /// Leaves the graph in place.
     pub fn leave_graph(&self) -> Result<()> {
+        if let Some(lift) = self.lift() {
+            let alone = self.detach();
+            match alone.lift() {
+                Some(_) if alone.is_differing() != self.is_differing() => {
+                    return Err(Error::grad("detach_", "a tensor of several transformations cannot be detached in place; use detach()"));
+                }
+                Some(own) => self.relift(Some(own)),
+                None => self.relift(None),
+            }
+            drop(lift);
+            return Ok(());
+        }
         let mut core = self.0.core.get();
         if core.base.is_some() && core.requires_grad {
             return Err(Error::grad("detach_", "a view cannot be detached in place; use detach()"));

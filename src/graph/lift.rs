@@ -8,6 +8,7 @@ use crate::backend::{Operand, Storage};
 use crate::base::{Few, Layout};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a transformation made of a tensor.
 pub enum Lift {
@@ -33,11 +34,13 @@ pub enum Kind {
     Batch { count: usize, draws: Draws },
 }
 
+/// Of all threads: a tensor may come from another.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 thread_local! {
     static OPEN: RefCell<Vec<(u64, Kind)>> = const { RefCell::new(Vec::new()) };
     /// How many of them, from the outermost on, look at what is asked now.
     static ACTIVE: Cell<usize> = const { Cell::new(0) };
-    static NEXT: Cell<u64> = const { Cell::new(1) };
 }
 
 fn activate(count: usize) {
@@ -47,7 +50,7 @@ fn activate(count: usize) {
 
 /// Opens a transformation inside those that are open; levels rise from the outermost to the innermost.
 pub fn open(kind: Kind) -> u64 {
-    let level = NEXT.replace(NEXT.get() + 1);
+    let level = NEXT.fetch_add(1, Ordering::Relaxed);
     let count = OPEN.with_borrow_mut(|list| {
         list.push((level, kind));
         list.len()
@@ -139,6 +142,15 @@ impl Tensor {
         Tensor::lifting(Operand { storage, layout, dtype }, Lift::Batch { level, value })
     }
 
+    /// The same values and tangents outside of the graph; unlike `detach` it still moves with what it was made of.
+    pub fn out_of_graph(&self) -> Tensor {
+        match self.lift().as_deref() {
+            Some(Lift::Dual { level, primal, tangent }) => Tensor::dual(*level, primal.out_of_graph(), tangent.out_of_graph()),
+            Some(Lift::Batch { level, value }) => Tensor::batch(*level, value.out_of_graph()),
+            None => self.detach(),
+        }
+    }
+
     /// Whether it is one name for elements that differ from example to example.
     pub fn is_differing(&self) -> bool {
         self.0.core.get().operand.storage.is_nowhere()
@@ -157,6 +169,21 @@ impl Tensor {
         let t = Tensor::from_core(Core::plain(operand));
         t.set_lift(lift);
         t
+    }
+
+    /// Puts something else under a lifted handle, or nothing: it stands still from now on.
+    pub(crate) fn relift(&self, lift: Option<Arc<Lift>>) {
+        let mut core = self.0.core.get();
+        let old = match (lift, &mut core.extra) {
+            (Some(lift), Some(extra)) => extra.lift.replace(lift),
+            (None, Some(extra)) => extra.lift.take(),
+            _ => None,
+        };
+        if core.extra.as_ref().is_some_and(|e| e.lift.is_none()) {
+            core.flags &= !flag::LIFTED;
+        }
+        drop(core);
+        drop(old);
     }
 
     /// Puts what a transformation made of it under a handle.

@@ -128,7 +128,8 @@ pub fn shift(op: &'static Op, s: &Examples) -> Result<Outs> {
     let keep = op.params.iter().position(|p| p.name == "keepdim").is_some_and(|i| s.args[i] == Arg::Bool(true));
     if whole || rank == 0 {
         for t in made.iter_mut().flatten() {
-            *t = reshape(&*t, [s.count as i64, -1])?;
+            let elements: usize = t.shape()[1..].iter().product();
+            *t = reshape(&*t, [s.count as i64, elements as i64])?;
         }
     }
     let outs = emit(op, &s.feeds(&made), &args)?;

@@ -135,6 +135,11 @@ impl PyTensor {
         if self.inner.requires_grad() && !other.dtype().is_float() {
             return Err(PyRuntimeError::new_err(format!("data: {} cannot take the place of a tensor that requires grad", other.dtype())));
         }
+        if self.inner.lift().is_some() || other.lift().is_some() {
+            return Err(pyo3::exceptions::PyRuntimeError::new_err(
+                "data: inside a transformation a tensor's data cannot be exchanged; assign the new tensor to the name instead",
+            ));
+        }
         self.inner.set_data(&other);
         Ok(())
     }

@@ -113,6 +113,12 @@ fn _lifted(t: &Bound<'_, PyTensor>) -> Option<(u64, bool)> {
     lift::seen(t.get().get_ref()).map(|l| (l.level(), matches!(*l, Lift::Batch { .. })))
 }
 
+/// The same values and tangents outside of the graph.
+#[pyfunction]
+fn _out_of_graph(py: Python<'_>, t: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
+    wrap(py, t.get().get_ref().out_of_graph())
+}
+
 /// Whether reverse mode would find anything behind a tensor, whatever transformations made of it.
 #[pyfunction]
 fn _tracked(t: &Bound<'_, PyTensor>) -> bool {
@@ -152,6 +158,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_lifted, m)?)?;
     m.add_function(wrap_pyfunction!(_each, m)?)?;
     m.add_function(wrap_pyfunction!(_values, m)?)?;
+    m.add_function(wrap_pyfunction!(_out_of_graph, m)?)?;
     m.add_function(wrap_pyfunction!(_tracked, m)?)?;
     m.add_function(wrap_pyfunction!(_entered, m)?)
 }

@@ -39,9 +39,13 @@ class detect_anomaly(set_detect_anomaly):
 
     def __init__(self, check_nan: bool = True) -> None:
         self._check = check_nan
+        self._entries: list = []
 
     def __enter__(self) -> None:
-        super().__init__(True, self._check)
+        self._entries.append(_core._set_anomaly(True, self._check))
+
+    def __exit__(self, *error: object) -> None:
+        _core._set_anomaly(*self._entries.pop())
 
 
 def is_anomaly_enabled() -> bool:

@@ -54,9 +54,9 @@ def _moved(cls: Any, level: int, args: tuple) -> Any:
                     " it has no forward mode; write it with tensor operations"
                 )
             moves = list(_core._func_grad(list(gs), seeds, list(ts), more))
-        ys = [y if more or not isinstance(y, Tensor) else y.detach() for y in ys]
+        ys = [y if more or not isinstance(y, Tensor) else _core._out_of_graph(y) for y in ys]
         tangents = {
-            k: zeros_like(ys[k]) if t is None else t if more else t.detach()
+            k: zeros_like(ys[k]) if t is None else t if more else _core._out_of_graph(t)
             for k, t in zip(moving, moves, strict=True)
         }
     made = [_core._dual(level, y, tangents[k]) if k in tangents else y for k, y in enumerate(ys)]

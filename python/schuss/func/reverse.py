@@ -82,7 +82,7 @@ def _left(t: Any, ends: list) -> Any:
     """A result as the caller should see it: outside of the graph that only these ends asked for."""
     if not isinstance(t, _core.Tensor):
         return t
-    return t if _core._hangs_on_more([t], ends) else t.detach()
+    return t if _core._hangs_on_more([t], ends) else _core._out_of_graph(t)
 
 
 def _left_all(tree: Any, ends: list) -> Any:

@@ -16,7 +16,7 @@ dropout = _core.dropout
 
 def written(plain, input, *args):
     """What a function gives, written over its input, of which derivatives read a copy."""
-    tracked = input.requires_grad and _core.is_grad_enabled()
+    tracked = _core._tracked(input) and _core.is_grad_enabled()
     return input.copy_(plain(input.clone() if tracked else input, *args))
 
 
@@ -414,11 +414,11 @@ def embedding(
             f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
             f" ({_allowed(rows)})"
         ) from None
-    if padding_idx is not None and found.requires_grad:
+    if padding_idx is not None:
         # The row is there, but its gradient stops at the copy without a past.
         held = (index == padding_idx % rows).unsqueeze(-1)
         found = _core._where(held, found.detach(), found)
-    if scale_grad_by_freq and found.requires_grad:
+    if scale_grad_by_freq:
         counts = _core.zeros(rows, dtype=_core.int64, device=index.device)
         flat = index.reshape(-1)
         counts = counts.index_add(0, flat, flat * 0 + 1)

@@ -25,6 +25,8 @@ class _Part:
     def __init__(self, function: Callable, args: tuple, kwargs: dict, keep_rng: bool) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.state = get_rng_state() if keep_rng else None
+        self.given = [x for x in (*args, *kwargs.values()) if isinstance(x, _core.Tensor)]
+        self.versions = [x._version for x in self.given]
         self.forms: list[tuple] = []
         self.saved: dict[int, Any] = {}
 
@@ -38,6 +40,11 @@ class _Part:
         return self.saved.pop(place)
 
     def _again(self) -> None:
+        if [x._version for x in self.given] != self.versions:
+            raise CheckpointError(
+                "checkpoint: an argument was written in place after the call, and the function must"
+                " be run again with what it was; write to a copy (x.clone())"
+            )
         found: list[Any] = []
 
         def pack(tensor: Any) -> int:

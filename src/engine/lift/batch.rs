@@ -11,6 +11,15 @@ use crate::ops;
 /// An operator over many examples.
 pub(super) fn emit(level: u64, count: usize, op: &'static Op, feeds: &[Feed], lifts: &Lifts, args: &[Arg]) -> Result<Outs> {
     let ins = examples(level, feeds, lifts);
+    let window;
+    let (op, args) = match (&ins[..], feeds) {
+        // Where the examples do not follow each other row by row, a window on the storage of one is none on that of all.
+        ([Example::Many(value)], [Feed::Tensor(x)]) if std::ptr::eq(op, &raw const ops::view::as_strided::OP) && !value.is_contiguous() => {
+            window = super::write::window_of(op, x, args)?;
+            (&ops::view::window::OP, &window[..])
+        }
+        _ => (op, args),
+    };
     let outs = match op.batch {
         Some(run) => run(op, &Examples { count, ins: &ins, args })?,
         None => one_by_one(op, &ins, count, args)?,

@@ -32,11 +32,12 @@ fn lift_of(feed: &Feed) -> Option<Arc<Lift>> {
 
 /// What a transformation made of a tensor; a view of a tensor that was lifted after it was taken follows it.
 pub fn seen(t: &Tensor) -> Option<Arc<Lift>> {
-    if let Some(lift) = t.lift() {
-        return Some(lift);
+    let own = t.lift();
+    let base = t.0.core.get().base.clone();
+    match base {
+        Some(base) if base.lift().map(|l| l.level()) > own.as_ref().map(|l| l.level()) => write::follow(t, &base).or(own),
+        _ => own,
     }
-    let base = t.0.core.get().base.clone()?;
-    write::follow(t, &base)
 }
 
 /// An operator over lifted operands; None where there are none.
@@ -52,13 +53,20 @@ pub(super) fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Opti
             return super::record::parts(*body, feeds, args).map(Some);
         }
     }
-    let _below = below(level);
-    match kind_of(level) {
-        Some(Kind::Dual) => dual::emit(level, op, feeds, &lifts, args),
-        Some(Kind::Batch { count, .. }) => batch::emit(level, count, op, feeds, &lifts, args),
-        None => Err(Error::bug(op.name, "a tensor of a transformation that is closed")),
+    let outs = {
+        let _below = below(level);
+        match kind_of(level) {
+            Some(Kind::Dual) => dual::emit(level, op, feeds, &lifts, args)?,
+            Some(Kind::Batch { count, .. }) => batch::emit(level, count, op, feeds, &lifts, args)?,
+            None => return Err(Error::bug(op.name, "a tensor of a transformation that is closed")),
+        }
+    };
+    // A view knows what it is of, so that it follows what is written there.
+    if let (Body::View(_), Some(Feed::Tensor(x)), Outs::One(out)) = (&op.body, feeds.first(), &outs) {
+        let root = x.0.core.get().base.clone();
+        out.0.core.get().base = Some(root.unwrap_or_else(|| (*x).clone()));
     }
-    .map(Some)
+    Ok(Some(outs))
 }
 
 /// Where random numbers are drawn: the sizes as they are, or with those of the open batches in front, and the levels that

@@ -1,7 +1,7 @@
 //! Writes in place to lifted tensors: to the value and to the tangent, or to all examples at once. Leans on write.
 
 use super::super::write;
-use super::{dual, innermost};
+use super::{dual, innermost, is_tracked};
 use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, Layout, Result, shape};
 use crate::graph::lift::{Draws, Kind, Lift, active, below, kind_of};
@@ -17,7 +17,16 @@ pub(in super::super) fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], 
         return Ok(false);
     }
     let name = format!("{}_", op.name);
-    let made = ask(op, feeds, args)?.one();
+    // The derivative may read what is about to be overwritten.
+    let copy = if is_tracked(target) { Some(ops::view::clone_(target)?) } else { None };
+    let own = |feed: &Feed<'_>| matches!(feed, Feed::Tensor(t) if t.same(target));
+    let made = match &copy {
+        Some(copy) => {
+            let feeds: Vec<Feed> = feeds.iter().map(|f| if own(f) { Feed::Tensor(copy) } else { *f }).collect();
+            ask(op, &feeds, args)?.one()
+        }
+        None => ask(op, feeds, args)?.one(),
+    };
     write::check_cast(&name, made.dtype(), target.dtype())?;
     if made.shape() != target.shape() {
         let (have, own) = (made.shape(), target.shape());
@@ -184,10 +193,8 @@ pub(super) fn follow(view: &Tensor, base: &Tensor) -> Option<Arc<Lift>> {
 }
 
 /// What a view of a tensor shows of its row-major form: sizes, strides and the first place.
-pub(super) fn window_of(op: &'static Op, x: &Tensor, args: &[Arg]) -> Result<(Arg, Arg, Arg)> {
+pub(super) fn window_of(op: &'static Op, x: &Tensor, args: &[Arg]) -> Result<Vec<Arg>> {
     let Body::View(rule) = &op.body else { return Err(Error::bug(op.name, "is no view")) };
     let own: Layout = x.layout();
-    let mut list = write::window_args(&own, &rule(&own, args)?).into_iter();
-    let mut next = || list.next().unwrap_or(Arg::None);
-    Ok((next(), next(), next()))
+    Ok(write::window_args(&own, &rule(&own, args)?))
 }
