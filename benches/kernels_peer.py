@@ -46,6 +46,65 @@ def recorded(*shape: int) -> Make:
     return make
 
 
+def images(*shape: int, weight: tuple[int, ...], result: tuple[int, ...]) -> Make:
+    """Images `a`, weights `w`, a bias `c`, all to be differentiated by, and a cotangent `g`."""
+
+    def make(library: Any) -> dict[str, Any]:
+        draw = numpy.random.default_rng(7)
+        sizes = {"a": shape, "w": weight, "c": result[1:2], "g": result}
+        names = {k: library.tensor(draw.normal(size=n).astype("float32")) for k, n in sizes.items()}
+        for name in "awc":
+            names[name].requires_grad_(True)
+        return {"L": library, "F": library.nn.functional, **names}
+
+    return make
+
+
+def windows() -> list[tuple[str, str, str, Make]]:
+    """Convolutions and poolings, alone and with their gradients."""
+    rows = []
+    for d, on, weight, rest in (
+        (2, (64, 1, 28, 28), (32, 1, 3, 3), {}),
+        (2, (64, 32, 26, 26), (64, 32, 3, 3), {}),
+        (2, (16, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
+        (2, (16, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}),
+        (2, (16, 512, 7, 7), (512, 512, 3, 3), {"padding": 1}),
+        (2, (16, 64, 56, 56), (256, 64, 1, 1), {}),
+        (2, (16, 256, 14, 14), (1024, 256, 1, 1), {}),
+        (2, (16, 64, 56, 56), (128, 64, 3, 3), {"stride": 2, "padding": 1}),
+        (2, (16, 3, 112, 112), (64, 3, 7, 7), {"stride": 2, "padding": 3}),
+        (2, (16, 64, 56, 56), (64, 1, 3, 3), {"padding": 1, "groups": 64}),
+        (2, (16, 96, 28, 28), (96, 1, 5, 5), {"stride": 2, "padding": 2, "groups": 96}),
+        (2, (16, 128, 28, 28), (128, 4, 3, 3), {"padding": 1, "groups": 32}),
+        (2, (16, 64, 28, 28), (64, 64, 3, 3), {"padding": 2, "dilation": 2}),
+        (2, (16, 64, 28, 28), (64, 64, 5, 5), {"padding": 2}),
+        (1, (16, 64, 1000), (64, 64, 5), {"padding": 2}),
+        (3, (2, 16, 16, 28, 28), (32, 16, 3, 3, 3), {"padding": 1}),
+    ):
+        each = [rest.get(k, v) for k, v in (("stride", 1), ("padding", 0), ("dilation", 1))]
+        axes = zip(on[2:], weight[2:], strict=True)
+        places = [(n + 2 * each[1] - each[2] * (k - 1) - 1) // each[0] + 1 for n, k in axes]
+        words = "".join(f", {k}={v}" for k, v in rest.items())
+        made = images(*on, weight=weight, result=(on[0], weight[0], *places))
+        called = f"F.conv{d}d(a, w, c{words})"
+        rows += [(called, f"{weight}", made)]
+        rows += [(f"L.autograd.grad({called}, (a, w, c), g)[1]", f"{weight}", made)]
+    turned = images(16, 64, 28, 28, weight=(64, 32, 4, 4), result=(16, 32, 56, 56))
+    called = "F.conv_transpose2d(a, w, c, stride=2, padding=1)"
+    rows += [(called, "(64, 32, 4, 4)", turned)]
+    rows += [(f"L.autograd.grad({called}, (a, w, c), g)[0]", "(64, 32, 4, 4)", turned)]
+    for on, words, n in (
+        ((64, 64, 24, 24), "2", 12),
+        ((16, 64, 112, 112), "3, 2, 1", 56),
+        ((16, 64, 28, 28), "3, 1, 1", 28),
+    ):
+        made = images(*on, weight=(1,), result=(on[0], on[1], n, n))
+        for kind in ("max", "avg"):
+            called = f"F.{kind}_pool2d(a, {words})"
+            rows += [(called, "", made), (f"L.autograd.grad({called}, a, g)[0]", "", made)]
+    return [("windows", s, f"{shape(make)} {weight}", make) for s, weight, make in rows]
+
+
 def strided() -> list[tuple[str, str, str, Make]]:
     """Operands that do not lie in row-major order."""
     square, cube = values(1024, 1024), values(64, 128, 128)
@@ -268,6 +327,7 @@ def main() -> None:
         *layers(),
         *words(),
         *scans(),
+        *windows(),
     ]:
         name = f"{statement:48} {on}"
         line = f"{group} {name}"

@@ -1802,6 +1802,15 @@ def _convolution(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, 
 def _convolution_transpose(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation."""
 
+def _convolve(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """The same by its own kernel, for floats on the processor."""
+
+def _convolve_input(input: Any, weight: Any, bias: Any, size: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """The image's cotangent, of the sizes given, from that of the result; as an operation the transposed convolution."""
+
+def _convolve_weight(input: Any, grad: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """The weight's cotangent, with kernels of the sizes given, from images and the result's cotangent; and the bias's."""
+
 def _default_generator() -> Any: ...
 
 def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
@@ -1929,6 +1938,9 @@ def _lu_of(input: Any, pivot: Any, *, out: Any = None) -> Any:
 
 def _max(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
     """The largest elements along an axis, and their positions."""
+
+def _mean_windows(input: Any, places: Any, kernel: Any, stride: Any, padding: Any, include: Any, divisor: Any, *, out: Any = None) -> Any:
+    """The means of windows of (n, c, sizes...) on the processor, `places` of them along each axis. A window's divisor is the number of its positions, those in the padding among them with `include`, or the one given."""
 
 def _median_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, skip_nan: Any, *, out: Any = None) -> Any:
     """The lower of the middle elements along an axis, and where it stands."""
@@ -2092,6 +2104,9 @@ def _sort_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, descendi
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any:
     """Parts of one size, or of the sizes given, along an axis."""
 
+def _spread_means(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, include: Any, divisor: Any, *, out: Any = None) -> Any:
+    """Its transpose: means spread back over their windows in images of the sizes given."""
+
 def _sqrth_of(input: Any, found: Any, *, out: Any = None) -> Any:
     """The second operand, which is the square root of the first, with the derivative that this has."""
 
@@ -2133,6 +2148,9 @@ def _undual(level: Any, t: Any) -> Any:
 
 def _unfold_windows(input: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """The windows of images (n, c, sizes...) as (n, c, kernel..., places...), 0 outside."""
+
+def _unpool_windows(input: Any, places: Any, *size: Any, out: Any = None) -> Any:
+    """`pool_windows` undone on the processor: values at their places in images of the sizes given, 0 elsewhere."""
 
 def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""

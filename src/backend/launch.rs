@@ -142,6 +142,17 @@ pub enum Dense {
     Eigen { upper: bool },
 }
 
+/// What is asked of a convolution's operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convolution {
+    /// In: image, weight, and a bias or not. Out: the result.
+    Forward,
+    /// In: the result's cotangent, weight, and a bias or not. Out: the image's cotangent.
+    Input,
+    /// In: image and the result's cotangent. Out: the weight's cotangent, and the bias's or not.
+    Weight,
+}
+
 /// The kinds of recurrent networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
@@ -305,12 +316,36 @@ pub enum Launch<'a> {
         geometry: &'a Geometry,
         back: bool,
     },
+    /// A convolution of one to three axes or a gradient of it: images (n, c, sizes...), weights (out, c / groups, kernel...),
+    /// results (n, out, places...), all row-major and of one float dtype.
+    Convolve {
+        what: Convolution,
+        ins: &'a [Operand],
+        outs: &'a [Operand],
+        geometry: &'a Geometry,
+        groups: usize,
+    },
     /// The largest element of each window of (n, c, sizes...), and its place in the flattened sizes.
     Pool {
         input: &'a Operand,
         spans: &'a [Span<'a>],
         values: &'a Operand,
         places: &'a Operand,
+    },
+    /// Zeros (n, c, sizes...), to which each value of (n, c, places...) is added at its place in the flattened sizes.
+    Unpool {
+        values: &'a Operand,
+        places: &'a Operand,
+        out: &'a Operand,
+    },
+    /// The mean of every window of (n, c, sizes...): its sum divided by the number given, or by how many positions it has, with
+    /// those in the padding or without; or means spread back over their windows.
+    Average {
+        image: &'a Operand,
+        means: &'a Operand,
+        geometry: &'a Geometry,
+        divisor: (Option<f64>, bool),
+        back: bool,
     },
     /// Rows or channels brought to mean 0 and variance 1, or the cotangents of that; all are row-major.
     Norm {

@@ -1,7 +1,8 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
 use super::launch::{
-    Attention, Backend, Dense, Draw, Entropy, FoldKind, Geometry, Launch, MapBody, Norm, Operand, Order, Pick, Recurrence, Span, Special,
+    Attention, Backend, Convolution, Dense, Draw, Entropy, FoldKind, Geometry, Launch, MapBody, Norm, Operand, Order, Pick, Recurrence,
+    Span, Special,
 };
 use super::of;
 use crate::base::{DType, Number, Result};
@@ -42,7 +43,10 @@ pub enum Work {
     Search { right: bool },
     Merge { kind: FoldKind, place: Place },
     Windows { geometry: Geometry, back: bool },
+    Convolve { what: Convolution, geometry: Geometry, groups: usize },
     Pool { reaches: Vec<Reach> },
+    Unpool,
+    Average { geometry: Geometry, divisor: (Option<f64>, bool), back: bool },
     Norm { what: Norm },
     Entropy { what: Entropy },
     Attention { what: Attention },
@@ -99,8 +103,16 @@ impl Task {
                 let (from, to) = if back { (columns, image) } else { (image, columns) };
                 one(Work::Windows { geometry: geometry.clone(), back }, &[from], &[to])
             }
+            Launch::Convolve { what, ins, outs, geometry, groups } => {
+                many(Work::Convolve { what, geometry: geometry.clone(), groups }, ins, outs)
+            }
             Launch::Pool { input, spans, values, places } => {
                 one(Work::Pool { reaches: spans.iter().map(Reach::of).collect() }, &[input], &[values, places])
+            }
+            Launch::Unpool { values, places, out } => one(Work::Unpool, &[values, places], &[out]),
+            Launch::Average { image, means, geometry, divisor, back } => {
+                let (from, to) = if back { (means, image) } else { (image, means) };
+                one(Work::Average { geometry: geometry.clone(), divisor, back }, &[from], &[to])
             }
             Launch::Norm { what, ins, outs } => many(Work::Norm { what }, ins, outs),
             Launch::Entropy { what, ins, outs } => many(Work::Entropy { what }, ins, outs),
@@ -160,9 +172,15 @@ impl Task {
                 let (image, columns) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
                 Launch::Windows { image, columns, geometry, back: *back }
             }
+            Work::Convolve { what, geometry, groups } => Launch::Convolve { what: *what, ins, outs, geometry, groups: *groups },
             Work::Pool { reaches } => {
                 let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
                 return go(&Launch::Pool { input: &ins[0], spans: &spans, values: &outs[0], places: &outs[1] }, &outs[0]);
+            }
+            Work::Unpool => Launch::Unpool { values: &ins[0], places: &ins[1], out: &outs[0] },
+            Work::Average { geometry, divisor, back } => {
+                let (image, means) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
+                Launch::Average { image, means, geometry, divisor: *divisor, back: *back }
             }
             Work::Norm { what } => Launch::Norm { what: *what, ins, outs },
             Work::Entropy { what } => Launch::Entropy { what: *what, ins, outs },
@@ -193,7 +211,10 @@ impl Task {
             Work::Search { .. } => "search",
             Work::Merge { .. } => "merge",
             Work::Windows { .. } => "windows",
+            Work::Convolve { .. } => "convolve",
             Work::Pool { .. } => "pool",
+            Work::Unpool => "unpool",
+            Work::Average { .. } => "average",
             Work::Norm { .. } => "norm",
             Work::Entropy { .. } => "entropy",
             Work::Attention { .. } => "attention",

@@ -64,7 +64,9 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
             _ => {}
         }
     }
-    if op.quirk == Quirk::Subtracts && facts.iter().any(|f| matches!(f, Fact::Tensor { dtype: DType::Bool, .. } | Fact::Number(Number::Bool(_)))) {
+    if op.quirk == Quirk::Subtracts
+        && facts.iter().any(|f| matches!(f, Fact::Tensor { dtype: DType::Bool, .. } | Fact::Number(Number::Bool(_))))
+    {
         return Err(Error::dtype(op.name, "is not defined for bool; use x.int() first, or logical_not / logical_xor for truths"));
     }
     let common = if strict != 0 { full.or(zero).unwrap_or(common) } else { common };

@@ -5,6 +5,7 @@ pub mod arith;
 pub mod attention;
 pub mod batch;
 pub mod compare;
+pub mod convolution;
 pub mod dense;
 pub mod extreme;
 pub mod index;
@@ -181,6 +182,7 @@ pub static ALL: &[&[&Op]] = &[
     recurrent::TABLE,
     dense::TABLE,
     windows::TABLE,
+    convolution::TABLE,
     loss::TABLE,
     step::TABLE,
 ];

@@ -110,7 +110,8 @@ def _convolution(d) -> Any:
         padding = _each(name, "padding", padding, d)
         if any(v < 0 for v in padding):
             raise RuntimeError(f"{name}: padding must not be negative, got {tuple(padding)}")
-        if bias is None and _core.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+        needed = x.requires_grad or weight.requires_grad
+        if bias is None and _core.is_grad_enabled() and needed and x.device.type != "cpu":
             # With one the result is a tensor of its own, and may be written in place.
             bias = _core.zeros(weight.shape[0], dtype=weight.dtype, device=weight.device)
         try:
@@ -278,6 +279,12 @@ def _mean_pool(d):
             raise RuntimeError(f"{name}: divisor_override must not be 0")
         sizes = list(x.shape[2:])
         counts = _places(name, sizes, kernel, stride, padding, [1] * d, ceil_mode)
+        if x.device.type == "cpu":
+            divisor = None if divisor_override is None else float(divisor_override)
+            found = _core._mean_windows(
+                x, counts, kernel, stride, padding, count_include_pad, divisor
+            )
+            return found.squeeze(0) if alone else found
         lists = _divisors(sizes, counts, kernel, stride, padding, count_include_pad)
         widths = []
         for n, count, k, s, p in reversed(

@@ -2,9 +2,11 @@
 
 pub mod accumulate;
 pub mod attention;
+pub mod average;
 pub mod block;
 pub mod chain;
 pub mod contract;
+pub mod conv;
 pub mod convert;
 pub mod dense;
 pub mod draw;
@@ -92,7 +94,10 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
         Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),
         Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
+        Launch::Convolve { what, ins, outs, geometry, groups } => conv::run(what, ins, outs, geometry, groups),
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
+        Launch::Unpool { values, places, out } => pool::back(values, places, out),
+        Launch::Average { image, means, geometry, divisor, back } => average::run(image, means, geometry, divisor, back),
         Launch::Norm { what, ins, outs } => norm::run(&what, ins, outs),
         Launch::Entropy { what, ins, outs } => entropy::run(&what, ins, outs),
         Launch::Attention { what, ins, outs } => attention::run(&what, ins, outs),

@@ -107,6 +107,6 @@ fn walk<T: Element>(plane: &mut [T], column: &mut [T], sizes: &[usize], places: 
 }
 
 #[inline(always)]
-fn sum<T: Element>(a: T, b: T) -> T {
+pub fn sum<T: Element>(a: T, b: T) -> T {
     if T::DTYPE.is_float() { T::from_f64(a.to_f64() + b.to_f64()) } else { T::from_i64(a.to_i64().wrapping_add(b.to_i64())) }
 }

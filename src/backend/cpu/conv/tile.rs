@@ -1,0 +1,260 @@
+//! Small blocks of products whose sums stay in registers: rows of numbers times rows of vectors, and dot products of rows.
+//! Leans on lanes.
+
+use super::lanes::Lanes;
+
+/// The left side of a block: element `p` of row `r` lies at `at + r row + p step`, or at `at + list[r] + p step` where there
+/// is a list; after each `run` elements `gap` are left out.
+#[derive(Clone, Copy)]
+pub struct Left<E> {
+    pub at: *const E,
+    pub row: usize,
+    pub list: *const u32,
+    pub step: usize,
+    pub run: usize,
+    pub gap: usize,
+}
+
+impl<E> Left<E> {
+    /// Rows at one distance, in one run.
+    pub fn new(at: *const E, row: usize, step: usize) -> Left<E> {
+        Left { at, row, list: std::ptr::null(), step, run: usize::MAX, gap: 0 }
+    }
+}
+
+/// Where a block begins: at nothing, at one number for each row, or at what stands there.
+#[derive(Clone, Copy)]
+pub enum From<E> {
+    Zero,
+    Rows(*const E),
+    There,
+}
+
+/// Rows, and vectors in each, of the blocks that there are: for 32 registers and for 16.
+const MANY: [(usize, usize); 7] = [(6, 4), (8, 3), (12, 2), (8, 2), (12, 1), (4, 4), (1, 8)];
+const FEW: [(usize, usize); 7] = [(4, 3), (6, 2), (4, 2), (2, 4), (8, 1), (4, 1), (1, 8)];
+
+/// The block that wastes least on so many rows of so many elements.
+pub fn best<L: Lanes>(rows: usize, columns: usize) -> (usize, usize) {
+    let list = if L::MANY { MANY } else { FEW };
+    let vectors = columns.div_ceil(L::N).max(1);
+    // A step has r v multiply-adds, loads r numbers and v vectors that cross lines, and waits for the step before.
+    let cost = |&(r, v): &(usize, usize)| rows.max(1).div_ceil(r) * vectors.div_ceil(v) * ((r * v).max(r + 2 * v) + 3).max(10);
+    list.into_iter().min_by_key(cost).unwrap_or(list[0])
+}
+
+/// The same among those that are no wider than the elements.
+pub fn fitting<L: Lanes>(rows: usize, columns: usize) -> (usize, usize) {
+    let list = if L::MANY { MANY } else { FEW };
+    let vectors = (columns / L::N).max(1);
+    let cost = |&(r, v): &(usize, usize)| rows.max(1).div_ceil(r) * ((r * v).max(r + 2 * v) + 3).max(10) * 48 / v;
+    list.into_iter().filter(|&(_, v)| v <= vectors).min_by_key(cost).unwrap_or((1, 1))
+}
+
+/// `out[r][..] += sum over p of left[r][p] right[offsets[p]..]` for `rows` rows of `v` vectors; `(r, v)` is one of the table's.
+///
+/// # Safety
+/// Left must hold `r` rows of `k`, right `v` vectors at each offset, out `rows` rows of `v` vectors.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn outer<L: Lanes>(
+    (r, v): (usize, usize),
+    k: usize,
+    left: Left<L::E>,
+    right: *const L::E,
+    offsets: *const u32,
+    out: *mut L::E,
+    pitch: usize,
+    rows: usize,
+    from: From<L::E>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if L::MANY {
+            match (r, v) {
+                (6, 4) => block::<L, 6, 4>(k, left, right, offsets, out, pitch, rows, from),
+                (8, 3) => block::<L, 8, 3>(k, left, right, offsets, out, pitch, rows, from),
+                (12, 2) => block::<L, 12, 2>(k, left, right, offsets, out, pitch, rows, from),
+                (8, 2) => block::<L, 8, 2>(k, left, right, offsets, out, pitch, rows, from),
+                (12, 1) => block::<L, 12, 1>(k, left, right, offsets, out, pitch, rows, from),
+                (4, 4) => block::<L, 4, 4>(k, left, right, offsets, out, pitch, rows, from),
+                _ => block::<L, 1, 8>(k, left, right, offsets, out, pitch, rows, from),
+            }
+        } else {
+            match (r, v) {
+                (4, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
+                (6, 2) => block::<L, 6, 2>(k, left, right, offsets, out, pitch, rows, from),
+                (4, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, rows, from),
+                (2, 4) => block::<L, 2, 4>(k, left, right, offsets, out, pitch, rows, from),
+                (8, 1) => block::<L, 8, 1>(k, left, right, offsets, out, pitch, rows, from),
+                (4, 1) => block::<L, 4, 1>(k, left, right, offsets, out, pitch, rows, from),
+                _ => block::<L, 1, 8>(k, left, right, offsets, out, pitch, rows, from),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn block<L: Lanes, const R: usize, const V: usize>(
+    k: usize,
+    left: Left<L::E>,
+    right: *const L::E,
+    offsets: *const u32,
+    out: *mut L::E,
+    pitch: usize,
+    rows: usize,
+    from: From<L::E>,
+) {
+    let mut sums = [[L::zero(); V]; R];
+    let there = matches!(from, From::There);
+    // SAFETY: the caller's promise.
+    unsafe {
+        match from {
+            From::Zero | From::There => {}
+            From::Rows(first) => {
+                for (r, row) in sums.iter_mut().enumerate() {
+                    if r < rows {
+                        *row = [L::splat(*first.add(r)); V];
+                    }
+                }
+            }
+        }
+        // A row that is not there is computed like the last one, and not kept.
+        let mut starts = [left.at; R];
+        for (r, start) in starts.iter_mut().enumerate() {
+            let row = r.min(rows - 1);
+            *start = left.at.add(if left.list.is_null() { row * left.row } else { *left.list.add(row) as usize });
+        }
+        let (mut p, mut skip) = (0, 0);
+        while p < k {
+            let end = k.min(p.saturating_add(left.run));
+            while p < end {
+                let at = right.add(*offsets.add(p) as usize);
+                let mut vectors = [L::zero(); V];
+                for (v, vector) in vectors.iter_mut().enumerate() {
+                    *vector = L::load(at.add(v * L::N));
+                }
+                // One distance for all rows, so that no pointer but that of its beginning is kept for each.
+                let far = p * left.step + skip;
+                for (row, start) in sums.iter_mut().zip(&starts) {
+                    let x = L::splat(*start.add(far));
+                    for (sum, &vector) in row.iter_mut().zip(&vectors) {
+                        *sum = sum.madd(x, vector);
+                    }
+                }
+                p += 1;
+            }
+            skip += left.gap;
+        }
+        for (r, row) in sums.iter().enumerate() {
+            if r < rows {
+                for (v, &sum) in row.iter().enumerate() {
+                    let to = out.add(r * pitch + v * L::N);
+                    // What stands there is added last: sums of sums lose less than one long sum.
+                    let sum = if there { L::load(to).add(sum) } else { sum };
+                    sum.store(to);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub fn total<L: Lanes>(vector: L) -> L::E {
+    let mut list = [L::E::default(); 16];
+    // SAFETY: no vector has more than 16 lanes.
+    unsafe { vector.store(list.as_mut_ptr()) };
+    let mut half = L::N / 2;
+    while half > 0 {
+        for l in 0..half {
+            list[l] = list[l] + list[l + half];
+        }
+        half /= 2;
+    }
+    list[0]
+}
+
+/// Rows on the left and on the right of a block of dot products.
+pub fn dots_block<L: Lanes>(rows: usize) -> (usize, usize) {
+    match (rows, L::MANY) {
+        (1, _) => (1, 9),
+        (_, true) => (8, 3),
+        _ => (4, 3),
+    }
+}
+
+/// `out[i][j] += sum over all runs of the products of left row i and right row j`, where a run is an offset on either side
+/// and goes over `len` elements, whole vectors.
+///
+/// # Safety
+/// Every row must hold `len` elements at each run's offset, and out `left.len()` rows of `right.len()`.
+#[inline(always)]
+pub unsafe fn dots<L: Lanes>(
+    left: &[*const L::E],
+    right: &[*const L::E],
+    runs: &[(usize, usize)],
+    len: usize,
+    out: *mut L::E,
+    pitch: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if left.len() == 1 {
+            dot_block::<L, 1, 9>(left, right, runs, len, out, pitch);
+        } else if L::MANY {
+            dot_block::<L, 8, 3>(left, right, runs, len, out, pitch);
+        } else {
+            dot_block::<L, 4, 3>(left, right, runs, len, out, pitch);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dot_block<L: Lanes, const R: usize, const J: usize>(
+    left: &[*const L::E],
+    right: &[*const L::E],
+    runs: &[(usize, usize)],
+    len: usize,
+    out: *mut L::E,
+    pitch: usize,
+) {
+    let (mut rows, mut columns) = ([left[0]; R], [right[0]; J]);
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = left[r.min(left.len() - 1)];
+    }
+    for (j, column) in columns.iter_mut().enumerate() {
+        *column = right[j.min(right.len() - 1)];
+    }
+    let mut sums = [[L::zero(); J]; R];
+    // SAFETY: the caller's promise.
+    unsafe {
+        for &(a, b) in runs {
+            for p in (0..len).step_by(L::N) {
+                let mut vectors = [L::zero(); J];
+                for (vector, column) in vectors.iter_mut().zip(&columns) {
+                    *vector = L::load(column.add(b + p));
+                }
+                for (row, at) in sums.iter_mut().zip(&rows) {
+                    let x = L::load(at.add(a + p));
+                    for (sum, &vector) in row.iter_mut().zip(&vectors) {
+                        *sum = sum.madd(x, vector);
+                    }
+                }
+            }
+        }
+        // Whole first, so that the sums themselves are never indexed and stay in registers.
+        let mut totals = [[L::E::default(); J]; R];
+        for (row, sums) in totals.iter_mut().zip(&sums) {
+            for (to, &sum) in row.iter_mut().zip(sums) {
+                *to = total(sum);
+            }
+        }
+        for (r, row) in totals.iter().enumerate().take(left.len()) {
+            for (j, &sum) in row.iter().enumerate().take(right.len()) {
+                let to = out.add(r * pitch + j);
+                *to = *to + sum;
+            }
+        }
+    }
+}

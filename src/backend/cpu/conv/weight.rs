@@ -1,0 +1,205 @@
+//! The gradient of a convolution in its weight and bias: products of shifted rows of the image with cotangents whose
+//! channels are laid side by side, or dot products where the channels are few. Leans on tile, band, lanes and block.
+
+use super::band::{Band, View};
+use super::lanes::{Float, Lanes};
+use super::tile::{self, From, Left};
+use crate::backend::cpu::block;
+
+/// Bytes of images and cotangents that are gone over at a time.
+const NEAR: usize = 384 << 10;
+
+/// The gradient of one group: `o` rows of `c` channels times the view's taps.
+pub struct Plan {
+    pub c: usize,
+    pub o: usize,
+    pub view: View,
+    /// Elements from one image to the next, of the input and of the cotangent.
+    pub leap: (usize, usize),
+    /// Lanes of a vector, and whether the result is `[channel, tap][row]` with rows in whole vectors.
+    pub lanes: usize,
+    pub turned: bool,
+}
+
+impl Plan {
+    pub fn columns(&self) -> usize {
+        self.c * self.view.taps()
+    }
+    /// Rows of the result with what fills them up.
+    pub fn rows(&self) -> usize {
+        if self.turned { self.o.next_multiple_of(self.lanes) } else { self.o }
+    }
+    /// Elements that a task gives: the weight's gradient, and the cotangent's sum for each row.
+    pub fn part(&self) -> usize {
+        self.rows() * (self.columns() + 1)
+    }
+}
+
+#[inline(always)]
+unsafe fn settle_of<L: Lanes>(plan: &mut Plan) {
+    plan.lanes = L::N;
+    plan.turned = 2 * plan.o > L::N;
+}
+per_lanes!(pub static settle32: unsafe fn(plan: &mut Plan) = settle_of::<f32>);
+per_lanes!(pub static settle64: unsafe fn(plan: &mut Plan) = settle_of::<f64>);
+
+/// Some images of one group.
+#[derive(Clone, Copy)]
+pub struct Task<E> {
+    pub from: *const E,
+    pub grad: *const E,
+    pub images: usize,
+    /// As many elements as `Plan::part` says, added to.
+    pub to: *mut E,
+}
+
+#[inline(always)]
+unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
+    // SAFETY: the caller's promise.
+    unsafe { if plan.turned { turned::<L>(plan, task) } else { dots::<L>(plan, task) } }
+}
+
+#[inline(always)]
+unsafe fn turned<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
+    let view = &plan.view;
+    let all = view.count[view.axis];
+    let (columns, o) = (plan.columns(), plan.rows());
+    let cut = view.cut(plan.c + o, NEAR / size_of::<L::E>());
+    let inner: usize = view.count.iter().product::<usize>() / all;
+    let space = all * inner;
+    // Both are written whole before they are read, but for what fills the rows up.
+    let mut copy: Vec<L::E> = Vec::with_capacity(plan.c * view.band(0, cut).plane);
+    let mut grads: Vec<L::E> = Vec::with_capacity(cut * inner * o);
+    if o > plan.o {
+        grads.resize(cut * inner * o, L::E::default());
+    }
+    let offsets: Vec<u32> = (0..cut * inner).map(|p| (p * o) as u32).collect();
+    let mut list = Vec::new();
+    // SAFETY: the caller promises operands as the plan has them; the lists have room for the widest band.
+    unsafe {
+        for image in 0..task.images {
+            for start in (0..all).step_by(cut) {
+                let band = view.band(start, all.min(start + cut));
+                view.copy(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr());
+                let shifts = view.offsets(&band);
+                list.clear();
+                list.extend((0..plan.c).flat_map(|c| shifts.iter().map(move |&s| (c * band.plane + s) as u32)));
+                let places: usize = band.count.iter().product();
+                let from = task.grad.add(image * plan.leap.1 + start * inner);
+                let move_ = block::mover(size_of::<L::E>());
+                move_(from.cast(), (1, space as isize), grads.as_mut_ptr().cast(), (o as isize, 1), places, plan.o);
+                for v in (0..o).step_by(L::N) {
+                    let mut sum = L::zero();
+                    for p in 0..places {
+                        sum = sum.add(L::load(grads.as_ptr().add(p * o + v)));
+                    }
+                    let total = task.to.add(columns * o + v);
+                    L::load(total).add(sum).store(total);
+                }
+                let [deep, high, wide] = band.count;
+                for d in 0..deep {
+                    let mut column = 0;
+                    while column < o {
+                        let (r, v) = tile::fitting::<L>(columns, o - column);
+                        for row in (0..columns).step_by(r) {
+                            let left = Left {
+                                at: copy.as_ptr().add(d * band.len[1] * band.len[2]),
+                                list: list.as_ptr().add(row),
+                                run: wide,
+                                gap: band.len[2] - wide,
+                                ..Left::new(copy.as_ptr(), 0, 1)
+                            };
+                            let right = grads.as_ptr().add(d * high * wide * o + column);
+                            let out = task.to.add(row * o + column);
+                            let rows = r.min(columns - row);
+                            tile::outer::<L>((r, v), high * wide, left, right, offsets.as_ptr(), out, o, rows, From::There);
+                        }
+                        column += v * L::N;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn dots<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
+    let view = &plan.view;
+    let most = NEAR / size_of::<L::E>();
+    let all = view.count[view.axis];
+    let cut = view.cut(plan.c + plan.o, most);
+    let widest = view.band(0, cut);
+    let flat = |n: usize| n.next_multiple_of(L::N);
+    let (plane, line) = (plan.c * widest.plane, plan.o * flat(widest.flat));
+    // Whole images go together as long as they are small.
+    let group = if cut == all { (most / (plane + line)).clamp(1, task.images) } else { 1 };
+    let slack = L::N;
+    let mut copy: Vec<L::E> = vec![L::E::default(); group * plane + slack];
+    let mut grads: Vec<L::E> = vec![L::E::default(); group * line];
+    let columns = plan.columns();
+    let (r, j) = tile::dots_block::<L>(plan.o);
+    let space: usize = view.count.iter().product();
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    // SAFETY: the caller promises operands as the plan has them; the lists have room for the widest band of a group.
+    unsafe {
+        for first in (0..task.images).step_by(group) {
+            let images = group.min(task.images - first);
+            for start in (0..all).step_by(cut) {
+                let band = view.band(start, all.min(start + cut));
+                let long = flat(band.flat);
+                let runs: Vec<(usize, usize)> = (0..images).map(|i| (i * plan.o * long, i * plan.c * band.plane)).collect();
+                for (i, &(g, x)) in runs.iter().enumerate() {
+                    let image = first + i;
+                    view.copy(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr().add(x));
+                    for o in 0..plan.o {
+                        let from = task.grad.add(image * plan.leap.1 + o * space);
+                        let to = grads.as_mut_ptr().add(g + o * long);
+                        lay(view, &band, from, to, long);
+                        let mut sum = L::zero();
+                        for p in (0..long).step_by(L::N) {
+                            sum = sum.add(L::load(to.add(p)));
+                        }
+                        let total = task.to.add(plan.o * columns + o);
+                        *total = *total + tile::total(sum);
+                    }
+                }
+                copy.as_mut_ptr().add(images * plan.c * band.plane).write_bytes(0, slack);
+                let shifts = view.offsets(&band);
+                for row in (0..plan.o).step_by(r) {
+                    left.clear();
+                    left.extend((row..plan.o.min(row + r)).map(|o| grads.as_ptr().add(o * long)));
+                    for column in (0..columns).step_by(j) {
+                        right.clear();
+                        let at = |k: usize| copy.as_ptr().add(k / shifts.len() * band.plane + shifts[k % shifts.len()]);
+                        right.extend((column..columns.min(column + j)).map(at));
+                        tile::dots::<L>(&left, &right, &runs, long, task.to.add(row * columns + column), columns);
+                    }
+                }
+            }
+        }
+    }
+}
+per_lanes!(pub static run32: unsafe fn(plan: &Plan, task: &Task<f32>) = run_of::<f32>);
+per_lanes!(pub static run64: unsafe fn(plan: &Plan, task: &Task<f64>) = run_of::<f64>);
+
+/// A row of cotangents laid out like a band: 0 between and behind the windows.
+#[inline(always)]
+unsafe fn lay<E: Float>(view: &View, band: &Band, from: *const E, to: *mut E, long: usize) {
+    let [_, h, w] = view.count;
+    let mut begin = [0; 3];
+    begin[view.axis] = band.from;
+    let mut end = 0;
+    // SAFETY: the caller promises a row of all the view's windows, and `long` elements behind `to`.
+    unsafe {
+        for d in 0..band.count[0] {
+            for y in 0..band.count[1] {
+                let at = (d * band.len[1] + y) * band.len[2];
+                to.add(end).write_bytes(0, at - end);
+                let row = from.add(((d + begin[0]) * h + y + begin[1]) * w + begin[2]);
+                to.add(at).copy_from_nonoverlapping(row, band.count[2]);
+                end = at + band.count[2];
+            }
+        }
+        to.add(end).write_bytes(0, long - end);
+    }
+}
