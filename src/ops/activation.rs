@@ -1,11 +1,7 @@
 //! Activations of neural networks, element by element. Leans on graph.
 
-use crate::backend::{Launch, of, trace};
 use crate::base::{Error, Few, Result, shape};
-use crate::graph::mode::Mode;
-use crate::graph::sym::must;
-use crate::graph::{Arg, Body, Grads, Op, Pull, Sym, Tensor};
-use std::sync::Arc;
+use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
 
 const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// 1 / sqrt(2 pi).
@@ -99,7 +95,7 @@ crate::op! {
     /// tensor([ 0.8413, -0.1587])
     gelu_exact(input) Real {
         map(float value, |x;| 0.5 * x * (1.0 + (x * SQRT_HALF).erf()));
-        vjp |g, [x], _y| [over(g, x, &gelu_exact_slope::OP)];
+        vjp |g, [x], _y| [g.gelu_exact_slope(x)];
         face hidden;
     }
     /// A cotangent times the slope of `gelu_exact`.
@@ -114,7 +110,7 @@ crate::op! {
     /// tensor([0.8412])
     gelu_tanh(input) Real {
         map(float value, |x;| 0.5 * x * (1.0 + (TANH_SCALE * (x + 0.044715 * x * x * x)).tanh()));
-        vjp |g, [x], _y| [over(g, x, &gelu_tanh_slope::OP)];
+        vjp |g, [x], _y| [g.gelu_tanh_slope(x)];
         face hidden;
     }
     /// A cotangent times the slope of `gelu_tanh`.
@@ -202,27 +198,6 @@ crate::op! {
     }
     /// The first half along an axis times the sigmoid of the second (Dauphin et al. 2017).
     glu(input; dim: Axis = Arg::Int(-1)) Any { inline(glu_inline); face function; }
-}
-
-/// A cotangent times a slope, written over the cotangent where nobody else holds it: both are as large as what a wide
-/// layer gives.
-fn over(g: &Sym, x: &Sym, op: &'static Op) -> Sym {
-    let mode = Mode::now();
-    if let (Sym::Tensor(t), Body::Map(body)) = (g, &op.body)
-        && !(mode.grad() || mode.probe() || mode.lifted() || trace::on())
-        && Arc::strong_count(&t.0) == 1
-    {
-        let (own, other) = (t.operand(), x.tensor().operand());
-        let alike = own.dtype == other.dtype && own.dtype == own.dtype.compute() && own.layout.shape == other.layout.shape;
-        // One count is the tensor's, one this copy's.
-        if alike && own.layout.is_contiguous() && Arc::strong_count(&own.storage) == 2 && own.device() == other.device() {
-            let (compute, backend) = (own.dtype, of(&own.storage));
-            let launch = Launch::Map { body, compute, params: &[], ins: &[own.clone(), other], outs: std::slice::from_ref(&own) };
-            must(backend.launch(&launch));
-            return g.clone();
-        }
-    }
-    Sym::apply(op, &[g.feed(), x.feed()], &[])
 }
 
 fn silu_back(pull: &Pull) -> Grads {
