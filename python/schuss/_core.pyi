@@ -571,6 +571,8 @@ class Tensor:
         """Marks the handle as a variable: open tapes watch it by themselves."""
     def _on(self, /, device: _device | str | _int) -> Any:
         """The elements on another device; the tensor itself where they are there already."""
+    def _place(self, /) -> Any:
+        """What tells a storage from every other that lives, on any device, and the place of the first element in it."""
     @property
     def _strict(self) -> Any:
         """Whether TensorFlow's rules of dtypes hold for the handle."""
@@ -1246,7 +1248,9 @@ class Tensor:
         """The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s."""
     def mvlgamma_(self, /, p: Any) -> Tensor:
         """In-place form of `mvlgamma`."""
-    name: ClassVar[Any]
+    @property
+    def name(self) -> Any:
+        """None: tensors have no names."""
     def nan_to_num(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """NaN and infinities replaced by numbers."""
     def nan_to_num_(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
@@ -1986,6 +1990,9 @@ def _open_batch(count: Any, randomness: Any) -> Any:
 
 def _open_forward() -> Any:
     """Opens forward mode; returns its level."""
+
+def _out_of_graph(t: Any) -> Any:
+    """The same values and tangents outside of the graph."""
 
 def _pick(input: Any, starts: Any, sizes: Any, steps: Any, *order: Any, out: Any = None) -> Any:
     """A slice whose axes are then listed anew: old axes by number, -1 for a new one, left out if taken by an integer."""

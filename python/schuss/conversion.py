@@ -255,6 +255,10 @@ def resize_(self, *size):
     return self
 
 
+def _nameless(self) -> None:
+    """None: tensors have no names."""
+
+
 def attach() -> None:
     """Gives the class its conversions; called once, when the package is loaded."""
     kinds = {
@@ -294,7 +298,7 @@ def attach() -> None:
         "is_mps": False,
         "is_xpu": False,
         "is_nested": False,
-        "name": None,
+        "name": property(_nameless),
         "new": new,
         "resize": resize,
         "resize_": resize_,

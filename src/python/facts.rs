@@ -112,6 +112,11 @@ impl PyTensor {
     fn storage_offset(&self) -> usize {
         self.inner.layout().offset
     }
+    /// What tells a storage from every other that lives, on any device, and the place of the first element in it.
+    fn _place(&self) -> (usize, usize) {
+        let operand = self.inner.operand();
+        (operand.storage.address(), operand.layout.offset)
+    }
     /// The address of the first element in memory.
     ///
     /// >>> x = schuss.zeros(2)

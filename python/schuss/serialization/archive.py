@@ -49,7 +49,7 @@ class _Pickler(pickle.Pickler):
 
     def _storage(self, x: schuss.Tensor) -> Storage:
         """The storage of a tensor, the same one for tensors that are the same elements."""
-        same = (x.data_ptr(), tuple(x.shape), x.stride(), x.dtype) if x.numel() else (id(x),)
+        same = (x._place(), tuple(x.shape), x.stride(), x.dtype) if x.numel() else (id(x),)
         if same not in self._known:
             self._known[same] = Storage(len(self.storages), x.dtype, x.numel())
             self.storages.append(x)

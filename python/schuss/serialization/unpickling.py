@@ -76,7 +76,7 @@ _HOME = __name__
 
 def elements(x: schuss.Tensor) -> np.ndarray:
     """The elements in a row, as NumPy holds them; bfloat16 as integers of its bits."""
-    x = x.detach().contiguous().reshape(-1)
+    x = x.detach().cpu().contiguous().reshape(-1)
     return (x.view(schuss.int16) if x.dtype == schuss.bfloat16 else x).numpy()
 
 
