@@ -391,3 +391,108 @@ def test_an_own_way_for_many_examples():
     before = Doubled.calls
     assert_close(func.vmap(Doubled.apply)(X), X * 2)
     assert Doubled.calls == before + 1
+
+
+# ---- what once went wrong -----------------------------------------------------------------------
+
+
+def filled(x):
+    y = schuss.zeros_like(x)
+    y[0] = x[0] * 2
+    y[1:] = x[1:] ** 2
+    return y
+
+
+def early(x):
+    y = schuss.zeros_like(x)
+    view = y[0:1]
+    y.copy_(x)
+    view.mul_(2)
+    return y
+
+
+def neighbours(x):
+    return (x.unfold(0, 2, 1) ** 2).sum()
+
+
+def test_values_of_reverse_mode_keep_outer_tangents():
+    assert_close(func.jvp(lambda x: func.vjp(lambda y: y**2, x)[0], (X,), (ONES,))[1], 2 * X)
+    assert_close(func.jacfwd(lambda x: func.grad_and_value(cubes)(x)[1])(X), 3 * X**2)
+    nested = func.jvp(lambda x: func.jvp(Product.apply, (X, x), (x, 0 * x))[1], (X,), (ONES,))
+    assert_close(nested[1], 4 * X * X)
+
+
+def test_writes_through_views_carry_tangents_of_many_examples():
+    a = schuss.stack([X, X + 3])
+    assert_close(
+        func.hessian(lambda x: (filled(x) ** 2).sum())(X), schuss.diag(12 * X**2 - 4 * (X == 1))
+    )
+    assert_close(func.vmap(func.jacfwd(filled))(a)[1], schuss.diag(a[1] * 2 - 6 * (a[1] == 4)))
+    moved = func.vmap(lambda x: func.jvp(early, (x,), (ONES,))[1])(a)
+    assert_close(moved, schuss.tensor([[2.0, 1.0, 1.0]] * 2).double())
+
+
+def test_windows_of_examples_that_do_not_follow_each_other():
+    assert_close(func.hessian(neighbours)(X), schuss.diag(schuss.tensor([2.0, 4.0, 2.0]).double()))
+    across = schuss.arange(6.0).reshape(3, 2)
+    found = func.vmap(func.grad(neighbours), in_dims=1)(across)
+    assert_close(found, schuss.tensor([[0.0, 8.0, 8.0], [2.0, 12.0, 10.0]]))
+
+
+def test_levels_of_threads_are_not_confused():
+    import threading
+
+    kept, found = [], []
+
+    def elsewhere():
+        func.jvp(lambda x: kept.append(x * 1) or x, (X,), (100 * ONES,))
+
+    def here():
+        found.append(func.jvp(lambda y: y * kept[0], (X,), (ONES,)))
+
+    for work in (elsewhere, here):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert_close(found[0][1], X)
+
+
+def test_rows_of_padding_have_no_gradient_in_any_example():
+    w, i = schuss.arange(10.0).reshape(5, 2), schuss.tensor([[1, 1, 2], [0, 1, 3]])
+    f = func.grad(lambda w, i: schuss.nn.functional.embedding(i, w, padding_idx=1).sum())
+    found = func.vmap(f, in_dims=(None, 0))(w, i)
+    assert_close(found, schuss.stack([f(w, row) for row in i]))
+    assert found[0, 1].tolist() == [0.0, 0.0]
+
+
+def test_detaching_in_place_stops_tangents():
+    def f(x):
+        return ((x * 1).detach_() * x).sum()
+
+    assert func.jvp(f, (X,), (ONES,))[1].item() == 6.0
+    assert_close(func.vmap(func.grad(f))(schuss.stack([X, ONES])), schuss.stack([X, ONES]))
+
+
+@pytest.mark.parametrize("name", ["sin_", "exp_", "sigmoid_", "relu_"])
+def test_derivatives_of_writes_in_place_in_many_examples(name):
+    def f(x):
+        return getattr(x * 1, name)().sum()
+
+    a = schuss.stack([X, -X])
+    wanted = schuss.stack([func.grad(f)(row) for row in a])
+    assert_close(func.vmap(func.grad(f))(a), wanted)
+    assert_close(func.grad(lambda a: func.vmap(f)(a).sum())(a), wanted)
+
+
+def test_data_is_not_exchanged_inside():
+    def f(x):
+        y = x * 1
+        y.data = x * x
+        return y
+
+    with pytest.raises(RuntimeError, match="exchanged"):
+        func.vmap(f)(X)
+
+
+def test_no_examples_at_all():
+    assert func.vmap(lambda x: x.sum() + x.argmax())(schuss.zeros(0)).shape == (0,)

@@ -194,3 +194,37 @@ def test_anomalies_without_the_search():
     with schuss.autograd.set_detect_anomaly(True, check_nan=False):
         (x.sqrt() * 0).backward()
     assert x.grad.isnan() and not schuss.is_anomaly_enabled()
+
+
+def test_a_search_may_be_opened_again_inside_itself():
+    search = schuss.autograd.detect_anomaly()
+    with search, search:
+        assert schuss.is_anomaly_enabled()
+    assert not schuss.is_anomaly_enabled()
+
+
+def test_a_checkpoint_whose_argument_was_written_is_refused():
+    w = schuss.ones(3, requires_grad=True)
+    a = w * 2
+    y = checkpoint(lambda a: a.sin().sum(), a)
+    a.mul_(3)
+    with pytest.raises(CheckpointError, match="written in place"):
+        y.backward()
+
+
+def test_levels_by_hand_are_each_threads_own():
+    import threading
+
+    found = []
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(schuss.ones(2), schuss.ones(2))
+
+        def work():
+            with forward_ad.dual_level():
+                found.append(forward_ad.unpack_dual(schuss.ones(2)).tangent)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert forward_ad.unpack_dual(x * 2).tangent.tolist() == [2.0, 2.0]
+    assert found == [None]
