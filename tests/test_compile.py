@@ -774,3 +774,22 @@ class TestWhatWasWrongOnce:
         seeded(schuss.ones(2))
         with pytest.raises(schuss.CompileError, match="seeds"):
             seeded(schuss.ones(2))
+
+
+def test_a_tensor_that_shares_an_arguments_memory_has_its_gradient():
+    w = schuss.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    step = schuss.compile(lambda x: (w * x).sum())
+    for _ in range(5):
+        (g,) = schuss.autograd.grad(step(w.detach()), w)
+        assert g.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_compiled_function_inside_a_gradient():
+    def loss(y):
+        step = schuss.compile(lambda x: (y * x).sum())
+        for _ in range(3):
+            step(schuss.ones(3) * 2)
+        return step(schuss.tensor([1.0, 2.0, 3.0])) + step(y.detach())
+
+    x = schuss.tensor([1.0, 2.0, 3.0])
+    assert schuss.func.grad(loss)(x).tolist() == [2.0, 4.0, 6.0]

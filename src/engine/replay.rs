@@ -141,10 +141,11 @@ impl Recording {
             return None;
         }
         CALLS.set(0);
-        capture::start();
+        let serial = mode::peek_serial();
+        capture::start(serial);
         mode::set_traced(true);
         args.iter().for_each(capture::touch);
-        Some(Recording { args: args.to_vec(), serial: mode::peek_serial() })
+        Some(Recording { args: args.to_vec(), serial })
     }
 
     /// Ends it. What the step returned leaves the program.

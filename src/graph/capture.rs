@@ -29,6 +29,8 @@ pub struct Touched {
 
 #[derive(Default)]
 struct Capture {
+    /// Nodes below this serial were made before.
+    serial: u64,
     list: Vec<Touched>,
     index: HashMap<usize, usize>,
     storages: HashSet<usize>,
@@ -38,8 +40,9 @@ thread_local! {
     static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-pub fn start() {
-    CAPTURE.set(Some(Capture::default()));
+/// Listens from this serial on.
+pub fn start(serial: u64) {
+    CAPTURE.set(Some(Capture { serial, ..Capture::default() }));
 }
 /// Those that want a gradient, so far.
 pub fn wanting() -> Vec<Tensor> {
@@ -52,14 +55,19 @@ pub fn stop() -> Vec<Touched> {
     CAPTURE.take().map_or_else(Vec::new, |c| c.list)
 }
 
-/// Notes a tensor whose elements are met, unless its storage is known by another.
+/// Notes a tensor whose elements are met. One whose storage is known by another counts if it wants a gradient of its own.
 #[cold]
 pub(crate) fn meet(t: &Tensor, core: &Core) {
     let at = core.operand.storage.address();
-    if CAPTURE.with_borrow(|c| c.as_ref().is_none_or(|c| c.storages.contains(&at))) {
-        return;
+    let known = CAPTURE.with_borrow(|c| {
+        c.as_ref().is_none_or(|c| {
+            let from_outside = core.edge.as_ref().is_none_or(|(node, _)| node.serial < c.serial);
+            c.storages.contains(&at) && !(core.requires_grad && from_outside)
+        })
+    });
+    if !known {
+        enter(t, core);
     }
-    enter(t, core);
 }
 
 #[cold]
