@@ -793,3 +793,36 @@ def test_a_compiled_function_inside_a_gradient():
 
     x = schuss.tensor([1.0, 2.0, 3.0])
     assert schuss.func.grad(loss)(x).tolist() == [2.0, 4.0, 6.0]
+
+
+def test_a_compiled_model_has_what_the_model_has():
+    model = schuss.nn.Sequential(schuss.nn.Linear(2, 2), schuss.nn.Dropout(0.5))
+    compiled = schuss.compile(model)
+    optimizer = schuss.optim.SGD(compiled.parameters(), lr=0.1)
+    assert optimizer.param_groups[0]["params"][0] is model[0].weight
+    compiled.eval()
+    assert not model.training and not compiled.training
+    x = schuss.randn(3, 2)
+    for _ in range(4):
+        assert (compiled(x) == model(x)).all()
+    assert list(compiled.state_dict()) == list(model.state_dict())
+    with pytest.raises(AttributeError, match="wieght"):
+        _ = compiled.wieght
+
+
+def test_a_method_may_be_compiled():
+    class Scaled(schuss.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = schuss.nn.Parameter(schuss.tensor([2.0, 3.0]))
+
+        @schuss.compile
+        def forward(self, x):
+            return self.weight * x
+
+    models = [Scaled(), Scaled()]
+    with schuss.no_grad():
+        models[1].weight.mul_(10)
+    for _ in range(4):
+        assert models[0](schuss.ones(2)).tolist() == [2.0, 3.0]
+        assert models[1](schuss.ones(2)).tolist() == [20.0, 30.0]

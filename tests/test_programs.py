@@ -90,6 +90,9 @@ def test_program(name, tmp_path, monkeypatch, capsys):
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    # Software adapters are slow; what runs on a GPU is tested for itself.
+    monkeypatch.setattr(schuss.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(schuss.accelerator, "is_available", lambda: False)
     text = (HERE / f"{name}.py").read_text(encoding="utf-8")
     if "MNIST" in text:
         digits_in(tmp_path / "data")

@@ -274,7 +274,7 @@ class FunctionCtx:
     def save_for_backward(self, /, *tensors: Any) -> Any:
         """Keeps tensors for `backward`, which finds them in `saved_tensors`; later in-place writes to them are noticed."""
     def save_for_forward(self, /, *tensors: Any) -> Any:
-        """Accepted and of no effect: there is no forward mode."""
+        """Accepted and of no effect: forward mode turns `backward` round."""
     @property
     def saved_tensors(self) -> Any:
         """What `save_for_backward` kept, as a tuple. Raises RuntimeError where one was written in place since, or the graph is gone."""
@@ -436,6 +436,7 @@ class Step:
     """A function that is recorded at its second call with arguments of one form, and run again without Python from then on."""
     def __new__(cls, function: Any, look: Any, known: Any, fallback: Any, size: Any) -> Self: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
     def counts(self, /) -> Any:
         """How often the step was `(run again, recorded, run eagerly)`."""
     @property

@@ -281,6 +281,22 @@ impl PyStep {
         PyStep { function, look, known, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
     }
 
+    /// What it has not itself is the function's: the parameters of a compiled model, its state, its mode.
+    fn __getattr__(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        if name.starts_with("__") {
+            return Err(pyo3::exceptions::PyAttributeError::new_err(format!("a compiled function has no attribute {name:?}")));
+        }
+        Ok(self.function.bind(py).getattr(name)?.unbind())
+    }
+
+    /// Bound to an object as a function is: a method may be compiled.
+    fn __get__(slf: Bound<'_, Self>, object: &Bound<'_, PyAny>, _class: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        if object.is_none() {
+            return Ok(slf.into_any().unbind());
+        }
+        Ok(slf.py().import("types")?.getattr("MethodType")?.call1((slf, object))?.unbind())
+    }
+
     #[pyo3(signature = (*args, **kwargs))]
     fn __call__(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
         let py = args.py();

@@ -88,7 +88,7 @@ for epoch in range(1, args.epochs + 1):
     scheduler.step()
 torch.save(model.state_dict(), "mnist_cnn.pt")
 before = test(model, device, test_loader)
-again = Net()
+again = Net().to(device)
 again.load_state_dict(torch.load("mnist_cnn.pt", weights_only=True))
 assert test(again, device, test_loader) == before
 assert before[1] > 0.8

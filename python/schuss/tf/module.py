@@ -46,7 +46,8 @@ class Module:
         >>> Module().name, Module("line").name
         ('module', 'line')
         """
-        return self._name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        apart = re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", type(self).__name__)
+        return self._name or re.sub("([a-z])([A-Z])", r"\1_\2", apart).lower()
 
     @property
     def name_scope(self) -> AbstractContextManager[str]:
