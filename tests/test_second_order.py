@@ -354,8 +354,8 @@ def test_line_searches_keep_their_word():
         (lambda w: optim.NaturalGradient([w], fisher="x"), ValueError, "'x'"),
         (
             lambda w: optim.Newton([w]).step(lambda: rosenbrock(w).backward()),
-            schuss.GradError,
-            "return a loss",
+            TypeError,
+            "return the loss",
         ),
         (
             lambda w: optim.GaussNewton([w]).step(lambda: rosenbrock(w).detach()),
@@ -393,3 +393,20 @@ def test_a_freed_graph_is_told():
     opt = optim.Newton([w], max_iter=100)
     opt.step(kept)
     assert w.tolist() == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["BFGS", "LBFGS", "LBFGSB", "NonlinearCG", "Newton", "NewtonCG"])
+def test_closures_that_return_no_loss_are_refused(name):
+    x = schuss.ones(2, requires_grad=True)
+    optimizer = getattr(schuss.optim, name)([x])
+    for closure, kind, words in [
+        (lambda: None, TypeError, "must return the loss"),
+        (lambda: x * 1, schuss.ShapeError, "one number"),
+        (lambda: 3.0, schuss.GradError, "depends on the parameters"),
+        (lambda: schuss.tensor(1.0), schuss.GradError, "depends on the parameters"),
+    ]:
+        with pytest.raises(kind, match=words):
+            optimizer.step(closure)
+    with pytest.raises(TypeError, match="closure"):
+        optimizer.step()
+    assert x.tolist() == [1.0, 1.0]

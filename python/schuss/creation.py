@@ -15,7 +15,7 @@ def _sizes(op: str, size: tuple, named):
     if named is not None:
         return tuple(named) if not isinstance(named, int) else (named,)
     if len(size) == 1 and not isinstance(size[0], int):
-        return tuple(size[0]) if hasattr(size[0], "__iter__") else (size[0].__index__(),)
+        return tuple(size[0]) if hasattr(size[0], "__iter__") else tuple(size)
     if not size:
         raise TypeError(f"{op}: needs a size, such as {op}(2, 3)")
     return size

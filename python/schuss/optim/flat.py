@@ -76,13 +76,32 @@ class Flat(Optimizer):
             p.grad = None
         with schuss.enable_grad():
             loss = closure()
+        self._check_loss(loss)
         grads = [p.grad for p in params]
-        if all(grad is None for grad in grads) and getattr(loss, "requires_grad", False):
+        if all(grad is None for grad in grads):
+            if not getattr(loss, "requires_grad", False):
+                raise schuss.GradError(
+                    f"{type(self).__name__}: the closure must return a loss that depends on the"
+                    " parameters, or call backward() on it"
+                )
             grads = schuss.autograd.grad(loss, params, allow_unused=True)
         flat, value = self._joined(grads), float(loss)
         if self.param_groups[0].get("maximize"):
             return loss, -value, -flat
         return loss, value, flat
+
+    def _check_loss(self, loss: Any) -> None:
+        """TypeError or ShapeError where a closure does not return one number."""
+        owner = type(self).__name__
+        if loss is None:
+            raise TypeError(
+                f"{owner}: the closure must return the loss, got None; end it with return"
+            )
+        if isinstance(loss, schuss.Tensor) and loss.numel() != 1:
+            raise schuss.ShapeError(
+                f"{owner}: the closure must return one number, got shape {tuple(loss.shape)};"
+                " use .sum() or .mean()"
+            )
 
     def _along(self, closure: Closure, x: schuss.Tensor, d: schuss.Tensor) -> Measure:
         """The function of the distance along a direction that line searches ask."""

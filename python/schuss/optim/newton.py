@@ -38,6 +38,7 @@ class _Twice(SecondOrder):
             p.grad = None
         with schuss.enable_grad():
             loss = closure()
+            self._check_loss(loss)
             if not getattr(loss, "requires_grad", False):
                 raise schuss.GradError(
                     f"{owner}: the closure must return a loss that depends on the parameters"

@@ -52,8 +52,10 @@ class SecondOrder(Flat):
         """Whether the last step ended because there was nothing more to gain."""
         return bool(self._memory().get("converged"))
 
-    def step(self, closure: Closure) -> Any:
+    def step(self, closure: Closure | None = None) -> Any:
         """Take up to `max_iter` steps; returns the loss before the first."""
+        if closure is None:
+            raise TypeError(f"{type(self).__name__}.step: needs a closure that returns the loss")
         x = self._point()
         try:
             return self._descend(closure)
