@@ -61,7 +61,7 @@ fn network() -> Result<impl Fn() -> Result<f64>> {
         let _quiet = GradGuard::set(false);
         for p in &layers {
             if let Some(slope) = p.grad() {
-                in_place(&step::plain_step::OP, p, &slope, &[0.05.into(), 0.0.into()])?;
+                in_place(&step::plain_step::OP, p, &slope, &[1.0.into(), 0.05.into(), 0.0.into()])?;
             }
             p.set_grad(None);
         }
