@@ -500,16 +500,13 @@ impl Tensor {
 
     /// Leaves the graph in place.
     pub fn leave_graph(&self) -> Result<()> {
-        if let Some(lift) = self.lift() {
+        if self.lift().is_some() {
             let alone = self.detach();
-            match alone.lift() {
-                Some(_) if alone.is_differing() != self.is_differing() => {
-                    return Err(Error::grad("detach_", "a tensor of several transformations cannot be detached in place; use detach()"));
-                }
-                Some(own) => self.relift(Some(own)),
-                None => self.relift(None),
+            let lift = alone.lift();
+            if lift.is_some() && alone.is_differing() != self.is_differing() {
+                return Err(Error::grad("detach_", "a tensor of several transformations cannot be detached in place; use detach()"));
             }
-            drop(lift);
+            self.relift(lift);
             return Ok(());
         }
         let mut core = self.0.core.get();

@@ -107,6 +107,7 @@ pub enum Linear {
 }
 
 /// An operand of an operator that runs for many examples.
+#[derive(Clone, Copy)]
 pub enum Example<'a> {
     /// One for each, along the first axis.
     Many(&'a Tensor),

@@ -38,7 +38,7 @@ impl Examples<'_> {
         (0..self.ins.len()).map(|i| self.many(i)).collect()
     }
     /// What is fed: what was made for an operand, else the operand itself.
-    fn feeds<'a>(&'a self, made: &'a [Option<Tensor>]) -> Vec<Feed<'a>> {
+    pub fn feeds<'a>(&'a self, made: &'a [Option<Tensor>]) -> Vec<Feed<'a>> {
         let one = |(own, made): (&'a Example<'a>, &'a Option<Tensor>)| match (made, own) {
             (Some(t), _) => Feed::Tensor(t),
             (None, Example::Same(feed)) => *feed,
@@ -48,7 +48,8 @@ impl Examples<'_> {
     }
 }
 
-fn repeat(t: &Tensor, count: usize) -> Result<Tensor> {
+/// The same for all examples, along a first axis of stride 0.
+pub fn repeat(t: &Tensor, count: usize) -> Result<Tensor> {
     expand(t, front(count, &t.shape()))
 }
 
@@ -347,12 +348,8 @@ pub fn affine(op: &'static Op, s: &Examples) -> Result<Outs> {
         Example::Same(other) => transpose(*other, -1, -2)?,
     };
     let weight = if s.is_many(1) { Example::Many(&turned) } else { Example::Same(Feed::Tensor(&turned)) };
-    let first = match &s.ins[0] {
-        Example::Many(t) => Example::Many(t),
-        Example::Same(feed) => Example::Same(*feed),
-    };
     let both = s.is_many(0) || s.is_many(1);
-    let pair = Examples { count: s.count, ins: &[first, weight], args: &[] };
+    let pair = Examples { count: s.count, ins: &[s.ins[0], weight], args: &[] };
     let made = if both {
         product(&products::matmul::OP, &pair)?.one()
     } else {
@@ -362,11 +359,7 @@ pub fn affine(op: &'static Op, s: &Examples) -> Result<Outs> {
         return Ok(Outs::One(made));
     }
     let sum = if both { Example::Many(&made) } else { Example::Same(Feed::Tensor(&made)) };
-    let bias = match &s.ins[2] {
-        Example::Many(t) => Example::Many(t),
-        Example::Same(feed) => Example::Same(*feed),
-    };
-    align(&arith::add::OP, &Examples { count: s.count, ins: &[sum, bias], args: &[] })
+    align(&arith::add::OP, &Examples { count: s.count, ins: &[sum, s.ins[2]], args: &[] })
 }
 
 /// Convolutions: more images under one kernel, or more groups of channels where each example has its own.

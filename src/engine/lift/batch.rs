@@ -43,6 +43,7 @@ fn one_by_one(op: &'static Op, ins: &[Example], count: usize, args: &[Arg]) -> R
     if count == 0 {
         return Err(Error::runtime(op.name, "vmap over 0 examples: there is none to run"));
     }
+    let all = Examples { count, ins, args };
     let mut rows: Vec<Vec<Tensor>> = Vec::new();
     let mut single = true;
     for k in 0..count {
@@ -53,16 +54,7 @@ fn one_by_one(op: &'static Op, ins: &[Example], count: usize, args: &[Arg]) -> R
                 Example::Same(_) => Ok(None),
             })
             .collect::<Result<_>>()?;
-        let feeds: Vec<Feed> = ins
-            .iter()
-            .zip(&own)
-            .map(|(x, own)| match (own, x) {
-                (Some(t), _) => Feed::Tensor(t),
-                (None, Example::Same(feed)) => *feed,
-                (None, Example::Many(t)) => Feed::Tensor(t),
-            })
-            .collect();
-        rows.push(match ask(op, &feeds, args)? {
+        rows.push(match ask(op, &all.feeds(&own), args)? {
             Outs::One(t) => vec![t],
             Outs::Many(list) => {
                 single = false;

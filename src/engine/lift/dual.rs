@@ -6,7 +6,6 @@
 
 use super::super::record::caught;
 use super::{Lifts, is_tracked, made_at, reverse};
-use crate::backend::{Operand, at};
 use crate::base::{DType, Device, Error, Result};
 use crate::graph::lift::Lift;
 use crate::graph::mode::{GradGuard, grad_enabled};
@@ -231,8 +230,5 @@ fn turned(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], outs: 
 
 /// A cotangent for a result; what is in it does not matter, since the rule is linear in it.
 fn room(y: &Tensor) -> Result<Tensor> {
-    let shape = y.shape();
-    let out = Operand::new(at(y.device())?, &[], y.dtype())?;
-    crate::backend::of(&out.storage).launch(&crate::backend::Launch::Fill { dst: &out, value: 0i64.into() })?;
-    ops::view::expand(&Tensor::from_operand(out), &shape)
+    ops::view::expand(&zeros(&[], y.dtype(), y.device())?, &y.shape())
 }

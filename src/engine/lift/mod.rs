@@ -109,9 +109,7 @@ pub fn each(made: &Tensor, like: &Tensor) -> Result<Tensor> {
     let _below = below(lift.level());
     match (lift, kind_of(lift.level())) {
         (Lift::Batch { level, value }, Some(Kind::Batch { count, .. })) => {
-            let own = each(made, value)?;
-            let wide: Vec<i64> = std::iter::once(count).chain(own.shape().iter().copied()).map(|n| n as i64).collect();
-            Ok(Tensor::batch(*level, ops::view::clone_(&ops::view::expand(&own, &wide[..])?)?))
+            Ok(Tensor::batch(*level, ops::view::clone_(&ops::batch::repeat(&each(made, value)?, count)?)?))
         }
         (Lift::Dual { primal, .. }, _) => each(made, primal),
         _ => Ok(made.clone()),

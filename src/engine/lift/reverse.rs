@@ -4,9 +4,10 @@
 use super::super::backward;
 use super::dual::zeros;
 use super::is_tracked;
-use crate::base::{Error, Few, Result, shape};
+use crate::base::{Error, Result, shape};
 use crate::graph::lift::{Kind, Lift, active, below, kind_of};
 use crate::graph::{Edge, Node, Tensor};
+use crate::ops::batch::repeat;
 use crate::ops::view;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,12 +36,8 @@ fn enter_at(x: &Tensor, levels: &[(u64, Kind)]) -> Result<Tensor> {
         }
         (_, Some(Lift::Batch { level: own, value })) if own == level => Ok(Tensor::batch(*level, enter_at(value, outer)?)),
         (Kind::Dual, _) => enter_at(x, outer),
-        (Kind::Batch { count, .. }, _) => Ok(Tensor::batch(*level, enter_at(&view::expand(x, wide(*count, &x.shape()))?, outer)?)),
+        (Kind::Batch { count, .. }, _) => Ok(Tensor::batch(*level, enter_at(&repeat(x, *count)?, outer)?)),
     }
-}
-
-fn wide(count: usize, sizes: &[usize]) -> Few<i64> {
-    std::iter::once(count).chain(sizes.iter().copied()).map(|n| n as i64).collect()
 }
 
 /// A tensor without what one batch made of it: its examples along a first axis, repeated where they are all the same.
@@ -56,7 +53,7 @@ pub fn lower(x: &Tensor, level: u64, count: usize) -> Result<Tensor> {
             let _below = below(*own);
             Ok(Tensor::dual(*own, lower(primal, level, count)?, lower(tangent, level, count)?))
         }
-        _ => view::expand(x, wide(count, &x.shape())),
+        _ => repeat(x, count),
     }
 }
 
@@ -137,6 +134,11 @@ pub fn grad(roots: &[Tensor], ends: &[Tensor], given: &[Option<Tensor>], retain:
     }
 }
 
+/// The cotangent given for a root, else that of one number.
+fn cotangent(root: &Tensor, given: &Option<Tensor>) -> Result<Tensor> {
+    given.clone().map_or_else(|| backward::seed("grad", root, None), Ok)
+}
+
 fn over_examples(
     level: u64,
     count: usize,
@@ -153,10 +155,7 @@ fn over_examples(
         if !is_ours(root) {
             continue;
         }
-        let given = match given {
-            Some(g) => g.clone(),
-            None => backward::seed("grad", root, None)?,
-        };
+        let given = cotangent(root, given)?;
         plain.push(lower(root, level, count)?);
         cotangents.push(Some(lower(&given, level, count)?));
     }
@@ -172,9 +171,8 @@ fn over_examples(
             ),
         ));
     }
-    let lowered = ends.iter().map(|end| lower(end, level, count)).collect::<Result<Vec<_>>>()?;
     let ours: Vec<usize> = (0..ends.len()).filter(|&i| is_ours(&ends[i])).collect();
-    let own: Vec<Tensor> = ours.iter().map(|&i| lowered[i].clone()).collect();
+    let own = ours.iter().map(|&i| lower(&ends[i], level, count)).collect::<Result<Vec<_>>>()?;
     let found = if plain.is_empty() { vec![None; own.len()] } else { grad(&plain, &own, &cotangents, retain, create)? };
     let mut list = vec![None; ends.len()];
     for (i, grad) in ours.into_iter().zip(found) {
@@ -196,10 +194,7 @@ fn along_tangents(
     let (mut all, mut at_all) = (Vec::new(), Vec::new());
     for (root, given) in roots.iter().zip(given) {
         let (value, tangent) = split(root, level);
-        let given = match given {
-            Some(g) => g.clone(),
-            None => backward::seed("grad", root, None)?,
-        };
+        let given = cotangent(root, given)?;
         let (weight, change) = split(&given, level);
         if let Some(tangent) = tangent.filter(is_tracked) {
             all.push(tangent);

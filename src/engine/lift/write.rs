@@ -2,7 +2,7 @@
 
 use super::super::write;
 use super::{dual, innermost, is_tracked};
-use crate::backend::{Launch, Operand, of};
+use crate::backend::{Operand, of};
 use crate::base::{Error, Layout, Result, shape};
 use crate::graph::lift::{Draws, Kind, Lift, active, below, kind_of};
 use crate::graph::node::watched;
@@ -151,9 +151,8 @@ fn moving(op: &str, level: u64, target: &Tensor) -> Result<Arc<Lift>> {
         .filter(|(own, _)| *own < level)
         .collect();
     let sizes: Vec<usize> = batches.iter().map(|(_, count)| *count).chain(base.shape().iter().copied()).collect();
-    let tangent = Operand::new(of(&base.values().storage()), &sizes, base.dtype())?;
-    of(&tangent.storage).launch(&Launch::Fill { dst: &tangent, value: 0i64.into() })?;
-    let tangent = batches.into_iter().fold(Tensor::from_operand(tangent), |t, (own, _)| Tensor::batch(own, t));
+    let tangent = dual::zeros(&sizes, base.dtype(), base.values().device())?;
+    let tangent = batches.into_iter().fold(tangent, |t, (own, _)| Tensor::batch(own, t));
     let primal = beside(&base);
     base.set_lift(Lift::Dual { level, primal, tangent });
     super::lift_of(&Feed::Tensor(target)).ok_or_else(|| Error::bug(op, "a tangent was lost"))
