@@ -29,12 +29,12 @@ pub mod segments;
 pub mod short;
 pub mod softmax;
 pub mod special;
-pub mod stop;
 pub mod symmetric;
 pub mod threads;
 pub mod truth;
 pub mod windows;
 
+pub use super::stop;
 use super::{Backend, Launch, Operand, Storage, trace};
 use crate::base::{Device, Error, Result};
 
