@@ -279,7 +279,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
 def take_along_dim(input, indices, dim=None):
     """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     axis = _axis("take_along_dim", dim, input.ndim)
     if input.ndim != indices.ndim:
         raise RuntimeError(
@@ -293,7 +293,9 @@ def take_along_dim(input, indices, dim=None):
     )
     wide, places = list(sizes), list(sizes)
     wide[axis], places[axis] = input.shape[axis], indices.shape[axis]
-    return gather(input.expand(wide), axis, indices.expand(places))
+    places, size = indices.expand(places), wide[axis]
+    # Here negative places count from the end, which gather refuses.
+    return gather(input.expand(wide), axis, _core._where(places < 0, places + size, places))
 
 
 def _source(input, index, src):
