@@ -334,9 +334,11 @@ def index_select(input, dim, index, *, out=None):
         )
     source = input.reshape(1) if input.ndim == 0 else input
     size = source.shape[axis]
-    if index.numel() and not bool(((index >= 0) & (index < size)).all()):
+    # Of all examples, where they differ.
+    places = _core._values(index)
+    if index.numel() and not bool(((places >= 0) & (places < size)).all()):
         raise IndexError(
-            f"index_select: {_stray(index, size)} is out of range for axis {axis} of size {size}"
+            f"index_select: {_stray(places, size)} is out of range for axis {axis} of size {size}"
             f" ({_allowed(size)})"
         )
     found = _core._take_at([source, index.reshape(-1)], [axis], False)
@@ -374,7 +376,8 @@ def _at_index(op, input, dim, index, source, add):
     if source.dtype != input.dtype:
         raise RuntimeError(f"{op}: the input is {input.dtype} and the source {source.dtype}")
     size = input.shape[axis]
-    if index.numel() and not bool(((index >= -size) & (index < size)).all()):
+    first, places = -size if op == "index_fill" else 0, _core._values(index)
+    if index.numel() and not bool(((places >= first) & (places < size)).all()):
         raise IndexError(f"{op}: an index is out of range for axis {axis} of size {size}")
     return _core._put_at([input, source, index], [axis], False, add)
 

@@ -269,7 +269,7 @@ def rot90(input, k=1, dims=(0, 1)):
 
 def _with_part(op, input, src, view):
     """A copy of the input, `src` in place of what the view shows of it."""
-    made = input.clone()
+    made = _core._each(input.clone(), src)
     part = view(made)
     if part.shape != src.shape:
         raise RuntimeError(

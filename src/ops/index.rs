@@ -95,7 +95,13 @@ impl Plan {
                 .map(|i| if i >= self.at && i < self.at + self.index.len() { wide.strides[i - self.at] } else { 0 })
                 .collect();
             let layout = Layout::new(self.out.clone(), strides, wide.offset);
-            picks.push(Pick { op: "index", index: index.view(layout), size: x.layout.shape[axis], stride: x.layout.strides[axis], wraps: true });
+            picks.push(Pick {
+                op: "index",
+                index: index.view(layout),
+                size: x.layout.shape[axis],
+                stride: x.layout.strides[axis],
+                wraps: true,
+            });
         }
         Ok(picks)
     }

@@ -20,10 +20,12 @@ pub fn polynomial(family: Family, order: usize, x: f64, n: f64) -> f64 {
     if n < 0.0 {
         return 0.0;
     }
-    if order == 0 && n > 64.0 && u.abs() < 1.0 {
-        if let Some(y) = turns(family, u, n) {
-            return y;
-        }
+    if order == 0
+        && n > 64.0
+        && u.abs() < 1.0
+        && let Some(y) = turns(family, u, n)
+    {
+        return y;
     }
     if n > 1e8 {
         return f64::NAN;
