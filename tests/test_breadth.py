@@ -283,3 +283,30 @@ def test_places_below_0_are_refused_where_pytorch_refuses_them():
     assert schuss.take_along_dim(x, at, 0).tolist() == [3.0] == x.take(at).tolist()
     assert schuss.take_along_dim(x.reshape(2, 2), at).tolist() == [3.0]
     assert x.index_fill(0, at, 9.0).tolist() == [0.0, 1.0, 2.0, 9.0]
+
+
+def test_low_ranks_and_triangles():
+    rows, columns = (
+        schuss.randn(9, 3, dtype=schuss.float64),
+        schuss.randn(3, 7, dtype=schuss.float64),
+    )
+    for A in (rows @ columns, (rows @ columns).mT):
+        U, S, V = schuss.svd_lowrank(A, 3)
+        assert U.shape == (A.shape[0], 3) and V.shape == (A.shape[1], 3)
+        assert (U * S @ V.mT).numpy() == pytest.approx(A.numpy())
+        assert S.tolist() == pytest.approx(schuss.linalg.svdvals(A)[:3].tolist())
+        centred = A - A.mean(0)
+        U, S, V = schuss.pca_lowrank(A, 3)
+        assert (U * S @ V.mT).numpy() == pytest.approx(centred.numpy())
+    with refuses(ValueError, "q=9"):
+        schuss.svd_lowrank(rows, 9)
+    A, b = rows[:3].triu() + 3 * schuss.eye(3, dtype=schuss.float64), rows[3:6]
+    x, same = schuss.triangular_solve(b, A)
+    assert (A @ x).numpy() == pytest.approx(b.numpy()) and same.tolist() == A.tolist()
+    x = b.triangular_solve(A, transpose=True).solution
+    assert (A.mT @ x).numpy() == pytest.approx(b.numpy())
+    x = b.triangular_solve(A.mT, upper=False)[0]
+    assert (A.mT @ x).numpy() == pytest.approx(b.numpy())
+    factor = A.mT @ A
+    factor = factor.cholesky()
+    assert (factor @ factor.mT @ b.cholesky_solve(factor)).numpy() == pytest.approx(b.numpy())

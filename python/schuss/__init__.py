@@ -170,7 +170,7 @@ for _home, _names in {
         "cholesky cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power qr"
         " slogdet"
     ),
-    "linalg.older": "lu lu_solve pinverse svd",
+    "linalg.older": ("lu lu_solve orgqr pca_lowrank pinverse svd svd_lowrank triangular_solve"),
     "amp": "GradScaler",
     "nn.functional": (
         "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear"

@@ -183,7 +183,20 @@ def attach() -> None:
         for name in names.split():
             setattr(Tensor, name, getattr(module, name))
     Tensor.polygamma = _polygamma
-    for name in ("cholesky", "logdet", "slogdet", "matrix_power", "matrix_exp", "qr", "lu_solve"):
+    for name in (
+        "cholesky",
+        "cholesky_inverse",
+        "cholesky_solve",
+        "lu",
+        "orgqr",
+        "triangular_solve",
+        "logdet",
+        "slogdet",
+        "matrix_power",
+        "matrix_exp",
+        "qr",
+        "lu_solve",
+    ):
         setattr(Tensor, name, _algebra(name))
     Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
     written = (
