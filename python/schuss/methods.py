@@ -42,7 +42,7 @@ _PLAIN = {
     ),
     products: "inner vdot kron addr addbmm cross renorm",
     series: "diff cov corrcoef frexp",
-    counting: "bincount gcd lcm",
+    counting: "bincount lcm",
     draws: "cauchy_ geometric_ log_normal_",
     questions: "apply_ dim_order fill_diagonal_ is_distributed is_nonzero is_set_to map_",
 }
@@ -203,7 +203,7 @@ def attach() -> None:
         "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
         " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
         " scatter_reduce index_reduce masked_scatter logit mvlgamma polygamma i0 igamma igammac"
-        " nextafter gcd lcm"
+        " nextafter lcm"
     )
     for name in written.split():
         setattr(Tensor, f"{name}_", _written(name, getattr(Tensor, name)))
