@@ -310,3 +310,16 @@ def test_low_ranks_and_triangles():
     factor = A.mT @ A
     factor = factor.cholesky()
     assert (factor @ factor.mT @ b.cholesky_solve(factor)).numpy() == pytest.approx(b.numpy())
+
+
+def test_views_by_strides_as_copies():
+    x = schuss.arange(6.0)
+    made = schuss.as_strided_copy(x, (2, 2), (3, 1))
+    assert made.tolist() == [[0.0, 1.0], [3.0, 4.0]] and made.data_ptr() != x.data_ptr()
+    w, v = schuss.ones(6, requires_grad=True), schuss.ones(2, requires_grad=True)
+    found = w.as_strided_scatter(v * 5, (2,), (3,), 1)
+    assert found.tolist() == [1.0, 5.0, 1.0, 1.0, 5.0, 1.0]
+    found.sum().backward()
+    assert w.grad.tolist() == [1.0, 0.0, 1.0, 1.0, 0.0, 1.0] and v.grad.tolist() == [5.0, 5.0]
+    with refuses(RuntimeError, "as_strided_scatter", (2,), (3,)):
+        schuss.as_strided_scatter(x, schuss.ones(3), (2,), (3,))

@@ -685,6 +685,8 @@ class Tensor:
         """The places of the elements that are not zero, one row for each."""
     def as_strided(self, /, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
         """A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError."""
+    def as_strided_scatter(input, src: Any, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
+        """A copy with `src` where a view by strides lies."""
     def asin(self, /) -> Tensor:
         """The angle in radians whose sine it is; NaN outside [-1, 1]."""
     def asin_(self, /) -> Tensor:
@@ -978,9 +980,9 @@ class Tensor:
         """Mantissas from 0.5 to 1 and the powers of two beside them."""
     def gather(input, dim: _int | Sequence[_int], index: Any, *, sparse_grad: Any = False, out: Any = None) -> Tensor:
         """Along an axis, the element that each place of the index names."""
-    def gcd(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    def gcd(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The greatest common divisor of integers, 0 of two zeros (Euclid)."""
-    def gcd_(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    def gcd_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `gcd`."""
     def ge(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """Where the first is greater or equal."""

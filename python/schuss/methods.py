@@ -38,6 +38,7 @@ _PLAIN = {
     parts: (
         "split_with_sizes unsafe_split unsafe_chunk tensor_split hsplit vsplit dsplit diagflat"
         " fliplr flipud rot90 select_scatter slice_scatter diagonal_scatter put scatter_reduce"
+        " as_strided_scatter"
         " index_reduce narrow_copy new_empty_strided nonzero_static"
     ),
     products: "inner vdot kron addr addbmm cross renorm",
