@@ -17,6 +17,7 @@ pub struct Place {
     op: &'static str,
     size: usize,
     stride: isize,
+    wraps: bool,
 }
 
 /// The positions of a pooling window along one axis.
@@ -311,10 +312,10 @@ fn picks(places: &[Place], index: &[Operand]) -> SmallVec<[Pick; 2]> {
 
 impl Place {
     fn of(pick: &Pick) -> Place {
-        Place { op: pick.op, size: pick.size, stride: pick.stride }
+        Place { op: pick.op, size: pick.size, stride: pick.stride, wraps: pick.wraps }
     }
     fn pick(&self, index: &Operand) -> Pick {
-        Pick { op: self.op, index: index.clone(), size: self.size, stride: self.stride }
+        Pick { op: self.op, index: index.clone(), size: self.size, stride: self.stride, wraps: self.wraps }
     }
 }
 

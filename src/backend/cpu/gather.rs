@@ -31,10 +31,12 @@ fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
         unsafe { convert::read::<i64>(&pick.index, &Cursor::new(&pick.index.layout), 0, n, index.as_mut_ptr()) };
         let size = pick.size as i64;
         for (at, &i) in list.iter_mut().zip(&index) {
-            if i < -size || i >= size {
+            let first = if pick.wraps { -size } else { 0 };
+            if i < first || i >= size {
+                let whole = if pick.wraps { shape::allowed(pick.size) } else { format!("expected 0 to {}", size - 1) };
                 return Err(Error::index(
                     pick.op,
-                    format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; {})", shape::allowed(pick.size)),
+                    format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; {whole})"),
                 ));
             }
             *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;
@@ -64,7 +66,7 @@ fn rows(picks: &[Pick], whole: &Operand) -> Option<(Operand, Vec<Pick>, usize)> 
         return None;
     }
     let head = |op: &Operand| op.view(Layout::new(shape[..kept].into(), op.layout.strides[..kept].into(), op.layout.offset));
-    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride });
+    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride, wraps: p.wraps });
     Some((head(whole), picks.collect(), run))
 }
 
