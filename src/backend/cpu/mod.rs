@@ -1,5 +1,8 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
+#[macro_use]
+pub mod lanes;
+
 pub mod accumulate;
 pub mod attention;
 pub mod average;
@@ -14,6 +17,7 @@ pub mod entropy;
 pub mod fold;
 pub mod gather;
 pub mod isa;
+pub mod lines;
 pub mod map;
 pub mod math;
 pub mod matvec;
@@ -24,6 +28,7 @@ pub mod order;
 pub mod pool;
 pub mod random;
 pub mod recurrence;
+pub mod rows;
 pub mod scan;
 pub mod segments;
 pub mod short;
