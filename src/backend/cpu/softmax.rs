@@ -14,8 +14,6 @@ use crate::base::{DType, Error, Result};
 
 /// Rows of columns whose exponentials are taken together, and summed in their own type.
 const TOGETHER: usize = 4;
-/// Rows of a panel that is copied into a tile.
-const TALL: usize = 1024;
 /// Columns below which rows are better turned.
 const FEW: usize = 16;
 
@@ -90,7 +88,7 @@ macro_rules! columns {
 
             #[inline(always)]
             unsafe fn finish_down_of<const FMA: bool>(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) {
-                // SAFETY: as above; without `log`, `from` holds the exponentials.
+                // SAFETY: as above; without `log` the exponentials lie in `to` already.
                 unsafe {
                     if log {
                         for (i, (top, last)) in top.iter().zip(last).enumerate() {
@@ -98,7 +96,7 @@ macro_rules! columns {
                         }
                     } else {
                         for (i, last) in last.iter().enumerate() {
-                            *to.add(i) = *from.add(i) * *last as $t;
+                            *to.add(i) *= *last as $t;
                         }
                     }
                 }
@@ -232,28 +230,6 @@ fn beside(op: &Operand, first: usize) -> (*mut u8, isize) {
     (op.ptr().wrapping_offset(at * size), op.layout.strides[kept] * size)
 }
 
-/// Rows of columns: the first one, and elements from one to the next.
-type Down<T> = (*mut T, isize);
-
-/// The rows of a panel, copied one behind the other into a tile if they are not too many: rows a power of two apart would
-/// push each other out of the caches.
-///
-/// # Safety
-/// `first` must be that of a panel of `width` columns and `n` rows.
-unsafe fn gather<T: Element>(op: &Operand, first: usize, width: usize, n: usize, tile: &mut Vec<T>) -> Down<T> {
-    let (from, by) = beside(op, first);
-    let (from, by) = (from.cast::<T>(), by / size_of::<T>() as isize);
-    if n > TALL {
-        return (from, by);
-    }
-    tile.clear();
-    for r in 0..n as isize {
-        // SAFETY: the caller's promise.
-        tile.extend_from_slice(unsafe { std::slice::from_raw_parts(from.offset(r * by), width) });
-    }
-    (tile.as_mut_ptr(), width as isize)
-}
-
 fn forward<T: Kind>(log: bool, input: &Operand, out: &Operand)
 where
     Top: Loops<T, Acc = T>,
@@ -265,25 +241,28 @@ where
     let level = isa::level();
     if lies_down::<T>(input) && lies_down::<T>(out) {
         let (exp, finish) = (T::COLUMNS.exp_down[level], T::COLUMNS.finish_down[level]);
-        panels(input, 1, panel_of(input), |first, width, _| {
+        panels(input, 1, panel_of(input), |first, width, down| {
             let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
             let (top, sums) = (&mut top[..width], &mut sums[..width]);
             let (to, pitch) = beside(out, first);
-            let to = (to.cast::<T>(), pitch / size_of::<T>() as isize);
-            let room = if n > TALL { 0 } else { n * width };
-            let (mut tile, mut exps) = (Vec::with_capacity(room), Vec::<T>::with_capacity(if log { 0 } else { room }));
             // SAFETY: the addresses are those of rows of `width` elements of the operands, and this panel is ours alone.
             unsafe {
-                let from = gather::<T>(input, first, width, n, &mut tile);
-                Top.columns(top, from.0, from.1, n);
-                // Exponentials stay in a tile, or in the result.
-                let kept = if n > TALL { to } else { (exps.as_mut_ptr(), width as isize) };
-                exp((from.0, from.1), (!log).then_some(kept), n, top, sums);
+                down(&mut |from, rows, by| Top.columns(top, from.cast(), by / size_of::<T>() as isize, rows));
+                let mut row = 0;
+                let size = size_of::<T>() as isize;
+                down(&mut |from, rows, by| {
+                    let kept = (!log).then(|| (to.offset(row * pitch).cast(), pitch / size));
+                    exp((from.cast(), by / size), kept, rows, top, sums);
+                    row += rows as isize;
+                });
                 T::COLUMNS.close[level](log, sums);
-                let from = if log { from } else { kept };
-                for row in 0..n as isize {
-                    finish(log, from.0.offset(row * from.1), top, sums, to.0.offset(row * to.1));
-                }
+                row = 0;
+                down(&mut |from, rows, by| {
+                    for r in 0..rows as isize {
+                        finish(log, from.offset(r * by).cast(), top, sums, to.offset(row * pitch).cast());
+                        row += 1;
+                    }
+                });
             }
         });
         return;
@@ -309,26 +288,30 @@ where
     let level = isa::level();
     if lies_down::<T>(grad) && lies_down::<T>(result) && lies_down::<T>(out) {
         let (dot, finish) = (T::COLUMNS.dot_down[level], T::COLUMNS.back_down[level]);
-        panels(grad, 1, panel_of(grad), |first, width, _| {
+        panels(grad, 1, panel_of(grad), |first, width, down| {
             let mut dots = [0f64; PANEL];
             let dots = &mut dots[..width];
-            let (to, pitch) = beside(out, first);
-            let room = if n > TALL { 0 } else { n * width };
-            let (mut left, mut right) = (Vec::with_capacity(room), Vec::with_capacity(room));
+            let ((y, y_by), (to, pitch)) = (beside(result, first), beside(out, first));
             // SAFETY: as in `forward`.
             unsafe {
-                let g = gather::<T>(grad, first, width, n, &mut left);
-                let y = gather::<T>(result, first, width, n, &mut right);
-                if log {
-                    Sum.columns(dots, g.0, g.1, n);
-                } else {
-                    for row in 0..n as isize {
-                        dot(g.0.offset(row * g.1), y.0.offset(row * y.1), dots);
+                let mut row = 0;
+                down(&mut |g, rows, by| {
+                    if log {
+                        return Sum.columns(dots, g.cast(), by / size_of::<T>() as isize, rows);
                     }
-                }
-                for row in 0..n as isize {
-                    finish(log, g.0.offset(row * g.1), y.0.offset(row * y.1), dots, to.offset(row * pitch).cast());
-                }
+                    for r in 0..rows as isize {
+                        dot(g.offset(r * by).cast(), y.offset(row * y_by).cast(), dots);
+                        row += 1;
+                    }
+                });
+                row = 0;
+                down(&mut |g, rows, by| {
+                    for r in 0..rows as isize {
+                        let (y, to) = (y.offset(row * y_by), to.offset(row * pitch));
+                        finish(log, g.offset(r * by).cast(), y.cast(), dots, to.cast());
+                        row += 1;
+                    }
+                });
             }
         });
         return;
