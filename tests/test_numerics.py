@@ -109,7 +109,7 @@ def test_gelu_and_its_slope() -> None:
     y.sum().backward()
     apart = np.abs(y.detach().numpy() - wide * share)
     assert np.max(apart[np.abs(x) < 6]) < 3e-7
-    assert np.max(apart[x < 0]) < 1.2e-7
+    assert np.max(apart[x < 0]) < 2e-7
     # Above 6 the function is its argument, to the last digit.
     assert (y.detach().numpy()[x > 6] == x[x > 6]).all()
     with np.errstate(over="ignore", under="ignore"):
