@@ -340,9 +340,7 @@ def main() -> None:
         if chosen.words and not any(word in line for word in chosen.words):
             continue
         gap = agree(statement, make)
-        ours, theirs, ratio = measure(
-            statement, make, chosen.rounds, chosen.milliseconds, clock
-        )
+        ours, theirs, ratio = measure(statement, make, chosen.rounds, chosen.milliseconds, clock)
         kept[f"{group} {name}"] = (ours, theirs, ratio)
         group_of.setdefault(group, []).append(ratio)
         was = f"{before[line][2]:6.2f} ->" if line in before else ""
