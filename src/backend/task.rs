@@ -27,95 +27,34 @@ pub struct Reach {
 
 /// Which family, and all that it is told besides its operands.
 pub enum Work {
-    Map {
-        body: &'static MapBody,
-        compute: DType,
-        params: SmallVec<[Number; 2]>,
-    },
+    Map { body: &'static MapBody, compute: DType, params: SmallVec<[Number; 2]> },
     Copy,
     /// From one device to another, row-major.
     Move,
-    Fill {
-        value: Number,
-    },
-    Fold {
-        kind: FoldKind,
-        folded: usize,
-        correction: f64,
-    },
+    Fill { value: Number },
+    Fold { kind: FoldKind, folded: usize, correction: f64 },
     Contract,
-    Softmax {
-        log: bool,
-    },
-    SoftmaxBack {
-        log: bool,
-    },
-    Gather {
-        places: Vec<Place>,
-    },
-    Scatter {
-        places: Vec<Place>,
-        add: bool,
-    },
-    Scan {
-        kind: FoldKind,
-    },
-    Special {
-        function: Special,
-    },
-    Dense {
-        what: Dense,
-    },
-    Order {
-        order: Order,
-    },
-    Search {
-        right: bool,
-    },
-    Merge {
-        kind: FoldKind,
-        place: Place,
-    },
-    Windows {
-        geometry: Geometry,
-        back: bool,
-    },
-    Convolve {
-        what: Convolution,
-        geometry: Geometry,
-        groups: usize,
-    },
-    Pool {
-        reaches: Vec<Reach>,
-    },
+    Softmax { log: bool },
+    SoftmaxBack { log: bool },
+    Gather { places: Vec<Place> },
+    Scatter { places: Vec<Place>, add: bool },
+    Scan { kind: FoldKind },
+    Special { function: Special },
+    Dense { what: Dense },
+    Order { order: Order },
+    Search { right: bool },
+    Merge { kind: FoldKind, place: Place },
+    Windows { geometry: Geometry, back: bool },
+    Convolve { what: Convolution, geometry: Geometry, groups: usize },
+    Pool { reaches: Vec<Reach> },
     Unpool,
-    Average {
-        geometry: Geometry,
-        divisor: (Option<f64>, bool),
-        back: bool,
-    },
-    Norm {
-        what: Norm,
-    },
-    Entropy {
-        what: Entropy,
-    },
-    Attention {
-        what: Attention,
-    },
-    Recur {
-        what: Recurrence,
-    },
-    Random {
-        draw: Draw,
-        seed: u64,
-        offset: u64,
-    },
-    Demand {
-        op: &'static str,
-        test: Test,
-        numbers: Vec<i64>,
-    },
+    Average { geometry: Geometry, divisor: (Option<f64>, bool), back: bool },
+    Norm { what: Norm },
+    Entropy { what: Entropy },
+    Attention { what: Attention },
+    Recur { what: Recurrence },
+    Random { draw: Draw, seed: u64, offset: u64 },
+    Demand { op: &'static str, test: Test, numbers: Vec<i64> },
 }
 
 /// A launch with operands of its own: those that are read come first, those that are written last.

@@ -4,9 +4,9 @@
 use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::kernel::Key;
-use super::map::{self, Chain, Piece};
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
+use super::map::{self, Chain, Piece};
 use super::{block, copy};
 use crate::backend::launch::Operand;
 use crate::backend::task::{Task, Work};
@@ -229,7 +229,12 @@ pub fn fits(gpu: &Gpu, product: &Task, pieces: &[Piece], local: &dyn Fn(&Operand
 }
 
 /// A product, and formulas of its elements; results that are `local` never reach memory.
-pub fn run_with<'a>(gpu: &Gpu, [a, b, out]: [&'a Operand; 3], pieces: &[Piece<'a>], local: &dyn Fn(&Operand) -> bool) -> Result<()> {
+pub fn run_with<'a>(
+    gpu: &Gpu,
+    [a, b, out]: [&'a Operand; 3],
+    pieces: &[Piece<'a>],
+    local: &dyn Fn(&Operand) -> bool,
+) -> Result<()> {
     let chain = tail(out, pieces, local)?;
     product(gpu, a, b, out, chain.as_ref())
 }

@@ -5,14 +5,14 @@ use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
-use super::rows::{self, Rows, adding, each};
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
+use super::rows::{self, Rows, adding, each};
 use super::{block, copy, map, softmax};
 use crate::backend::launch::{FoldKind, MapBody, Operand};
 use crate::base::{DType, Few, Layout, Number, Result};
-use crate::formula::Formula;
 use crate::formula::paper::OnPaper;
+use crate::formula::Formula;
 
 /// Invocations that keep an adapter busy, and the fewest elements worth one of them.
 const BUSY: usize = 16_384;

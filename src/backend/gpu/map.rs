@@ -119,7 +119,10 @@ fn common<'a>(layouts: &[&'a Layout]) -> Option<SmallVec<[std::borrow::Cow<'a, L
         return Some(layouts.iter().map(|&l| Cow::Borrowed(l)).collect());
     }
     let under = |shape: &[usize]| -> Option<SmallVec<[Cow<'a, Layout>; 4]>> {
-        layouts.iter().map(|&l| if l.shape[..] == *shape { Some(Cow::Borrowed(l)) } else { l.reshape(shape).map(Cow::Owned) }).collect()
+        layouts
+            .iter()
+            .map(|&l| if l.shape[..] == *shape { Some(Cow::Borrowed(l)) } else { l.reshape(shape).map(Cow::Owned) })
+            .collect()
     };
     layouts.iter().find_map(|l| under(&l.shape))
 }
@@ -139,7 +142,12 @@ pub fn most(caps: &Caps) -> usize {
 impl<'a> Chain<'a> {
     /// Puts formulas together. `local` says which results nobody reads from memory; `given` is what the kernel around it
     /// computes. None where the operands have no shape in common.
-    pub fn new(pieces: &[Piece<'a>], local: &dyn Fn(&Operand) -> bool, given: Option<&Operand>, alone: bool) -> Result<Option<Chain<'a>>> {
+    pub fn new(
+        pieces: &[Piece<'a>],
+        local: &dyn Fn(&Operand) -> bool,
+        given: Option<&Operand>,
+        alone: bool,
+    ) -> Result<Option<Chain<'a>>> {
         let mut outs: SmallVec<[(&'a Operand, To); 2]> = SmallVec::new();
         for out in pieces.iter().flat_map(|p| p.outs).filter(|o| !local(o)) {
             if !outs.iter().any(|(own, _)| is_same(own, out)) {
@@ -440,13 +448,7 @@ fn dispatch(gpu: &Gpu, chains: &[Chain]) -> Result<()> {
         blocks.extend(chain.blocks()?);
     }
     let lanes = match chains {
-        [chain] => {
-            if let [(_, To::Packed(dtype))] = chain.outs[..] {
-                element::lanes(dtype)
-            } else {
-                1
-            }
-        }
+        [chain] => if let [(_, To::Packed(dtype))] = chain.outs[..] { element::lanes(dtype) } else { 1 },
         _ => 1,
     };
     let threads = chains.iter().map(|c| c.n.div_ceil(lanes)).sum::<usize>() as u64;

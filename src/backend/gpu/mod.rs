@@ -15,9 +15,9 @@ mod norm;
 mod order;
 mod paper;
 mod pool;
+mod scan;
 mod reel;
 mod rows;
-mod scan;
 pub mod shader;
 mod softmax;
 mod stream;
@@ -221,7 +221,9 @@ impl Gpu {
             }
             Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),
             Launch::Entropy { what, ins, outs } => softmax::entropy(self, &what, ins, outs),
-            Launch::Recur { .. } | Launch::Attention { .. } => Err(self.missing("has no kernel", "write out the formula")),
+            Launch::Recur { .. } | Launch::Attention { .. } => {
+                Err(self.missing("has no kernel", "write out the formula"))
+            }
         }
     }
 }

@@ -43,7 +43,9 @@ fn backward(what: &Norm, slopes: bool) -> String {
          let dots = all_sum(acc);\n{slopes}let factor = {outer};\n{}",
         each(&adding(&format!("x0(k) * {inner}"))),
         each(&adding(&format!("x0(k) * {inner} * ((x1(k) - mean) * scale)"))),
-        each(&format!("put_y0(k, (x0(k) * {inner} - total / n - (x1(k) - mean) * scale * (dots / n)) * scale * factor);")),
+        each(&format!(
+            "put_y0(k, (x0(k) * {inner} - total / n - (x1(k) - mean) * scale * (dots / n)) * scale * factor);"
+        )),
     )
 }
 

@@ -187,8 +187,9 @@ impl Reel {
     pub fn new(gpu: u8, turns: Vec<Turn>) -> Reel {
         let kept = |turn: Turn| {
             let offsets = turn.aims.iter().map(|aim| turn.tasks[aim.task].task.operands[aim.operand].layout.offset).collect();
-            let fixed =
-                |one: &Heard| one.draw.is_none() && !matches!(one.task.work, Work::Random { .. } | Work::Demand { .. } | Work::Move);
+            let fixed = |one: &Heard| {
+                one.draw.is_none() && !matches!(one.task.work, Work::Random { .. } | Work::Demand { .. } | Work::Move)
+            };
             let lively = !turn.tasks.iter().all(fixed);
             Kept { turn, offsets, lively, ways: Vec::new(), missed: 0 }
         };

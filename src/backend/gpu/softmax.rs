@@ -27,8 +27,16 @@ fn forward(log: bool) -> String {
 }
 
 fn backward(log: bool) -> String {
-    let (sum, value) = if log { ("x0(k)", "x0(k) - exp_f32(x1(k)) * total") } else { ("x0(k) * x1(k)", "x1(k) * (x0(k) - total)") };
-    format!("var acc = 0.0f; var lost = 0.0f;\n{}let total = all_sum(acc);\n{}", each(&adding(sum)), each(&format!("put_y0(k, {value});")))
+    let (sum, value) = if log {
+        ("x0(k)", "x0(k) - exp_f32(x1(k)) * total")
+    } else {
+        ("x0(k) * x1(k)", "x1(k) * (x0(k) - total)")
+    };
+    format!(
+        "var acc = 0.0f; var lost = 0.0f;\n{}let total = all_sum(acc);\n{}",
+        each(&adding(sum)),
+        each(&format!("put_y0(k, {value});"))
+    )
 }
 
 pub fn run(gpu: &Gpu, log: bool, input: &Operand, out: &Operand) -> Result<()> {
@@ -51,12 +59,11 @@ pub fn back(gpu: &Gpu, log: bool, grad: &Operand, result: &Operand, out: &Operan
 const COUNTS: &str = "bitcast<i64>((u64(p.w1) << 32u) | u64(p.w0))";
 
 fn losses() -> String {
-    sums()
-        + &format!(
-            "let fall = low + log_f32(total);\nlet c = x1();\nvar loss = 0.0f;\nif (c != {COUNTS}) {{\n\
+    sums() + &format!(
+        "let fall = low + log_f32(total);\nlet c = x1();\nvar loss = 0.0f;\nif (c != {COUNTS}) {{\n\
          if (c < i64(0) || c >= i64(p.count)) {{ note_fault(i32(c), p.count); }} else {{ loss = fall - x0(u32(c)); }}\n}}\n\
          if (first == 0u) {{ put_y0(loss); put_y1(fall); }}\n"
-        )
+    )
 }
 
 /// The sum over rows, or their mean where `w2` says so.

@@ -311,10 +311,7 @@ impl Gpu {
         }
         let mut stream = self.stream();
         if take.device != self.pool.number() {
-            return Err(Error::device(
-                "device",
-                format!("a compiled step's memory lay on {} before it was lost; compile it anew", self.name()),
-            ));
+            return Err(Error::device("device", format!("a compiled step's memory lay on {} before it was lost; compile it anew", self.name())));
         }
         take.made.iter().try_for_each(|m| self.encode(&mut stream, &m.kernel, &m.bound, &m.params, m.groups, m.work))
     }
