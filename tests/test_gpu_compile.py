@@ -1,4 +1,4 @@
-"""Compiled steps on a GPU: the bits of one operation after the other, one submission, few dispatches.
+"""Compiled steps on a GPU: the bits of one operation after the other, few dispatches.
 
 Leans on schuss and adapter; the models are small, since the adapter may be software.
 """
@@ -105,7 +105,7 @@ def test_a_compiled_step_is_one_submission(name, most):
 
 
 def test_batches_are_cut_from_a_set_on_the_device():
-    step, model, _, _ = prepared("perceptron")
+    step, _, _, _ = prepared("perceptron")
     schuss.manual_seed(8)
     x, y = schuss.randn(96, 12).to(DEVICE), schuss.randint(0, 5, (96,)).to(DEVICE)
 

@@ -6,6 +6,7 @@ Leans on the oracle table, test_ops's ways of reading it, and adapter. What has 
 from __future__ import annotations
 
 import functools
+import warnings
 
 import numpy as np
 import pytest

@@ -1,5 +1,8 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
+#[macro_use]
+pub mod lanes;
+
 pub mod accumulate;
 pub mod attention;
 pub mod average;
@@ -16,6 +19,7 @@ pub mod fold;
 pub mod gather;
 pub mod incomplete;
 pub mod isa;
+pub mod lines;
 pub mod map;
 pub mod math;
 pub mod matvec;
@@ -28,6 +32,7 @@ pub mod pool;
 pub mod random;
 pub mod recurrence;
 pub mod rejection;
+pub mod rows;
 pub mod scan;
 pub mod segments;
 pub mod short;
