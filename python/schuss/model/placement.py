@@ -43,8 +43,8 @@ class Placed(Walks):
     def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> Self:
         """Move the model to a device, a floating dtype, or both of another tensor; in place.
 
-        Integer and bool tensors keep their dtype. Raises TypeError for a dtype that is not
-        floating.
+        Integer and bool tensors keep their dtype. The device "auto" is the one that `gpu.choose`
+        finds quicker for training this model. Raises TypeError for a dtype that is not floating.
 
         >>> import schuss
         >>> schuss.nn.Linear(2, 1).to(schuss.float64).weight.dtype
@@ -59,6 +59,8 @@ class Placed(Walks):
                 device = arg
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"to: a model needs a floating dtype, got {dtype}")
+        if isinstance(device, str) and device == "auto":
+            device = schuss.gpu.choose(self if dtype is None else self.to(dtype=dtype))
         place = {} if device is None else {"device": device}
         both = place if dtype is None else {**place, "dtype": dtype}
         return self._apply(lambda t: t.to(**(both if t.is_floating_point() else place)))
