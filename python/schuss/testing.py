@@ -6,7 +6,6 @@ Leans on the public names of schuss and on NumPy; nothing else in the package le
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 import schuss
 from schuss import Tensor
+from schuss.naming import warn
 
 __all__ = [
     "GradcheckError",
@@ -330,10 +330,8 @@ def gradcheck(
         raise ValueError("gradcheck: no input requires a gradient; use requires_grad=True")
     for i, x in enumerate(leaves):
         if x.dtype != schuss.float64:
-            warnings.warn(
+            warn(
                 f"gradcheck: input {i} is {x.dtype}; differences need float64",
-                UserWarning,
-                stacklevel=2,
             )
         steps = zip(x.shape, x.stride(), strict=True)
         if x.numel() and any(step == 0 and size > 1 for size, step in steps):

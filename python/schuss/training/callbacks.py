@@ -8,12 +8,14 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from schuss.naming import Checked
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 
-class Callback:
+class Callback(Checked):
     """Something that is told of every epoch and batch; a subclass overrides what it wants to hear.
 
     `self.model` is what trains: it has `stop_training`, `get_weights`, `set_weights`, `save` and

@@ -11,6 +11,9 @@ use crate::dispatch;
 /// Every index as an element offset into the source, checked; one entry for each element of the output.
 fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
     let n = source.numel();
+    if let Some(list) = by_one(picks, source, n) {
+        return list;
+    }
     let mut list = vec![0isize; n];
     let base = Cursor::new(&Layout::new(source.layout.shape.clone(), source.layout.strides.clone(), 0));
     let mut to = 0;
@@ -32,15 +35,35 @@ fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
         let size = pick.size as i64;
         for (at, &i) in list.iter_mut().zip(&index) {
             if i < -size || i >= size {
-                return Err(Error::index(
-                    pick.op,
-                    format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; {})", shape::allowed(pick.size)),
-                ));
+                return Err(outside(pick, axis, i));
             }
             *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;
         }
     }
     Ok(list)
+}
+
+/// The offsets where one index decides alone, and its elements lie in a row.
+fn by_one(picks: &[Pick], source: &Operand, n: usize) -> Option<Result<Vec<isize>>> {
+    let [pick] = picks else { return None };
+    let index = &pick.index;
+    if index.dtype != DType::I64 || !index.layout.is_contiguous() || index.numel() != n || source.layout.strides.iter().any(|&s| s != 0) {
+        return None;
+    }
+    // SAFETY: a contiguous operand of n elements.
+    let list = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(index.ptr().cast::<i64>(), n) } };
+    let size = pick.size as i64;
+    let place = |&i: &i64| {
+        let at = if i < 0 { i + size } else { i };
+        if (0..size).contains(&at) { Ok(at as isize * pick.stride) } else { Err(outside(pick, 0, i)) }
+    };
+    Some(list.iter().map(place).collect())
+}
+
+#[cold]
+fn outside(pick: &Pick, axis: usize, i: i64) -> Error {
+    let allowed = shape::allowed(pick.size);
+    Error::index(pick.op, format!("index {i} is out of range for an axis of size {} (index tensor {axis}; {allowed})", pick.size))
 }
 
 /// Bytes from which rows are copied by several threads.
@@ -75,14 +98,7 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
         && let Some((head, picks, run)) = rows(picks, source)
     {
         let places = offsets(&picks, &head)?;
-        let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
-        let (from, to) = (Address(source.ptr()), Address(out.ptr()));
-        threads::each(places.len(), (LONG / bytes).max(1), |range| {
-            for k in range {
-                // SAFETY: `offsets` has checked every place; rows of the contiguous output do not overlap.
-                unsafe { std::ptr::copy_nonoverlapping(from.at(places[k] * size as isize), to.at((k * bytes) as isize), bytes) };
-            }
-        });
+        copy_rows(source, &places, run, out);
         return Ok(());
     }
     let places = offsets(picks, source)?;
@@ -101,6 +117,27 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of rows that are asked for before they are copied: enough to hide how far away memory is.
+const AHEAD: usize = 1 << 13;
+const LINE: usize = 64;
+
+/// Rows of `run` elements, one after the other, from checked places into the row-major `out`.
+fn copy_rows(source: &Operand, places: &[isize], run: usize, out: &Operand) {
+    let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
+    let (from, to) = (Address(source.ptr()), Address(out.ptr()));
+    let ahead = (AHEAD / bytes).clamp(1, 16);
+    threads::each(places.len(), (LONG / bytes).max(1), |range| {
+        for k in range.clone() {
+            if k + ahead < range.end {
+                from.at(places[k + ahead] * size as isize).ask_for(bytes.min(AHEAD));
+            }
+            let (from, to) = (from.at(places[k] * size as isize).0, to.at((k * bytes) as isize).0);
+            // SAFETY: `offsets` has checked every place; rows of the contiguous output do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
+        }
+    });
+}
+
 /// Memory that threads share, each in places of its own.
 struct Address(*mut u8);
 // SAFETY: what is read and written where is promised by those who use it.
@@ -108,8 +145,20 @@ unsafe impl Sync for Address {}
 
 impl Address {
     #[inline]
-    fn at(&self, bytes: isize) -> *mut u8 {
-        self.0.wrapping_offset(bytes)
+    fn at(&self, bytes: isize) -> Address {
+        Address(self.0.wrapping_offset(bytes))
+    }
+    /// Lets memory come nearer while something else is done.
+    #[inline]
+    fn ask_for(&self, bytes: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..bytes).step_by(LINE) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: asking reads nothing, and may be done for any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.0.wrapping_add(line).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = bytes;
     }
 }
 

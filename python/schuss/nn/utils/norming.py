@@ -3,11 +3,11 @@ Leans on Model's hooks; parametrizations holds the newer forms."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss.model import Parameter
+from schuss.naming import warn
 
 if TYPE_CHECKING:
     from typing import Any
@@ -153,10 +153,9 @@ def weight_norm(module: Model, name: str = "weight", dim: int | None = 0) -> Mod
     >>> [name for name, _ in layer.named_parameters()]
     ['bias', 'weight_g', 'weight_v']
     """
-    warnings.warn(
+    warn(
         "weight_norm: is deprecated; use nn.utils.parametrizations.weight_norm",
         FutureWarning,
-        stacklevel=2,
     )
     weight = _taken("weight_norm", module, name, WeightNorm)
     hook = WeightNorm(name, dim)

@@ -4,7 +4,6 @@ Leans on tensors only for TensorDataset and for the order of random_split."""
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_right
 from itertools import accumulate
 from types import GenericAlias
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import Checked, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 
-class Dataset:
+class Dataset(Checked):
     """Samples by index: subclass it and define `__getitem__` and, nearly always, `__len__`.
 
     `__getitems__(indices)`, where defined, fetches a whole batch at once as a list of samples.
@@ -237,7 +237,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
             sizes[i % len(sizes)] += 1
         for i, size in enumerate(sizes):
             if size == 0:
-                warnings.warn(f"random_split: part {i} is empty", stacklevel=2)
+                warn(f"random_split: part {i} is empty")
     else:
         sizes = [int(n) for n in lengths]
     if sum(sizes) != total or any(n < 0 for n in sizes):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import form, unknown
 from schuss.tape.nest import flatten
 from schuss.tf.conversion import operand
 from schuss.tf.keras import initializers, regularizers
@@ -132,7 +133,7 @@ class Layer(Module):
         **others: Any,
     ) -> None:
         if others:
-            raise TypeError(f"{type(self).__name__}: unknown keywords {', '.join(others)}")
+            raise unknown(type(self).__name__, next(iter(others)), form(type(self)))
         super().__init__(None)
         plain = super().name
         number = next(_COUNTS.setdefault(plain, count()))
