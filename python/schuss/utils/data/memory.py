@@ -65,22 +65,7 @@ def gathered(
 ) -> Iterator[Any]:
     """Batches in the order of an integer tensor (None: as they stand), as a "list", a "tuple", or
     the first tensor "bare". They are copies: writing into one does not write into the data."""
-    if all(type(t) is Tensor for t in tensors):
-        return _core._Batches(tensors, order, size, drop_last, form)
-    return _by_index(tensors, order, size, drop_last, form)
-
-
-def _by_index(
-    tensors: list[Tensor], order: Tensor | None, size: int, drop_last: bool, form: str
-) -> Iterator[Any]:
-    """The same for classes of the user's, which may see the indexing."""
-    n = len(tensors[0]) if order is None else order.shape[0]
-    shape = {"list": list, "tuple": tuple, "bare": next}[form]
-    for start in range(0, n - size + 1 if drop_last else n, size):
-        part = slice(start, start + size)
-        chosen = part if order is None else order[part]
-        rows = (t[chosen] for t in tensors)
-        yield shape(x.clone() for x in rows) if order is None else shape(rows)
+    return _core._Batches(tensors, order, size, drop_last, form)
 
 
 def _numbers(batch: Any) -> Tensor:
