@@ -88,7 +88,8 @@ class WeightNorm(_Norming):
         model.register_parameter(self.name, Parameter(weight))
 
     def __call__(self, module: Any, inputs: Any) -> None:
-        setattr(module, self.name, self.compute_weight(module))
+        # Not by assignment, which would tell compiled steps that the module has changed.
+        module.__dict__[self.name] = self.compute_weight(module)
 
 
 class SpectralNorm(_Norming):
@@ -127,7 +128,7 @@ class SpectralNorm(_Norming):
         model.register_parameter(self.name, Parameter(weight.detach()))
 
     def __call__(self, module: Any, inputs: Any) -> None:
-        setattr(module, self.name, self.compute_weight(module, module.training))
+        module.__dict__[self.name] = self.compute_weight(module, module.training)
 
 
 def _taken(op: str, module: Any, name: str, kind: type) -> Parameter:
