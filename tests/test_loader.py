@@ -540,14 +540,39 @@ def test_batches_of_what_is_watched_are_recorded():
     assert batch.is_inference()
 
 
-def test_a_pass_is_shared_by_threads():
-    made = iter(DataLoader(TensorDataset(schuss.arange(10_000)), 7))
+def test_what_is_written_meanwhile_is_seen():
+    # Wide rows are gathered several batches at once.
+    x, y = schuss.zeros(1000, 512), schuss.zeros(1000)
+    for turn, (batch, other) in enumerate(DataLoader(TensorDataset(x, y), 64, shuffle=True)):
+        assert batch.unique().tolist() == [turn] and other.unique().tolist() == [-turn]
+        x.add_(1)
+        y.sub_(1)
+    array = np.zeros((1000, 512), dtype=np.float32)
+    for turn, batch in enumerate(DataLoader(schuss.from_numpy(array), 64, shuffle=True)):
+        assert batch.unique().tolist() == [turn]
+        array += 1
+
+
+def test_a_row_that_is_not_there_is_told_of_with_its_batch():
+    found = iter(DataLoader(Subset(schuss.ones(10, 4096), [1] * 30 + [10]), 4))
+    for _ in range(7):
+        assert next(found).shape == (4, 4096)
+    with pytest.raises(IndexError, match="index 10 is out of range for an axis of size 10"):
+        next(found)
+
+
+@pytest.mark.parametrize("width", [1, 512])
+def test_a_pass_is_shared_by_threads(width):
+    data = schuss.arange(10_000).unsqueeze(1).expand(10_000, width).clone()
+    made = iter(DataLoader(TensorDataset(data), 7))
+    if width > 1:
+        made = iter(DataLoader(Subset(TensorDataset(data), range(10_000)), 7))
     taken, lock = [], threading.Lock()
 
     def take():
         for (batch,) in made:
             with lock:
-                taken.extend(batch.tolist())
+                taken.extend(batch[:, -1].tolist())
 
     threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:

@@ -1,12 +1,14 @@
 //! Rows of tensors of one length, a batch at a time, in order or as an index names them. Leans on ops and backend's gather.
 
+use crate::backend::cpu::{gather, threads};
 use crate::backend::launch::Pick;
 use crate::backend::{Launch, Operand, of};
-use crate::base::{DType, Error, Few, Layout, Result, shape};
-use crate::graph::mode::Mode;
+use crate::base::{DType, Error, ErrorKind, Few, Layout, Result, shape};
 use crate::graph::Tensor;
+use crate::graph::mode::Mode;
 use crate::ops::{index, view};
 use smallvec::SmallVec;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A batch: the same rows of every tensor.
@@ -20,7 +22,18 @@ pub struct Batches {
     rows: usize,
     size: usize,
     at: AtomicUsize,
+    /// Batches to come, gathered together so that several threads have enough to do: the row where each starts.
+    ready: Mutex<Vec<(usize, Ready)>>,
 }
+
+/// A batch that waits to be asked for, and what its sources were when it was gathered.
+type Ready = SmallVec<[(Operand, Mark); 2]>;
+
+/// A storage and the number of writes into it.
+type Mark = (usize, u32);
+
+/// Bytes that are gathered at once.
+const TOGETHER: usize = 2 << 20;
 
 impl Batches {
     pub fn new(tensors: Vec<Tensor>, order: Option<Tensor>, size: usize, drop_last: bool) -> Result<Batches> {
@@ -36,7 +49,7 @@ impl Batches {
         let order = order.map(|o| o.contiguous()).transpose()?;
         let rows = order.as_ref().map_or_else(|| tensors.iter().map(|t| t.shape()[0]).min().unwrap_or(0), Tensor::numel);
         let rows = if drop_last { rows / size * size } else { rows };
-        Ok(Batches { tensors, order, rows, size, at: AtomicUsize::new(0) })
+        Ok(Batches { tensors, order, rows, size, at: AtomicUsize::new(0), ready: Mutex::new(Vec::new()) })
     }
 
     /// The next rows that nobody else gets: where they start and how many they are.
@@ -51,9 +64,67 @@ impl Batches {
     }
 
     pub fn take(&self, start: usize, count: usize) -> Result<Batch> {
+        if let Some(found) = self.together(start)? {
+            return Ok(found);
+        }
         let order = self.order.as_ref().map(Tensor::operand);
-        let one = |t: &Tensor| plain(t, order.as_ref(), start, count).unwrap_or_else(|| self.recorded(t, start, count));
+        let one = |t: &Tensor| match plain(t) {
+            Some((source, _)) => copy(&source, order.as_ref(), start, count).map(Tensor::from_operand),
+            None => self.recorded(t, start, count),
+        };
         self.tensors.iter().map(one).collect()
+    }
+
+    /// The batch from among those gathered together; none where that is no gain, or a source has been written since.
+    fn together(&self, start: usize) -> Result<Option<Batch>> {
+        let Some(order) = self.order.as_ref().map(Tensor::operand) else { return Ok(None) };
+        // Who finds another thread at it gathers alone: waiting here could be waiting for the interpreter.
+        let Ok(mut ready) = self.ready.try_lock() else { return Ok(None) };
+        let Some(sources) = self.tensors.iter().map(plain).collect::<Option<SmallVec<[(Operand, Mark); 2]>>>() else { return Ok(None) };
+        if ready.iter().all(|(at, _)| *at != start) {
+            ready.clear();
+            if let Err(error) = self.gather_ahead(&sources, &order, start, &mut ready) {
+                ready.clear();
+                // A row that is not there is told of with the batch that wants it.
+                return if error.kind() == ErrorKind::Index { Ok(None) } else { Err(error) };
+            }
+        }
+        let Some(place) = ready.iter().position(|(at, _)| *at == start) else { return Ok(None) };
+        let (_, batch) = ready.remove(place);
+        let current = batch.iter().zip(&sources).all(|((_, then), (_, now))| then == now);
+        Ok(current.then(|| batch.into_iter().map(|(operand, _)| Tensor::from_operand(operand)).collect()))
+    }
+
+    /// Gathers the batch at `start` and as many after it as make it worth while.
+    fn gather_ahead(&self, sources: &[(Operand, Mark)], order: &Operand, start: usize, ready: &mut Vec<(usize, Ready)>) -> Result<()> {
+        let row = |s: &Operand| s.layout.shape[1..].iter().product::<usize>() * s.dtype.size();
+        let bytes = sources.iter().map(|(s, _)| row(s)).sum::<usize>() * self.size;
+        let many = (TOGETHER / bytes.max(1)).min((self.rows - start).div_ceil(self.size));
+        // Memory that somebody else owns may be written without our knowledge.
+        if many < 2 || bytes < TOGETHER / 64 || threads::count() < 2 || sources.iter().any(|(s, _)| s.storage.is_foreign()) {
+            return Ok(());
+        }
+        let end = (start + many * self.size).min(self.rows);
+        for at in (start..end).step_by(self.size) {
+            ready.push((at, Ready::new()));
+        }
+        for (source, mark) in sources {
+            let part = |at: usize| -> Result<Operand> {
+                let mut shape = source.layout.shape.clone();
+                shape[0] = self.size.min(end - at);
+                Operand::new(of(&source.storage), &shape, source.dtype)
+            };
+            let outs = ready.iter().map(|(at, _)| part(*at)).collect::<Result<Vec<_>>>()?;
+            let (spread, pick) = picked(source, order, start, end - start);
+            if !gather::gather_parts(&spread, pick, &outs, self.size)? {
+                for ((at, _), out) in ready.iter().zip(&outs) {
+                    let (spread, pick) = picked(source, order, *at, out.layout.shape[0]);
+                    of(&source.storage).launch(&Launch::Gather { source: &spread, picks: &[pick], out })?;
+                }
+            }
+            ready.iter_mut().zip(outs).for_each(|((_, batch), out)| batch.push((out, *mark)));
+        }
+        Ok(())
     }
 
     /// The rows of a tensor that something watches, by the records.
@@ -75,18 +146,30 @@ impl Batches {
     }
 }
 
-/// The rows of a tensor on the processor that nothing watches.
-fn plain(t: &Tensor, order: Option<&Operand>, start: usize, count: usize) -> Option<Result<Tensor>> {
+/// A tensor on the processor that nothing watches, as it is now.
+fn plain(t: &Tensor) -> Option<(Operand, Mark)> {
     let mode = Mode::now();
-    let source = {
-        let core = t.0.core.get();
-        let current = core.base.is_none() || core.seen == core.version();
-        if !mode.is_plain() || mode.inference() || core.requires_grad || core.flags != 0 || !current || core.operand.storage.is_away() {
-            return None;
-        }
-        core.operand.clone()
-    };
-    Some(copy(&source, order, start, count).map(Tensor::from_operand))
+    let core = t.0.core.get();
+    let current = core.base.is_none() || core.seen == core.version();
+    if !mode.is_plain() || mode.inference() || core.requires_grad || core.flags != 0 || !current || core.operand.storage.is_away() {
+        return None;
+    }
+    let operand = core.operand.clone();
+    let mark = (operand.storage.address(), core.version());
+    Some((operand, mark))
+}
+
+/// The source under the layout of the rows that an order names from `start` on, and what names them.
+fn picked(source: &Operand, order: &Operand, start: usize, count: usize) -> (Operand, Pick) {
+    let mut shape = source.layout.shape.clone();
+    shape[0] = count;
+    let mut strides = source.layout.strides.clone();
+    let stride = std::mem::replace(&mut strides[0], 0);
+    let mut along = Few::filled(0, shape.len());
+    along[0] = 1;
+    let index = order.view(Layout::new(shape.clone(), along, order.layout.offset + start));
+    let pick = Pick { op: "index", index, size: source.layout.shape[0], stride };
+    (source.view(Layout::new(shape, strides, source.layout.offset)), pick)
 }
 
 fn copy(source: &Operand, order: Option<&Operand>, start: usize, count: usize) -> Result<Operand> {
@@ -100,14 +183,8 @@ fn copy(source: &Operand, order: Option<&Operand>, start: usize, count: usize) -
             backend.launch(&Launch::Copy { src: &src, dst: &out })?;
         }
         Some(order) => {
-            let mut strides = source.layout.strides.clone();
-            let stride = std::mem::replace(&mut strides[0], 0);
-            let mut along = Few::filled(0, shape.len());
-            along[0] = 1;
-            let index = order.view(Layout::new(shape.clone(), along, order.layout.offset + start));
-            let picks = [Pick { op: "index", index, size: source.layout.shape[0], stride }];
-            let spread = source.view(Layout::new(shape, strides, source.layout.offset));
-            backend.launch(&Launch::Gather { source: &spread, picks: &picks, out: &out })?;
+            let (spread, pick) = picked(source, order, start, count);
+            backend.launch(&Launch::Gather { source: &spread, picks: &[pick], out: &out })?;
         }
     }
     Ok(out)

@@ -1,7 +1,7 @@
 //! Elements read from, or written to, places that other tensors name. Leans on convert, and on threads for rows.
 
 use super::convert::{self, Cursor};
-use super::threads;
+use super::{stop, threads};
 use crate::backend::launch::{Operand, Pick};
 use crate::backend::trace;
 use crate::base::dtype::Element;
@@ -98,7 +98,8 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
         && let Some((head, picks, run)) = rows(picks, source)
     {
         let places = offsets(&picks, &head)?;
-        copy_rows(source, &places, run, out);
+        let (to, bytes) = (Address(out.ptr()), run * out.dtype.size());
+        copy_rows(source, &places, run, LONG, |k| to.at((k * bytes) as isize));
         return Ok(());
     }
     let places = offsets(picks, source)?;
@@ -121,21 +122,37 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
 const AHEAD: usize = 1 << 13;
 const LINE: usize = 64;
 
-/// Rows of `run` elements, one after the other, from checked places into the row-major `out`.
-fn copy_rows(source: &Operand, places: &[isize], run: usize, out: &Operand) {
+/// Rows of `run` elements from checked places, each to where `to` says, in chunks of so many bytes.
+fn copy_rows(source: &Operand, places: &[isize], run: usize, chunk: usize, to: impl Fn(usize) -> Address + Sync) {
     let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
-    let (from, to) = (Address(source.ptr()), Address(out.ptr()));
+    let from = Address(source.ptr());
     let ahead = (AHEAD / bytes).clamp(1, 16);
-    threads::each(places.len(), (LONG / bytes).max(1), |range| {
+    threads::each(places.len(), (chunk / bytes).max(1), |range| {
         for k in range.clone() {
             if k + ahead < range.end {
                 from.at(places[k + ahead] * size as isize).ask_for(bytes.min(AHEAD));
             }
-            let (from, to) = (from.at(places[k] * size as isize).0, to.at((k * bytes) as isize).0);
-            // SAFETY: `offsets` has checked every place; rows of the contiguous output do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
+            // SAFETY: `offsets` has checked every place; rows of contiguous outputs do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(from.at(places[k] * size as isize).0, to(k).0, bytes) };
         }
     });
+}
+
+/// Bytes of rows that a thread takes at a time where several outputs are filled at once.
+const SHARE: usize = 1 << 18;
+
+/// `source[index]` cut into outputs of `per` rows each, the last of them perhaps fewer; false where rows are single
+/// elements. The source's layout is that of all outputs together, as for `gather`.
+pub fn gather_parts(source: &Operand, pick: Pick, outs: &[Operand], per: usize) -> Result<bool> {
+    let Some((head, picks, run)) = rows(&[pick], source) else { return Ok(false) };
+    if head.layout.rank() != 1 || outs.iter().any(|out| out.dtype != source.dtype || !out.layout.is_contiguous()) {
+        return Ok(false);
+    }
+    let places = offsets(&picks, &head)?;
+    let bytes = run * source.dtype.size();
+    let to = |k: usize| Address(outs[k / per].ptr()).at((k % per * bytes) as isize);
+    copy_rows(source, &places, run, SHARE, to);
+    stop::taken().map_or(Ok(true), Err)
 }
 
 /// Memory that threads share, each in places of its own.
