@@ -1630,6 +1630,13 @@ class Tensor:
     def zero_(self, /) -> Tensor:
         """Overwrites the elements with zeros; returns this tensor."""
 
+@final
+class _Batches:
+    """One pass over the rows of tensors, in order or as `order` names them; a batch is a list, a tuple or a bare tensor."""
+    def __new__(cls, tensors: Sequence[Tensor], order: Any, size: Any, drop_last: Any, form: Any) -> Self: ...
+    def __iter__(self, /) -> Any: ...
+    def __next__(self, /) -> Any: ...
+
 @disjoint_base
 class _InferenceMode:
     """Nothing is recorded inside, and what is made inside cannot be kept for a derivative outside."""
