@@ -26,15 +26,15 @@ CALLS = 5
 
 
 class Work:
-    """Something to be trained: what it is made of, and one step."""
+    """Something to be trained: what it is made of, one step, and what is done between steps."""
 
-    def __init__(self, make: Callable[[], tuple[Any, list[Any], Callable[..., Any]]]) -> None:
+    def __init__(self, make: Callable[[], tuple[Any, ...]]) -> None:
         self.make = make
 
     def run(self, how: str) -> list[list[Any]]:
         """What every call gives, and what it leaves behind: eagerly, compiled, or on a GPU."""
         schuss.manual_seed(3)
-        owner, given, step = self.make()
+        owner, given, step, *between = self.make()
         if how == "gpu":
             owner.to("gpu")
             given = [x.detach().to("gpu").requires_grad_(x.requires_grad) for x in given]
@@ -46,6 +46,8 @@ class Work:
             slopes = [x.grad for x in (*owner.parameters(), *given)]
             every = [x for x in (*results, *kept, *slopes) if x is not None]
             told.append([x.detach().cpu().clone() for x in every])
+            for act in between:
+                act()
         if how == "compiled" and not any(facts["seconds"] for facts in call.programs()):
             raise schuss.CompileError("no program was run")
         return told
@@ -196,7 +198,11 @@ def optimiser(name: str, options: dict[str, Any], schedule: Any = None) -> Work:
                 opt[1].step()
             return found
 
-        return point, [], step
+        def slower() -> None:
+            for group in opt[0].param_groups if schedule is None else ():
+                group["lr"] *= 0.9
+
+        return point, [], step, slower
 
     return Work(made)
 
@@ -336,9 +342,9 @@ INTRO = """# Where layers, optimisers and schedules run
 Every layer and loss, in every setting that the tests know, is run five times, forward and back:
 eagerly, under [`schuss.compile`](compile.md), whose results, gradients and buffers must have the
 same bits, and on a [GPU](gpu.md) (a software adapter), where they must agree to three digits. So is
-a step of every optimiser with each of its options, and of every schedule behind one. Where only
-some settings work, the others are named. `python tests/shelf_facts.py` writes this page, and the
-tests fail where it is no longer true.
+a step of every optimiser with each of its options, at a rate that changes, and of every schedule
+behind one. Where only some settings work, the others are named. `python tests/shelf_facts.py`
+writes this page, and the tests fail where it is no longer true.
 """
 
 
