@@ -167,9 +167,9 @@ class Point(nn.Module):
         return sum(((p - 0.3) ** 2 * 1.5 + p.sin()).sum() for p in self.parameters())
 
 
-def slopes(point: Any) -> Any:
+def slopes(point: Any, sign: float = 1.0) -> Any:
     point.zero_grad()
-    loss = point()
+    loss = sign * point()
     loss.backward()
     return loss
 
@@ -190,7 +190,9 @@ def optimiser(name: str, options: dict[str, Any], schedule: Any = None) -> Work:
                     opt.append(schedule(opt[0]))
             if once:
                 closure = CURVED.get(name, slopes)
-                found = opt[0].step(lambda: closure(point))
+                # What is to be maximised has a maximum.
+                sign = [-1.0] if options.get("maximize") else []
+                found = opt[0].step(lambda: closure(point, *sign))
             else:
                 found = slopes(point)
                 opt[0].step()
