@@ -122,6 +122,9 @@ class Optimizer(Checked):
     _opt_called = False
     _scheduled = False
     _stepping = False
+    # What a subclass has that wraps another optimiser and does not call `__init__`.
+    _pre_hooks: Any = ()
+    _post_hooks: Any = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -152,8 +155,8 @@ class Optimizer(Checked):
             self.add_param_group(group)
 
     def _make_hooks(self) -> None:
-        self._pre_hooks: list[Hook] = []
-        self._post_hooks: list[Hook] = []
+        self._pre_hooks = []
+        self._post_hooks = []
         self._state_hooks: dict[str, list[Hook]] = {
             "before saving": [],
             "after saving": [],
