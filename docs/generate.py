@@ -54,6 +54,7 @@ MODULES = {
     "keras.md": "schuss.tf.keras",
     "keras_callbacks.md": "schuss.tf.keras.callbacks",
     "keras_layers.md": "schuss.tf.keras.layers",
+    "keras_saving.md": "schuss.tf.keras.saving",
     "keras_metrics.md": "schuss.tf.keras.metrics",
     "keras_models.md": "schuss.tf.keras.models",
     "tape.md": "schuss.tape",
