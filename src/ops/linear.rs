@@ -407,13 +407,13 @@ fn eliminate(a: &mut [f64], right: &mut [f64], n: usize) -> f64 {
 
 fn write(out: &Operand, list: &[f64]) -> Result<()> {
     let wide = crate::backend::cpu::contract::from_f64(list, &out.layout.shape)?;
-    of(&out.storage).launch(&Launch::Copy { src: &wide, dst: out })
+    crate::backend::copy(&wide, out)
 }
 
 fn det_run(call: &Call) -> Result<()> {
     let x = at_home("det", operand(call, 0)?)?;
     let n = *x.layout.shape.last().unwrap_or(&0);
-    let mut values = crate::backend::cpu::contract::to_f64(x);
+    let mut values = crate::backend::cpu::contract::to_f64(&x);
     let count = call.outs[0].numel();
     let list: Vec<f64> = (0..count).map(|i| eliminate(&mut values[i * n * n..(i + 1) * n * n], &mut [], n)).collect();
     write(&call.outs[0], &list)
@@ -422,7 +422,7 @@ fn det_run(call: &Call) -> Result<()> {
 fn inverse_run(call: &Call) -> Result<()> {
     let x = at_home("inverse", operand(call, 0)?)?;
     let n = *x.layout.shape.last().unwrap_or(&0);
-    let mut values = crate::backend::cpu::contract::to_f64(x);
+    let mut values = crate::backend::cpu::contract::to_f64(&x);
     let mut out = vec![0.0; values.len()];
     for i in 0..values.len() / (n * n).max(1) {
         let part = i * n * n..(i + 1) * n * n;
