@@ -1894,6 +1894,9 @@ def _gpu_empty_cache(index: Any) -> Any:
 def _gpu_limits(index: Any) -> Any:
     """What kernels are written for."""
 
+def _gpu_lose(index: Any) -> Any:
+    """Ends a device as if its driver had lost it, to see what a program does then."""
+
 def _gpu_memory(index: Any) -> Any:
     """Bytes in use, kept, most ever in use, budget."""
 
