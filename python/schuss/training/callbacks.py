@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Callback(Checked):
+class Callback:
     """Something that is told of every epoch and batch; a subclass overrides what it wants to hear.
 
     `self.model` is what trains: it has `stop_training`, `get_weights`, `set_weights`, `save` and
@@ -60,7 +60,7 @@ class LambdaCallback(Callback):
             setattr(self, name, function)
 
 
-class Watch(Callback):
+class Watch(Checked, Callback):
     """A callback that watches one number and knows its best value.
 
     `mode` is 'min', 'max' or 'auto', which takes what is called an accuracy, or a score, for
@@ -215,7 +215,7 @@ class ReduceLROnPlateau(Watch):
                 self._rest, self.wait = self.cooldown, 0
 
 
-class LearningRateScheduler(Callback):
+class LearningRateScheduler(Checked, Callback):
     """The rate of each epoch by a function of the epoch and the rate before."""
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -240,7 +240,7 @@ class TerminateOnNaN(Callback):
             self.model.stop_training = True
 
 
-class CSVLogger(Callback):
+class CSVLogger(Checked, Callback):
     """Writes the numbers of every epoch to a file, a line each."""
 
     def __init__(

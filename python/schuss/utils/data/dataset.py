@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Dataset(Checked):
+class Dataset:
     """Samples by index: subclass it and define `__getitem__` and, nearly always, `__len__`.
 
     `__getitems__(indices)`, where defined, fetches a whole batch at once as a list of samples.
@@ -59,7 +59,7 @@ class IterableDataset(Dataset):
         return ChainDataset([self, other])
 
 
-class TensorDataset(Dataset):
+class TensorDataset(Checked, Dataset):
     """Tensors of one length; sample i is the tuple of their rows i.
 
     TypeError for anything but tensors, ShapeError for different lengths.
@@ -128,7 +128,7 @@ class StackDataset(Dataset):
         return self._length
 
 
-class ConcatDataset(Dataset):
+class ConcatDataset(Checked, Dataset):
     """Data sets one after the other.
 
     >>> from schuss.utils.data import ConcatDataset
@@ -174,7 +174,7 @@ class ChainDataset(IterableDataset):
         return sum(len(d) for d in self.datasets)
 
 
-class Subset(Dataset):
+class Subset(Checked, Dataset):
     """The samples of a data set at the given indices.
 
     >>> from schuss.utils.data import Subset
