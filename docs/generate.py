@@ -64,6 +64,8 @@ MODULES = {
     "cuda.md": "schuss.cuda",
     "gpu.md": "schuss.gpu",
     "linalg.md": "schuss.linalg",
+    "signal.md": "schuss.signal.windows",
+    "special.md": "schuss.special",
     "vision_datasets.md": "schuss.vision.datasets",
     "vision_models.md": "schuss.vision.models",
     "vision_transforms.md": "schuss.vision.transforms",

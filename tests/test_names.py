@@ -33,6 +33,8 @@ LATER = [
     "optim",
     "random",
     "serialization",
+    "signal",
+    "special",
     "testing",
     "tf",
     "training",

@@ -4,10 +4,12 @@ pub mod activation;
 pub mod arith;
 pub mod attention;
 pub mod batch;
+pub mod bessel;
 pub mod compare;
 pub mod convolution;
 pub mod dense;
 pub mod extreme;
+pub mod gamma;
 pub mod index;
 pub mod linear;
 pub mod loss;
@@ -15,6 +17,7 @@ pub mod math;
 pub mod merge;
 pub mod moves;
 pub mod norm;
+pub mod normal;
 pub mod order;
 pub mod recurrent;
 pub mod reduce;
@@ -166,6 +169,9 @@ pub static ALL: &[&[&Op]] = &[
     arith::TABLE,
     math::TABLE,
     special::TABLE,
+    bessel::TABLE,
+    gamma::TABLE,
+    normal::TABLE,
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,

@@ -137,7 +137,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
         ALL_ASK.store(true, Ordering::Relaxed);
     }
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
-    let _ = crate::backend::cpu::stop::INTERRUPT.set(interrupted);
+    let _ = crate::backend::stop::INTERRUPT.set(interrupted);
     let _ = crate::backend::place::TELL.set(tell);
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);

@@ -168,7 +168,7 @@ fn picked(source: &Operand, order: &Operand, start: usize, count: usize) -> (Ope
     let mut along = Few::filled(0, shape.len());
     along[0] = 1;
     let index = order.view(Layout::new(shape.clone(), along, order.layout.offset + start));
-    let pick = Pick { op: "index", index, size: source.layout.shape[0], stride };
+    let pick = Pick { op: "index", index, size: source.layout.shape[0], stride, wraps: true };
     (source.view(Layout::new(shape, strides, source.layout.offset)), pick)
 }
 

@@ -34,7 +34,8 @@ fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
         unsafe { convert::read::<i64>(&pick.index, &Cursor::new(&pick.index.layout), 0, n, index.as_mut_ptr()) };
         let size = pick.size as i64;
         for (at, &i) in list.iter_mut().zip(&index) {
-            if i < -size || i >= size {
+            let first = if pick.wraps { -size } else { 0 };
+            if i < first || i >= size {
                 return Err(outside(pick, axis, i));
             }
             *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;
@@ -54,7 +55,7 @@ fn by_one(picks: &[Pick], source: &Operand, n: usize) -> Option<Result<Vec<isize
     let list = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(index.ptr().cast::<i64>(), n) } };
     let size = pick.size as i64;
     let place = |&i: &i64| {
-        let at = if i < 0 { i + size } else { i };
+        let at = if i < 0 && pick.wraps { i + size } else { i };
         if (0..size).contains(&at) { Ok(at as isize * pick.stride) } else { Err(outside(pick, 0, i)) }
     };
     Some(list.iter().map(place).collect())
@@ -62,7 +63,7 @@ fn by_one(picks: &[Pick], source: &Operand, n: usize) -> Option<Result<Vec<isize
 
 #[cold]
 fn outside(pick: &Pick, axis: usize, i: i64) -> Error {
-    let allowed = shape::allowed(pick.size);
+    let allowed = if pick.wraps { shape::allowed(pick.size) } else { format!("expected 0 to {}", pick.size as i64 - 1) };
     Error::index(pick.op, format!("index {i} is out of range for an axis of size {} (index tensor {axis}; {allowed})", pick.size))
 }
 
@@ -87,7 +88,7 @@ fn rows(picks: &[Pick], whole: &Operand) -> Option<(Operand, Vec<Pick>, usize)> 
         return None;
     }
     let head = |op: &Operand| op.view(Layout::new(shape[..kept].into(), op.layout.strides[..kept].into(), op.layout.offset));
-    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride });
+    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride, wraps: p.wraps });
     Some((head(whole), picks.collect(), run))
 }
 
