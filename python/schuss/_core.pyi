@@ -1675,6 +1675,13 @@ class Tensor:
     def zero_(self, /) -> Tensor:
         """Overwrites the elements with zeros; returns this tensor."""
 
+@final
+class _Batches:
+    """One pass over the rows of tensors, in order or as `order` names them; a batch is a list, a tuple or a bare tensor."""
+    def __new__(cls, tensors: Sequence[Tensor], order: Any, size: Any, drop_last: Any, form: Any) -> Self: ...
+    def __iter__(self, /) -> Any: ...
+    def __next__(self, /) -> Any: ...
+
 @disjoint_base
 class _InferenceMode:
     """Nothing is recorded inside, and what is made inside cannot be kept for a derivative outside."""
@@ -1985,6 +1992,9 @@ def _gpu_counters(index: Any) -> Any:
 
 def _gpu_empty_cache(index: Any) -> Any:
     """Gives back what is kept for reuse."""
+
+def _gpu_keep() -> Any:
+    """Keeps compiled kernels for the next program."""
 
 def _gpu_limits(index: Any) -> Any:
     """What kernels are written for."""

@@ -2,6 +2,7 @@
 
 mod args;
 mod autograd;
+mod batches;
 mod calls;
 mod compiled;
 mod data;
@@ -151,6 +152,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     node::register(m)?;
     autograd::register(m)?;
     steps::register(m)?;
+    batches::register(m)?;
     function::register(m)?;
     lifts::register(m)?;
     keeping::register(m)?;

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Size, Tensor
+from schuss.naming import Checked
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +29,7 @@ def refuse(owner: Any, name: str, values: Tensor, good: Tensor, range_of: str) -
         raise ValueError(f"{type(owner).__name__}: {name} must be {range_of}, found {bad}")
 
 
-class Distribution:
+class Distribution(Checked):
     """A probability distribution: `sample` draws, `log_prob` says how likely a value is.
 
     `batch_shape` counts distributions that are independent and may differ, `event_shape` is the

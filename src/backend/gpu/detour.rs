@@ -11,7 +11,7 @@ fn what(launch: &Launch) -> String {
     let first = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_lowercase();
     match launch {
         Launch::Dense { what, .. } => format!("the decomposition {}", first(format!("{what:?}"))),
-        Launch::Special { function, .. } => first(format!("{function:?}")),
+        Launch::Special { .. } => "special functions".to_string(),
         Launch::Order { order, .. } => first(format!("{order:?}")),
         Launch::Map { compute, .. } => format!("this mathematics in {compute}"),
         other => Task::of(other).first().map_or("this", Task::name).to_string(),

@@ -1,6 +1,7 @@
 //! Launches over tensors that are larger than a kernel may be bound to: cut along an axis until every part fits, each bound
 //! to the part of its buffer that it touches. Leans on task and pool.
 
+use super::burst::direct;
 use super::pool::Block;
 use super::stream::Gpu;
 use super::{block, copy};
@@ -82,17 +83,17 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
             if own == 3 && task.operands[2].layout.shape[0] > 1 {
                 return halves(gpu, task, &|_| Some(0));
             }
-            // Rows of the left matrix, or columns of the right one.
-            let rows = reach(a).0 >= reach(b).0;
-            let other = b.layout.rank();
-            let size = if rows { a.layout.shape[own - 2] } else { b.layout.shape[other - 1] };
-            if size < 2 {
+            // Rows of the left matrix and of the result, or columns of the right one and of the result.
+            let (out, other) = (&task.operands[2], b.layout.rank());
+            let last = out.layout.rank();
+            let rows = if gpu.fits(out) { !gpu.fits(a) } else { leads(&out.layout, last - 2) };
+            let (side, axis) = if rows { (0, own - 2) } else { (1, other - 1) };
+            let x = &task.operands[side];
+            if x.layout.shape[axis] < 2 {
                 return Err(refuse(gpu, &task));
             }
             // An operand that lies the other way round is cut in vain: its rows reach over all of it.
-            let (side, axis) = if rows { (0, own - 2) } else { (1, other - 1) };
-            if !leads(&task.operands[side].layout, axis) {
-                let x = &task.operands[side];
+            if !gpu.fits(x) && !leads(&x.layout, axis) {
                 let sizes = x.layout.shape.clone();
                 let laid = if rows { gpu.scratch(&sizes, x.dtype)? } else { turned(&gpu.scratch(&turned(x).layout.shape, x.dtype)?) };
                 cut(gpu, Task { work: Work::Copy, operands: smallvec::smallvec![x.clone(), laid.clone()], written: 1 })?;
@@ -100,7 +101,6 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
                 task.operands[side] = laid;
                 return cut(gpu, task);
             }
-            let last = task.operands[2].layout.rank();
             halves(gpu, task, &move |i| match (i, rows) {
                 (0, true) => Some(own - 2),
                 (1, false) => Some(other - 1),
@@ -228,7 +228,8 @@ fn narrow(gpu: &Gpu, mut task: Task) -> Result<()> {
         x.storage = storage;
         x.layout.offset -= start / x.dtype.size();
     }
-    task.run()
+    // Nobody else holds the parts' storages: what waited would be taken for unread.
+    direct(|| task.run())
 }
 
 fn refuse(gpu: &Gpu, task: &Task) -> Error {
