@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
 
 import pytest
 import schuss
@@ -211,6 +212,38 @@ def test_the_advice_of_the_doctor_is_that_of_auto(machine):
     assert doctor.widths({**CARD, "product": 1e10}, HOST, False) is None
 
 
+def test_the_doctor_says_in_words_what_helps(machine, monkeypatch, capsys):
+    from schuss import doctor
+
+    limits = {"buffer": 1 << 31, "binding": 1 << 27, "bindings": 16, "group": 256}
+    limits |= {"immediates": 128, "int64": True, "float64": False, "software": False}
+    monkeypatch.setattr(gpu, "limits", lambda device=None: limits)
+    monkeypatch.setattr(doctor, "dispatches", lambda device: (8.0, 4.0))
+    found = {"sorting": "off by 3"}, ["gather", "copy"]
+    monkeypatch.setattr(doctor, "examined", lambda device: found)
+    assert doctor.main() == 1
+    told = capsys.readouterr().out
+    for part in (
+        "Made Up 9: discrete, vulkan, 1.2",
+        "float32, float16, bfloat16, int32, int64\n",
+        "buffers up to 2048 MiB, 128 MiB of one bound to a kernel, 16 bindings",
+        "34 of 35 families of kernels are right",
+        "WRONG: sorting: off by 3",
+        "no kernels here, so that the processor computes it: gather, copy",
+        "1000.0 GB/s, 10000.0 GFLOP/s",
+        "10.00 GB/s up, 10.00 GB/s down",
+        "8.0 dispatches a layer, 12.5 us each; compiled 4.0, 12.5 us each",
+        "eager steps: helps from about 0.26 million parameters on (four layers 256 wide, batches",
+        "compiled steps: helps from about 0.066 million parameters on (four layers 128 wide,",
+        "device 'auto' is 'gpu:0': a training step of 1,000,000 parameters",
+    ):
+        assert part in told, told
+    # What it measured is what "auto" goes by from then on.
+    assert sorted(machine) == ["cpu", "gpu:0"]
+    gpu.choose(LARGE)
+    assert len(machine) == 2
+
+
 # ---- with an adapter ----------------------------------------------------------------------------
 
 
@@ -236,6 +269,26 @@ def test_every_rate_of_an_adapter_is_measured():
     assert 1e6 < found["memory"] < 1e14 and 1e7 < found["product"] < 1e16
     eager, compiled = doctor.dispatches("gpu:0")
     assert compiled < eager < 20
+
+
+@needs_adapter
+def test_the_doctor_sees_what_is_wrong(monkeypatch):
+    from schuss import doctor
+
+    said = "gpu:0 has no kernel for pears: the processor computes it"
+    programs = {
+        "right": lambda x: x + 1,
+        "off": lambda x: x + (x.device.type == "gpu") * 0.01,
+        "nothing": lambda x: x / (x.device.type == "cpu"),
+        "gradient": lambda x: (x, x * (1 + (x.device.type == "gpu") * 0.01)),
+        "none": lambda x: warnings.warn(said, stacklevel=1) or x if x.is_cuda else x,
+        "refused": lambda x: x + schuss.ones(40, 33),
+    }
+    monkeypatch.setattr(doctor, "_programs", lambda: programs)
+    wrong, absent = doctor.examined("gpu:0")
+    assert sorted(wrong) == ["gradient", "nothing", "off", "refused"]
+    assert wrong["off"] == "off by 0.01" and "gpu:0" in wrong["refused"]
+    assert absent == ["pears"]
 
 
 @needs_adapter

@@ -105,28 +105,36 @@ def _trained(x: schuss.Tensor, by: Callable) -> tuple[schuss.Tensor, schuss.Tens
     return weight.detach(), bias.detach()
 
 
-def differences(device: str) -> dict[str, str]:
-    """What is wrong with each family of kernels on a device; empty where all numbers are right, and
-    where none was computed by the processor in the device's place."""
+def examined(device: str) -> tuple[dict[str, str], list[str]]:
+    """What is wrong with each family of kernels on a device, and the kinds of work that have no
+    kernel there, so that the processor did them; both empty where all is well."""
     host = schuss.linspace(0.1, 2.0, 40 * 33).reshape(40, 33)
-    wrong = {}
+    wrong, absent = {}, []
     for name, program in _programs().items():
+        schuss.manual_seed(0)
+        want = program(host)
+        schuss.manual_seed(0)
         try:
-            schuss.manual_seed(0)
-            want = program(host)
-            schuss.manual_seed(0)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("error", message=".*has no kernel")
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
                 got = program(host.to(device))
             parts = zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]
             off = [(float((g.cpu() - w).abs().max()), float(w.abs().max())) for g, w in parts]
-        except (RuntimeError, MemoryError, UserWarning) as error:
+        except (RuntimeError, MemoryError) as error:
             wrong[name] = str(error)
             continue
+        for one in heard:
+            _, _, what = str(one.message).partition("has no kernel for ")
+            absent.append(what.partition(":")[0] or f"{name} ({one.message})")
         # A NaN is no less than anything.
         if not all(error <= 1e-4 * size for error, size in off):
             wrong[name] = "off by " + ", ".join(f"{error:.2g}" for error, _ in off)
-    return wrong
+    return wrong, list(dict.fromkeys(absent))
+
+
+def differences(device: str) -> dict[str, str]:
+    """What is wrong with each family of kernels on a device; empty where all numbers are right."""
+    return examined(device)[0]
 
 
 def widths(own: dict[str, float], host: dict[str, float], compiled: bool) -> int | None:
@@ -199,7 +207,7 @@ def _features(device: str) -> list[str]:
     ]
 
 
-def _examined(adapter: dict[str, str | None], host: dict[str, float]) -> bool:
+def _looked_at(adapter: dict[str, str | None], host: dict[str, float]) -> bool:
     """Print what is found of an adapter; whether all of its numbers are right."""
     print(f"\n{adapter['name']}: {adapter['kind']}, {adapter['api']}, {adapter['driver']}")
     device, software = adapter["device"], adapter["kind"] == "software"
@@ -209,11 +217,13 @@ def _examined(adapter: dict[str, str | None], host: dict[str, float]) -> bool:
         return True
     for line in _features(device):
         print(f"  {line}")
-    wrong = differences(device)
+    wrong, absent = examined(device)
     count = len(_programs())
     print(f"  {count - len(wrong)} of {count} families of kernels are right")
     for name, what in wrong.items():
         print(f"  WRONG: {name}: {what}")
+    if absent:
+        print(f"  no kernels here, so that the processor computes it: {', '.join(absent)}")
     try:
         own = measures.rates(device)
         eager, compiled = dispatches(device)
@@ -246,9 +256,9 @@ def main() -> int:
     print(f"processor: {schuss.get_num_threads()} threads")
     for line in _rates(host):
         print(f"  {line}")
-    right = [_examined(adapter, host) for adapter in adapters]
+    right = [_looked_at(adapter, host) for adapter in adapters]
     print(f"\n{choice.decide(None, choice.task()).told}")
     return int(not all(right))
 
 
-__all__ = ["differences", "dispatches", "main", "widths"]
+__all__ = ["differences", "dispatches", "examined", "main", "widths"]
