@@ -224,9 +224,5 @@ fn pool_back(pull: &Pull) -> Grads {
     if x.numel() == 0 || g.numel() == 0 {
         return [Some(super::view::zeros_like(x))].into_iter().collect();
     }
-    if g.device().is_cpu() {
-        return [Some(g.unpool_windows(at, &shape[2..]))].into_iter().collect();
-    }
-    let zeros = rows(&super::view::zeros_like(x));
-    [Some(zeros.scatter_add(&rows(at), &rows(g), 2i64).reshape(&shape))].into_iter().collect()
+    [Some(g.unpool_windows(at, &shape[2..]))].into_iter().collect()
 }

@@ -245,9 +245,8 @@ impl Gpu {
                 test(op, &here, numbers)
             }
             Launch::Convolve { what, ins, outs, geometry, groups } => convolve::run(self, what, ins, outs, geometry, groups),
-            Launch::Special { .. } | Launch::Dense { .. } | Launch::Unpool { .. } | Launch::Average { .. } => {
-                Err(self.missing("has no kernel", "leave it out"))
-            }
+            Launch::Unpool { values, places, out } => windows::unpool(self, values, places, out),
+            Launch::Special { .. } | Launch::Dense { .. } | Launch::Average { .. } => Err(self.missing("has no kernel", "leave it out")),
             Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),
             Launch::Entropy { what, ins, outs } => softmax::entropy(self, &what, ins, outs),
             Launch::Recur { .. } | Launch::Attention { .. } => Err(self.missing("has no kernel", "write out the formula")),

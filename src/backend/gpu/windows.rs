@@ -1,7 +1,7 @@
 //! The windows of images laid out as columns and summed back, and the largest element of each: what convolutions and
 //! pooling are made of. Every invocation gathers for one element, so that nothing is added twice. Leans on stream.
 
-use super::adapter::Caps;
+use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
@@ -216,4 +216,44 @@ pub fn pool(gpu: &Gpu, input: &Operand, spans: &[Span], values: &Operand, places
     };
     let blocks = [block(values)?, block(places)?, block(input)?, block(&spots)?];
     gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: n as u64, work: n as u64 * 64 })
+}
+
+/// Zeros, to which each value is added at its place: one invocation for a channel of an image, which takes its values in
+/// their order.
+pub fn unpool(gpu: &Gpu, values: &Operand, places: &Operand, out: &Operand) -> Result<()> {
+    for x in [values, places, out] {
+        gpu.needs(x.dtype)?;
+    }
+    copy::fill(gpu, out, 0i64.into())?;
+    if values.numel() == 0 || out.numel() == 0 {
+        return Ok(());
+    }
+    let planes: usize = out.layout.shape[..2].iter().product();
+    let (count, size) = (values.numel() / planes, out.numel() / planes);
+    if count > TURNS {
+        return Err(gpu.missing("has no kernel for so many windows", "use smaller images"));
+    }
+    let offsets = [out, values, places].map(|x| x.layout.offset as u32);
+    let words = [0, planes as u32, count as u32, size as u32, offsets[0], offsets[1], offsets[2]];
+    let mut key = Key::new();
+    key.extend([31, out.dtype as u64, values.dtype as u64, places.dtype as u64]);
+    let (dtype, from, index) = (out.dtype, values.dtype, places.dtype);
+    let write = |caps: &Caps| {
+        let mut shader = Shader::new("unpool", caps);
+        for word in ["planes", "count", "size", "oo", "vo", "po"] {
+            shader.word(word);
+        }
+        shader.slot(dtype, true, element::lanes(dtype) > 1);
+        shader.slot(from, false, false);
+        shader.slot(index, false, false);
+        let at = element::change("get2(p.po + t * p.count + k)", Reg::of(index), Reg::I32);
+        let value = element::change("get1(p.vo + t * p.count + k)", Reg::of(from), Reg::of(dtype));
+        shader.body = format!(
+            "if (t >= p.planes) {{ return; }}\nfor (var k = 0u; k < p.count; k = k + 1u) {{\nlet place = u32({at});\n\
+             if (place < p.size) {{ let e = p.oo + t * p.size + place; put0(e, get0(e) + {value}); }}\n}}\n"
+        );
+        shader
+    };
+    let blocks = [block(out)?, block(values)?, block(places)?];
+    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: planes as u64, work: values.numel() as u64 * 16 })
 }
