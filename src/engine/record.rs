@@ -8,7 +8,7 @@ use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
-use crate::graph::op::{Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::op::{Complex, Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
@@ -134,10 +134,11 @@ impl Seen {
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
-    if mode.lifted()
-        && let Some(outs) = super::lift::emit(op, feeds, args)?
-    {
-        return Ok(outs);
+    if mode.lifted() {
+        let op = of_complex(op, feeds)?;
+        if let Some(outs) = super::lift::emit(op, feeds, args)? {
+            return Ok(outs);
+        }
     }
     match &op.body {
         Body::Map(_) | Body::Kernel(..) => {
@@ -146,7 +147,11 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
             }
         }
         Body::View(rule) => return view(op, *rule, feeds, args, mode),
-        Body::Inline(body) => return inline(op, *body, feeds, args, mode),
+        Body::Inline(_) => {}
+    }
+    let op = of_complex(op, feeds)?;
+    if let Body::Inline(body) = op.body {
+        return inline(op, body, feeds, args, mode);
     }
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = match &op.body {
@@ -165,7 +170,7 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
         [Feed::Operand(x)] => {
             let layout = rule(&x.layout, args)?;
             check_inside(op, &layout, x)?;
-            return Ok(Outs::One(Tensor::from_operand(x.view(layout))));
+            return Ok(Outs::One(Tensor::from_operand(seen_as(op, x, layout)?)));
         }
         _ => return Err(Error::type_(op.name, "a view is taken of one tensor")),
     };
@@ -176,11 +181,12 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
     if mode.probe() {
         mode::note_read(x.tag);
         let layout = rule(&Layout::contiguous(x.operand.layout.shape.clone()), args)?;
-        return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: x.operand.dtype }, 0)));
+        return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: dtype_of(op, x.operand.dtype)? }, 0)));
     }
     let layout = rule(&x.operand.layout, args)?;
     check_inside(op, &layout, &x.operand)?;
-    let out = view_of(base, &x, layout, mode);
+    let seen = seen_as(op, &x.operand, layout)?;
+    let out = view_of(base, &x, seen, mode);
     if x.edge.is_none() && x.flags & flag::STRICT == 0 {
         return Ok(Outs::One(out));
     }
@@ -249,6 +255,27 @@ pub(crate) fn of_truths(op: &'static Op, feeds: &[Feed]) -> &'static Op {
     op
 }
 
+/// The operator that is meant where an operand is complex; an error where there is none.
+pub(crate) fn of_complex(op: &'static Op, feeds: &[Feed]) -> Result<&'static Op> {
+    let dtype = |f: &Feed| match f {
+        Feed::Tensor(t) => t.dtype(),
+        Feed::Operand(o) => o.dtype,
+        Feed::Number(Number::Complex(..)) => DType::C64,
+        _ => DType::Bool,
+    };
+    let Some(found) = feeds.iter().map(dtype).find(|d| d.is_complex()) else { return Ok(op) };
+    match (op.complex, &op.body) {
+        (Complex::Yes | Complex::Own, _) => Ok(op),
+        (Complex::Other(other), _) => Ok(other),
+        (Complex::No, Body::Inline(_)) if op.vjp.is_none() => Ok(op),
+        (Complex::No, _) => {
+            let numbers = feeds.iter().all(|f| !matches!(f, Feed::Tensor(_) | Feed::Operand(_)) || !dtype(f).is_complex());
+            let found = if numbers { "a complex number".into() } else { found.to_string() };
+            Err(Error::dtype(op.name, format!("is not implemented for {found}; take x.real, x.imag or x.abs(), or view_as_real(x)")))
+        }
+    }
+}
+
 fn outs_of(mut list: Vec<Tensor>) -> Outs {
     if list.len() == 1 { Outs::One(list.swap_remove(0)) } else { Outs::Many(list) }
 }
@@ -276,8 +303,23 @@ fn check_reach(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
     Ok(())
 }
 
-fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
-    let mut core = Core::plain(x.operand.view(layout));
+/// What a view makes of a dtype: nothing, but for those that take complex numbers apart or put them together.
+fn dtype_of(op: &Op, dtype: DType) -> Result<DType> {
+    match op.quirk {
+        Quirk::Parts if dtype.is_complex() => Ok(dtype.real()),
+        Quirk::Parts => Err(Error::dtype(op.name, format!("needs a complex tensor, got {dtype}"))),
+        Quirk::Pairs if matches!(dtype, DType::F32 | DType::F64) => Ok(dtype.complex()),
+        Quirk::Pairs => Err(Error::dtype(op.name, format!("needs float32 or float64, got {dtype}; use x.float() first"))),
+        _ => Ok(dtype),
+    }
+}
+
+fn seen_as(op: &Op, x: &Operand, layout: Layout) -> Result<Operand> {
+    Ok(Operand { storage: x.storage.clone(), layout, dtype: dtype_of(op, x.dtype)? })
+}
+
+fn view_of(base: &Tensor, x: &Look, seen: Operand, mode: Mode) -> Tensor {
+    let mut core = Core::plain(seen);
     core.flags = x.flags & flag::INFERENCE;
     core.family = x.family.clone();
     core.seen = x.version;
@@ -304,7 +346,7 @@ pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Out
     for (i, s) in seen.iter().enumerate() {
         if let Some(look) = s.look() {
             strict |= look.flags & flag::STRICT;
-            if look.edge.is_some() && look.operand.dtype.is_float() {
+            if look.edge.is_some() && look.operand.dtype.is_inexact() {
                 needs |= 1 << i.min(31);
                 requires |= look.requires && mode.grad();
             }
@@ -323,7 +365,7 @@ pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Out
             Outs::One(t) => std::slice::from_ref(t),
             Outs::Many(list) => &list[..],
         };
-        if list.iter().any(|t| t.dtype().is_float()) {
+        if list.iter().any(|t| t.dtype().is_inexact()) {
             attach(op, seen, args, list, needs, requires, mode)?;
         }
     }
@@ -350,7 +392,7 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
             Seen::Absent => draft.input(None, Kept::Absent),
             Seen::Number(n) => draft.input(None, Kept::Number(*n)),
             Seen::Tensor(look) => {
-                let edge = if look.operand.dtype.is_float() { look.edge.clone() } else { None };
+                let edge = if look.operand.dtype.is_inexact() { look.edge.clone() } else { None };
                 let full = reads >> i.min(7) & 1 == 1;
                 if full && look.flags & flag::INFERENCE != 0 {
                     return Err(Error::runtime(
@@ -376,7 +418,7 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
     }
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
-        if core.operand.dtype.is_float() {
+        if core.operand.dtype.is_inexact() {
             core.edge = Some((node.clone(), k as u32));
             core.requires_grad = requires;
         }
@@ -453,7 +495,7 @@ pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: impl
         let metas = outs();
         let made: Vec<Sym> =
             metas.iter().enumerate().map(|(k, m)| Sym::Tensor(stand_in(m.clone(), 1 << (OUTPUT_BIT + k as u32)))).collect();
-        let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_float().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
+        let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_inexact().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
         vjp(&Pull { grads: &grads, ins: &ins, outs: &made, args, needs: Needs(asked) });
     };
     let mut found = 0;

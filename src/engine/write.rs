@@ -1,6 +1,7 @@
 //! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
 
 use super::lift;
+use super::recast;
 use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
@@ -27,14 +28,28 @@ pub fn refresh(t: &Tensor) {
     }
     let (edge, requires, own) = {
         let core = base.0.core.get();
-        (core.edge.clone(), core.requires_grad, core.operand.layout.clone())
+        (core.edge.clone(), core.requires_grad, core.operand.clone())
     };
     let mut core = t.0.core.get();
     core.seen = version;
     let Some((node, k)) = edge else { return };
     let dtype = core.operand.dtype;
-    let view = through(&own, &layout, dtype, Edge::Node(node, k), Mode::now());
-    core.edge = Some((view, 0));
+    let (mode, mut edge) = (Mode::now(), Edge::Node(node, k));
+    if own.dtype == dtype {
+        edge = Edge::Node(through(&own.layout, &layout, dtype, edge, mode), 0);
+    } else {
+        let (whole, seen) = recast::in_reals((&own.layout, own.dtype), (&layout, dtype));
+        if own.dtype.is_complex() {
+            edge = recast::as_parts(&own.layout.shape, own.dtype, edge, mode);
+        }
+        edge = Edge::Node(through(&whole, &seen, own.dtype.real(), edge, mode), 0);
+        if dtype.is_complex() {
+            edge = recast::as_pairs(&layout.shape, dtype, edge, mode);
+        }
+    }
+    if let Edge::Node(node, k) = edge {
+        core.edge = Some((node, k));
+    }
     core.requires_grad = requires;
 }
 
@@ -132,8 +147,7 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
 
 /// Whether a value of one dtype may be written to a tensor of another.
 pub(super) fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
-    let rank = |d: DType| if d.is_float() { 2 } else { u8::from(d.is_int()) };
-    if rank(from) > rank(to) {
+    if from.category() > to.category() {
         return Err(Error::dtype(
             op,
             format!("a result of type {from} cannot be written to a tensor of type {to} in place; use the form without the underscore"),
@@ -151,7 +165,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     if mode.lifted() && lift::apply(op, target, feeds, args)? {
         return Ok(());
     }
-    let op = record::of_truths(op, feeds);
+    let op = record::of_complex(record::of_truths(op, feeds), feeds)?;
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
     let name = format!("{}_", op.name);
@@ -216,7 +230,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
 fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg], seen: &mut Pair<Seen>, own: &Operand) -> Result<()> {
     let mut needs = 0;
     for (i, s) in seen.iter().enumerate() {
-        if s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float()) {
+        if s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_inexact()) {
             needs |= 1 << i.min(31);
         }
     }
@@ -250,7 +264,7 @@ fn refuse_overlap(op: &str, source: &Operand, target: &Operand) -> Result<()> {
 
 /// Gives the written tensor its new place in the graph.
 fn join(op: &'static Op, target: &Tensor, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<()> {
-    let tracked = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float()));
+    let tracked = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_inexact()));
     let (base, operand, was) = {
         let mut core = target.0.core.get();
         if core.base.is_none() {
@@ -267,7 +281,7 @@ fn join(op: &'static Op, target: &Tensor, seen: &Pair<Seen>, args: &[Arg], mode:
         core.seen = core.version();
         return Ok(());
     }
-    if !operand.dtype.is_float() {
+    if !operand.dtype.is_inexact() {
         return Ok(());
     }
     // The value's node is made on a fresh handle over the same bytes, and its edge then moves to the target.
@@ -302,17 +316,36 @@ fn settle_edge(
         let core = base.0.core.get();
         (core.operand.clone(), core.edge.clone(), core.requires_grad)
     };
-    let args = window_args(&base_operand.layout, &operand.layout);
-    let meta = |o: &Operand| Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
-    let serial = base_edge.iter().chain(edge.iter()).map(|(n, _)| n.serial).max().unwrap_or(0);
     let to_edge = |e: Option<(Arc<Node>, u32)>| e.map(|(n, k)| Edge::Node(n, k));
+    let (mut below, mut value) = (to_edge(base_edge), to_edge(edge));
+    let (mut whole, mut seen, mut dtype) = (base_operand.layout.clone(), operand.layout.clone(), operand.dtype);
+    let recast = base_operand.dtype != operand.dtype;
+    if recast {
+        (whole, seen) = recast::in_reals((&base_operand.layout, base_operand.dtype), (&operand.layout, operand.dtype));
+        dtype = operand.dtype.real();
+        if base_operand.dtype.is_complex() {
+            below = below.map(|e| recast::as_parts(&base_operand.layout.shape, base_operand.dtype, e, mode));
+        } else {
+            value = value.map(|e| recast::as_parts(&operand.layout.shape, operand.dtype, e, mode));
+        }
+    }
+    let args = window_args(&whole, &seen);
+    let meta = |l: &Layout| Kept::Meta(Meta { shape: l.shape.clone(), dtype });
+    let serial_of = |e: &Edge| if let Edge::Node(n, _) = e { n.serial } else { 0 };
+    let serial = below.iter().chain(&value).map(serial_of).max().unwrap_or(0);
     let kept = Keeps {
-        inputs: [meta(&base_operand), meta(operand)].into_iter().collect(),
-        outputs: [meta(&base_operand)].into_iter().collect(),
+        inputs: [meta(&whole), meta(&seen)].into_iter().collect(),
+        outputs: [meta(&whole)].into_iter().collect(),
         freed: false,
     };
-    let edges = [to_edge(base_edge), to_edge(edge)].into_iter().collect();
-    let write = record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode);
+    let edges = [below, value].into_iter().collect();
+    let mut write = record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode);
+    if recast
+        && base_operand.dtype.is_complex()
+        && let Edge::Node(node, _) = recast::as_pairs(&base_operand.layout.shape, base_operand.dtype, Edge::Node(write.clone(), 0), mode)
+    {
+        write = node;
+    }
     {
         let mut core = base.0.core.get();
         let old = core.edge.replace((write, 0));
@@ -351,6 +384,12 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
     let mode = Mode::now();
     if mode.lifted() && lift::copy(op, target, source)? {
         return Ok(());
+    }
+    if let Feed::Number(n @ Number::Complex(..)) = source
+        && !target.dtype().is_complex()
+    {
+        let (re, im) = n.pair();
+        return Err(Error::runtime(op, format!("the complex number {re}{im:+}i does not fit {}; use x.to() first", target.dtype())));
     }
     if let Feed::Number(Number::Int(i)) = source
         && target.dtype() != DType::Bool
@@ -408,12 +447,12 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
         core.seen = core.version();
         return Ok(());
     }
-    if !own.dtype.is_float() {
+    if !own.dtype.is_inexact() {
         return Ok(());
     }
     // The value under the graph: the source expanded and converted, though its bytes lie in the target already.
     let (edge, requires) = match &seen {
-        Seen::Tensor(look) if recording && look.operand.dtype.is_float() => {
+        Seen::Tensor(look) if recording && look.operand.dtype.is_inexact() => {
             let Feed::Tensor(source) = source else { return Err(Error::bug(op, "a seen tensor is no tensor")) };
             let mut value = source.clone();
             if value.shape() != own.layout.shape {

@@ -15,6 +15,7 @@ crate::op! {
     matmul(input, other) Any {
         kernel(matmul_meta, matmul_run);
         rule matmul_back;
+        complex Yes;
         linear Each;
         batch product;
     }
@@ -22,6 +23,7 @@ crate::op! {
     turned(input, other) Any {
         kernel(turned_meta, turned_run);
         vjp |g, [x, y], _o| [if y.rank() == 1 { y.unsqueeze(-1) * g } else { y.matmul(&g.transpose(0, 1)) }, x.matmul(g)];
+        complex Yes;
         linear Each;
         batch product;
         face hidden;
@@ -33,6 +35,7 @@ crate::op! {
     linear(input, weight, bias: Maybe) Any {
         kernel(linear_meta, linear_run);
         rule linear_back;
+        complex Yes;
         batch affine;
         face function;
     }

@@ -5,6 +5,7 @@ pub mod arith;
 pub mod attention;
 pub mod batch;
 pub mod compare;
+pub mod complex;
 pub mod convolution;
 pub mod dense;
 pub mod extreme;
@@ -40,6 +41,7 @@ macro_rules! op {
             $(rule $rule:path;)?
             $(check $lo:literal .. $hi:literal;)?
             $(quirk $quirk:ident;)?
+            $(complex $complex:ident;)?
             $(linear $linear:ident;)?
             $(batch $batch:ident;)?
             $(face $($face:ident)*;)?
@@ -51,7 +53,7 @@ macro_rules! op {
             use super::*;
             #[allow(unused_imports)]
             use $crate::graph::arg::{Arg, Param, ParamKind, Typed, kinds};
-            use $crate::graph::op::{Body, Class, Face, Input, InputKind, Op, Quirk, Saves};
+            use $crate::graph::op::{Body, Class, Complex, Face, Input, InputKind, Op, Quirk, Saves};
 
             const VJP: Option<$crate::graph::op::Vjp> = $crate::op!(@vjp
                 [$($x),*] [$($($p: $pk),*)?] $(|$g, [$($vx),*], $vy| { $($($pre;)*)? } [$($ve),*])? $(rule $rule)?);
@@ -68,7 +70,8 @@ macro_rules! op {
                 }),*)?],
                 class: Class::$class,
                 quirk: $crate::op!(@quirk $($quirk)?),
-                body: $crate::op!(@record $body ( $($bt)* )),
+                body: $crate::op!(@record $body $($complex)? ( $($bt)* )),
+                complex: $crate::op!(@complex $body $($complex)?),
                 vjp: VJP,
                 linear: $crate::op!(@linear $($linear)?),
                 batch: $crate::op!(@batch $body $($batch)?),
@@ -103,10 +106,19 @@ macro_rules! op {
     (@face function) => { Face { method: false, function: true, in_place: false } };
     (@face in_place) => { Face { method: true, function: true, in_place: true } };
 
-    (@record map ($($t:tt)*)) => { Body::Map($crate::map_body!($($t)*)) };
-    (@record view ($f:expr)) => { Body::View($f) };
-    (@record kernel ($meta:path, $run:path)) => { Body::Kernel($meta, $run) };
-    (@record inline ($f:path)) => { Body::Inline($f) };
+    (@complex view) => { Complex::Yes };
+    (@complex $body:ident) => { Complex::No };
+    (@complex $body:ident Yes) => { Complex::Yes };
+    (@complex $body:ident Own) => { Complex::Own };
+    (@complex $body:ident $other:ident) => { Complex::Other(&$other::OP) };
+
+    (@record map ($($t:tt)*)) => { Body::Map($crate::map_body!(No: $($t)*)) };
+    (@record map Yes ($($t:tt)*)) => { Body::Map($crate::map_body!(Yes: $($t)*)) };
+    (@record map Own ($($t:tt)*)) => { Body::Map($crate::map_body!(Yes: $($t)*)) };
+    (@record map $other:ident ($($t:tt)*)) => { Body::Map($crate::map_body!(No: $($t)*)) };
+    (@record view $($complex:ident)? ($f:expr)) => { Body::View($f) };
+    (@record kernel $($complex:ident)? ($meta:path, $run:path)) => { Body::Kernel($meta, $run) };
+    (@record inline $($complex:ident)? ($f:path)) => { Body::Inline($f) };
 
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*]) => { None };
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*] rule $rule:path) => { Some($rule) };
@@ -166,6 +178,7 @@ pub static ALL: &[&[&Op]] = &[
     arith::TABLE,
     math::TABLE,
     special::TABLE,
+    complex::TABLE,
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,

@@ -1,5 +1,6 @@
 //! Special functions and the further elementary ones, element by element. Leans on graph and backend's special family.
 
+use super::complex::argument;
 use super::view::operand;
 use crate::backend::launch::Special;
 use crate::backend::{Launch, of};
@@ -51,13 +52,14 @@ crate::op! {
         vjp |g, [_x], _y| [g];
         face in_place;
     }
-    /// The angle of a real number in the plane: 0, or pi below 0.
+    /// The angle of a number in the plane, in radians: of a real one 0, or pi below 0.
     ///
     /// >>> schuss.angle(schuss.tensor([1.0, -1.0]))
     /// tensor([0.0000, 3.1416])
     angle(input) Float {
         map(float value, |x;| Value::select(x.is_nan(), x, Value::select(x.lt(V::lit(0.0)), V::lit(std::f64::consts::PI), V::lit(0.0))));
         vjp |g, [_x], _y| [g * 0.0];
+        complex argument;
     }
     /// The larger of two, the other one where one is NaN.
     ///
