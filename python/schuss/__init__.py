@@ -18,6 +18,7 @@ _core._set_size(Size)
 
 from schuss import (
     arrangement,
+    complex_numbers,
     conversion,
     creation,
     exchange,
@@ -36,10 +37,12 @@ from schuss.modes import *
 
 conversion.attach()
 methods.attach()
+complex_numbers.attach()
 kinds.attach()
 exchange.attach()
 
 from schuss.arrangement import *
+from schuss.complex_numbers import *
 from schuss.exchange import *
 from schuss.kinds import *
 from schuss.limits import *
@@ -53,7 +56,7 @@ concat, moveaxis = arrangement.concatenate, arrangement.movedim
 swapdims, clip = arrangement.swapaxes, mathematics.clamp
 subtract, multiply = mathematics.sub, _core.mul
 divide = true_divide = mathematics.div
-negative, absolute, fix, sgn = _core.neg, _core.abs, _core.trunc, _core.sign
+negative, absolute, fix = _core.neg, _core.abs, _core.trunc
 greater, greater_equal, less, less_equal, not_equal = (
     _core.gt,
     _core.ge,
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from schuss import cuda as cuda
     from schuss import descent as descent
     from schuss import distributions as distributions
+    from schuss import fft as fft
     from schuss import func as func
     from schuss import futures as futures
     from schuss import gpu as gpu
@@ -117,6 +121,7 @@ _MODULES = (
     "cuda",
     "descent",
     "distributions",
+    "fft",
     "func",
     "futures",
     "gpu",
@@ -241,7 +246,6 @@ __all__ = [
     "preserve_format",
     "round",
     "save",
-    "sgn",
     "strided",
     "subtract",
     "swapdims",
@@ -253,6 +257,7 @@ __all__ += creation.__all__
 __all__ += exchange.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
+__all__ += complex_numbers.__all__
 __all__ += mathematics.__all__
 __all__ += kinds.__all__
 __all__ += limits.__all__

@@ -54,7 +54,6 @@ _ALIASES = {
     "not_equal": "ne",
     "fix": "trunc",
     "clip": "clamp",
-    "sgn": "sign",
     "swapdims": "swapaxes",
     "moveaxis": "movedim",
     "ger": "outer",
@@ -194,17 +193,11 @@ def attach() -> None:
     turned = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
     )
-    for name, value in (
-        ("mT", turned),
-        ("H", property(t_of, doc="The matrix transposed, a view.")),
-    ):
-        setattr(Tensor, name, value)
+    Tensor.mT = turned
     Tensor.nelement = nelement
     Tensor.ndimension = ndimension
     Tensor.is_same_size = is_same_size
     Tensor.unfold = unfold
-    Tensor.mH = property(lambda self: self.mT, doc="The last two axes exchanged, as a view.")
-    Tensor.real = property(lambda self: self, doc="The real part: the tensor itself.")
 
 
 def _algebra(name: str):
@@ -238,13 +231,6 @@ def ndimension(self) -> int:
 def is_same_size(self, other) -> bool:
     """Whether another tensor has the same shape."""
     return self.shape == other.shape
-
-
-def t_of(self):
-    """A matrix transposed, as a view."""
-    if self.ndim != 2:
-        raise RuntimeError(f"H: needs a matrix, got shape {tuple(self.shape)}; use .mT")
-    return self.transpose(0, 1)
 
 
 def _integers_stay(name: str, method):

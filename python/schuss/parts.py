@@ -10,11 +10,6 @@ from schuss._core import Tensor
 from schuss.arrangement import _axis, _some
 
 
-def real(input):
-    """The real part: the tensor itself, as all dtypes are real."""
-    return input
-
-
 # ---- cut into parts ------------------------------------------------------------------------------
 
 
@@ -553,7 +548,6 @@ __all__ = [
     "nonzero_static",
     "permute_copy",
     "put",
-    "real",
     "rot90",
     "scalar_tensor",
     "scatter_reduce",

@@ -129,7 +129,7 @@ pub enum Order {
     Running { largest: bool },
 }
 
-/// Decompositions of matrices, the last two axes of an operand, in float64.
+/// Decompositions of matrices, the last two axes of an operand, in float64 or complex128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dense {
     /// In: a. Out: the two triangles in one matrix, the row swaps (int32, from 1), the order of the rows (int64).
@@ -149,6 +149,19 @@ pub enum Dense {
     Svd,
     /// In: a, of which one triangle is read. Out: rising eigenvalues, and vectors as columns.
     Eigen { upper: bool },
+    /// In: any square a. Out: eigenvalues and vectors as columns, both complex.
+    General,
+}
+
+/// Fourier transforms of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fourier {
+    /// Complex to complex, with `exp(-2 pi i j k / n)`, or its conjugate.
+    Whole { inverse: bool },
+    /// Real to the first half of the complex ones, of which the others are the conjugates.
+    ToHalf,
+    /// The converse, by the conjugate factors: as many real ones as the result has.
+    FromHalf,
 }
 
 /// What is asked of a convolution's operands.
@@ -296,6 +309,13 @@ pub enum Launch<'a> {
         what: Dense,
         ins: &'a [Operand],
         outs: &'a [Operand],
+    },
+    /// The Fourier transform of each row (the last axis), times a number.
+    Fourier {
+        kind: Fourier,
+        scale: f64,
+        input: &'a Operand,
+        out: &'a Operand,
     },
     /// Elements of each row (the last axis) by their order, and the places where they stand.
     Order {

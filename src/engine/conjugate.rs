@@ -1,11 +1,33 @@
-//! Rules of records whose operands are complex, in the one place that conjugates. Leans on graph and ops.
+//! Records and complex numbers: which record takes them, and the one place that conjugates. Leans on graph.
 //!
 //! A record's rule is that of a function of reals: the transposed derivative applied to the cotangent. Where the numbers
 //! are complex the gradient is the conjugate transposed one, which is the same rule with the cotangent conjugated on its
 //! way in and the gradients on their way out.
 
+use crate::base::{DType, Error, Number, Result};
 use crate::graph::op::{Complex, Linear, Vjp};
-use crate::graph::{Arg, Body, Grads, Op, Pull, Sym};
+use crate::graph::{Arg, Body, Feed, Grads, Op, Pull, Sym};
+
+/// The operator that is meant where an operand is complex; an error where there is none.
+pub(crate) fn of_complex(op: &'static Op, feeds: &[Feed]) -> Result<&'static Op> {
+    let dtype = |f: &Feed| match f {
+        Feed::Tensor(t) => t.dtype(),
+        Feed::Operand(o) => o.dtype,
+        Feed::Number(Number::Complex(..)) => DType::C64,
+        _ => DType::Bool,
+    };
+    let Some(found) = feeds.iter().map(dtype).find(|d| d.is_complex()) else { return Ok(op) };
+    match (op.complex, &op.body) {
+        (Complex::Yes | Complex::Own, _) => Ok(op),
+        (Complex::Other(other), _) => Ok(other),
+        (Complex::No, Body::Inline(_)) if op.vjp.is_none() => Ok(op),
+        (Complex::No, _) => {
+            let numbers = feeds.iter().all(|f| !matches!(f, Feed::Tensor(_) | Feed::Operand(_)) || !dtype(f).is_complex());
+            let found = if numbers { "a complex number".into() } else { found.to_string() };
+            Err(Error::dtype(op.name, format!("is not implemented for {found}; take x.real, x.imag or x.abs(), or view_as_real(x)")))
+        }
+    }
+}
 
 /// Runs a record's rule.
 #[inline]

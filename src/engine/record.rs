@@ -1,6 +1,8 @@
 //! The one way an operator happens: dtype and shape settled, the launch run, the node made if anything needs a gradient.
 //! Leans on graph and backend.
 
+use super::conjugate::of_complex;
+use super::recast::{dtype_of, seen_as};
 use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
@@ -8,7 +10,7 @@ use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
-use crate::graph::op::{Complex, Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
+use crate::graph::op::{Inline, Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
 use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
@@ -255,27 +257,6 @@ pub(crate) fn of_truths(op: &'static Op, feeds: &[Feed]) -> &'static Op {
     op
 }
 
-/// The operator that is meant where an operand is complex; an error where there is none.
-pub(crate) fn of_complex(op: &'static Op, feeds: &[Feed]) -> Result<&'static Op> {
-    let dtype = |f: &Feed| match f {
-        Feed::Tensor(t) => t.dtype(),
-        Feed::Operand(o) => o.dtype,
-        Feed::Number(Number::Complex(..)) => DType::C64,
-        _ => DType::Bool,
-    };
-    let Some(found) = feeds.iter().map(dtype).find(|d| d.is_complex()) else { return Ok(op) };
-    match (op.complex, &op.body) {
-        (Complex::Yes | Complex::Own, _) => Ok(op),
-        (Complex::Other(other), _) => Ok(other),
-        (Complex::No, Body::Inline(_)) if op.vjp.is_none() => Ok(op),
-        (Complex::No, _) => {
-            let numbers = feeds.iter().all(|f| !matches!(f, Feed::Tensor(_) | Feed::Operand(_)) || !dtype(f).is_complex());
-            let found = if numbers { "a complex number".into() } else { found.to_string() };
-            Err(Error::dtype(op.name, format!("is not implemented for {found}; take x.real, x.imag or x.abs(), or view_as_real(x)")))
-        }
-    }
-}
-
 fn outs_of(mut list: Vec<Tensor>) -> Outs {
     if list.len() == 1 { Outs::One(list.swap_remove(0)) } else { Outs::Many(list) }
 }
@@ -301,21 +282,6 @@ fn check_reach(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// What a view makes of a dtype: nothing, but for those that take complex numbers apart or put them together.
-fn dtype_of(op: &Op, dtype: DType) -> Result<DType> {
-    match op.quirk {
-        Quirk::Parts if dtype.is_complex() => Ok(dtype.real()),
-        Quirk::Parts => Err(Error::dtype(op.name, format!("needs a complex tensor, got {dtype}"))),
-        Quirk::Pairs if matches!(dtype, DType::F32 | DType::F64) => Ok(dtype.complex()),
-        Quirk::Pairs => Err(Error::dtype(op.name, format!("needs float32 or float64, got {dtype}; use x.float() first"))),
-        _ => Ok(dtype),
-    }
-}
-
-fn seen_as(op: &Op, x: &Operand, layout: Layout) -> Result<Operand> {
-    Ok(Operand { storage: x.storage.clone(), layout, dtype: dtype_of(op, x.dtype)? })
 }
 
 fn view_of(base: &Tensor, x: &Look, seen: Operand, mode: Mode) -> Tensor {

@@ -1,6 +1,7 @@
 //! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
 
 use super::lift;
+use super::conjugate;
 use super::recast;
 use super::record::{self, Seen};
 use super::settle;
@@ -34,19 +35,12 @@ pub fn refresh(t: &Tensor) {
     core.seen = version;
     let Some((node, k)) = edge else { return };
     let dtype = core.operand.dtype;
-    let (mode, mut edge) = (Mode::now(), Edge::Node(node, k));
-    if own.dtype == dtype {
-        edge = Edge::Node(through(&own.layout, &layout, dtype, edge, mode), 0);
+    let (mode, edge) = (Mode::now(), Edge::Node(node, k));
+    let edge = if own.dtype == dtype {
+        Edge::Node(through(&own.layout, &layout, dtype, edge, mode), 0)
     } else {
-        let (whole, seen) = recast::in_reals((&own.layout, own.dtype), (&layout, dtype));
-        if own.dtype.is_complex() {
-            edge = recast::as_parts(&own.layout.shape, own.dtype, edge, mode);
-        }
-        edge = Edge::Node(through(&whole, &seen, own.dtype.real(), edge, mode), 0);
-        if dtype.is_complex() {
-            edge = recast::as_pairs(&layout.shape, dtype, edge, mode);
-        }
-    }
+        recast::read((&own.layout, own.dtype), (&layout, dtype), edge, mode)
+    };
     if let Edge::Node(node, k) = edge {
         core.edge = Some((node, k));
     }
@@ -165,7 +159,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     if mode.lifted() && lift::apply(op, target, feeds, args)? {
         return Ok(());
     }
-    let op = record::of_complex(record::of_truths(op, feeds), feeds)?;
+    let op = conjugate::of_complex(record::of_truths(op, feeds), feeds)?;
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
     let name = format!("{}_", op.name);
@@ -317,35 +311,21 @@ fn settle_edge(
         (core.operand.clone(), core.edge.clone(), core.requires_grad)
     };
     let to_edge = |e: Option<(Arc<Node>, u32)>| e.map(|(n, k)| Edge::Node(n, k));
-    let (mut below, mut value) = (to_edge(base_edge), to_edge(edge));
-    let (mut whole, mut seen, mut dtype) = (base_operand.layout.clone(), operand.layout.clone(), operand.dtype);
-    let recast = base_operand.dtype != operand.dtype;
-    if recast {
-        (whole, seen) = recast::in_reals((&base_operand.layout, base_operand.dtype), (&operand.layout, operand.dtype));
-        dtype = operand.dtype.real();
-        if base_operand.dtype.is_complex() {
-            below = below.map(|e| recast::as_parts(&base_operand.layout.shape, base_operand.dtype, e, mode));
-        } else {
-            value = value.map(|e| recast::as_parts(&operand.layout.shape, operand.dtype, e, mode));
-        }
-    }
-    let args = window_args(&whole, &seen);
-    let meta = |l: &Layout| Kept::Meta(Meta { shape: l.shape.clone(), dtype });
-    let serial_of = |e: &Edge| if let Edge::Node(n, _) = e { n.serial } else { 0 };
-    let serial = below.iter().chain(&value).map(serial_of).max().unwrap_or(0);
-    let kept = Keeps {
-        inputs: [meta(&whole), meta(&seen)].into_iter().collect(),
-        outputs: [meta(&whole)].into_iter().collect(),
-        freed: false,
+    let write = if base_operand.dtype == operand.dtype {
+        let args = window_args(&base_operand.layout, &operand.layout);
+        let meta = |o: &Operand| Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
+        let serial = base_edge.iter().chain(edge.iter()).map(|(n, _)| n.serial).max().unwrap_or(0);
+        let kept = Keeps {
+            inputs: [meta(&base_operand), meta(operand)].into_iter().collect(),
+            outputs: [meta(&base_operand)].into_iter().collect(),
+            freed: false,
+        };
+        let edges = [to_edge(base_edge), to_edge(edge)].into_iter().collect();
+        record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode)
+    } else {
+        let own = (&base_operand.layout, base_operand.dtype);
+        recast::written(own, (&operand.layout, operand.dtype), [to_edge(base_edge), to_edge(edge)], mode)
     };
-    let edges = [below, value].into_iter().collect();
-    let mut write = record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode);
-    if recast
-        && base_operand.dtype.is_complex()
-        && let Edge::Node(node, _) = recast::as_pairs(&base_operand.layout.shape, base_operand.dtype, Edge::Node(write.clone(), 0), mode)
-    {
-        write = node;
-    }
     {
         let mut core = base.0.core.get();
         let old = core.edge.replace((write, 0));

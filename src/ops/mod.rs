@@ -9,6 +9,7 @@ pub mod complex;
 pub mod convolution;
 pub mod dense;
 pub mod extreme;
+pub mod fourier;
 pub mod index;
 pub mod linear;
 pub mod loss;
@@ -194,6 +195,7 @@ pub static ALL: &[&[&Op]] = &[
     attention::TABLE,
     recurrent::TABLE,
     dense::TABLE,
+    fourier::TABLE,
     windows::TABLE,
     convolution::TABLE,
     loss::TABLE,

@@ -3,7 +3,7 @@
 use super::args::{self, Fed};
 use super::tensor::{PyTensor, wrap, wrap_new};
 use super::{data, dtype, enter};
-use crate::base::{DType, Error, Number};
+use crate::base::{DType, Number};
 use crate::engine::{quick, write};
 use crate::graph::mode::Mode;
 use crate::graph::tensor::{emit, flag};

@@ -34,7 +34,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
         m, n = input.shape[-2:]
         lead = input.shape[:-2]
         U, Vh = (_core.zeros((*lead, k, k), dtype=input.dtype) for k in (m, n))
-    return _as("svd_turned", "U S V", (U, S, Vh.mT), out)
+    return _as("svd_turned", "U S V", (U, S, Vh.mH), out)
 
 
 __all__ = ["lu", "lu_solve", "pinverse", "svd"]

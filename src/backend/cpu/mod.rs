@@ -12,7 +12,9 @@ pub mod convert;
 pub mod dense;
 pub mod draw;
 pub mod entropy;
+pub mod field;
 pub mod fold;
+pub mod fourier;
 pub mod gather;
 pub mod isa;
 pub mod map;
@@ -92,6 +94,7 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Scan { kind, input, out } => scan::run(kind, input, out),
         Launch::Special { function, ins, out } => special::run(function, ins, out),
         Launch::Dense { what, ins, outs } => dense::run(what, ins, outs),
+        Launch::Fourier { kind, scale, input, out } => fourier::run(kind, scale, input, out),
         Launch::Order { order, input, values, places } => order::run(order, input, values, places),
         Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
         Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),

@@ -160,6 +160,7 @@ impl Backend for Gpu {
                 let here = ins.iter().map(place::fetch).collect::<Result<Vec<_>>>()?;
                 test(op, &here, numbers)
             }
+            Launch::Fourier { .. } => Err(self.missing("has no complex numbers", "leave it out")),
             Launch::Special { .. } | Launch::Dense { .. } | Launch::Convolve { .. } | Launch::Unpool { .. } | Launch::Average { .. } => {
                 Err(self.missing("has no kernel", "leave it out"))
             }
