@@ -161,6 +161,7 @@ for _home, _names in {
         "cholesky cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power qr"
         " slogdet"
     ),
+    "spectrum": "istft stft",
     "linalg.older": "lu lu_solve pinverse svd",
     "nn.functional": (
         "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm"

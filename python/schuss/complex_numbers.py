@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
+from schuss.naming import given
 
 
 def is_complex(input) -> bool:
@@ -38,6 +39,44 @@ def imag(input):
     return _core._imag(input)
 
 
+def view_as_real(input):
+    """Complex numbers seen as reals with an axis of two more; RuntimeError for a real tensor.
+
+    >>> schuss.view_as_real(schuss.tensor([1 + 2j]))
+    tensor([[1., 2.]])
+    """
+    return _core._view_as_real(input)
+
+
+def view_as_complex(input):
+    """Reals (float32 or float64) of shape (..., 2) seen as complex numbers.
+
+    RuntimeError where the two parts of a number do not lie side by side.
+
+    >>> schuss.view_as_complex(schuss.tensor([[1.0, 2.0]]))
+    tensor([1.+2.j])
+    """
+    return _core._view_as_complex(input)
+
+
+def complex(real, imag, *, out=None):
+    """Complex numbers of their parts, which are of one dtype, float32 or float64.
+
+    >>> schuss.complex(schuss.tensor([1.0]), schuss.tensor([2.0]))
+    tensor([1.+2.j])
+    """
+    return given("complex", _core._complex(real, imag), out, True)
+
+
+def polar(abs, angle, *, out=None):
+    """Complex numbers of their moduli and their angles in radians, of one dtype.
+
+    >>> schuss.polar(schuss.tensor([2.0]), schuss.tensor([0.0]))
+    tensor([2.+0.j])
+    """
+    return given("polar", _core._polar(abs, angle), out, True)
+
+
 def conj(input):
     """The complex conjugates; a real tensor itself.
 
@@ -45,21 +84,6 @@ def conj(input):
     tensor([1.-2.j])
     """
     return _core._conj(input) if input.dtype.is_complex else input
-
-
-def conj_physical(input, *, out=None):
-    """The complex conjugates, as `conj`, which never waits to be worked out.
-
-    >>> schuss.conj_physical(schuss.tensor([1 + 2j]))
-    tensor([1.-2.j])
-    """
-    found = conj(input)
-    return found if out is None else _core._into("conj_physical", found, out)
-
-
-def conj_physical_(self):
-    """In-place form of `conj_physical`."""
-    return self.copy_(_core._conj(self)) if self.dtype.is_complex else self
 
 
 def resolve_conj(input):
@@ -129,8 +153,6 @@ def attach() -> None:
     for function in (
         adjoint,
         conj,
-        conj_physical,
-        conj_physical_,
         is_complex,
         is_conj,
         is_neg,
@@ -142,13 +164,16 @@ def attach() -> None:
 
 __all__ = [
     "adjoint",
+    "complex",
     "conj",
-    "conj_physical",
     "imag",
     "is_complex",
     "is_conj",
     "is_neg",
+    "polar",
     "real",
     "resolve_conj",
     "resolve_neg",
+    "view_as_complex",
+    "view_as_real",
 ]

@@ -65,7 +65,7 @@ def _axes(op: str, x, s, dim):
 def _sized(op: str, x, axes, sizes):
     """Cut, or filled up with zeros, to the sizes that are given."""
     for axis, n in zip(axes, sizes, strict=True):
-        if n is not None and n < 1 or n is None and x.shape[axis] < 1:
+        if (n is not None and n < 1) or (n is None and x.shape[axis] < 1):
             raise RuntimeError(
                 f"{op}: invalid number of data points ({x.shape[axis] if n is None else n});"
                 " needs at least 1"
@@ -213,9 +213,7 @@ def _frequencies(places, n, d, out, dtype, device, requires_grad):
     return given("fftfreq", found.requires_grad_(requires_grad), out)
 
 
-def fftfreq(
-    n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False
-):
+def fftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """The frequencies that the numbers of a transform stand for, of samples `d` apart.
 
     >>> schuss.fft.fftfreq(4)
@@ -226,9 +224,7 @@ def fftfreq(
     return _frequencies(places, n, d, out, dtype, device, requires_grad)
 
 
-def rfftfreq(
-    n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False
-):
+def rfftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """The frequencies that the numbers of `rfft` stand for, of samples `d` apart.
 
     >>> schuss.fft.rfftfreq(4)

@@ -326,7 +326,8 @@ def rounded(input, *, decimals=0, out=None):
     if input.dtype == _core.bool:
         raise RuntimeError("round: is not defined for bool; use x.int() first")
     if decimals == 0:
-        return _core.round(input, out=out) if input.is_floating_point() else input.clone()
+        whole = not input.dtype.to_real().is_floating_point
+        return input.clone() if whole else _core.round(input, out=out)
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         return _core.round(input * scale) / scale
@@ -370,7 +371,7 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     """NaN and infinities replaced by numbers, in both parts of complex ones."""
     if input.is_complex():
         parts = (nan_to_num(part, nan, posinf, neginf) for part in (input.real, input.imag))
-        found = _core.complex(*parts)
+        found = _core._complex(*parts)
         return found if out is None else out.copy_(found)
     if not input.is_floating_point():
         return input.clone()
@@ -494,11 +495,14 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 
 def float_power(input, exponent):
-    """A power in float64."""
+    """A power in float64, or in complex128."""
     if not isinstance(input, Tensor):
         must_tensor("float_power", exponent=exponent)
-    wide = [x.double() if isinstance(x, Tensor) else float(x) for x in (input, exponent)]
-    return wide[0] ** wide[1]
+    kind = _core.float64
+    if any(_core.as_tensor(x).dtype.is_complex for x in (input, exponent)):
+        kind = _core.complex128
+    wide = [x.to(kind) if isinstance(x, Tensor) else x for x in (input, exponent)]
+    return wide[0] ** (float(wide[1]) if isinstance(wide[1], int) else wide[1])
 
 
 def broadcast_shapes(*shapes):

@@ -170,6 +170,7 @@ def attach() -> None:
     for name in ("cholesky", "logdet", "slogdet", "matrix_power", "matrix_exp", "qr", "lu_solve"):
         setattr(Tensor, name, _algebra(name))
     Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
+    Tensor.stft, Tensor.istft = _algebra("stft"), _algebra("istft")
     written = (
         "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
         " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
@@ -237,7 +238,7 @@ def _integers_stay(name: str, method):
     def rounding(self, *, out=None):
         if self.dtype == _core.bool:
             raise RuntimeError(f"{name}: is not defined for bool; use x.int() first")
-        found = method(self) if self.is_floating_point() else self.clone()
+        found = method(self) if self.dtype.to_real().is_floating_point else self.clone()
         return found if out is None else out.copy_(found)
 
     rounding.__name__ = rounding.__qualname__ = name

@@ -9,7 +9,6 @@ from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis, _some
 
-
 # ---- cut into parts ------------------------------------------------------------------------------
 
 

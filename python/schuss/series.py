@@ -200,7 +200,10 @@ def corrcoef(input):
     if found.ndim == 0:
         return found / found
     spread = found.diagonal().sqrt()
-    return (found / spread.unsqueeze(1) / spread).clamp(-1.0, 1.0)
+    found = found / spread.unsqueeze(1) / spread
+    if found.is_complex():
+        return _core._complex(found.real.clamp(-1.0, 1.0), found.imag.clamp(-1.0, 1.0))
+    return found.clamp(-1.0, 1.0)
 
 
 class _Parts(tuple):

@@ -177,7 +177,9 @@ def make_tensor(
 ) -> Tensor:
     """Return a tensor of uniform random numbers in ``[low, high)``, drawn with schuss's generator.
 
-    Of complex numbers both parts are. Floats default to [-9, 9), signed integers to [-9, 10), uint8 to [0, 10), bool to both values.
+    Of complex numbers both parts are.
+
+    Floats default to [-9, 9), signed integers to [-9, 10), uint8 to [0, 10), bool to both values.
     ``noncontiguous`` gives every second element of a larger tensor; ``exclude_zero`` replaces
     zeros by the smallest positive number of the dtype. Raises ValueError when low > high.
 

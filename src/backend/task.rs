@@ -1,8 +1,8 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
 use super::launch::{
-    Attention, Backend, Convolution, Dense, Draw, Entropy, FoldKind, Fourier, Geometry, Launch, MapBody, Norm, Operand, Order, Pick, Recurrence,
-    Span, Special,
+    Attention, Backend, Convolution, Dense, Draw, Entropy, FoldKind, Fourier, Geometry, Launch, MapBody, Norm, Operand, Order, Pick,
+    Recurrence, Span, Special,
 };
 use super::of;
 use crate::base::{DType, Number, Result};

@@ -540,7 +540,12 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
 fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
     let core = root.0.core.get();
     let here = !core.operand.storage.is_away();
-    let ready = here && core.requires_grad && !core.operand.dtype.is_complex() && core.operand.layout.numel() == 1 && core.base.is_none() && core.flags == 0;
+    let ready = here
+        && core.requires_grad
+        && !core.operand.dtype.is_complex()
+        && core.operand.layout.numel() == 1
+        && core.base.is_none()
+        && core.flags == 0;
     if ready { core.edge.clone() } else { None }
 }
 

@@ -258,7 +258,7 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let (mut lead, mut one_dtype, mut one_shape) = (None::<&Operand>, true, true);
     for side in sides {
         match (side.operand(), lead) {
-            (None, _) if matches!(side, Side::Absent | Side::Number(Number::Bool(_))) => return None,
+            (None, _) if matches!(side, Side::Absent | Side::Number(Number::Bool(_) | Number::Complex(..))) => return None,
             (None, _) => {}
             (own, None) => lead = own,
             (Some(own), Some(lead)) => {
@@ -305,6 +305,9 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let core = fresh.core();
     core.flags = made_in(mode);
     let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
+    if params.iter().any(|n| n.is_complex()) {
+        return None;
+    }
     match sides {
         [a] if all_direct => plain(loops, &[a.from()], &params, &core.operand, compute),
         [a, b] if all_direct => plain(loops, &[a.from(), b.from()], &params, &core.operand, compute),
@@ -428,7 +431,7 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
             let mut core = target.0.core.get();
             is_free(&core, mode).then(|| work(&mut core, None))
         }
-        [Feed::Tensor(a), Feed::Number(n)] if a.same(target) && !matches!(n, Number::Bool(_)) => {
+        [Feed::Tensor(a), Feed::Number(n)] if a.same(target) && !matches!(n, Number::Bool(_) | Number::Complex(..)) => {
             let mut core = target.0.core.get();
             is_free(&core, mode).then(|| work(&mut core, Some(From::Number(*n))))
         }

@@ -92,17 +92,10 @@ pub(super) fn written(base: (&Layout, DType), view: (&Layout, DType), edges: [Op
 }
 
 /// A node over windows: what goes in, and what comes out.
-fn window(
-    op: &'static Op,
-    ins: &[(&Layout, Option<Edge>)],
-    out: (&Layout, DType),
-    args: &[crate::graph::Arg],
-    mode: Mode,
-) -> Arc<Node> {
+fn window(op: &'static Op, ins: &[(&Layout, Option<Edge>)], out: (&Layout, DType), args: &[crate::graph::Arg], mode: Mode) -> Arc<Node> {
     let meta = |l: &Layout| Kept::Meta(Meta { shape: l.shape.clone(), dtype: out.1 });
     let serial = |e: &Edge| if let Edge::Node(n, _) = e { n.serial } else { 0 };
     let below = ins.iter().filter_map(|(_, e)| e.as_ref()).map(serial).max().unwrap_or(0);
-    let kept =
-        Keeps { inputs: ins.iter().map(|(l, _)| meta(l)).collect(), outputs: [meta(out.0)].into_iter().collect(), freed: false };
+    let kept = Keeps { inputs: ins.iter().map(|(l, _)| meta(l)).collect(), outputs: [meta(out.0)].into_iter().collect(), freed: false };
     record::make(Rule::Op(op), args, ins.iter().map(|(_, e)| e.clone()).collect(), kept, 1, below, mode)
 }

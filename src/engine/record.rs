@@ -3,7 +3,7 @@
 
 use super::conjugate::of_complex;
 use super::recast::{dtype_of, seen_as};
-use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
+use super::settle::{as_truths, check_divisor, common_shape, numbers, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
@@ -574,7 +574,7 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     for _ in 0..body.outputs {
         outs.push(Operand::new(backend, &shape, result)?);
     }
-    let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+    let params = numbers(op, args, compute)?;
     backend.launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs }).map_err(|e| named(e, op))?;
     Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
 }

@@ -8,7 +8,7 @@ use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
 use crate::graph::op::Quirk;
 use crate::graph::tensor::flag;
-use crate::graph::{Class, Op, Pair};
+use crate::graph::{Arg, Class, Op, Pair};
 use smallvec::SmallVec;
 
 /// What promotion asks of one operand.
@@ -58,7 +58,10 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
         // A masked write keeps the dtype of what it is written to.
         match facts {
             [Fact::Tensor { dtype, .. }, Fact::Tensor { dtype: DType::Bool, .. }, ..] if common.is_complex() && !dtype.is_complex() => {
-                return Err(Error::dtype(op.name, format!("a complex value cannot be written to a {dtype} tensor; use x.to({common}) first")));
+                return Err(Error::dtype(
+                    op.name,
+                    format!("a complex value cannot be written to a {dtype} tensor; use x.to({common}) first"),
+                ));
             }
             [Fact::Tensor { dtype, .. }, Fact::Tensor { dtype: DType::Bool, .. }, ..] => common = *dtype,
             [_, Fact::Tensor { dtype, .. }, ..] => {
@@ -156,6 +159,18 @@ fn strictly(op: &Op, facts: &[Fact], number: Option<DType>) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A map's parameters, of which none may be complex where it computes with reals.
+pub(crate) fn numbers(op: &Op, args: &[Arg], compute: DType) -> Result<Vec<Number>> {
+    let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+    if !compute.is_complex() && params.iter().any(|n| n.is_complex()) {
+        return Err(Error::runtime(
+            op.name,
+            format!("a complex number does not fit {compute}; use x.to(schuss.{}) first", compute.complex()),
+        ));
+    }
+    Ok(params)
 }
 
 /// The broadcast shape of all operands.

@@ -1,7 +1,7 @@
 //! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
 
-use super::lift;
 use super::conjugate;
+use super::lift;
 use super::recast;
 use super::record::{self, Seen};
 use super::settle;
@@ -191,7 +191,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
         if op.class == Class::Logic {
             ins = settle::as_truths(ins)?;
         }
-        let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+        let params = settle::numbers(op, args, compute)?;
         beside(&name, &own, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?;
         of(&own.storage)
             .launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })

@@ -40,46 +40,34 @@ crate::op! {
         face hidden;
     }
     /// A complex tensor seen as a real one with an axis of two more: the real and the imaginary part.
-    ///
-    /// >>> schuss.view_as_real(schuss.tensor([1 + 2j]))
-    /// tensor([[1., 2.]])
     view_as_real(input: Tensor) Any {
         view(parts_rule);
         vjp |g, [_x], _y| [g.paired().view_as_complex()];
         quirk Parts;
         complex Own;
         batch lead;
-        face function;
+        face hidden;
     }
     /// A real tensor whose last axis holds two numbers, seen as a complex one.
-    ///
-    /// >>> schuss.view_as_complex(schuss.tensor([[1.0, 2.0]]))
-    /// tensor([1.+2.j])
     view_as_complex(input: Tensor) Any {
         view(pairs_rule);
         vjp |g, [_x], _y| [g.view_as_real()];
         quirk Pairs;
         complex Own;
         batch lead;
-        face function;
+        face hidden;
     }
     /// Complex numbers of their real and imaginary parts, which are of one dtype, float32 or float64.
-    ///
-    /// >>> schuss.complex(schuss.tensor([1.0]), schuss.tensor([2.0]))
-    /// tensor([1.+2.j])
     complex(real: Tensor, imag: Tensor) Any {
         kernel(joined_meta, joined_run);
         vjp |g, [_x, _y], _o| [g.real(), g.imag()];
         complex Own;
         linear Together;
         batch align;
-        face function;
+        face hidden;
     }
     /// Complex numbers of their moduli and their angles in radians.
-    ///
-    /// >>> schuss.polar(schuss.tensor([2.0]), schuss.tensor([0.0]))
-    /// tensor([2.+0.j])
-    polar(abs: Tensor, angle: Tensor) Any { inline(polar_inline); face function; }
+    polar(abs: Tensor, angle: Tensor) Any { inline(polar_inline); face hidden; }
     /// The modulus of complex numbers; its derivative at 0 is 0.
     modulus(input) Any {
         kernel(part_meta, modulus_run);

@@ -18,6 +18,7 @@ pub mod merge;
 pub mod moves;
 pub mod norm;
 pub mod order;
+pub mod parts;
 pub mod recurrent;
 pub mod reduce;
 pub mod running;
@@ -180,6 +181,7 @@ pub static ALL: &[&[&Op]] = &[
     math::TABLE,
     special::TABLE,
     complex::TABLE,
+    parts::TABLE,
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,

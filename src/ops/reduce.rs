@@ -1,6 +1,7 @@
 //! Folds along axes. Leans on graph and backend's fold family.
 
 use super::complex::{length_of, parts_of, spread_of};
+use super::parts::logsumexp_parts;
 use crate::backend::{FoldKind, Launch, Operand, any_away, of, trace};
 use crate::base::{DType, Error, Few, Layout, Number, Result, dtype, shape};
 use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
@@ -90,6 +91,7 @@ crate::op! {
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(logsumexp_meta, logsumexp_run);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
+        complex logsumexp_parts;
         batch shift;
     }
     /// `exp(x) / sum(exp(x))` along an axis.

@@ -1,8 +1,8 @@
 //! Running sums and products along an axis. Leans on reduce and backend's scan family.
 
+use super::complex::parts_of;
 use super::reduce::turned;
 use super::view::one;
-use super::complex::parts_of;
 use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Few, Result, shape};
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym};

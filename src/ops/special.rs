@@ -1,6 +1,7 @@
 //! Special functions and the further elementary ones, element by element. Leans on graph and backend's special family.
 
-use super::complex::argument;
+use super::complex::{argument, conj};
+use super::parts::logaddexp_parts;
 use super::view::operand;
 use crate::backend::launch::Special;
 use crate::backend::{Launch, of};
@@ -42,6 +43,7 @@ crate::op! {
     positive(input) Arithmetic {
         map(number value, |x;| x);
         vjp |g, [_x], _y| [g];
+        complex Yes;
     }
     /// The complex conjugate: the same, for real numbers.
     ///
@@ -50,6 +52,7 @@ crate::op! {
     conj_physical(input) Number {
         map(number value, |x;| x);
         vjp |g, [_x], _y| [g];
+        complex conj;
         face in_place;
     }
     /// The angle of a number in the plane, in radians: of a real one 0, or pi below 0.
@@ -96,6 +99,7 @@ crate::op! {
     ldexp(input: Tensor, other: Tensor) Float {
         map(float value, |x, y;| x * y.exp2());
         vjp |g, [_x, y], o| [g * &y.exp2(), g * o * LN2];
+        complex Yes;
         face in_place;
     }
     /// `log(exp(input) + exp(other))` without overflow.
@@ -108,6 +112,7 @@ crate::op! {
             Value::select(x.equals(y) & x.is_inf(), x, high + (low - high).exp().log1p())
         });
         rule logaddexp_back;
+        complex logaddexp_parts;
     }
     /// `log2(2 ** input + 2 ** other)` without overflow.
     ///
@@ -142,6 +147,7 @@ crate::op! {
             Value::select(x.equals(V::lit(0.0)), V::lit(1.0), z.sin() / z)
         });
         rule sinc_back;
+        complex Yes;
         face in_place;
     }
     /// The logarithm of the absolute value of the gamma function.

@@ -72,9 +72,7 @@ pub fn describe(x: &Bound<'_, PyAny>) -> String {
 }
 
 pub fn must_feed<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
-    feed(x)?.ok_or_else(|| {
-        PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x)))
-    })
+    feed(x)?.ok_or_else(|| PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x))))
 }
 
 /// A number or a 0-d tensor.

@@ -175,11 +175,7 @@ fn sqrt(z: Z) -> Z {
     };
     let (x, y) = (x * scale, y * scale);
     let t = ((x.abs() + x.hypot(y)) * 0.5).sqrt();
-    if x >= 0.0 {
-        Complex::new(t * root, y / (2.0 * t) * root)
-    } else {
-        Complex::new(y.abs() / (2.0 * t) * root, t.copysign(y) * root)
-    }
+    if x >= 0.0 { Complex::new(t * root, y / (2.0 * t) * root) } else { Complex::new(y.abs() / (2.0 * t) * root, t.copysign(y) * root) }
 }
 
 fn sinh(z: Z) -> Z {
@@ -204,12 +200,12 @@ fn tanh(z: Z) -> Z {
 }
 
 fn asin(z: Z) -> Z {
-    let (low, high) = (sqrt(1.0 - z), sqrt(1.0 + z));
+    let (low, high) = (sqrt(Complex::new(1.0 - z.re, -z.im)), sqrt(z + 1.0));
     Complex::new(z.re.atan2((low * high).re), (low.conj() * high).im.asinh())
 }
 
 fn acos(z: Z) -> Z {
-    let (low, high) = (sqrt(1.0 - z), sqrt(1.0 + z));
+    let (low, high) = (sqrt(Complex::new(1.0 - z.re, -z.im)), sqrt(z + 1.0));
     Complex::new(2.0 * low.re.atan2(high.re), (high.conj() * low).im.asinh())
 }
 

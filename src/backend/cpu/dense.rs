@@ -97,7 +97,7 @@ fn lu<T: Field>(a: &Matrix<T>, pivot: bool) -> Vec<Vec<T>> {
         if pivot {
             let mut best = p;
             for r in p + 1..m {
-                if x[r * n + p].size() > x[best * n + p].size() {
+                if x[r * n + p].weight() > x[best * n + p].weight() {
                     best = r;
                 }
             }
@@ -273,9 +273,16 @@ fn eigen<T: Field>(a: &Matrix<T>, upper: bool) -> Lists<T> {
         return Ok(vec![Vec::new(), Vec::new()]);
     }
     finite("eigh", a)?;
-    let side = if upper { Side::Upper } else { Side::Lower };
-    let (list, scale) = level(a);
-    let found = MatRef::from_row_major_slice(&list, n, n).self_adjoint_eigen(side);
+    // The triangle that is not read mirrors the other one, and the diagonal is real.
+    let at = |i: usize, j: usize| a.list[i * n + j];
+    let mirrored = |i: usize, j: usize| match i.cmp(&j) {
+        std::cmp::Ordering::Equal => T::of(at(i, i).re()),
+        order if order.is_lt() == upper => at(i, j),
+        _ => at(j, i).conj(),
+    };
+    let whole: Vec<T> = (0..n * n).map(|k| mirrored(k / n, k % n)).collect();
+    let (list, scale) = level(&Matrix { list: &whole, rows: n, columns: n });
+    let found = MatRef::from_row_major_slice(&list, n, n).self_adjoint_eigen(Side::Lower);
     let found = found.map_err(|_| Error::runtime("eigh", "the iteration did not converge"))?;
     let (u, s) = (found.U(), found.S());
     Ok(vec![(0..n).map(|i| s[i] * scale).collect(), (0..n * n).map(|i| u[(i / n, i % n)]).collect()])
@@ -300,7 +307,8 @@ fn general<T: Field>(a: &Matrix<T>) -> Lists<T> {
     for j in 0..n {
         let column = &vectors[j * n..(j + 1) * n];
         let length = column.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
-        let top = column.iter().fold(Complex::new(0.0, 0.0), |top: Complex<f64>, z| if z.norm() > top.norm() * (1.0 + 1e-9) { *z } else { top });
+        let top =
+            column.iter().fold(Complex::new(0.0, 0.0), |top: Complex<f64>, z| if z.norm() > top.norm() * (1.0 + 1e-9) { *z } else { top });
         let turn = if top.im == 0.0 || top.norm() == 0.0 { Complex::new(1.0, 0.0) } else { top.conj() / top.norm() };
         column.iter().enumerate().for_each(|(i, z)| columns[i * n + j] = T::pair(z * turn / length));
     }

@@ -30,6 +30,8 @@ pub trait Field:
     fn is_real(self) -> bool;
     fn conj(self) -> Self;
     fn size(self) -> f64;
+    /// By what rows are chosen in elimination: as LAPACK does, the sum of the parts' sizes.
+    fn weight(self) -> f64;
     /// The size, squared.
     fn square(self) -> f64;
     /// Eigenvalues, and the vectors one after the other.
@@ -73,6 +75,10 @@ impl Field for f64 {
         self.abs()
     }
     #[inline(always)]
+    fn weight(self) -> f64 {
+        self.abs()
+    }
+    #[inline(always)]
     fn square(self) -> f64 {
         self * self
     }
@@ -103,6 +109,10 @@ impl Field for Z {
     #[inline(always)]
     fn size(self) -> f64 {
         self.re.hypot(self.im)
+    }
+    #[inline(always)]
+    fn weight(self) -> f64 {
+        self.re.abs() + self.im.abs()
     }
     #[inline(always)]
     fn square(self) -> f64 {

@@ -79,7 +79,11 @@ pub fn matmul(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     let count = if one { 1 } else { batch_b };
     let right = fresh(&whole(count, 2 * k, 2 * n))?;
     let from = if one { b.view(b.layout.slice(0, 0, 1, 1)) } else { b.clone() };
-    if out.dtype == DType::C64 { spread::<f32>(&from, &right, n) } else { spread::<f64>(&from, &right, n) }
+    if out.dtype == DType::C64 {
+        spread::<f32>(&from, &right, n)
+    } else {
+        spread::<f64>(&from, &right, n)
+    }
     let right = if one { right.view(right.layout.broadcast_to("matmul", &[batch_b, 2 * k, 2 * n])?) } else { right };
     let o = out.layout.rank();
     if out.layout.strides[o - 1] == 1 || n == 1 {
