@@ -455,6 +455,14 @@ pub trait Backend: Sync {
     fn device(&self) -> Device;
     fn alloc(&self, bytes: usize) -> Result<Storage>;
     fn launch(&self, launch: &Launch) -> Result<()>;
+    /// How tasks of a program are put together.
+    fn weaver(&self) -> &dyn super::program::lay::Weaver {
+        &super::cpu::chain::Tiles
+    }
+    /// Makes a program's tasks ready to be run on a device.
+    fn away(&self, _turns: Vec<super::program::Turn>) -> Result<Box<dyn super::program::Away>> {
+        Err(crate::base::Error::bug("compile", "this device runs no programs"))
+    }
     /// Row-major elements of the host's into as many of this device's.
     fn upload(&self, host: &Operand, own: &Operand) -> Result<()>;
     /// Row-major elements of this device's, once they have been computed, into as many of the host's.

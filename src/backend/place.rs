@@ -3,7 +3,8 @@
 use super::cpu::Cpu;
 use super::{Backend, Launch, Operand, Storage};
 use crate::base::{Device, Error, Layout, Result, shape};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The backend that holds a storage.
 #[inline]
@@ -134,11 +135,11 @@ pub fn transfer(x: &Operand, to: Device) -> Result<Operand> {
         copy
     };
     let backend = at(to)?;
-    let bytes = dense.numel() * x.dtype.size();
-    let made = Operand { storage: Arc::new(backend.alloc(bytes)?), layout: Layout::contiguous(dense.layout.shape.clone()), dtype: x.dtype };
-    if bytes > 0 {
+    let made = Operand::new(backend, &dense.layout.shape, x.dtype)?;
+    if dense.numel() > 0 {
         // The device's side does the copying, in its order of work.
         if from.is_cpu() { backend.upload(&dense, &made)? } else { home.download(&dense, &made)? }
+        super::trace::moved(&dense, &made);
     }
     if single {
         let strides = x.layout.strides.iter().map(|_| 0).collect();
@@ -153,12 +154,25 @@ pub fn copy(src: &Operand, dst: &Operand) -> Result<()> {
     of(&dst.storage).launch(&Launch::Copy { src: &near, dst })
 }
 
-/// An operand that the host computes with, or an error where it lies on a device that has no kernel for the work.
-pub fn at_home<'a>(op: &str, x: &'a Operand) -> Result<&'a Operand> {
+/// Tells the host's user something; set by the door.
+pub static TELL: OnceLock<fn(&str) -> Result<()>> = OnceLock::new();
+
+/// Says, once for each kind of work and device, that the processor does what a device has no kernel for.
+pub fn tell(device: &str, what: &str) -> Result<()> {
+    static TOLD: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let text = format!(
+        "{device} has no kernel for {what}: the processor computes it, and operands and results are copied to and fro (said once); \
+         x.cpu() before it spares the copies"
+    );
+    let fresh = TOLD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(text.clone());
+    TELL.get().filter(|_| fresh).map_or(Ok(()), |tell| tell(&text))
+}
+
+/// An operand that the host computes with: itself, or a copy where it lies on a device, which is said aloud.
+pub fn at_home(op: &str, x: &Operand) -> Result<Operand> {
     if x.storage.is_away() {
         somewhere(x)?;
-        let message = format!("has no kernel on {}; use x.cpu() for the processor", x.device());
-        return Err(Error::new(crate::base::ErrorKind::Missing, op, message));
+        tell(&x.device().to_string(), op)?;
     }
-    Ok(x)
+    fetch(x)
 }

@@ -29,6 +29,8 @@ pub struct Reach {
 pub enum Work {
     Map { body: &'static MapBody, compute: DType, params: SmallVec<[Number; 2]> },
     Copy,
+    /// From one device to another, row-major.
+    Move,
     Fill { value: Number },
     Fold { kind: FoldKind, folded: usize, correction: f64 },
     Contract,
@@ -129,6 +131,11 @@ impl Task {
         }
     }
 
+    /// A copy from one device to another.
+    pub fn moves(src: &Operand, dst: &Operand) -> Task {
+        Task { work: Work::Move, operands: smallvec::smallvec![src.clone(), dst.clone()], written: 1 }
+    }
+
     pub fn reads(&self) -> &[Operand] {
         &self.operands[..self.operands.len() - self.written]
     }
@@ -146,6 +153,8 @@ impl Task {
         let launch = match &self.work {
             Work::Map { body, compute, params } => Launch::Map { body, compute: *compute, params, ins, outs },
             Work::Copy => Launch::Copy { src: &ins[0], dst: &outs[0] },
+            Work::Move if outs[0].storage.is_away() => return of(&outs[0].storage).upload(&ins[0], &outs[0]),
+            Work::Move => return of(&ins[0].storage).download(&ins[0], &outs[0]),
             Work::Fill { value } => Launch::Fill { dst: &outs[0], value: *value },
             Work::Fold { kind, folded, correction } => {
                 Launch::Fold { kind: *kind, input: &ins[0], folded: *folded, correction: *correction, out: &outs[0] }
@@ -200,6 +209,7 @@ impl Task {
         match &self.work {
             Work::Map { .. } => "map",
             Work::Copy => "copy",
+            Work::Move => "move",
             Work::Fill { .. } => "fill",
             Work::Fold { .. } => "fold",
             Work::Contract => "contract",

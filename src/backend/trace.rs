@@ -101,19 +101,28 @@ fn with(work: impl FnOnce(&mut Trace)) {
 /// Notes a launch that has run.
 #[cold]
 pub fn note(launch: &Launch) {
+    Task::of(launch).into_iter().for_each(add);
+}
+
+/// Notes that elements went from one device to another.
+pub fn moved(src: &Operand, dst: &Operand) {
+    if on() {
+        add(Task::moves(src, dst));
+    }
+}
+
+fn add(task: Task) {
     with(|trace| {
-        for task in Task::of(launch) {
-            for operand in &task.operands {
-                let at = operand.storage.address();
-                if !trace.born.contains_key(&at) {
-                    trace.met.entry(at).or_insert_with(|| operand.storage.clone());
-                }
+        for operand in &task.operands {
+            let at = operand.storage.address();
+            if !trace.born.contains_key(&at) {
+                trace.met.entry(at).or_insert_with(|| operand.storage.clone());
             }
-            if let Some(call) = CALL.get() {
-                trace.calls.push((trace.tasks.len(), call));
-            }
-            trace.tasks.push(task);
         }
+        if let Some(call) = CALL.get() {
+            trace.calls.push((trace.tasks.len(), call));
+        }
+        trace.tasks.push(task);
     });
 }
 

@@ -9,7 +9,7 @@ use crate::backend::program::{Filled, Heard, Program};
 use crate::backend::task::Task;
 use crate::backend::trace::{self, Trace};
 use crate::backend::{Operand, Storage};
-use crate::base::{DType, Error, ErrorKind, Layout, Result};
+use crate::base::{DType, Device, Error, ErrorKind, Layout, Result};
 use crate::graph::capture::Touched;
 use crate::graph::mode::{self, GradGuard, Mode};
 use crate::graph::node::{Dynamic, Node, freed};
@@ -39,8 +39,8 @@ pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) 
         return Ok(None);
     }
     let start = |i: usize| -> Result<(Edge, Tensor)> {
-        let (shape, dtype) = (returned[i].shape(), returned[i].dtype());
-        Ok((returned[i].edge(), trace::unheard(|| backward::filled(&shape, dtype, 1.0))?))
+        let (shape, dtype, device) = (returned[i].shape(), returned[i].dtype(), returned[i].device());
+        Ok((returned[i].edge(), trace::unheard(|| backward::filled_on(device, &shape, dtype, 1.0))?))
     };
     let edges: Vec<Edge> = ends.iter().map(Tensor::edge).collect();
     let inside = |n: &Node| n.serial >= serial;
@@ -85,7 +85,7 @@ pub struct Echo {
     program: Arc<Mutex<Program>>,
     sources: Arc<Vec<Source>>,
     grads: Arc<Vec<Option<Filled>>>,
-    forms: Arc<Vec<(Layout, DType)>>,
+    forms: Arc<Vec<(Layout, DType, Device)>>,
     /// The results that have a place in the graph, and the tensors from outside that gradients go to.
     pub opens: Vec<usize>,
     ends: Vec<usize>,
@@ -134,7 +134,7 @@ impl Sounded {
             program: Arc::new(Mutex::new(program)),
             sources: Arc::new(sources),
             grads: Arc::new(grads),
-            forms: Arc::new(self.cotangents.iter().map(|c| (c.layout.clone(), c.dtype)).collect()),
+            forms: Arc::new(self.cotangents.iter().map(|c| (c.layout.clone(), c.dtype, c.device())).collect()),
             opens: self.opens,
             ends: to.ok_or_else(|| Error::bug("compile", "an end of the walk is no tensor from outside"))?,
         })
@@ -181,7 +181,7 @@ struct Behind {
     program: Arc<Mutex<Program>>,
     sources: Arc<Vec<Source>>,
     grads: Arc<Vec<Option<Filled>>>,
-    forms: Arc<Vec<(Layout, DType)>>,
+    forms: Arc<Vec<(Layout, DType, Device)>>,
     held: Mutex<Option<Held>>,
 }
 
@@ -198,9 +198,9 @@ impl Dynamic for Behind {
             ));
         }
         let mut cotangents = Vec::with_capacity(grads.len());
-        for (grad, (layout, dtype)) in grads.iter().zip(self.forms.iter()) {
+        for (grad, (layout, dtype, device)) in grads.iter().zip(self.forms.iter()) {
             let given = match grad {
-                None => backward::filled(&layout.shape, *dtype, 0.0)?,
+                None => backward::filled_on(*device, &layout.shape, *dtype, 0.0)?,
                 Some(g) if g.layout().lies_like(layout) => g.clone(),
                 Some(g) => ops::view::clone_(g)?,
             };

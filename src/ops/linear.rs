@@ -423,12 +423,12 @@ fn list_of<T: Field>(x: &Operand) -> Vec<T> {
 fn write<T: Field>(out: &Operand, list: &[T]) -> Result<()> {
     let wide = Operand::new(&crate::backend::cpu::Cpu, &out.layout.shape, T::DTYPE)?;
     convert::write_all(list, &wide);
-    of(&out.storage).launch(&Launch::Copy { src: &wide, dst: out })
+    crate::backend::copy(&wide, out)
 }
 
 fn det_run(call: &Call) -> Result<()> {
     let x = at_home("det", operand(call, 0)?)?;
-    if x.dtype.is_complex() { dets::<Complex<f64>>(x, &call.outs[0]) } else { dets::<f64>(x, &call.outs[0]) }
+    if x.dtype.is_complex() { dets::<Complex<f64>>(&x, &call.outs[0]) } else { dets::<f64>(&x, &call.outs[0]) }
 }
 
 fn dets<T: Field>(x: &Operand, out: &Operand) -> Result<()> {
@@ -440,7 +440,7 @@ fn dets<T: Field>(x: &Operand, out: &Operand) -> Result<()> {
 
 fn inverse_run(call: &Call) -> Result<()> {
     let x = at_home("inverse", operand(call, 0)?)?;
-    if x.dtype.is_complex() { inverses::<Complex<f64>>(x, &call.outs[0]) } else { inverses::<f64>(x, &call.outs[0]) }
+    if x.dtype.is_complex() { inverses::<Complex<f64>>(&x, &call.outs[0]) } else { inverses::<f64>(&x, &call.outs[0]) }
 }
 
 fn inverses<T: Field>(x: &Operand, out: &Operand) -> Result<()> {

@@ -51,6 +51,10 @@ mod present {
         gpu(index)?.clear();
         Ok(())
     }
+    pub fn lose(index: u8) -> Result<()> {
+        gpu(index)?.lose();
+        Ok(())
+    }
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -82,6 +86,9 @@ mod present {
         none(index)
     }
     pub fn clear(index: u8) -> Result<()> {
+        none(index)
+    }
+    pub fn lose(index: u8) -> Result<()> {
         none(index)
     }
 }
@@ -130,6 +137,11 @@ fn _gpu_synchronize(py: Python<'_>, index: u8) -> PyResult<()> {
 fn _gpu_empty_cache(py: Python<'_>, index: u8) -> PyResult<()> {
     enter(py, super::LONG, || present::clear(index))
 }
+/// Ends a device as if its driver had lost it, to see what a program does then.
+#[pyfunction]
+fn _gpu_lose(py: Python<'_>, index: u8) -> PyResult<()> {
+    enter(py, super::LONG, || present::lose(index))
+}
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_count, m)?)?;
@@ -138,5 +150,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_counters, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_limits, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
-    m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)
+    m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_lose, m)?)
 }

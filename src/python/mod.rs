@@ -117,6 +117,15 @@ fn unlocked(work: &mut (dyn FnMut() + Send)) {
     Python::attach(|py| apart(py, work));
 }
 
+/// A warning of Python's; an error where the user has made errors of them.
+fn tell(text: &str) -> Result<(), Error> {
+    let text = std::ffi::CString::new(text).unwrap_or_default();
+    Python::attach(|py| {
+        let category = py.get_type::<pyo3::exceptions::PyUserWarning>();
+        PyErr::warn(py, &category, &text, 1).map_err(|e| error::carried(py, e))
+    })
+}
+
 #[pymodule(gil_used = true)]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::engine::start();
@@ -128,6 +137,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
     let _ = crate::backend::cpu::stop::INTERRUPT.set(interrupted);
+    let _ = crate::backend::place::TELL.set(tell);
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
     let _ = crate::engine::record::OVERRIDES.set(function::find_override);

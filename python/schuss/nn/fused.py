@@ -329,7 +329,7 @@ def cross_entropy(
             and target.dtype == _core.int64
             and input.is_floating_point()
             and input.shape[0] == target.shape[0]
-            and input.device.type == "cpu"
+            and (input.device.type == "cpu" or input.dtype != _core.float64)
         ):
             return _core._entropy_of_rows(input, target, ignore_index, reduction == "mean")[0]
         log_p = _core.log_softmax(input, axis)

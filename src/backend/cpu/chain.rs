@@ -5,15 +5,18 @@ use super::convert::{self, Cursor};
 use super::map::TILE;
 use super::{stop, threads};
 use crate::backend::launch::{MapLoop, Operand};
+use crate::backend::program::Heard;
+use crate::backend::program::lay::{Run, Uses, Weaver, follows};
 use crate::backend::task::{Task, Work};
 use crate::base::{DType, Error, Number, Result};
 use smallvec::SmallVec;
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
 
 /// Elements that one thread takes at a time; a whole number of tiles.
 const CHUNK: usize = 1 << 15;
 /// Tiles of a chain: values on their way, and operands that are spread or converted.
-pub const TILES: usize = 14;
+const TILES: usize = 14;
 /// Operands of one link, results included.
 const MOST: usize = 8;
 
@@ -37,7 +40,7 @@ struct Link {
     outs: SmallVec<[Place; 2]>,
 }
 
-pub struct Chain {
+struct Chain {
     n: usize,
     /// Operands of one element, spread over a tile before the first link runs: the operand, its type there, its tile.
     spread: Vec<(Operand, DType, usize)>,
@@ -45,7 +48,7 @@ pub struct Chain {
 }
 
 /// Whether a task can be a link.
-pub fn is_link(task: &Task) -> bool {
+fn is_link(task: &Task) -> bool {
     let ready = |o: &Operand, dtype: DType| o.dtype == dtype && o.layout.is_contiguous() && o.numel() > 0;
     let n = match task.writes().first() {
         Some(out) => out.numel(),
@@ -76,7 +79,7 @@ fn rows(o: &Operand) -> bool {
 
 impl Chain {
     /// Puts tasks together. `local` says which tile a storage's value travels in, where it never reaches memory.
-    pub fn new(tasks: Vec<(Task, Option<usize>)>, local: impl Fn(&Operand) -> Option<usize>, mut tiles: usize) -> Result<Chain> {
+    fn new(tasks: Vec<(Task, Option<usize>)>, local: impl Fn(&Operand) -> Option<usize>, mut tiles: usize) -> Result<Chain> {
         let mut chain = Chain { n: tasks[0].0.writes()[0].numel(), spread: Vec::new(), links: Vec::new() };
         // What a link writes may be read by a later one: it is not there yet when the chain begins.
         let bytes = |o: &Operand| {
@@ -126,7 +129,7 @@ impl Chain {
     }
 
     /// Gives the numbers of a host's call to the links that take them.
-    pub fn set_numbers(&mut self, call: usize, numbers: &[Number]) {
+    fn set_numbers(&mut self, call: usize, numbers: &[Number]) {
         for link in &mut self.links {
             if link.call == Some(call) {
                 link.params = numbers.into();
@@ -134,7 +137,7 @@ impl Chain {
         }
     }
 
-    pub fn run(&self) -> Result<()> {
+    fn run(&self) -> Result<()> {
         threads::each(self.n, CHUNK, |range| {
             let mut tiles = [const { MaybeUninit::<[u64; TILE]>::uninit() }; TILES];
             let base: *mut u8 = tiles.as_mut_ptr().cast();
@@ -193,4 +196,101 @@ unsafe fn convert_to(source: &Place, dtype: DType, to: *mut u8, start: usize, co
             Place::Tile(k) => std::ptr::copy_nonoverlapping(tile(*k), to, count * dtype.size()),
         }
     }
+}
+
+/// What runs at a time.
+enum Step {
+    One(Box<Heard>),
+    Chain(Chain),
+}
+
+/// A program's tasks on the processor.
+pub struct Steps(Vec<Step>);
+
+impl Steps {
+    /// Makes runs of tasks ready. `local` numbers the storages whose values travel in tiles, run by run.
+    pub fn new(runs: impl Iterator<Item = Vec<Heard>>, local: &HashMap<usize, usize>) -> Result<Steps> {
+        let number = |o: &Operand| local.get(&o.storage.address()).copied();
+        let mut steps = Vec::new();
+        for mut run in runs {
+            let small = run[0].task.writes().first().is_some_and(|o| o.numel() <= TILE);
+            if run.len() > 1 || small && is_link(&run[0].task) {
+                let travelling = run.iter().flat_map(|p| p.task.writes()).filter_map(number).count();
+                let first = run.iter().flat_map(|p| p.task.writes()).filter_map(number).min().unwrap_or(0);
+                let tasks = run.into_iter().map(|p| (p.task, p.call)).collect();
+                steps.push(Step::Chain(Chain::new(tasks, |o| number(o).map(|k| k - first), travelling)?));
+            } else {
+                steps.extend(run.pop().map(|one| Step::One(Box::new(one))));
+            }
+        }
+        Ok(Steps(steps))
+    }
+
+    pub fn run(&self) -> Result<()> {
+        self.0.iter().try_for_each(|step| match step {
+            Step::One(one) => one.task.run(),
+            Step::Chain(chain) => chain.run(),
+        })
+    }
+
+    pub fn set_numbers(&mut self, call: usize, numbers: &[Number]) {
+        for step in &mut self.0 {
+            match step {
+                Step::Chain(chain) => chain.set_numbers(call, numbers),
+                Step::One(one) => one.set_numbers(call, numbers),
+            }
+        }
+    }
+
+    pub fn set_draw(&mut self, draw: usize, seed: u64, offset: u64) {
+        for step in &mut self.0 {
+            if let Step::One(one) = step {
+                one.set_draw(draw, seed, offset);
+            }
+        }
+    }
+}
+
+/// Puts maps together that follow one another.
+pub struct Tiles;
+
+impl Weaver for Tiles {
+    fn runs(&self, heard: &[Heard], _uses: &Uses) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let mut start = 0;
+        while start < heard.len() {
+            let mut end = start + 1;
+            if is_link(&heard[start].task) {
+                let n = heard[start].task.writes()[0].numel();
+                let goes = |end: usize| {
+                    let task = &heard[end].task;
+                    is_link(task) && task.writes()[0].numel() == n && follows(heard[start..end].iter().map(|one| &one.task), task)
+                };
+                let mut tiles = wants(&heard[start].task);
+                while end < heard.len() && goes(end) && tiles + wants(&heard[end].task) <= TILES {
+                    tiles += wants(&heard[end].task);
+                    end += 1;
+                }
+            }
+            runs.push(vec![(start..end).collect()]);
+            start = end;
+        }
+        runs
+    }
+
+    fn carries(&self, task: &Task) -> Option<DType> {
+        match task.work {
+            Work::Map { compute, .. } => Some(compute),
+            _ => task.writes().first().map(|o| o.dtype),
+        }
+    }
+}
+
+/// Tiles that a task may need in a chain: one for each result, and for each operand that is not read where it lies.
+fn wants(task: &Task) -> usize {
+    let through = |o: &&Operand| match task.work {
+        Work::Map { compute, .. } => !o.layout.is_contiguous() || o.dtype != compute,
+        _ => false,
+    };
+    task.written + task.reads().iter().filter(through).count()
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 pub struct Caps {
     /// A driver that computes on the processor: kernels without barriers are several times faster there.
     pub software: bool,
+    pub subgroups: bool,
     pub int64: bool,
     pub float64: bool,
     /// Bytes of parameters that travel with a dispatch.
@@ -28,6 +29,7 @@ impl Caps {
     pub fn usual() -> Caps {
         Caps {
             software: false,
+            subgroups: true,
             int64: true,
             float64: true,
             immediates: 128,
@@ -39,13 +41,14 @@ impl Caps {
         }
     }
 
-    /// The same with what a profile takes away: `gpu`, `cpu`, `noimm`, `noint64`, `nof64`, `binding=BYTES`.
+    /// The same with what a profile takes away: `gpu`, `cpu`, `noimm`, `nosubgroup`, `noint64`, `nof64`, `binding=BYTES`.
     fn forced(mut self, profile: &str) -> Caps {
         for word in profile.split(',').map(str::trim) {
             match word.split_once('=') {
                 None if word == "gpu" => (self.software, self.group) = (false, 256),
                 None if word == "cpu" => (self.software, self.group) = (true, 64),
                 None if word == "noimm" => self.immediates = 0,
+                None if word == "nosubgroup" => self.subgroups = false,
                 None if word == "noint64" => self.int64 = false,
                 None if word == "nof64" => self.float64 = false,
                 Some(("binding", bytes)) => self.max_binding = bytes.parse().unwrap_or(self.max_binding),
@@ -139,6 +142,7 @@ fn describe(index: usize, adapter: wgpu::Adapter, wish: &str, profile: &str) -> 
     };
     let caps = Caps {
         software,
+        subgroups: features.contains(wgpu::Features::SUBGROUP),
         int64: features.contains(wgpu::Features::SHADER_INT64),
         float64: features.contains(wgpu::Features::SHADER_F64) && features.contains(wgpu::Features::SHADER_INT64),
         immediates: if features.contains(wgpu::Features::IMMEDIATES) { limits.max_immediate_size } else { 0 },

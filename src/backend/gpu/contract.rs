@@ -6,9 +6,12 @@ use super::element::{self, Reg};
 use super::kernel::Key;
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
+use super::map::{self, Chain, Piece};
 use super::{block, copy};
 use crate::backend::launch::Operand;
+use crate::backend::task::{Task, Work};
 use crate::base::{DType, Number, Result};
+use smallvec::SmallVec;
 use std::fmt::Write as _;
 
 /// Invocations of a workgroup that share tiles, and of one row of them.
@@ -23,10 +26,12 @@ const ROWS: usize = 4;
 const COLUMNS: usize = 8;
 
 #[derive(Clone, Copy)]
-struct Form {
+struct Form<'c, 'a> {
     a: DType,
     b: DType,
     out: DType,
+    /// What is done with each element instead of writing it.
+    tail: Option<&'c Chain<'a>>,
     /// Rows, and columns, of each invocation where workgroups share tiles; 0 where each works alone.
     shared: usize,
     /// Whether the left matrix lies by columns, and the right one: neighbours read neighbours.
@@ -38,16 +43,36 @@ fn frame(form: Form, caps: &Caps) -> Shader {
     for word in ["m", "n", "k", "across", "tiles", "ao", "ab", "am", "ak", "bo", "bb", "bk", "bn", "oo", "ob", "om", "on", "more"] {
         shader.word(word);
     }
-    shader.slot(form.out, true, element::lanes(form.out) > 1);
+    match form.tail {
+        None => {
+            shader.slot(form.out, true, element::lanes(form.out) > 1);
+        }
+        Some(tail) => {
+            let mut names = None;
+            tail.declare(&mut shader, "z", &mut names);
+            let code = tail.code("e", "z", 0, &names.unwrap_or_default());
+            let _ = writeln!(shader.before, "fn finish(e: u32, acc: {}) {{\n{code}}}", accumulator(form.out).name());
+        }
+    }
     shader.slot(form.a, false, false);
     shader.slot(form.b, false, false);
     shader
 }
 
+impl Form<'_, '_> {
+    /// The left matrix's binding; the right one's is the next.
+    fn left(&self) -> usize {
+        self.tail.map_or(1, Chain::bindings)
+    }
+    fn gets(&self, right: bool, at: &str) -> String {
+        let (slot, dtype) = if right { (self.left() + 1, self.b) } else { (self.left(), self.a) };
+        element::change(&format!("get{slot}({at})"), Reg::of(dtype), accumulator(self.out))
+    }
+}
+
 /// Rows and columns of an invocation's own tile, written out, so that registers hold it.
 fn alone(form: Form, caps: &Caps) -> Shader {
     let mut shader = frame(form, caps);
-    let acc = accumulator(form.out);
     let mut body = format!(
         "let tile = t % p.tiles; let batch = t / p.tiles;\nlet r0 = (tile / p.across) * {ROWS}u; let q0 = (tile % p.across) * {COLUMNS}u;\n\
          if (r0 >= p.m || batch * p.tiles + tile >= p.tiles * max(p.on_batches, 1u)) {{ return; }}\n"
@@ -66,10 +91,10 @@ fn alone(form: Form, caps: &Caps) -> Shader {
     }
     body.push_str("var k = 0u;\nloop {\nif (k >= p.k) { break; }\n");
     for i in 0..ROWS {
-        let _ = writeln!(body, "let x{i} = {}; a{i} += p.ak;", element::change(&format!("get1(a{i})"), Reg::of(form.a), acc));
+        let _ = writeln!(body, "let x{i} = {}; a{i} += p.ak;", form.gets(false, &format!("a{i}")));
     }
     for j in 0..COLUMNS {
-        let _ = writeln!(body, "let y{j} = {}; b{j}x += p.bk;", element::change(&format!("get2(b{j}x)"), Reg::of(form.b), acc));
+        let _ = writeln!(body, "let y{j} = {}; b{j}x += p.bk;", form.gets(true, &format!("b{j}x")));
     }
     for i in 0..ROWS {
         for j in 0..COLUMNS {
@@ -89,6 +114,9 @@ fn alone(form: Form, caps: &Caps) -> Shader {
 /// A sum that begins at zero, or goes on where the last dispatch left it; rows and columns are `apart` from each other.
 fn begin(form: Form, i: usize, j: usize, apart: usize) -> String {
     let (acc, row, column) = (accumulator(form.out), i * apart, j * apart);
+    if form.tail.is_some() {
+        return format!("var c{i}_{j} = {};\n", acc.zero());
+    }
     let at = format!("p.oo + batch * p.ob + (r0 + {row}u) * p.om + (q0 + {column}u) * p.on");
     format!(
         "var c{i}_{j} = {};\nif (p.more == 1u && r0 + {row}u < p.m && q0 + {column}u < p.n) {{ c{i}_{j} = {}; }}\n",
@@ -99,6 +127,12 @@ fn begin(form: Form, i: usize, j: usize, apart: usize) -> String {
 
 fn store(form: Form, i: usize, j: usize, apart: usize) -> String {
     let (acc, row, column) = (accumulator(form.out), i * apart, j * apart);
+    if form.tail.is_some() {
+        let value = element::stored(&format!("c{i}_{j}"), form.out);
+        return format!(
+            "if (r0 + {row}u < p.m && q0 + {column}u < p.n) {{ finish((batch * p.m + r0 + {row}u) * p.n + q0 + {column}u, {value}); }}\n"
+        );
+    }
     format!(
         "if (r0 + {row}u < p.m && q0 + {column}u < p.n) {{ put0(p.oo + batch * p.ob + (r0 + {row}u) * p.om + (q0 + {column}u) * p.on, {}); }}\n",
         element::change(&format!("c{i}_{j}"), acc, Reg::of(form.out))
@@ -114,7 +148,7 @@ fn together(form: Form, caps: &Caps) -> Shader {
     let (own, acc) = (form.shared, accumulator(form.out));
     let (tile, name, zero) = (SIDE * own, acc.name(), acc.zero());
     let depth = ROOM / tile;
-    shader.before = format!("var<workgroup> left: array<{name}, {ROOM}>;\nvar<workgroup> right: array<{name}, {ROOM}>;\n");
+    shader.before += &format!("var<workgroup> left: array<{name}, {ROOM}>;\nvar<workgroup> right: array<{name}, {ROOM}>;\n");
     let mut body = format!(
         "let work = place.y * groups.x + place.x;\nlet tile = work % p.tiles; let batch = work / p.tiles;\n\
          let row = (tile / p.across) * {tile}u; let column = (tile % p.across) * {tile}u;\n\
@@ -141,8 +175,8 @@ fn together(form: Form, caps: &Caps) -> Shader {
             at = step * GROUP,
             pa = place(form.turned.0, "i"),
             pb = place(!form.turned.1, "j"),
-            ga = element::change("get1(p.ao + batch * p.ab + (row + i) * p.am + (k0 + d) * p.ak)", Reg::of(form.a), acc),
-            gb = element::change("get2(p.bo + batch * p.bb + (k0 + d) * p.bk + (column + j) * p.bn)", Reg::of(form.b), acc),
+            ga = form.gets(false, "p.ao + batch * p.ab + (row + i) * p.am + (k0 + d) * p.ak"),
+            gb = form.gets(true, "p.bo + batch * p.bb + (k0 + d) * p.bk + (column + j) * p.bn"),
         );
     }
     body.push_str("workgroupBarrier();\n");
@@ -168,8 +202,49 @@ fn accumulator(out: DType) -> Reg {
     Reg::of(out)
 }
 
+/// Whether formulas may be computed with each element of a product's result as it is made.
+pub fn is_head(task: &Task) -> bool {
+    let (ins, outs) = (task.reads(), task.writes());
+    let deep = || ins[0].layout.shape[ins[0].layout.rank() - 1];
+    matches!(task.work, Work::Contract)
+        && outs[0].storage.is_away()
+        && ins.iter().all(|o| o.storage.is_away())
+        && outs[0].layout.is_contiguous()
+        && outs[0].numel() > 0
+        && (1..=TURNS).contains(&deep())
+}
+
+/// The formulas behind a product as a chain; one of its own writes the product where somebody reads it from memory.
+fn tail<'a>(out: &'a Operand, pieces: &[Piece<'a>], local: &dyn Fn(&Operand) -> bool) -> Result<Option<Chain<'a>>> {
+    let one = std::slice::from_ref(out);
+    let keep = Piece { body: &copy::SAME, compute: out.dtype, params: &[], ins: one, outs: one };
+    let own: SmallVec<[Piece; 8]> = (!local(out)).then_some(keep).into_iter().chain(pieces.iter().copied()).collect();
+    Chain::new(&own, local, Some(out), false)
+}
+
+/// Whether a product and formulas behind it can be one kernel.
+pub fn fits(gpu: &Gpu, product: &Task, pieces: &[Piece], local: &dyn Fn(&Operand) -> bool) -> bool {
+    let chain = tail(&product.writes()[0], pieces, local);
+    pieces.len() < map::LINKS && chain.is_ok_and(|c| c.is_some_and(|c| c.bindings() + 2 <= map::most(&gpu.caps)))
+}
+
+/// A product, and formulas of its elements; results that are `local` never reach memory.
+pub fn run_with<'a>(
+    gpu: &Gpu,
+    [a, b, out]: [&'a Operand; 3],
+    pieces: &[Piece<'a>],
+    local: &dyn Fn(&Operand) -> bool,
+) -> Result<()> {
+    let chain = tail(out, pieces, local)?;
+    product(gpu, a, b, out, chain.as_ref())
+}
+
 /// `out[b] = a[b] @ b[b]`; every operand has rank 3, or rank 2 where there is no batch.
 pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
+    product(gpu, a, b, out, None)
+}
+
+fn product<'a>(gpu: &Gpu, a: &'a Operand, b: &'a Operand, out: &'a Operand, tail: Option<&Chain<'a>>) -> Result<()> {
     for dtype in [a.dtype, b.dtype, out.dtype] {
         gpu.needs(dtype)?;
     }
@@ -192,11 +267,11 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
         _ => 0,
     };
     let turned = if shared > 0 { (step(a, 2) == 1 && m > 1, step(b, 2) == 1 && step(b, 1) != 1) } else { (false, false) };
-    let form = Form { a: a.dtype, b: b.dtype, out: out.dtype, shared, turned };
+    let form = Form { a: a.dtype, b: b.dtype, out: out.dtype, tail, shared, turned };
     let (tall, wide) = if shared > 0 { (SIDE * shared, SIDE * shared) } else { (ROWS, COLUMNS) };
     let across = n.div_ceil(wide);
     let tiles = m.div_ceil(tall) * across;
-    let mut words = [
+    let mut words = vec![
         0,
         m as u32,
         n as u32,
@@ -216,8 +291,11 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
         step(out, 2),
         step(out, 1),
         0,
-        batches as u32,
     ];
+    if let Some(tail) = tail {
+        tail.push(&mut words, true);
+    }
+    words.push(batches as u32);
     let mut key = Key::new();
     key.extend([
         4,
@@ -226,9 +304,17 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
         out.dtype as u64,
         form.shared as u64 * 4 + u64::from(turned.0) * 2 + u64::from(turned.1),
     ]);
+    let mut blocks: SmallVec<[&super::pool::Block; 8]> = SmallVec::new();
+    match tail {
+        None => blocks.push(block(out)?),
+        Some(tail) => {
+            tail.key(&mut key);
+            blocks.extend(tail.blocks()?);
+        }
+    }
+    blocks.extend([block(a)?, block(b)?]);
     let write = |caps: &Caps| if form.shared > 0 { together(form, caps) } else { alone(form, caps) };
     let threads = (tiles * batches * if form.shared > 0 { GROUP } else { 1 }) as u64;
-    let blocks = [block(out)?, block(a)?, block(b)?];
     let job = |words: &[u32], deep: usize| {
         let work = 2 * (m * n * deep * batches) as u64;
         gpu.dispatch(&Job { key: key.clone(), write: &write, blocks: &blocks, params: words, threads, work })
@@ -247,7 +333,7 @@ pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
 
 /// The texts of products in one type: alone, and shared in every way.
 pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
-    let form = |shared, turned| Form { a: dtype, b: dtype, out: dtype, shared, turned };
+    let form = |shared, turned| Form { a: dtype, b: dtype, out: dtype, tail: None, shared, turned };
     let mut list = vec![alone(form(0, (false, false)), caps).text(caps)];
     for shared in [4, 8] {
         for turned in [(false, false), (true, true)] {

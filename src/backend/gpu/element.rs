@@ -97,6 +97,18 @@ pub fn change(value: &str, from: Reg, to: Reg) -> String {
     }
 }
 
+/// A value as memory of its type would give it back.
+pub fn stored(value: &str, dtype: DType) -> String {
+    match dtype {
+        DType::F16 => format!("float_of_half(half_of({value}))"),
+        DType::BF16 => format!("bitcast<f32>(brain_of({value}) << 16u)"),
+        DType::I8 => format!("((({value}) << 24u) >> 24u)"),
+        DType::I16 => format!("((({value}) << 16u) >> 16u)"),
+        DType::U8 | DType::Bool => format!("(({value}) & 255i)"),
+        _ => value.to_string(),
+    }
+}
+
 /// The type of a binding's words.
 pub fn memory(dtype: DType) -> &'static str {
     match dtype {

@@ -7,16 +7,17 @@ use super::index::Grid;
 use super::kernel::Key;
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
-use super::{block, copy, map};
+use super::rows::{self, Rows, adding, each};
+use super::{block, copy, map, softmax};
 use crate::backend::launch::{FoldKind, MapBody, Operand};
 use crate::base::{DType, Few, Layout, Number, Result};
 use crate::formula::paper::OnPaper;
-use crate::formula::{Float, Formula, Paper, Value};
+use crate::formula::Formula;
 
 /// Invocations that keep an adapter busy, and the fewest elements worth one of them.
 const BUSY: usize = 16_384;
 const BUSY_IN_SOFTWARE: usize = 64;
-const LEAST: usize = 32;
+const LEAST: usize = 256;
 
 /// What one pass does with each element.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -227,9 +228,32 @@ fn by_parts(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, n: us
     gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: n as u64, work: (n * parts) as u64 * 8 })
 }
 
+/// A fold of float32 whose rows are seen whole, in one kernel.
+fn by_rows(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f64, out: &Operand) -> Result<()> {
+    let sum = |value: &str| format!("var acc = 0.0f; var lost = 0.0f;\n{}", each(&adding(value)));
+    let (code, passes, text) = match kind {
+        FoldKind::Sum => (0, 1, sum("x0(k)") + "let all = all_sum(acc);\n"),
+        FoldKind::Mean => (1, 1, sum("x0(k)") + "let all = all_sum(acc) / f32(p.count);\n"),
+        FoldKind::LogSumExp => (2, 2, softmax::sums() + "let all = low + log_f32(total);\n"),
+        _ => {
+            let squares = each(&format!("let d = x0(k) - mean; {}", adding("d * d")));
+            let text = format!("let mean = all_sum(acc) / f32(p.count);\nacc = 0.0f; lost = 0.0f;\n{squares}");
+            (3, 2, sum("x0(k)") + &text + "let all = all_sum(acc) / bitcast<f32>(p.w0);\n")
+        }
+    };
+    let count: usize = x.layout.shape[x.layout.rank() - folded..].iter().product();
+    let words = [((count as f64 - correction).max(0.0) as f32).to_bits()];
+    let kept = x.layout.rank() - folded;
+    let shaped = out.layout.reshape(&x.layout.shape[..kept]).map(|layout| out.view(layout));
+    let shaped = shaped.ok_or_else(|| crate::base::Error::bug("fold", "a flat result has every shape"))?;
+    let text = text + "if (first == 0u) { put_y0(all); }\n";
+    let (code, outs, ins) = (128 + code, [&shaped], [x]);
+    rows::run(gpu, &Rows { name: "fold", code, folded, outs: &outs, ins: &ins, words: &words, passes, finds: false, text: &text })
+}
+
 macro_rules! body {
     ($name:ident, $inputs:literal, $params:literal, |$x:ident, $p:ident| $formula:expr) => {
-        pub static $name: MapBody = MapBody {
+        static $name: MapBody = MapBody {
             inputs: $inputs,
             params: $params,
             outputs: 1,
@@ -239,35 +263,15 @@ macro_rules! body {
         };
     };
 }
-pub(super) use body;
 
 body!(DIVIDED, 1, 1, |x, p| x[0] / p[0]);
 body!(SPREAD, 2, 0, |x, _p| (x[0] - x[1]) * (x[0] - x[1]));
-// Where the largest is infinite nothing is taken off, so that no infinity is taken from itself.
-body!(EXPONENTIAL, 2, 0, |x, _p| (x[0] - Paper::select(x[1].is_inf(), Paper::lit(0.0), x[1])).exp());
-body!(LOG_BACK, 2, 0, |x, _p| x[0].log() + Paper::select(x[1].is_inf(), Paper::lit(0.0), x[1]));
 
 /// Folded axes given back, one number wide, so that a row's result meets the row's elements.
-pub fn spread_over(row: &Operand, x: &Operand, folded: usize) -> Operand {
+fn spread_over(row: &Operand, x: &Operand, folded: usize) -> Operand {
     let kept = x.layout.rank() - folded;
     let strides: Few<isize> = (0..x.layout.rank()).map(|i| if i < kept { row.layout.strides[i] } else { 0 }).collect();
     row.view(Layout::new(x.layout.shape.clone(), strides, row.layout.offset))
-}
-
-/// A row's largest element and the sum of the exponentials of what is left of each.
-pub fn exponentials(gpu: &Gpu, x: &Operand, folded: usize) -> Result<(Operand, Operand)> {
-    let kept = x.layout.rank() - folded;
-    let (top, sum) = (gpu.scratch(&x.layout.shape[..kept], DType::F32)?, gpu.scratch(&x.layout.shape[..kept], DType::F32)?);
-    fold(gpu, Step::Max, DType::F32, x, folded, &top)?;
-    let powers = gpu.scratch(&x.layout.shape, DType::F32)?;
-    map::run(gpu, &EXPONENTIAL, DType::F32, &[], &[x.clone(), spread_over(&top, x, folded)], std::slice::from_ref(&powers))?;
-    fold(gpu, Step::Sum, DType::F32, &powers, folded, &sum)?;
-    Ok((top, sum))
-}
-
-/// The sum over the last axes in the accumulator of its type.
-pub fn sum(gpu: &Gpu, x: &Operand, folded: usize, out: &Operand) -> Result<()> {
-    run(gpu, FoldKind::Sum, x, folded, 0.0, out)
 }
 
 pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f64, out: &Operand) -> Result<()> {
@@ -304,6 +308,14 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
         };
         return copy::fill(gpu, out, nothing);
     }
+    // Rows that are many, or short, keep the adapter busy; one long row is cut into parts.
+    let n: usize = x.layout.shape[..kept].iter().product();
+    let alone = kind == FoldKind::Sum && gpu.caps.software;
+    let floats = matches!(kind, FoldKind::Sum | FoldKind::Mean | FoldKind::Var | FoldKind::LogSumExp) && x.dtype.is_float();
+    let most = if gpu.caps.software { TURNS / 4 } else { 1 << 14 };
+    if floats && acc == DType::F32 && !alone && (count <= most || n >= 64 && rows::serves(count, 2)) {
+        return by_rows(gpu, kind, x, folded, correction, out);
+    }
     let own = Reg::of(x.dtype);
     let extreme = match own {
         Reg::F32 => DType::F32,
@@ -335,15 +347,23 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
             let left = (count as f64 - correction).max(0.0);
             map::run(gpu, &DIVIDED, acc, &[Number::Float(left)], &[total], std::slice::from_ref(out))
         }
-        FoldKind::LogSumExp => {
-            if acc != DType::F32 {
-                return Err(gpu.missing("has no float64 kernel", "use x.float()"));
-            }
-            let (top, sum) = exponentials(gpu, x, folded)?;
-            let flat = |o: &Operand| o.view(Layout::contiguous([o.numel()][..].into()));
-            map::run(gpu, &LOG_BACK, acc, &[], &[flat(&sum), flat(&top)], std::slice::from_ref(out))
+        FoldKind::LogSumExp if acc == DType::F32 => {
+            // One row that is too long for a workgroup, by way of its parts.
+            let parts = part_of(count);
+            let cut = x.layout.reshape(&[&x.layout.shape[..kept], &[parts, count / parts]].concat());
+            let cut = cut.map(|layout| x.view(layout));
+            let cut = cut.filter(|_| parts > 1).ok_or_else(|| gpu.missing("has no kernel for so long a row", "split it"))?;
+            let middle = gpu.scratch(&cut.layout.shape[..kept + 1], DType::F32)?;
+            run(gpu, kind, &cut, 1, 0.0, &middle)?;
+            run(gpu, kind, &middle, 1, 0.0, out)
         }
+        FoldKind::LogSumExp => Err(gpu.missing("has no float64 kernel", "use x.float()")),
     }
+}
+
+/// Equal parts that a long row can be cut into.
+fn part_of(count: usize) -> usize {
+    (2..=4096).rev().find(|&parts| count.is_multiple_of(parts)).unwrap_or(1)
 }
 
 /// The texts of every fold in one type.

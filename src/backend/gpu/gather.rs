@@ -30,7 +30,7 @@ fn places(shader: &mut Shader, picks: &[Pick], first: usize, prefix: &str) -> St
     text
 }
 
-const NOTE: &str = "fn note_fault(i: i32, n: u32) { if (atomicExchange(&b0[0], 1u) == 0u) { atomicStore(&b0[1], bitcast<u32>(i)); \
+pub const NOTE: &str = "fn note_fault(i: i32, n: u32) { if (atomicExchange(&b0[0], 1u) == 0u) { atomicStore(&b0[1], bitcast<u32>(i)); \
                     atomicStore(&b0[2], n); } }\n";
 
 fn push(words: &mut Vec<u32>, picks: &[Pick]) {

@@ -21,7 +21,6 @@ pub struct Grid {
     sizes: Vec<u32>,
     ways: Vec<Way>,
     offsets: Vec<u32>,
-    pub count: u32,
 }
 
 impl Grid {
@@ -46,7 +45,7 @@ impl Grid {
             })
             .collect();
         let sizes = walk.shape.iter().map(|&n| n as u32).collect();
-        Ok(Grid { sizes, ways, offsets: layouts.iter().map(|l| l.offset as u32).collect(), count: n as u32 })
+        Ok(Grid { sizes, ways, offsets: layouts.iter().map(|l| l.offset as u32).collect() })
     }
 
     /// What of it the text depends on.

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod contract;
 mod copy;
+mod detour;
 mod draw;
 pub mod element;
 pub mod fold;
@@ -10,10 +11,13 @@ mod gather;
 mod index;
 mod kernel;
 pub mod map;
+mod norm;
 mod order;
 mod paper;
 mod pool;
 mod scan;
+mod reel;
+mod rows;
 pub mod shader;
 mod softmax;
 mod stream;
@@ -23,33 +27,40 @@ pub use adapter::{Caps, Facts, count, list};
 pub use pool::Memory;
 pub use stream::Gpu;
 
+use super::program::lay::Weaver;
+use super::program::{Away, Turn};
 use super::{Backend, Launch, Operand, Storage, place, trace};
 use crate::base::dtype::Element;
 use crate::base::{DType, Device, Error, ErrorKind, Number, Result};
 use pool::Block;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 const MOST: usize = 16;
-/// Why a step is not recorded.
-const RECORDED: &str = "the step computes on a GPU, whose work is not recorded yet";
 /// Lists of integers that are kept on a device.
 const TABLES: usize = 64;
 
-/// A GPU by its number, started when first asked for. It is never stopped: tensors may outlive everything else.
+/// A GPU by its number, started when first asked for, and anew once its driver has lost it. It is never stopped: tensors
+/// may outlive everything else.
 pub fn open(index: u8) -> Result<&'static Gpu> {
-    static STARTED: [OnceLock<&'static Gpu>; MOST] = [const { OnceLock::new() }; MOST];
+    static STARTED: [AtomicPtr<Gpu>; MOST] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST];
     static ONE: Mutex<()> = Mutex::new(());
     let missing = || Error::device("device", format!("\"gpu:{index}\" is not there: at most {MOST} GPUs are counted"));
     let slot = STARTED.get(index as usize).ok_or_else(missing)?;
-    if let Some(gpu) = slot.get() {
+    let here = || {
+        // SAFETY: null, or a device that was leaked when it was put there.
+        unsafe { slot.load(Ordering::Acquire).as_ref() }.filter(|gpu| !gpu.is_lost())
+    };
+    if let Some(gpu) = here() {
         return Ok(gpu);
     }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(gpu) = slot.get() {
+    if let Some(gpu) = here() {
         return Ok(gpu);
     }
     let gpu: &'static Gpu = Box::leak(Box::new(Gpu::start(index)?));
-    Ok(slot.get_or_init(|| gpu))
+    slot.store(std::ptr::from_ref(gpu).cast_mut(), Ordering::Release);
+    Ok(gpu)
 }
 
 /// The block behind an operand.
@@ -106,6 +117,8 @@ impl Gpu {
     fn table(&self, list: &[i32]) -> Result<Operand> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tables.get(list) {
+            let kept = block(known)?.clone();
+            stream::taking(|take| take.kept.push(kept));
             return Ok(known.clone());
         }
         if tables.len() >= TABLES {
@@ -114,6 +127,8 @@ impl Gpu {
         let made = self.scratch(&[list.len()], DType::I32)?;
         let bytes: Vec<u8> = list.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.write(&bytes, block(&made)?, 0)?;
+        let kept = block(&made)?.clone();
+        stream::taking(|take| take.kept.push(kept));
         tables.insert(list.to_vec(), made.clone());
         Ok(made)
     }
@@ -135,7 +150,47 @@ impl Backend for Gpu {
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
-        trace::read(RECORDED)?;
+        if trace::on() {
+            trace::unheard(|| self.anyhow(launch))?;
+            trace::note(launch);
+            return Ok(());
+        }
+        self.anyhow(launch)
+    }
+
+    fn weaver(&self) -> &dyn Weaver {
+        self
+    }
+
+    fn away(&self, turns: Vec<Turn>) -> Result<Box<dyn Away>> {
+        Ok(Box::new(reel::Reel::new(self.index, turns)))
+    }
+
+    fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
+        stream::taking(|take| take.mixed = true);
+        self.write(host_bytes(host)?, block(own)?, own.layout.offset * own.dtype.size())
+    }
+
+    fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
+        stream::taking(|take| take.mixed = true);
+        let len = host_bytes(host)?.len();
+        // SAFETY: just looked at: so many bytes of the host's lie there, fresh and nobody else's.
+        let to = unsafe { std::slice::from_raw_parts_mut(host.ptr(), len) };
+        self.read(block(own)?, own.layout.offset * own.dtype.size(), to)
+    }
+}
+
+impl Gpu {
+    /// Runs a launch's kernels, or has the processor do what there is none for.
+    fn anyhow(&self, launch: &Launch) -> Result<()> {
+        match self.family(launch) {
+            Err(error) if error.kind() == ErrorKind::Missing => detour::run(self, launch),
+            done => done,
+        }
+    }
+
+    /// Runs a launch's kernels.
+    fn family(&self, launch: &Launch) -> Result<()> {
         match *launch {
             Launch::Map { body, compute, params, ins, outs } => map::run(self, body, compute, params, ins, outs),
             Launch::Copy { src, dst } => copy::copy(self, src, dst),
@@ -149,7 +204,8 @@ impl Backend for Gpu {
             Launch::Scan { kind, input, out } => scan::run(self, kind, input, out),
             Launch::Random { draw, seed, offset, out } => draw::run(self, draw, seed, offset, out),
             Launch::Segments { body, compute, params, segments } => {
-                segments.iter().try_for_each(|list| map::run(self, body, compute, params, list, &list[..body.outputs]))
+                let lists: Vec<&[Operand]> = segments.iter().map(Vec::as_slice).collect();
+                map::run_segments(self, body, compute, params, &lists)
             }
             Launch::Order { order, input, values, places } => order::run(self, order, input, values, places),
             Launch::Search { sorted, values, right, out } => order::search(self, sorted, values, right, out),
@@ -164,22 +220,11 @@ impl Backend for Gpu {
             Launch::Special { .. } | Launch::Dense { .. } | Launch::Convolve { .. } | Launch::Unpool { .. } | Launch::Average { .. } => {
                 Err(self.missing("has no kernel", "leave it out"))
             }
-            Launch::Recur { .. } | Launch::Norm { .. } | Launch::Entropy { .. } | Launch::Attention { .. } => {
+            Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),
+            Launch::Entropy { what, ins, outs } => softmax::entropy(self, &what, ins, outs),
+            Launch::Recur { .. } | Launch::Attention { .. } => {
                 Err(self.missing("has no kernel", "write out the formula"))
             }
         }
-    }
-
-    fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
-        trace::read(RECORDED)?;
-        self.write(host_bytes(host)?, block(own)?, own.layout.offset * own.dtype.size())
-    }
-
-    fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
-        trace::read(RECORDED)?;
-        let len = host_bytes(host)?.len();
-        // SAFETY: just looked at: so many bytes of the host's lie there, fresh and nobody else's.
-        let to = unsafe { std::slice::from_raw_parts_mut(host.ptr(), len) };
-        self.read(block(own)?, own.layout.offset * own.dtype.size(), to)
     }
 }

@@ -6,20 +6,20 @@ use crate::formula::Formula;
 use crate::formula::paper::{Line, Word};
 use std::fmt::Write as _;
 
-/// The lines of a formula over inputs `x0`, `x1`... and parameters, and the names of its results.
-pub fn lines(formula: &Formula, compute: DType, params: &[String]) -> Option<(String, Vec<String>)> {
+/// The lines of a formula over inputs and parameters, named with a prefix, and the names of its results.
+pub fn lines(formula: &Formula, compute: DType, ins: &[String], params: &[String], prefix: &str) -> Option<(String, Vec<String>)> {
     let reg = Reg::of(compute);
     let mut text = String::new();
     for (i, line) in formula.lines.iter().enumerate() {
         let value = match line {
-            Line::Input(k) => format!("x{k}"),
+            Line::Input(k) => ins[*k].clone(),
             Line::Param(k) => params[*k].clone(),
             Line::Constant(c) => reg.literal(*c),
-            Line::Apply(word, on) => apply(*word, reg, compute, &on.iter().map(|k| format!("v{k}")).collect::<Vec<_>>())?,
+            Line::Apply(word, on) => apply(*word, reg, compute, &on.iter().map(|k| format!("{prefix}{k}")).collect::<Vec<_>>())?,
         };
-        let _ = writeln!(text, "let v{i} = {value};");
+        let _ = writeln!(text, "let {prefix}{i} = {value};");
     }
-    Some((text, formula.outputs.iter().map(|k| format!("v{k}")).collect()))
+    Some((text, formula.outputs.iter().map(|k| format!("{prefix}{k}")).collect()))
 }
 
 /// Whether a formula can be computed in a type: float64 has no mathematics beyond arithmetic on a GPU.

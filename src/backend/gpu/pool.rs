@@ -2,20 +2,45 @@
 
 use crate::base::{Error, Result};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const LEAST: u64 = 256;
 const STEP: u64 = 2 << 20;
+/// Buffers ever made, on all devices.
+static BUFFERS: AtomicU64 = AtomicU64::new(1);
 
-/// A run of a device's memory; let go, it serves the next one who asks for its size. Work that is under way or waiting
-/// has been ordered before whatever comes after, so that it may be handed on at once.
-pub struct Block {
-    pub buffer: wgpu::Buffer,
+/// A run of a device's memory; let go by all, it serves the next one who asks for its size. Work that is under way or
+/// waiting has been ordered before whatever comes after, so that it may be handed on at once.
+#[derive(Clone)]
+pub struct Block(Arc<Run>);
+
+struct Run {
+    buffer: wgpu::Buffer,
     class: u64,
+    serial: u64,
     pool: Arc<Pool>,
 }
 
+impl Block {
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.0.buffer
+    }
+    /// The buffer's number, which no other buffer ever has.
+    pub fn serial(&self) -> u64 {
+        self.0.serial
+    }
+    pub fn is_of(&self, pool: &Arc<Pool>) -> bool {
+        Arc::ptr_eq(&self.0.pool, pool)
+    }
+    /// Whether it would serve for so many bytes, and nobody else has it.
+    pub fn would_serve(&self, bytes: usize) -> bool {
+        self.0.class == class(bytes as u64) && Arc::strong_count(&self.0) == 1
+    }
+}
+
 pub struct Pool {
+    number: u64,
     device: wgpu::Device,
     name: String,
     /// Bytes that one buffer can hold and one binding reach.
@@ -26,7 +51,7 @@ pub struct Pool {
 
 #[derive(Default)]
 struct Shelves {
-    free: HashMap<u64, Vec<wgpu::Buffer>>,
+    free: HashMap<u64, Vec<(wgpu::Buffer, u64)>>,
     /// Bytes of all buffers, and of those that wait for use; the most that were ever in use.
     held: u64,
     idle: u64,
@@ -55,11 +80,17 @@ fn class(bytes: u64) -> u64 {
 impl Pool {
     pub fn new(device: wgpu::Device, name: String, most: u64) -> Arc<Pool> {
         let budget = std::env::var("SCHUSS_GPU_MEM_LIMIT").ok().and_then(|v| v.trim().parse().ok()).unwrap_or(u64::MAX);
-        Arc::new(Pool { device, name, most, budget, shelves: Mutex::default() })
+        static MADE: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Pool { number: MADE.fetch_add(1, Ordering::Relaxed), device, name, most, budget, shelves: Mutex::default() })
     }
 
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that no other device's memory has.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// A block of at least so many bytes; None if only giving back what is kept, and waiting, could help.
@@ -72,10 +103,10 @@ impl Pool {
         let class = class.min(self.most / 4 * 4);
         let mut shelves = self.shelves();
         let kept = shelves.free.get_mut(&class).and_then(Vec::pop);
-        let buffer = match kept {
-            Some(buffer) => {
+        let (buffer, serial) = match kept {
+            Some(kept) => {
                 shelves.idle -= class;
-                buffer
+                kept
             }
             None => {
                 if shelves.held.saturating_add(class) > self.budget {
@@ -83,11 +114,13 @@ impl Pool {
                 }
                 let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
                 shelves.held += class;
-                self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size: class, usage, mapped_at_creation: false })
+                let made = BUFFERS.fetch_add(1, Ordering::Relaxed);
+                let description = wgpu::BufferDescriptor { label: None, size: class, usage, mapped_at_creation: false };
+                (self.device.create_buffer(&description), made)
             }
         };
         shelves.peak = shelves.peak.max(shelves.held - shelves.idle);
-        Ok(Some(Block { buffer, class, pool: self.clone() }))
+        Ok(Some(Block(Arc::new(Run { buffer, class, serial, pool: self.clone() }))))
     }
 
     /// Gives back to the driver all that nobody uses.
@@ -115,10 +148,10 @@ impl Pool {
     }
 }
 
-impl Drop for Block {
+impl Drop for Run {
     fn drop(&mut self) {
         let mut shelves = self.pool.shelves();
         shelves.idle += self.class;
-        shelves.free.entry(self.class).or_default().push(self.buffer.clone());
+        shelves.free.entry(self.class).or_default().push((self.buffer.clone(), self.serial));
     }
 }

@@ -5,6 +5,7 @@
 fn hold(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) ^ p.zero); }
 fn infinity() -> f32 { return bitcast<f32>(0x7f800000u ^ p.zero); }
 fn no_number() -> f32 { return bitcast<f32>(0x7fc00000u ^ p.zero); }
+fn larger(a: f32, b: f32) -> f32 { return select(b, a, is_nan(a) || a > b); }
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn is_endless(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u; }
 fn is_negative(x: f32) -> bool { return (bitcast<u32>(x) >> 31u) == 1u; }

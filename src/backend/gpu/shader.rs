@@ -20,6 +20,8 @@ pub struct Slot {
 pub struct Shader {
     pub name: String,
     pub group: u32,
+    /// Whether invocations ask where they stand in their subgroup.
+    pub subgroups: bool,
     pub slots: Vec<Slot>,
     pub params: Vec<String>,
     /// Functions and variables before the entry point.
@@ -28,10 +30,13 @@ pub struct Shader {
     pub body: String,
 }
 
+const SUBGROUPS: &str = ", @builtin(subgroup_invocation_id) subgroup_lane: u32, @builtin(subgroup_id) subgroup_number: u32, \
+                         @builtin(num_subgroups) subgroup_count: u32";
+
 impl Shader {
     pub fn new(name: &str, caps: &Caps) -> Shader {
         let params = vec!["zero".to_string()];
-        Shader { name: name.into(), group: caps.group, slots: Vec::new(), params, before: String::new(), body: String::new() }
+        Shader { name: name.into(), group: caps.group, subgroups: false, slots: Vec::new(), params, before: String::new(), body: String::new() }
     }
 
     /// Adds a binding, and says its number.
@@ -66,9 +71,11 @@ impl Shader {
         let _ = writeln!(
             own,
             "@compute @workgroup_size({0})\nfn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, \
-             @builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) place: vec3<u32>) {{\n\
+             @builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) place: vec3<u32>{2}) {{\n\
              let t = id.y * groups.x * {0}u + id.x;\n{1}}}",
-            self.group, self.body
+            self.group,
+            self.body,
+            if self.subgroups { SUBGROUPS } else { "" },
         );
         let mut access = String::new();
         for (k, slot) in self.slots.iter().enumerate() {

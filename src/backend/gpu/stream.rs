@@ -2,11 +2,13 @@
 //! Leans on kernel and pool.
 
 use super::adapter::{self, Caps, Facts, ready};
-use super::kernel::{Kernels, Key};
+use super::kernel::{Kernel, Kernels, Key};
 use super::pool::{Block, Pool};
 use super::shader::Shader;
 use crate::backend::Operand;
+use crate::backend::cpu::stop;
 use crate::base::{Device, Error, Result};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -32,6 +34,43 @@ pub struct Job<'a> {
     pub work: u64,
 }
 
+/// A dispatch as it is handed to the device: what a recorded step runs again.
+pub struct Made {
+    kernel: Arc<Kernel>,
+    bound: wgpu::BindGroup,
+    params: Vec<u32>,
+    groups: (u32, u32),
+    work: u64,
+}
+
+/// What a thread has dispatched since it began to keep it.
+#[derive(Default)]
+pub struct Take {
+    pub made: Vec<Made>,
+    /// Memory that was asked for meanwhile, and serves again within the same recording once nobody has it.
+    pub rooms: Vec<Block>,
+    /// Memory that the dispatches read and that must stay as it is.
+    pub kept: Vec<Block>,
+    /// Whether something else than dispatches was done.
+    pub mixed: bool,
+    /// Whether a kernel may find an index out of range.
+    pub suspicious: bool,
+    device: u64,
+}
+
+thread_local! {
+    static TAKE: RefCell<Option<Take>> = const { RefCell::new(None) };
+}
+
+/// Does something to what is being kept, if anything is.
+pub(super) fn taking(work: impl FnOnce(&mut Take)) {
+    TAKE.with_borrow_mut(|take| {
+        if let Some(take) = take {
+            work(take);
+        }
+    });
+}
+
 #[derive(Default)]
 struct Queue {
     encoder: Option<wgpu::CommandEncoder>,
@@ -39,6 +78,8 @@ struct Queue {
     last: u64,
     count: usize,
     work: u64,
+    /// How many steps under way want to be handed over whole.
+    held: usize,
     ahead: VecDeque<wgpu::SubmissionIndex>,
     /// Staging buffers for reading, by size.
     staging: Vec<wgpu::Buffer>,
@@ -74,7 +115,7 @@ pub struct Gpu {
 impl Gpu {
     pub(super) fn start(index: u8) -> Result<Gpu> {
         let found = adapter::offered(index)?;
-        let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F64;
+        let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F64;
         let description = wgpu::DeviceDescriptor {
             label: Some("schuss"),
             required_features: found.adapter.features() & wanted,
@@ -123,10 +164,30 @@ impl Gpu {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Ends the device as if its driver had lost it.
+    pub fn lose(&self) {
+        self.device.destroy();
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses memory of a device that was lost: its number may be another device's by now.
+    fn own<'a>(&self, block: &'a Block) -> Result<&'a wgpu::Buffer> {
+        if block.is_of(&self.pool) {
+            return Ok(block.buffer());
+        }
+        let message = "a tensor lies on a device that was lost by its driver, and its elements with it; make it anew";
+        Err(Error::device("device", format!("{}: {message}", self.name())))
+    }
+
     /// Whether the device can still be used.
     fn check(&self) -> Result<()> {
         if self.lost.load(Ordering::Relaxed) {
-            return Err(Error::device("device", format!("{} was lost by its driver; start the program anew", self.name())));
+            let message = "was lost by its driver, and all tensors on it; make them anew, and the device is started again";
+            return Err(Error::device("device", format!("{} {message}", self.name())));
         }
         if self.pid != std::process::id() {
             let message = "a GPU cannot be used after a fork of the process; start workers by the \"spawn\" method";
@@ -149,18 +210,28 @@ impl Gpu {
     /// Bytes of the device's memory; what nobody uses is given back, and work waited for, before it is refused.
     pub(super) fn block(&self, bytes: usize) -> Result<Block> {
         self.check()?;
-        if let Some(block) = self.pool.take(bytes)? {
-            self.troubled("allocate")?;
+        let mut kept = None;
+        taking(|take| kept = take.rooms.iter().find(|room| room.would_serve(bytes)).cloned());
+        if let Some(block) = kept {
             return Ok(block);
         }
-        self.synchronize()?;
-        self.pool.clear();
-        self.pool.take(bytes)?.ok_or_else(|| self.pool.refuse(bytes))
+        let block = match self.pool.take(bytes)? {
+            Some(block) => block,
+            None => {
+                self.synchronize()?;
+                self.pool.clear();
+                self.pool.take(bytes)?.ok_or_else(|| self.pool.refuse(bytes))?
+            }
+        };
+        self.troubled("allocate")?;
+        taking(|take| take.rooms.push(block.clone()));
+        Ok(block)
     }
 
     /// Notes that a kernel was launched that may find an index out of range.
     pub(super) fn suspect(&self) {
         self.suspicious.store(true, Ordering::Relaxed);
+        taking(|take| take.suspicious = true);
     }
 
     pub(super) fn dispatch(&self, job: &Job) -> Result<()> {
@@ -173,7 +244,7 @@ impl Gpu {
         let held;
         let mut entries: Vec<wgpu::BindGroupEntry> = Vec::with_capacity(job.blocks.len() + 1);
         for (i, block) in job.blocks.iter().enumerate() {
-            entries.push(wgpu::BindGroupEntry { binding: i as u32, resource: block.buffer.as_entire_binding() });
+            entries.push(wgpu::BindGroupEntry { binding: i as u32, resource: self.own(block)?.as_entire_binding() });
         }
         if !kernel.immediate {
             held = self.parameters(job.params);
@@ -183,27 +254,77 @@ impl Gpu {
         let bound = self.device.create_bind_group(&description);
         let groups = job.threads.div_ceil(u64::from(kernel.group));
         let x = groups.min(ROW);
-        let mut stream = self.stream();
-        let stream = &mut *stream;
+        let groups = (x as u32, groups.div_ceil(x) as u32);
+        self.encode(&mut self.stream(), &kernel, &bound, job.params, groups, job.work)?;
+        taking(|take| take.made.push(Made { kernel, bound, params: job.params.to_vec(), groups, work: job.work }));
+        Ok(())
+    }
+
+    /// Adds a dispatch to the work that waits.
+    fn encode(
+        &self,
+        stream: &mut Queue,
+        kernel: &Kernel,
+        bound: &wgpu::BindGroup,
+        params: &[u32],
+        groups: (u32, u32),
+        work: u64,
+    ) -> Result<()> {
         let encoder = stream.encoder.get_or_insert_with(|| self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()));
         let pass = stream.pass.get_or_insert_with(|| encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime());
         if stream.last != kernel.serial {
             pass.set_pipeline(&kernel.pipeline);
             stream.last = kernel.serial;
         }
-        pass.set_bind_group(0, &bound, &[]);
+        pass.set_bind_group(0, bound, &[]);
         if kernel.immediate {
-            pass.set_immediates(0, bytes_of(job.params));
+            pass.set_immediates(0, bytes_of(params));
         }
-        pass.dispatch_workgroups(x as u32, groups.div_ceil(x) as u32, 1);
+        pass.dispatch_workgroups(groups.0, groups.1, 1);
         self.counters.dispatches.fetch_add(1, Ordering::Relaxed);
         stream.count += 1;
-        stream.work += job.work;
+        stream.work += work;
         let (many, much) = if self.caps.software { (MANY_IN_SOFTWARE, MUCH_IN_SOFTWARE) } else { (MANY, MUCH) };
-        if stream.count >= many || stream.work >= much {
+        if stream.count >= many && stream.held == 0 || stream.work >= much {
             self.submit(stream)?;
         }
         Ok(())
+    }
+
+    /// Runs something and keeps what it dispatches; memory that it needs on the way comes from `rooms` where one serves.
+    pub(super) fn take(&self, rooms: &mut Vec<Block>, work: impl FnOnce() -> Result<()>) -> Result<Take> {
+        TAKE.set(Some(Take { rooms: std::mem::take(rooms), device: self.pool.number(), ..Take::default() }));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let mut take = TAKE.take().unwrap_or_default();
+        *rooms = std::mem::take(&mut take.rooms);
+        match done {
+            Ok(done) => done.map(|()| take),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Runs again what was kept.
+    pub(super) fn play(&self, take: &Take) -> Result<()> {
+        self.check()?;
+        if take.suspicious {
+            self.suspect();
+        }
+        let mut stream = self.stream();
+        if take.device != self.pool.number() {
+            return Err(Error::device("device", format!("a compiled step's memory lay on {} before it was lost; compile it anew", self.name())));
+        }
+        take.made.iter().try_for_each(|m| self.encode(&mut stream, &m.kernel, &m.bound, &m.params, m.groups, m.work))
+    }
+
+    /// Hands over a step's work at once, when all of it is there.
+    pub(super) fn whole(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.check()?;
+        self.stream().held += 1;
+        let done = work();
+        let mut stream = self.stream();
+        stream.held -= 1;
+        done?;
+        self.submit(&mut stream)
     }
 
     /// Parameters that are too many for a dispatch, in a buffer of their own.
@@ -235,10 +356,20 @@ impl Gpu {
         self.troubled("submit")
     }
 
+    /// Waits, and asks the host now and then whether to go on.
     fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        match self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None }) {
-            Ok(_) => Ok(()),
-            Err(e) => Err(Error::device("synchronize", format!("{} did not finish its work: {e}", self.name()))),
+        loop {
+            match self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(stop::SPELL) }) {
+                Ok(_) => return Ok(()),
+                Err(wgpu::PollError::Timeout) => {
+                    self.check()?;
+                    stop::hear();
+                    if let Some(why) = stop::taken() {
+                        return Err(why);
+                    }
+                }
+                Err(e) => return Err(Error::device("synchronize", format!("{} did not finish its work: {e}", self.name()))),
+            }
         }
     }
 
@@ -258,6 +389,7 @@ impl Gpu {
     /// Bytes of the host's into a block, in the order of the work.
     pub(super) fn write(&self, bytes: &[u8], block: &Block, offset: usize) -> Result<()> {
         self.check()?;
+        let buffer = self.own(block)?;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -273,7 +405,7 @@ impl Gpu {
         drop(stream.pass.take());
         stream.last = 0;
         let encoder = stream.encoder.get_or_insert_with(|| self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()));
-        encoder.copy_buffer_to_buffer(&staging, 0, &block.buffer, offset as u64, size);
+        encoder.copy_buffer_to_buffer(&staging, 0, buffer, offset as u64, size);
         // Staging memory is freed only behind the work that reads it.
         stream.work += size;
         stream.count += 1;
@@ -286,6 +418,7 @@ impl Gpu {
     /// Bytes of a block, once all work on it is done. The stream is free for others while this waits.
     pub(super) fn read(&self, block: &Block, offset: usize, to: &mut [u8]) -> Result<()> {
         self.check()?;
+        let buffer = self.own(block)?;
         let start = offset / 4 * 4;
         let size = ((offset + to.len()).next_multiple_of(4) - start) as u64;
         let (staging, index) = {
@@ -304,7 +437,7 @@ impl Gpu {
             };
             let encoder =
                 stream.encoder.get_or_insert_with(|| self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()));
-            encoder.copy_buffer_to_buffer(&block.buffer, start as u64, &staging, 0, size);
+            encoder.copy_buffer_to_buffer(buffer, start as u64, &staging, 0, size);
             self.submit(&mut stream)?;
             let index = stream.ahead.back().cloned();
             (staging, index)
