@@ -88,6 +88,7 @@ def test_a_number_of_a_stronger_kind_keeps_the_width() -> None:
     assert (schuss.ones(2) * 1j).tolist() == [1j, 1j]
     with pytest.raises(RuntimeError, match="addcmul: a complex number does not fit float32"):
         schuss.addcmul(schuss.ones(2), schuss.ones(2), schuss.ones(2), value=1j)
+    assert (schuss.ones(2) * schuss.tensor(1j).cdouble()).dtype == schuss.complex64
     wide = schuss.tensor(2.0, dtype=schuss.float64)
     assert (schuss.tensor([1j]) * wide).dtype == schuss.complex64
 
@@ -507,8 +508,6 @@ def test_rules_agree_with_differences(name: str) -> None:
 
 @pytest.mark.parametrize("name", RULES)
 def test_tangents_agree_with_differences(name: str) -> None:
-    if name.startswith("write"):
-        pytest.skip("a transformation refuses writes to what views of other dtypes share")
     f = RULES[name]
     z, way = drawn(4, seed=5).detach(), drawn(4, seed=6).detach()
 
@@ -543,7 +542,7 @@ def test_many_examples() -> None:
     z = drawn(5, 3).detach()
     near(func.vmap(lambda x: (x * x.conj()).sum())(z), (np.abs(z.numpy()) ** 2).sum(1) + 0j)
     grads = func.vmap(func.grad(lambda x: (x**2).abs().sum()))(z)
-    near(grads, 2 * np.abs(z.numpy()) * z.numpy())
+    near(grads, 2 * z.numpy())
 
 
 def test_a_step_downhill() -> None:

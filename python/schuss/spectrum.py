@@ -111,11 +111,10 @@ def istft(
     if return_complex and onesided:
         raise RuntimeError("istft: a complex signal has no onesided spectrum")
     norm = "ortho" if normalized else "backward"
-    if return_complex or not onesided:
+    if return_complex:
         frames = fft.ifft(x, norm=norm)
-        frames = frames if return_complex else frames.real
     else:
-        frames = fft.irfft(x, n=n_fft, norm=norm)
+        frames = fft.irfft(x[..., : n_fft // 2 + 1], n=n_fft, norm=norm)
     total = n_fft + hop * (x.shape[1] - 1)
     signal = _overlaid(frames * taper, total, hop)
     weight = _overlaid((taper * taper).expand(1, x.shape[1], n_fft), total, hop)

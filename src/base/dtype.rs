@@ -155,6 +155,7 @@ impl DType {
     #[inline]
     pub fn weigh(stronger: Option<DType>, weaker: Option<DType>) -> Option<DType> {
         match (stronger, weaker) {
+            (Some(s), Some(w)) if s.is_float() && w.is_complex() => Some(s.complex()),
             (Some(s), Some(w)) if w.category() > s.category() => Some(s.promote(w)),
             (Some(s), _) => Some(s),
             (None, w) => w,

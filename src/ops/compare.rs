@@ -113,7 +113,7 @@ crate::op! {
     /// >>> schuss.isneginf(schuss.tensor([float("-inf"), 1.0]))
     /// tensor([ True, False])
     isneginf(input) Question { map(float mask, |x;| x.equals(V::lit(f64::NEG_INFINITY))); }
-    /// True everywhere: all dtypes are real.
+    /// Where a number has no imaginary part: everywhere, for real dtypes.
     ///
     /// >>> schuss.isreal(schuss.tensor([1.0]))
     /// tensor([True])

@@ -159,7 +159,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         raise RuntimeError(f"lstsq: {tuple(A.shape)} and {tuple(B.shape)} do not fit")
     m, n = A.shape[-2:]
     found = pinv(A, rcond) @ right
-    none = found.detach().reshape(-1)[:0].real
+    none = found.reshape(-1)[:0].real
     ranks, values, residuals = _core.empty(0, dtype=_core.int64), none, none
     if driver != "gels":
         ranks = matrix_rank(A)
