@@ -23,6 +23,7 @@ LATER = [
     "cuda",
     "descent",
     "distributions",
+    "fft",
     "func",
     "futures",
     "gpu",

@@ -47,8 +47,9 @@ def stft(
 ):
     """The transforms of a signal's windows, `hop_length` apart: (frequencies, windows).
 
-    Gabor 1946. A signal is (samples,) or (signals, samples); `center` pads it so that windows stand around
-    their samples. Real signals need `return_complex`; without it parts are along a last axis.
+    Gabor 1946. A signal is (samples,) or (signals, samples); `center` pads it so that windows stand
+    around their samples. Real signals need `return_complex`; without it parts are along a last
+    axis. RuntimeError for a window of another length than `win_length`.
 
     >>> schuss.stft(schuss.ones(8), 4, center=False, return_complex=True).shape
     schuss.Size([3, 5])
