@@ -147,7 +147,7 @@ fn pairs_rule(x: &Layout, _args: &[Arg]) -> Result<Layout> {
     };
     let n = lead.len();
     let even = x.strides[..n].iter().zip(lead).all(|(s, &d)| s % 2 == 0 || d <= 1);
-    if x.strides[n] != 1 || !even || x.offset % 2 != 0 {
+    if x.strides[n] != 1 || !even || !x.offset.is_multiple_of(2) {
         return refuse(format!(
             "the parts of each number must lie side by side: strides {} from {} do not allow it; use x.contiguous() first",
             shape::show(&x.strides),
@@ -202,7 +202,7 @@ fn joined_run(call: &Call) -> Result<()> {
     Ok(())
 }
 
-fn arg<'a>(ins: &'a [Option<Sym>], i: usize) -> &'a Sym {
+fn arg(ins: &[Option<Sym>], i: usize) -> &Sym {
     ins.get(i).and_then(Option::as_ref).unwrap_or(&Sym::Absent)
 }
 

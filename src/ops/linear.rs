@@ -391,7 +391,7 @@ fn eliminate<T: Field>(a: &mut [T], right: &mut [T], n: usize) -> T {
             det = -det;
         }
         let pivot = a[p * n + p];
-        det = det * pivot;
+        det *= pivot;
         if pivot == T::default() {
             return pivot;
         }
@@ -401,8 +401,8 @@ fn eliminate<T: Field>(a: &mut [T], right: &mut [T], n: usize) -> T {
             }
             let f = a[r * n + p] / pivot;
             if f != T::default() {
-                (p..n).for_each(|c| a[r * n + c] = a[r * n + c] - f * a[p * n + c]);
-                (0..columns).for_each(|c| right[r * columns + c] = right[r * columns + c] - f * right[p * columns + c]);
+                (p..n).for_each(|c| a[r * n + c] -= f * a[p * n + c]);
+                (0..columns).for_each(|c| right[r * columns + c] -= f * right[p * columns + c]);
             }
         }
     }

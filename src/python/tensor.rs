@@ -140,7 +140,7 @@ fn single(slf: &PyTensor, what: &str) -> PyResult<Number> {
 /// A complex number is no other one, unless its imaginary part is 0.
 fn real(what: &str, n: Number) -> PyResult<Number> {
     match n {
-        Number::Complex(re, im) if im == 0.0 => Ok(Number::Float(re)),
+        Number::Complex(re, 0.0) => Ok(Number::Float(re)),
         Number::Complex(..) => {
             Err(PyRuntimeError::new_err(format!("{what}: {} has an imaginary part; use x.real, x.abs() or complex(x)", data::shown(n))))
         }

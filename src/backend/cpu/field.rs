@@ -4,7 +4,7 @@ use crate::base::dtype::Element;
 use crate::base::{Error, Result};
 use faer::MatRef;
 use num_complex::Complex;
-use std::ops::{Add, AddAssign, Div, DivAssign, Mul, Neg, Sub, SubAssign};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 type Z = Complex<f64>;
 
@@ -19,6 +19,7 @@ pub trait Field:
     + Neg<Output = Self>
     + AddAssign
     + SubAssign
+    + MulAssign
     + DivAssign
     + faer::traits::ComplexField
     + faer::traits::Conjugate<Canonical = Self>

@@ -47,7 +47,8 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
         return Ok(());
     }
     let straight = |op: &Operand| op.layout.is_contiguous();
-    if !compute.is_complex() && !(ins.iter().all(straight) && outs.iter().all(straight)) {
+    let in_order = ins.iter().chain(outs).all(straight);
+    if !compute.is_complex() && !in_order {
         let layouts: Vec<_> = outs.iter().chain(ins).map(|op| &op.layout).collect();
         let grid = Grid::new(&layouts);
         if grid.size.0 * grid.size.1 >= LEAST {
