@@ -1116,7 +1116,7 @@ class Tensor:
     def isposinf(self, /) -> Tensor:
         """Where the element is infinity."""
     def isreal(self, /) -> Tensor:
-        """True everywhere: all dtypes are real."""
+        """Where a number has no imaginary part: everywhere, for real dtypes."""
     def istft(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.istft` of this tensor."""
     def item(self, /) -> _bool | _int | _float:
@@ -2552,7 +2552,7 @@ def isposinf(input: Any, *, out: Any = None) -> Tensor:
     """Where the element is infinity."""
 
 def isreal(input: Any, *, out: Any = None) -> Tensor:
-    """True everywhere: all dtypes are real."""
+    """Where a number has no imaginary part: everywhere, for real dtypes."""
 
 def ldexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """`input * 2 ** other`."""
