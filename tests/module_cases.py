@@ -316,7 +316,7 @@ case(
     lambda nn: nn.Transformer(8, 2, 1, 2, 16, 0.0),
     (5, 3, 8),
     (4, 3, 8),
-    call=lambda m, x, y: m(x, y, tgt_mask=m.generate_square_subsequent_mask(4).to(y.dtype)),
+    call=lambda m, x, y: m(x, y, tgt_mask=m.generate_square_subsequent_mask(4).to(y)),
 )
 case(
     "Transformer batch_first",

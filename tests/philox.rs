@@ -255,6 +255,14 @@ fn permutations_hold_every_number_once() {
         sorted.sort_unstable();
         assert!(sorted.into_iter().eq(0..n as i64));
     }
+    // Long lists are dealt out by the first bits of their keys, and come out as one sort of all leaves them.
+    for n in [300, 5000] {
+        let mut keys = vec![0; n];
+        integers(7, 3, 0, &mut keys, i64::MIN, i64::MAX);
+        let mut by_key: Vec<i64> = (0..n as i64).collect();
+        by_key.sort_by_key(|&i| keys[i as usize]);
+        assert_eq!(permutation(7, 3, n), Ok(by_key));
+    }
     let mut generator = Generator::new(42);
     let mut firsts = [0u32; 5];
     for _ in 0..50_000 {

@@ -5,6 +5,10 @@ Leans on NumPy and scipy.special, as reference.py, which reads this.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from samples import FLOAT, FLOATED, MASK, NUMBER, SAME, F, P, binary, case, entry, unary
 from scipy import special
@@ -61,6 +65,35 @@ entry("igammac", special.gammaincc, FLOAT, (0.5, 4.0), *PAIRS, grad=False)
 entry("nextafter", np.nextafter, FLOAT, (-4.0, 4.0), *PAIRS, grad=False)
 entry("frexp", lambda x: np.frexp(x)[0], FLOAT, (0.6, 0.9), *SHAPES,
       call=lambda s, x: s.frexp(x).mantissa)
+
+
+def of_special(name: str, oracle: Callable, check: tuple, record: str = "", **more: Any) -> None:
+    """A function of schuss.special beside SciPy's, by its record's name."""
+    call = functools.partial(lambda name, s, x: getattr(s.special, name)(x), name)
+    entry(record or name, oracle, FLOATED, check, *SHAPES, call=call, **more)
+
+
+of_special("bessel_j0", special.j0, (-30.0, 30.0))
+of_special("bessel_j1", special.j1, (-30.0, 30.0))
+of_special("bessel_y0", special.y0, (0.5, 30.0))
+of_special("bessel_y1", special.y1, (0.5, 30.0))
+of_special("i0e", special.i0e, (-40.0, 40.0), "bessel_i0e")
+of_special("i1", special.i1, (-4.0, 4.0), "bessel_i1")
+of_special("i1e", special.i1e, (-40.0, 40.0), "bessel_i1e")
+of_special("modified_bessel_k0", special.k0, (0.5, 8.0), "bessel_k0")
+of_special("modified_bessel_k1", special.k1, (0.5, 8.0), "bessel_k1")
+of_special("scaled_modified_bessel_k0", special.k0e, (0.5, 30.0), "bessel_k0e")
+of_special("scaled_modified_bessel_k1", special.k1e, (0.5, 30.0), "bessel_k1e")
+of_special("spherical_bessel_j0", lambda x: special.spherical_jn(0, x), (-9.0, 9.0))
+of_special("airy_ai", lambda x: special.airy(x)[0], (-9.0, 4.0))
+of_special("entr", special.entr, (0.2, 4.0))
+of_special("erfcx", special.erfcx, (-2.0, 9.0))
+of_special("ndtr", special.ndtr, (-4.0, 4.0))
+of_special("log_ndtr", special.log_ndtr, (-9.0, 4.0))
+of_special("ndtri", special.ndtri, (0.1, 0.9))
+entry("xlog1py", special.xlog1py, FLOATED, (0.3, 4.0), *PAIRS,
+      call=lambda s, x, y: s.special.xlog1py(x, y))
+entry("gcd", np.gcd, "-Bbhil----", (-60.0, 60.0), *PAIRS, grad=False)
 unary("hardsigmoid", lambda x: relu6(x + 3) / 6, FLOAT, (-4.0, 4.0))
 entry("hardswish", lambda x: x * relu6(x + 3) / 6, FLOAT, (-4.0, 4.0), *SHAPES)
 entry("hardshrink", lambda x, b=0.5: np.where(np.abs(x) > b, x, 0), FLOAT, (-2.0, 2.0), *SHAPES,

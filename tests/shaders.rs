@@ -4,7 +4,7 @@
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use schuss::backend::gpu::{Caps, contract, fold, map};
+use schuss::backend::gpu::{Caps, contract, convolve, fold, map, norm, softmax};
 use schuss::base::{DType, dtype};
 use schuss::graph::Body;
 
@@ -65,6 +65,19 @@ fn products_and_folds_are_shaders_in_every_type() {
             }
             for text in fold::texts(d, &caps) {
                 accepted(&format!("a fold of {d}"), &text);
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_and_convolutions_are_shaders() {
+    for caps in [Caps::usual(), Caps { immediates: 0, ..Caps::usual() }] {
+        for d in [DType::F32, DType::F16, DType::BF16] {
+            let kinds = [("softmax", softmax::texts(d, &caps)), ("a norm", norm::texts(d, &caps)), ("conv", convolve::texts(d, &caps))];
+            for (name, texts) in kinds {
+                assert!(texts.len() > 10, "{name} has too few kernels");
+                texts.iter().for_each(|text| accepted(&format!("{name} of {d}"), text));
             }
         }
     }

@@ -152,8 +152,8 @@ def test_divergence_is_the_mean_over_draws(p, q):
 
 
 def test_divergence_without_a_formula():
-    with refuses(NotImplementedError, "Normal and Laplace", "register_kl"):
-        D.kl_divergence(D.Normal(0.0, 1.0), D.Laplace(0.0, 1.0))
+    with refuses(NotImplementedError, "Gumbel and Laplace", "register_kl"):
+        D.kl_divergence(D.Gumbel(0.0, 1.0), D.Laplace(0.0, 1.0))
     outside = D.kl_divergence(D.Uniform(0.0, 3.0), D.Uniform(0.0, 1.0))
     assert outside.item() == math.inf
 
@@ -185,5 +185,5 @@ def test_draws_without_a_gradient_say_so():
 
 
 def test_a_distribution_that_is_not_there():
-    with refuses(AttributeError, "Dirichlet", "Categorical", "subclass"):
-        D.Dirichlet  # noqa: B018
+    with refuses(AttributeError, "Zipf", "Categorical", "subclass"):
+        D.Zipf  # noqa: B018

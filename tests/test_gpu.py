@@ -126,14 +126,6 @@ def test_a_number_on_the_processor_mixes():
     assert (x + 1).tolist() == [2.0, 3.0]
 
 
-def test_what_has_no_kernel_says_so():
-    x = schuss.eye(3, device=DEVICE)
-    with pytest.raises(NotImplementedError, match=r"(?s)gpu:0.*\.cpu\(\)"):
-        schuss.linalg.svdvals(x)
-    with pytest.raises(NotImplementedError, match=r"exp: .*float64.*x\.float\(\)"):
-        schuss.ones(2, dtype=schuss.float64, device=DEVICE).exp()
-
-
 def test_a_software_adapter_is_used_only_by_name():
     program = (
         "import schuss\n"
@@ -341,11 +333,11 @@ def test_steps_compile_nothing_new_and_travel_together():
     # Copies of the model and of 20 losses are read one by one; the steps themselves need few.
     dispatches = after["dispatches"] - before["dispatches"]
     submissions = after["submissions"] - before["submissions"]
-    assert dispatches > 20 * 50
-    assert submissions < dispatches / 15
+    assert dispatches > 20 * 30
+    assert submissions < dispatches / 12
 
 
-@pytest.mark.parametrize("profile", ["gpu", "noimm", "gpu,noimm"])
+@pytest.mark.parametrize("profile", ["gpu", "noimm", "gpu,noimm", "gpu,nosubgroup"])
 def test_kernels_of_other_adapters(profile):
     """Tiles in a workgroup's memory, and parameters in buffers, on whatever adapter is here."""
     program = (
@@ -363,10 +355,26 @@ def test_kernels_of_other_adapters(profile):
         "z = x.cpu()\n"
         "w = z.softmax(0).sum() + z.exp().mean() + z.argmax()\n"
         "print(abs(y.item() - w.item()) < 1e-3)\n"
+        "F = schuss.nn.functional\n"
+        "i, k, v = schuss.randn(5, 4, 17, 19), schuss.randn(8, 2, 3, 3), schuss.randn(8)\n"
+        "c = [schuss.randn(70, 90), schuss.randint(0, 90, (70,)), schuss.randn(90)]\n"
+        "def all_of(i, k, v, s, t, u):\n"
+        "    i.requires_grad_(True); k.requires_grad_(True); s.requires_grad_(True)\n"
+        "    o = F.conv2d(i, k, v, stride=2, padding=1, groups=2)\n"
+        "    n = F.layer_norm(s, (90,), u, u)\n"
+        "    b = F.batch_norm(o, None, None, v, v, True)\n"
+        "    l = F.cross_entropy(n, t) + o.square().mean() + b.pow(3).mean()\n"
+        "    l = l + s.var(0).sum() + s.logsumexp(1).mean() + s.log_softmax(1)[:, 3].sum()\n"
+        "    l.backward()\n"
+        "    return [l.detach(), i.grad, k.grad, s.grad]\n"
+        "here = all_of(i, k, v, *c)\n"
+        "there = all_of(*(t.detach().to('gpu') for t in (i, k, v, *c)))\n"
+        "near = [((b.cpu() - a).abs().max() / a.abs().max()).item() for a, b in zip(here, there)]\n"
+        "print(max(near) < 1e-4)\n"
         "print(schuss.gpu.limits())\n"
     )
     done = told(program, SCHUSS_GPU_PROFILE=profile)
-    assert done.stdout.startswith("True\nTrue\n"), done.stdout + done.stderr
+    assert done.stdout.startswith("True\nTrue\nTrue\n"), done.stdout + done.stderr
     if "noimm" in profile:
         assert "'immediates': 0" in done.stdout
 
@@ -406,7 +414,44 @@ def test_the_doctor_finds_every_family_right():
     assert done.returncode == 0
 
 
-def test_what_passes_a_binding_is_refused_by_its_limit():
+LARGE = """
+import numpy as np, schuss
+from schuss.nn import functional as F
+rng = np.random.default_rng(0)
+a = schuss.tensor(rng.normal(size=(700, 601)).astype("float32"))
+b = schuss.tensor(rng.normal(size=(601, 300)).astype("float32"))
+x, y = a.to("gpu"), b.to("gpu")
+near = lambda p, q: np.allclose(p.cpu().numpy(), q.numpy(), rtol=1e-4, atol=1e-4)
+print(all([
+    near(x + 1, a + 1), near(x.T * 2, a.T * 2), near(x.exp().sin(), a.exp().sin()),
+    near(x.sum(), a.sum()), near(x.sum(0), a.sum(0)), near(x.mean(1), a.mean(1)),
+    near(x.max(), a.max()), near(x.mean(), a.mean()), near(x.logsumexp(1), a.logsumexp(1)),
+    near(x @ y, a @ b), near(x.T @ x, a.T @ a), near(x.softmax(1), a.softmax(1)),
+    near(x[::3, 5:], a[::3, 5:]), near(schuss.cat([x, x]), schuss.cat([a, a])),
+    near((x > 0).float(), (a > 0).float()), near(x.cumsum(1), a.cumsum(1)),
+]))
+schuss.manual_seed(3)
+p = schuss.rand(500_000, device="gpu")
+schuss.manual_seed(3)
+print(p.tolist() == schuss.rand(500_000).tolist())
+x.requires_grad_(True)
+(x.square().sum() + (x @ y).sum()).backward()
+a.requires_grad_(True)
+(a.square().sum() + (a @ b).sum()).backward()
+print(near(x.grad, a.grad))
+x.data.add_(1)
+print(near(x.detach(), (a + 1).detach()))
+try: schuss.zeros(1000, device="gpu").scatter_add(0, schuss.zeros(400_000).long().to("gpu"), p)
+except MemoryError as e: print("1048576" in str(e))
+"""
+
+
+def test_what_passes_a_binding_is_cut_into_parts():
+    done = told(LARGE, SCHUSS_GPU_PROFILE="binding=1048576")
+    assert done.stdout.splitlines()[:4] == ["True"] * 4, done.stdout + done.stderr
+
+
+def test_what_passes_a_buffer_is_refused_by_its_limit():
     program = (
         "import schuss\n"
         "x = schuss.zeros(1000, 200, device='gpu')\n"
@@ -414,9 +459,80 @@ def test_what_passes_a_binding_is_refused_by_its_limit():
         "except MemoryError as e: print(e)\n"
         "print((x + 1).sum().item())\n"
     )
-    done = told(program, SCHUSS_GPU_PROFILE="binding=1048576")
-    assert "1048576" in done.stdout, done.stdout + done.stderr
+    done = told(program, SCHUSS_GPU_PROFILE="buffer=1048576")
+    assert "buffer" in done.stdout, done.stdout + done.stderr
     assert done.stdout.endswith("200000.0\n")
+
+
+def test_a_device_that_was_lost_starts_anew():
+    program = """
+import schuss
+x = schuss.arange(3.0, device="gpu")
+w = schuss.ones(3, device="gpu", requires_grad=True)
+step = schuss.compile(lambda x: (w * x).sum())
+print([step(x).item() for _ in range(3)])
+schuss._core._gpu_lose(0)
+for what in (lambda: x.tolist(), lambda: x + 1, lambda: step(x)):
+    try: print(what(), schuss.ones(1, device="gpu").item())
+    except schuss.DeviceError as e: print("lost" in str(e))
+y = schuss.arange(3.0, device="gpu")
+print((y * 2).tolist())
+w = schuss.ones(3, device="gpu", requires_grad=True)
+step = schuss.compile(lambda x: (w * x).sum())
+print([step(y).item() for _ in range(3)])
+"""
+    done = told(program)
+    want = ["[3.0, 3.0, 3.0]", "True", "True", "True", "[0.0, 2.0, 4.0]", "[3.0, 3.0, 3.0]"]
+    assert done.stdout.splitlines() == want, done.stdout + done.stderr
+
+
+def test_what_has_no_kernel_is_computed_by_the_processor_and_said():
+    program = """
+import warnings, schuss
+x = schuss.tensor([[4.0, 1.0], [1.0, 3.0]], device="gpu")
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    for _ in range(3):
+        q = schuss.linalg.qr(x)[1]
+        d = schuss.linalg.det(x)
+    v = schuss.special.i0(x)
+    e = x.double().exp()
+print([str(w.message).split("kernel for ")[1].split(":")[0] for w in seen])
+print({str(t.device) for t in (q, d, v, e)}, round(d.item(), 4))
+print(schuss.allclose(e.cpu(), x.cpu().double().exp()))
+"""
+    done = told(program)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stdout + done.stderr
+    for word in ("qr", "det", "special", "float64"):
+        assert lines[0].count(word) == 1, lines[0]
+    assert lines[1:] == ["{'gpu:0'} 11.0", "True"]
+
+
+def test_formulas_that_follow_one_another_are_one_kernel():
+    x, y = schuss.randn(300, device=DEVICE), schuss.randn(300, device=DEVICE)
+    schuss.gpu.synchronize()
+    before = schuss.gpu.counters()["dispatches"]
+    z = ((x * 2 + y).tanh() - y) / 3
+    kept = z * z
+    w = kept + z
+    schuss.gpu.synchronize()
+    assert schuss.gpu.counters()["dispatches"] == before + 1
+    a, b = x.cpu(), y.cpu()
+    c = ((a * 2 + b).tanh() - b) / 3
+    for got, want in ((z, c), (kept, c * c), (w, c * c + c)):
+        assert np.allclose(got.cpu().numpy(), want.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_compiled_kernels_are_kept(tmp_path):
+    program = "import schuss; print((schuss.ones(3, device='gpu') * 2).tolist())"
+    for k in range(3):
+        done = told(program, SCHUSS_CACHE_DIR=str(tmp_path))
+        assert done.stdout == "[2.0, 2.0, 2.0]\n", done.stderr
+        kept = list(tmp_path.glob("*.bin"))
+        for file in kept if k == 1 else ():
+            file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_threads_share_a_device():
@@ -437,14 +553,6 @@ def test_threads_share_a_device():
     for thread in threads:
         thread.join()
     assert found == {k: 20 * 600.0 * k for k in range(4)}
-
-
-def test_a_step_on_a_gpu_is_not_recorded_in_silence():
-    w = schuss.ones(3, device=DEVICE, requires_grad=True)
-    step = schuss.compile(lambda x: (w * x).sum())
-    with pytest.raises(RuntimeError, match="GPU"):
-        for _ in range(3):
-            step(schuss.ones(3, device=DEVICE))
 
 
 class Convolutional(nn.Module):

@@ -1,4 +1,4 @@
-"""Compiled steps on a GPU: the same bits as one operation after the other, one submission, few dispatches.
+"""Compiled steps on a GPU: the bits of one operation after the other, few dispatches.
 
 Leans on schuss and adapter; the models are small, since the adapter may be software.
 """
@@ -105,7 +105,7 @@ def test_a_compiled_step_is_one_submission(name, most):
 
 
 def test_batches_are_cut_from_a_set_on_the_device():
-    step, model, _, _ = prepared("perceptron")
+    step, _, _, _ = prepared("perceptron")
     schuss.manual_seed(8)
     x, y = schuss.randn(96, 12).to(DEVICE), schuss.randint(0, 5, (96,)).to(DEVICE)
 
@@ -113,7 +113,7 @@ def test_batches_are_cut_from_a_set_on_the_device():
         return [step(x[i : i + 16], y[i : i + 16]) for _ in range(3) for i in range(0, 96, 16)]
 
     want = [v.item() for v in epoch(step)]
-    step, model, _, _ = prepared("perceptron")
+    step, _, _, _ = prepared("perceptron")
     assert [v.item() for v in epoch(schuss.compile(step))] == want
 
 

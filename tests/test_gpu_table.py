@@ -6,6 +6,7 @@ Leans on the oracle table, test_ops's ways of reading it, and adapter. What has 
 from __future__ import annotations
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from test_ops import LAYOUTS, NAMES, arrays, cases, function, outputs, shown, te
 
 pytestmark = needs_adapter
 
-# What no shader computes: decompositions, and loops in every element. Everything else must.
-MISSING = set(
+# What no shader computes, decompositions and loops in every element: the processor does.
+HOSTED = set(
     """
     cholesky cholesky_inverse cholesky_solve det eigh eigvalsh frexp hypergamma i0 i0e i1 i1e
     igamma igammac inv inverse logabsdet logdet lu lu_factor lu_product lu_solve matrix_exp
@@ -70,35 +71,30 @@ def refused(call: functools.partial) -> bool:
     return False
 
 
-def compared(name: str, one: Case, letter: str) -> bool:
-    """Compare one call on both devices; whether the GPU has it."""
+def compared(name: str, one: Case, letter: str) -> None:
+    """Compare one call on both devices."""
     f = functools.partial(function(name), **one.keywords)
     stored = tensors(one, arrays(name, one, letter), letter)
     if TABLE[name].dtypes[LETTERS.index(letter)] == "-":
-        return True
+        return
     want = f(*stored, *one.args)
-    try:
-        got = f(*moved(stored), *one.args)
-    except NotImplementedError as error:
-        assert "gpu:0" in str(error), error
-        assert ".cpu()" in str(error), error
-        return False
-    same(got, want, f"{name} {letter} {one}")
-    return True
+    same(f(*moved(stored), *one.args), want, f"{name} {letter} {one}")
 
 
+@pytest.mark.filterwarnings("ignore:.*has no kernel")
 @pytest.mark.parametrize("name", NAMES)
 def test_values_are_the_processors(name: str) -> None:
     chosen = [c for c in cases(TABLE[name], 1000) if all(0 not in d.shape for d in c.inputs)]
     letters = LETTERS.replace("d", "") if name in OTHERS else LEAD
-    there = [compared(name, one, letter) for letter in letters for one in chosen[:3]]
-    if name in MISSING:
-        assert not all(there), f"{name} runs on a GPU now: take it off the list"
-    else:
-        assert all(there), f"{name} has no kernel"
+    with warnings.catch_warnings(record=True) as seen:
+        for letter in letters:
+            for one in chosen[:3]:
+                compared(name, one, letter)
+    said = [str(w.message) for w in seen if "has no kernel" in str(w.message)]
+    assert name in HOSTED or not said, f"{name}: {said}"
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in MISSING])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in HOSTED])
 def test_slopes_are_the_processors(name: str) -> None:
     entry = TABLE[name]
     one = next((c for c in cases(entry, 1000) if all(0 not in d.shape for d in c.inputs)), None)
@@ -146,7 +142,7 @@ def test_layouts_are_walked(name: str, layout: str) -> None:
 
 EDGES = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 1e30, -1e30, 88.0, -103.0]
 UNARY = [
-    n for n in NAMES if TABLE[n].kind == "unary" and n not in MISSING and TABLE[n].dtypes[8] in "f?"
+    n for n in NAMES if TABLE[n].kind == "unary" and n not in HOSTED and TABLE[n].dtypes[8] in "f?"
 ]
 
 

@@ -209,8 +209,6 @@ def test_callbacks_and_saved_weights(tmp_path):
     wider = keras.Sequential([keras.Input((1,)), layers.Dense(2)])
     with refuses(schuss.ShapeError, (1, 2), (1, 1)):
         wider.load_weights(tmp_path / "best.weights.h5")
-    with refuses(NotImplementedError, "load_weights"):
-        keras.models.load_model("x.keras")
 
 
 @pytest.mark.parametrize(

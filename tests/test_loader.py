@@ -505,3 +505,78 @@ def test_what_workers_draw_repeats_with_the_seed(persistent):
     assert first == second
     (one, two), _ = first
     assert one != two and len(set(one)) == 24
+
+
+def test_gathered_rows_of_any_tensor():
+    base = schuss.arange(24).reshape(4, 6)
+    turned, cut = base.T, base.repeat(2, 1)[1:7]
+    wide = schuss.arange(6, dtype=schuss.float64).expand(3, 6).T
+    thin = schuss.zeros(6, 0)
+    order = [5, 0, 3, 3, 1, 2]
+    data = TensorDataset(turned, cut, wide, thin, schuss.arange(6) > 2)
+    for shown in (data, Subset(data, order)):
+        rows = order if shown is not data else list(range(6))
+        for batch, picked in zip(DataLoader(shown, 4), (rows[:4], rows[4:]), strict=True):
+            for got, whole in zip(batch, data.tensors, strict=True):
+                assert got.dtype == whole.dtype and got.tolist() == whole[picked].tolist()
+    with pytest.raises(IndexError, match=r"index 6 is out of range for an axis of size 6"):
+        list(DataLoader(Subset(data, [0, 6]), 2))
+
+
+def test_batches_of_what_is_watched_are_recorded():
+    x = schuss.arange(6.0).reshape(6, 1).requires_grad_()
+    for loader in (DataLoader(TensorDataset(x), 4), DataLoader(x, 4, shuffle=True)):
+        x.grad = None
+        sum((b[0] if isinstance(b, list) else b).square().sum() for b in loader).backward()
+        assert x.grad.tolist() == (2 * x).tolist()
+    with schuss.GradientTape() as tape:
+        data = schuss.ones(3, 2)
+        tape.watch(data)
+        (batch,) = DataLoader(data, 3)
+        total = batch.sum()
+    assert tape.gradient(total, data).tolist() == [[1, 1]] * 3
+    with schuss.inference_mode():
+        (batch,) = DataLoader(schuss.ones(3), 3)
+    assert batch.is_inference()
+
+
+def test_what_is_written_meanwhile_is_seen():
+    # Wide rows are gathered several batches at once.
+    x, y = schuss.zeros(1000, 512), schuss.zeros(1000)
+    for turn, (batch, other) in enumerate(DataLoader(TensorDataset(x, y), 64, shuffle=True)):
+        assert batch.unique().tolist() == [turn] and other.unique().tolist() == [-turn]
+        x.add_(1)
+        y.sub_(1)
+    array = np.zeros((1000, 512), dtype=np.float32)
+    for turn, batch in enumerate(DataLoader(schuss.from_numpy(array), 64, shuffle=True)):
+        assert batch.unique().tolist() == [turn]
+        array += 1
+
+
+def test_a_row_that_is_not_there_is_told_of_with_its_batch():
+    found = iter(DataLoader(Subset(schuss.ones(10, 4096), [1] * 30 + [10]), 4))
+    for _ in range(7):
+        assert next(found).shape == (4, 4096)
+    with pytest.raises(IndexError, match="index 10 is out of range for an axis of size 10"):
+        next(found)
+
+
+@pytest.mark.parametrize("width", [1, 512])
+def test_a_pass_is_shared_by_threads(width):
+    data = schuss.arange(10_000).unsqueeze(1).expand(10_000, width).clone()
+    made = iter(DataLoader(TensorDataset(data), 7))
+    if width > 1:
+        made = iter(DataLoader(Subset(TensorDataset(data), range(10_000)), 7))
+    taken, lock = [], threading.Lock()
+
+    def take():
+        for (batch,) in made:
+            with lock:
+                taken.extend(batch[:, -1].tolist())
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == list(range(10_000))

@@ -5,6 +5,7 @@ Leans on schuss and pytest; which class is raised where is in test_errors.py.
 
 from __future__ import annotations
 
+import copy
 import operator
 
 import pytest
@@ -253,6 +254,101 @@ def test_message(act, kind, part):
     text = str(caught.value)
     assert text.startswith(part) or (not part[0].isalpha() and part in text) or f" {part}" in text
     assert "schuss.int" not in text and "schuss.float3" not in text.replace("dtype=schuss", "")
+
+
+# Each line: what is made, how its refusal begins.
+MADE = [
+    (lambda: nn.Conv2d(3, 6), "Conv2d: is missing kernel_size; its form is Conv2d(in_channels, "),
+    (lambda: nn.Linear(3, 1, biass=False), "Linear() has no argument biass (did you mean bias?)"),
+    (lambda: nn.Linear(3, 1, True, None, None, 4), "Linear: takes 5 arguments by position, got 6"),
+    (lambda: nn.Transformer(d_mode=3), "Transformer() has no argument d_mode (did you mean d_mod"),
+    (lambda: nn.MSELoss(reducton="sum"), "MSELoss() has no argument reducton (did you mean redu"),
+    (
+        lambda: schuss.optim.Adam([leaf()], learning_rate=1.0),
+        "Adam() has no argument learning_rate (did you mean lr?); its form is Adam(params, lr=",
+    ),
+    (
+        lambda: schuss.optim.lr_scheduler.StepLR(schuss.optim.SGD([leaf()])),
+        "StepLR: is missing step_size; its form is StepLR(optimizer, step_size, gamma=0.1",
+    ),
+    (
+        lambda: schuss.utils.data.DataLoader(V, batchsize=3),
+        "DataLoader() has no argument batchsize (did you mean batch_size?)",
+    ),
+    (lambda: schuss.distributions.Normal(0.0, std=1.0), "Normal() has no argument std (did you m"),
+    (
+        lambda: schuss.tf.keras.layers.Dense(3, activaton="relu"),
+        "Dense() has no argument activaton (did you mean activation?)",
+    ),
+    (
+        lambda: schuss.tf.optimizers.Adam(lr=3),
+        "Adam() has no argument lr (did you mean learning_rate?)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "part"), MADE, ids=[part for _, part in MADE])
+def test_making(make, part):
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert str(caught.value).startswith(part) and " at 0x" not in str(caught.value)
+
+
+def test_making_is_checked_for_classes_of_ours_alone():
+    class Mine(nn.Linear):
+        def __init__(self, width, **rest):
+            super().__init__(width, width, **rest)
+
+    assert Mine(2, bias=False).bias is None and copy.deepcopy(Mine(2)).in_features == 2
+    with pytest.raises(TypeError, match=r"Mine.__init__\(\) missing 1 required positional"):
+        Mine()
+
+    class Rows(schuss.utils.data.Dataset, list):
+        pass
+
+    assert len(Rows([1, 2])) == 2
+
+
+def broadcast():
+    nn.MSELoss()(schuss.ones(3, 1), ONE)
+
+
+def out_of_order():
+    optimizer = schuss.optim.SGD([leaf()])
+    schuss.optim.lr_scheduler.StepLR(optimizer, 3).step()
+
+
+def without_axis():
+    nn.Softmax()(X)
+
+
+def fallen_back():
+    step = schuss.compile(lambda x: x if x.sum() > 0 else -x, fallback=True)
+    [step(ONE) for _ in range(3)]
+
+
+@pytest.mark.parametrize("act", [broadcast, out_of_order, without_axis, fallen_back])
+def test_a_warning_points_to_the_line_of_the_program(act):
+    with pytest.warns(UserWarning) as seen:
+        act()
+    place = act.__code__
+    assert [w.filename for w in seen] == [__file__]
+    assert place.co_firstlineno < seen[0].lineno <= place.co_firstlineno + 3
+
+
+def test_numbers_of_several_elements():
+    for kind in (float, int):
+        with pytest.raises(ValueError, match=f"{kind.__name__}: .* or use .tolist\\(\\) for all$"):
+            kind(X)
+
+
+def test_advice_on_casts_loses_nothing():
+    whole, real = schuss.tf.constant([1, 2]), schuss.tf.constant([1.0, 2.0])
+    for pair in ((whole, real), (real, whole)):
+        with pytest.raises(schuss.DTypeError, match=r"use tf.cast\(x, tf.float32\) on the other"):
+            operator.add(*pair)
+    with pytest.raises(TypeError, match=r"use tf.cast\(x, tf.float32\) on the tensor"):
+        operator.mul(whole, 2.5)
 
 
 def test_a_renamed_error_keeps_its_class_and_its_place():

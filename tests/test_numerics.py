@@ -99,6 +99,62 @@ def test_functions_are_within_two_units_in_the_last_place(name: str) -> None:
     assert 0.5 <= worst < 2
 
 
+def test_gelu_and_its_slope() -> None:
+    every = np.arange(0, 1 << 32, 4099, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    x = every[np.isfinite(every)]
+    wide = x.astype(np.float64)
+    share = special.ndtr(wide)
+    t = schuss.from_numpy(x).requires_grad_(True)
+    y = schuss.nn.functional.gelu(t)
+    y.sum().backward()
+    apart = np.abs(y.detach().numpy() - wide * share)
+    assert np.max(apart[np.abs(x) < 6]) < 3e-7
+    assert np.max(apart[x < 0]) < 2e-7
+    # Above 6 the function is its argument, to the last digit.
+    assert (y.detach().numpy()[x > 6] == x[x > 6]).all()
+    with np.errstate(over="ignore", under="ignore"):
+        slope = share + wide * np.exp(-0.5 * wide * wide) / np.sqrt(2 * np.pi)
+    assert np.max(np.abs(t.grad.numpy() - slope)[np.abs(x) < 1e18]) < 5e-7
+    ends = schuss.nn.functional.gelu(schuss.tensor([np.inf, -np.inf, np.nan, 0.0]))
+    assert ends[0].item() == np.inf and abs(ends[1].item()) < 1e-30
+    assert np.isnan(ends[2].item()) and ends[3].item() == 0
+
+
+@pytest.mark.parametrize("n", [3, 16, 24, 25, 64, 77, 130, 1000, 5000])
+def test_rows_of_softmax_and_its_kin(n: int) -> None:
+    draw = np.random.default_rng(n)
+    x = draw.normal(size=(37, n)).astype(np.float32) * 20
+    x[1, 0], x[2, n // 2], x[3, n - 1], x[4] = np.inf, -np.inf, np.nan, -np.inf
+    wide = x.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        sums = special.logsumexp(wide, axis=1)
+        logs = wide - sums[:, None]
+    # The largest element is subtracted first, as everywhere: of infinity that leaves nothing.
+    logs[1] = np.nan
+    for a in (x, np.ascontiguousarray(x.T)):
+        axis = -1 if a is x else 0
+        t = schuss.from_numpy(a)
+        got = {name: getattr(t, name)(axis).numpy() for name in ("softmax", "log_softmax")}
+        total = t.logsumexp(axis).numpy()
+        truth = logs if a is x else logs.T
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_allclose(got["softmax"], np.exp(truth), rtol=1e-5, atol=3e-45)
+        np.testing.assert_allclose(got["log_softmax"], truth, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(total, sums, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 5, 16, 64, 100, 1000])
+def test_rows_far_from_zero_are_brought_to_mean_zero(n: int) -> None:
+    draw = np.random.default_rng(n)
+    x = (draw.normal(size=(19, n)) + 3000).astype(np.float32)
+    wide = x.astype(np.float64)
+    apart = wide - wide.mean(1, keepdims=True)
+    truth = apart / np.sqrt((apart * apart).mean(1, keepdims=True) + 1e-5)
+    got = schuss.nn.functional.layer_norm(schuss.from_numpy(x), (n,)).numpy()
+    # The mean is kept in float32: half a unit of 3000 is 1.2e-4.
+    assert np.max(np.abs(got - truth)) < 6e-4
+
+
 @pytest.mark.parametrize(
     ("dtype", "least"), [(schuss.float32, 2.0**-149), (schuss.float64, 5e-324)]
 )

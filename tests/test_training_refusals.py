@@ -188,3 +188,47 @@ def test_a_disk_that_is_full_while_fitting(tmp_path, monkeypatch):
     assert schuss.load(path)["epoch"] == 2
     whole, resumed = trained(5), trained(5, resume=path)
     assert schuss.equal(whole.weight, resumed.weight) and schuss.equal(whole.bias, resumed.bias)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"loss": "mse"},
+            "loss is a function of (prediction, target), such as nn.MSELoss(), got",
+        ),
+        ({"loss": nn.MSELoss}, "got the class MSELoss"),
+        ({"optimizer": "adam"}, "such as optim.Adam(model.parameters()), got 'adam'"),
+        ({"optimizer": optim.SGD}, "got the class SGD"),
+        ({"loss": "other", "optimizer": "other"}, "loss and optimizer are exchanged"),
+        ({"model": "other", "data": "other"}, "got tuple; model and data are exchanged"),
+        ({"model": nn.Linear}, "got the class Linear"),
+    ],
+)
+def test_arguments_in_each_others_place(given, says):
+    model, data = nn.Linear(1, 1), (schuss.ones(2, 1), schuss.ones(2, 1))
+    usual = {"model": model, "data": data, "loss": nn.MSELoss()}
+    usual["optimizer"] = optim.SGD(model.parameters())
+    swapped = {"loss": "optimizer", "optimizer": "loss", "model": "data", "data": "model"}
+    called = {
+        **usual,
+        **{k: usual[swapped[k]] if v == "other" else v for k, v in given.items()},
+    }
+    with pytest.raises(TypeError) as caught:
+        schuss.fit(**called, verbose=False)
+    assert says in str(caught.value)
+
+
+def test_a_rate_far_too_high_is_warned_of_once():
+    model, x = nn.Linear(1, 1), schuss.ones(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=1e9)
+    with pytest.warns(RuntimeWarning, match="a learning rate of 1e\\+09; try 1e\\+08") as seen:
+        schuss.fit(model, (x, 2 * x), nn.MSELoss(), optimizer, epochs=20, verbose=False)
+    assert [w.filename for w in seen] == [__file__]
+
+
+def test_a_folder_is_no_file(tmp_path):
+    for act in (lambda: schuss.save({}, tmp_path), lambda: schuss.load(tmp_path)):
+        with pytest.raises(IsADirectoryError, match="is a folder; give a file in it"):
+            act()
+    assert list(tmp_path.iterdir()) == []

@@ -369,6 +369,44 @@ def test_parameters_have_their_truths_dashed_in_the_same_colour():
     assert dashed.get_linestyle() == "--"
 
 
+def test_levels_of_a_valley_are_logarithmic():
+    def valley(x, y):
+        return (1 - x) ** 2 + 100 * (y - x * x) ** 2
+
+    def lines(f, **options):
+        figure = viz.contour(f, (-2, 2), (-1, 3), count=20, **options)
+        return np.asarray(figure.axes[0].collections[0].levels)
+
+    gaps = np.diff(lines(valley))
+    assert gaps[-1] > 100 * gaps[1] and len(gaps) == 23
+    assert np.ptp(np.diff(lines(lambda x, y: x + y))) < 1e-6
+    assert np.ptp(np.diff(lines(valley, scale="linear"))) < 1e-6
+    assert len(lines(valley, levels=7, scale="log")) == 7
+    assert lines(valley, levels=[1, 10, 100]).tolist() == [1, 10, 100]
+    shares = np.diff(lines(valley, scale="quantile", levels=5))
+    assert shares[0] < shares[-1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "says"),
+    [
+        ({"f": "x"}, TypeError, "f must be a function of two numbers, got str"),
+        ({"xlim": (1, 0)}, ValueError, r"xlim must be \(low, high\) with low < high, got \(1, 0\)"),
+        ({"ylim": 3}, ValueError, "ylim must be"),
+        ({"count": 1}, ValueError, "count must be at least 2"),
+        ({"f": lambda x, y: x * schuss.ones(3)}, ValueError, r"got shape \(3,\); is a .sum"),
+        ({"f": lambda x, y: (x - x) / 0}, ValueError, "f is NaN or infinite everywhere"),
+        ({"scale": "loud"}, ValueError, "scale is 'linear', 'log', 'quantile' or None"),
+        ({"levels": 1}, ValueError, "levels must be at least 2"),
+        ({"levels": [1]}, ValueError, "two heights or more"),
+    ],
+)
+def test_hills_that_cannot_be_drawn(settings, kind, says):
+    usual = {"f": lambda x, y: x * y, "xlim": (0, 1), "ylim": (0, 1), "count": 4}
+    with pytest.raises(kind, match=f"contour: .*{says}"):
+        viz.contour(**{**usual, **settings})
+
+
 @pytest.mark.parametrize("draw", [viz.contour, viz.surface])
 def test_hills_take_functions_of_tensors_and_a_path(draw, tmp_path):
     data = schuss.linspace(-1, 1, 9)

@@ -20,7 +20,9 @@ from schuss import (
     arrangement,
     complex_numbers,
     conversion,
+    counting,
     creation,
+    draws,
     exchange,
     kinds,
     limits,
@@ -30,6 +32,7 @@ from schuss import (
     order,
     parts,
     products,
+    questions,
     series,
 )
 from schuss.creation import *
@@ -43,6 +46,8 @@ exchange.attach()
 
 from schuss.arrangement import *
 from schuss.complex_numbers import *
+from schuss.counting import *
+from schuss.draws import *
 from schuss.exchange import *
 from schuss.kinds import *
 from schuss.limits import *
@@ -50,8 +55,10 @@ from schuss.mathematics import *
 from schuss.order import *
 from schuss.parts import *
 from schuss.products import *
+from schuss.questions import *
 from schuss.series import *
 
+row_stack = arrangement.vstack
 concat, moveaxis = arrangement.concatenate, arrangement.movedim
 swapdims, clip = arrangement.swapaxes, mathematics.clamp
 subtract, multiply = mathematics.sub, _core.mul
@@ -68,9 +75,12 @@ arcsin, arccos, arctan, arctan2 = _core.asin, _core.acos, _core.atan, _core.atan
 arcsinh, arccosh, arctanh = _core.asinh, _core.acosh, _core.atanh
 round = mathematics.rounded
 floor, ceil, trunc = Tensor.floor, Tensor.ceil, Tensor.trunc
-spmm = mathematics.mm
+spmm, ger = mathematics.mm, mathematics.outer
 strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
-inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
+OutOfMemoryError = MemoryError
+default_generator = _core._default_generator()
+detach, gcd = Tensor.detach, counting.gcd
 
 if TYPE_CHECKING:
     from schuss import accelerator as accelerator
@@ -92,6 +102,8 @@ if TYPE_CHECKING:
     from schuss import optim as optim
     from schuss import random as random
     from schuss import serialization as serialization
+    from schuss import signal as signal
+    from schuss import special as special
     from schuss import testing as testing
     from schuss import tf as tf
     from schuss import training as training
@@ -132,6 +144,8 @@ _MODULES = (
     "optim",
     "random",
     "serialization",
+    "signal",
+    "special",
     "testing",
     "tf",
     "training",
@@ -162,20 +176,26 @@ for _home, _names in {
         " slogdet"
     ),
     "spectrum": "istft stft",
-    "linalg.older": "lu lu_solve pinverse svd",
+    "linalg.older": ("lu lu_solve orgqr pca_lowrank pinverse svd svd_lowrank triangular_solve"),
+    "amp": "GradScaler",
     "nn.functional": (
-        "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm"
-        " channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
-        " embedding_bag feature_alpha_dropout group_norm instance_norm layer_norm max_pool1d"
-        " max_pool1d_with_indices max_pool2d max_pool3d pixel_shuffle pixel_unshuffle rms_norm"
+        "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear"
+        " celu channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d"
+        " conv_transpose3d cosine_similarity embedding_bag feature_alpha_dropout group_norm"
+        " instance_norm layer_norm max_pool1d max_pool1d_with_indices max_pool2d max_pool3d"
+        " pairwise_distance pixel_shuffle pixel_unshuffle prelu rms_norm rrelu"
     ),
     "settings": (
-        "are_deterministic_algorithms_enabled channels_last channels_last_3d get_default_device"
+        "are_deterministic_algorithms_enabled channels_last channels_last_3d"
+        " compiled_with_cxx11_abi get_default_device get_deterministic_debug_mode"
+        " get_num_interop_threads is_warn_always_enabled set_deterministic_debug_mode"
+        " set_flush_denormal set_num_interop_threads set_warn_always"
         " get_float32_matmul_precision is_autocast_enabled"
         " is_deterministic_algorithms_warn_only_enabled layout memory_format set_default_device"
         " set_default_tensor_type set_float32_matmul_precision typename"
         " use_deterministic_algorithms"
     ),
+    "signal.windows": ("bartlett_window blackman_window hamming_window hann_window kaiser_window"),
     "nn.images": "grid_sampler grid_sampler_2d grid_sampler_3d",
     "nn.scaling": "native_batch_norm native_group_norm native_layer_norm",
 }.items():
@@ -208,6 +228,7 @@ __all__ = [
     "GradientTape",
     "Model",
     "Optimizer",
+    "OutOfMemoryError",
     "Parameter",
     "Size",
     "absolute",
@@ -225,11 +246,14 @@ __all__ = [
     "compile",
     "concat",
     "contiguous_format",
+    "default_generator",
+    "detach",
     "divide",
     "e",
     "fit",
     "fix",
     "floor",
+    "ger",
     "greater",
     "greater_equal",
     "inf",
@@ -240,12 +264,14 @@ __all__ = [
     "multiply",
     "nan",
     "negative",
+    "newaxis",
     "nn",
     "not_equal",
     "optim",
     "pi",
     "preserve_format",
     "round",
+    "row_stack",
     "save",
     "strided",
     "subtract",
@@ -254,7 +280,9 @@ __all__ = [
     "trunc",
 ]
 __all__ += _core.__all__
+__all__ += counting.__all__
 __all__ += creation.__all__
+__all__ += draws.__all__
 __all__ += exchange.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
@@ -265,5 +293,6 @@ __all__ += limits.__all__
 __all__ += order.__all__
 __all__ += parts.__all__
 __all__ += products.__all__
+__all__ += questions.__all__
 __all__ += series.__all__
 __all__ += [name for name in _HOMES if name not in __all__]

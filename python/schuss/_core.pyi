@@ -98,6 +98,7 @@ __all__ = [
     "frac",
     "from_numpy",
     "full",
+    "gcd",
     "ge",
     "get_default_dtype",
     "get_num_threads",
@@ -279,7 +280,7 @@ class FunctionCtx:
     def save_for_backward(self, /, *tensors: Any) -> Any:
         """Keeps tensors for `backward`, which finds them in `saved_tensors`; later in-place writes to them are noticed."""
     def save_for_forward(self, /, *tensors: Any) -> Any:
-        """Accepted and of no effect: forward mode turns `backward` round."""
+        """Keeps tensors for the class's own `jvp`; without one it has no effect, and forward mode turns `backward` round."""
     @property
     def saved_tensors(self) -> Any:
         """What `save_for_backward` kept, as a tuple. Raises RuntimeError where one was written in place since, or the graph is gone."""
@@ -651,6 +652,8 @@ class Tensor:
         """The angle of a number in the plane, in radians: of a real one 0, or pi below 0."""
     def any(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether any element is true (not zero), over some axes or over all."""
+    def apply_(self, callable: Any) -> Tensor:
+        """Overwrites each element with what a function of a Python number makes of it; slow."""
     def arccos(self, /) -> Tensor:
         """The angle in radians whose cosine it is; NaN outside [-1, 1]."""
     def arccos_(self, /) -> Tensor:
@@ -689,6 +692,8 @@ class Tensor:
         """The places of the elements that are not zero, one row for each."""
     def as_strided(self, /, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
         """A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError."""
+    def as_strided_scatter(input, src: Any, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
+        """A copy with `src` where a view by strides lies."""
     def asin(self, /) -> Tensor:
         """The angle in radians whose sine it is; NaN outside [-1, 1]."""
     def asin_(self, /) -> Tensor:
@@ -721,6 +726,8 @@ class Tensor:
         """Overwrites the elements with ones of probability `p`, zeros otherwise."""
     def bfloat16(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.bfloat16; itself where it already is."""
+    def bincount(input, weights: Any = None, minlength: Any = 0) -> Tensor:
+        """How often each number from 0 on is found; or the sums of the weights that stand beside it."""
     def bitwise_and(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The bits that both have set."""
     def bitwise_and_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -753,6 +760,8 @@ class Tensor:
         """Expanded to a shape, as a view."""
     def byte(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.uint8; itself where it already is."""
+    def cauchy_(self, median: Any = 0, sigma: Any = 1, *, generator: Generator | None = None) -> Tensor:
+        """Overwrites the elements with draws of Cauchy's distribution."""
     def cdouble(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.complex128; itself where it already is."""
     def ceil(self, *, out: Any = None) -> Tensor:
@@ -765,6 +774,10 @@ class Tensor:
         """This tensor as schuss.int8; itself where it already is."""
     def cholesky(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.cholesky` of this tensor."""
+    def cholesky_inverse(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.cholesky_inverse` of this tensor."""
+    def cholesky_solve(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.cholesky_solve` of this tensor."""
     def chunk(input, chunks: Any, dim: _int | Sequence[_int] = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts of equal size along an axis, as views."""
     def clamp(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
@@ -871,6 +884,8 @@ class Tensor:
         """In-place form of `digamma`."""
     def dim(self, /) -> _int:
         """The number of axes, as `ndim`."""
+    def dim_order(self) -> Tensor:
+        """The axes by falling strides, as they lie in memory."""
     def dist(input, other: Tensor | _bool | _int | _float, p: Any = 2) -> Tensor:
         """The p-norm of the difference."""
     def div(input, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None, out: Any = None) -> Tensor:
@@ -932,6 +947,8 @@ class Tensor:
         """Overwrites the elements with exponential numbers of rate `lambd`."""
     def fill_(self, /, value: Any) -> Tensor:
         """Overwrites the elements with one number, or with that of a 0-d tensor; returns this tensor."""
+    def fill_diagonal_(self, fill_value: Any, wrap: Any = False) -> Tensor:
+        """Overwrites the main diagonal with a number; of a tall matrix again below it, if it wraps."""
     def fix(self, *, out: Any = None) -> Tensor:
         """The integer part; the derivative is 0."""
     def fix_(self, /) -> Tensor:
@@ -974,10 +991,16 @@ class Tensor:
         """Mantissas from 0.5 to 1 and the powers of two beside them."""
     def gather(input, dim: _int | Sequence[_int], index: Any, *, sparse_grad: Any = False, out: Any = None) -> Tensor:
         """Along an axis, the element that each place of the index names."""
+    def gcd(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """The greatest common divisor of integers, 0 of two zeros (Euclid)."""
+    def gcd_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+        """In-place form of `gcd`."""
     def ge(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """Where the first is greater or equal."""
     def ge_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `ge`."""
+    def geometric_(self, p: Any, *, generator: Generator | None = None) -> Tensor:
+        """Overwrites the elements with how many tries it takes until one of probability p succeeds."""
     def ger(input, vec2: Any, *, out: Any = None) -> Tensor:
         """All products of the elements of two vectors."""
     def get_device(self) -> _int:
@@ -1023,15 +1046,15 @@ class Tensor:
     def hypot_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `hypot`."""
     def i0(self, /) -> Tensor:
-        """The modified Bessel function of the first kind, of order 0."""
+        """The modified Bessel function of the first kind, of order 0 (Abramowitz and Stegun 9.6.10, 9.7.1)."""
     def i0_(self, /) -> Tensor:
         """In-place form of `i0`."""
     def igamma(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
-        """The regularised lower incomplete gamma function; differentiable in its second operand."""
+        """The regularised lower incomplete gamma function."""
     def igamma_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `igamma`."""
     def igammac(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
-        """The regularised upper incomplete gamma function; differentiable in its second operand."""
+        """The regularised upper incomplete gamma function."""
     def igammac_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `igammac`."""
     @property
@@ -1078,6 +1101,8 @@ class Tensor:
         """Whether the elements lie on a GPU, of whatever make."""
     @is_cuda.setter
     def is_cuda(self, value: Any) -> None: ...
+    def is_distributed(input) -> Tensor:
+        """Whether a tensor is spread over machines: never."""
     def is_floating_point(self, /) -> _bool:
         """Whether the elements are floats."""
     def is_inference(self, /) -> _bool:
@@ -1092,11 +1117,15 @@ class Tensor:
     def is_neg(input) -> Tensor:
         """Whether a tensor waits to be negated: never."""
     is_nested: ClassVar[_bool]
+    def is_nonzero(input) -> Tensor:
+        """Whether the only element is not zero."""
     def is_pinned(self) -> _bool:
         """Whether the memory is pinned for a GPU: never."""
     is_quantized: ClassVar[_bool]
     def is_same_size(self, other: Tensor | _bool | _int | _float) -> _bool:
         """Whether another tensor has the same shape."""
+    def is_set_to(self, tensor: Any) -> Tensor:
+        """Whether another tensor shows the same elements of the same memory."""
     def is_shared(self) -> _bool:
         """Whether other processes see the memory: never."""
     def is_signed(self) -> _bool:
@@ -1131,6 +1160,10 @@ class Tensor:
     def kthvalue(input, k: Any, dim: _int | Sequence[_int] = -1, keepdim: _bool = False, *, out: Any = None) -> Tensor:
         """The k-th smallest element along an axis, counted from 1, and where it stands."""
     layout: ClassVar[str]
+    def lcm(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+        """The least common multiple of integers, 0 where one of them is 0."""
+    def lcm_(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+        """In-place form of `lcm`."""
     def ldexp(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """`input * 2 ** other`."""
     def ldexp_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1171,6 +1204,8 @@ class Tensor:
         """In-place form of `log2`."""
     def log_(self, /) -> Tensor:
         """In-place form of `log`."""
+    def log_normal_(self, mean: Any = 1, std: Any = 2, *, generator: Generator | None = None) -> Tensor:
+        """Overwrites the elements with e to normal draws."""
     def log_softmax(self, /, dim: _int | Sequence[_int], dtype: _dtype | None = None) -> Tensor:
         """The logarithm of the softmax along an axis, exact also far out."""
     def logaddexp(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1209,6 +1244,8 @@ class Tensor:
         """Where the first is less."""
     def lt_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `lt`."""
+    def lu(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.lu` of this tensor."""
     def lu_solve(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.lu_solve` of this tensor."""
     @property
@@ -1217,6 +1254,8 @@ class Tensor:
     @property
     def mT(self) -> Tensor:
         """The last two axes exchanged, as a view."""
+    def map_(self, tensor: Any, callable: Any) -> Tensor:
+        """Overwrites each element with what a function makes of it and of another tensor's; slow."""
     def masked_fill(self, /, mask: Any, value: Any) -> Tensor:
         """A value in place of the elements where the mask holds."""
     def masked_fill_(self, /, mask: Any, value: Any) -> Tensor:
@@ -1336,6 +1375,8 @@ class Tensor:
         """In-place form of `nextafter`."""
     def nonzero(input, *, out: Any = None, as_tuple: Any = False) -> Any:
         """The places of the elements that are not zero, one row for each."""
+    def nonzero_static(input, *, size: Any, fill_value: Any = -1, out: Any = None) -> Tensor:
+        """The places of the elements that are not zero, cut or filled to `size` rows."""
     def norm(input, p: Any = 'fro', dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, out: Any = None, dtype: _dtype | None = None) -> Tensor:
         """The p-norm over some axes, or of all elements; \"fro\" is p = 2."""
     def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None) -> Tensor:
@@ -1348,6 +1389,8 @@ class Tensor:
         """The number of elements."""
     def numpy(self, /, *, force: Any = False) -> Any:
         """A NumPy array over the same memory: what is written to one is seen in the other."""
+    def orgqr(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.orgqr` of this tensor."""
     def outer(input, vec2: Any, *, out: Any = None) -> Tensor:
         """All products of the elements of two vectors."""
     @property
@@ -1597,6 +1640,8 @@ class Tensor:
         """Two axes exchanged."""
     def transpose_(self, /, dim0: _int, dim1: _int) -> Tensor:
         """`transpose`, of this very tensor."""
+    def triangular_solve(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.triangular_solve` of this tensor."""
     def tril(self, /, diagonal: Any = 0) -> Tensor:
         """The part on and below a diagonal of the last two axes; zeros above."""
     def tril_(self, /, diagonal: Any = 0) -> Tensor:
@@ -1655,6 +1700,13 @@ class Tensor:
         """In-place form of `xlogy`."""
     def zero_(self, /) -> Tensor:
         """Overwrites the elements with zeros; returns this tensor."""
+
+@final
+class _Batches:
+    """One pass over the rows of tensors, in order or as `order` names them; a batch is a list, a tuple or a bare tensor."""
+    def __new__(cls, tensors: Sequence[Tensor], order: Any, size: Any, drop_last: Any, form: Any) -> Self: ...
+    def __iter__(self, /) -> Any: ...
+    def __next__(self, /) -> Any: ...
 
 @disjoint_base
 class _InferenceMode:
@@ -1784,6 +1836,12 @@ def _adamax_step(param: Any, first: Any, norm: Any, grad: Any, sign: Any, decay:
 def _after_fork() -> Any:
     """Called in a forked child, whose copy of the thread pool has no threads."""
 
+def _airy_ai(input: Any, *, out: Any = None) -> Any:
+    """Airy's function Ai (Abramowitz and Stegun 10.4.1, 10.4.59 and 10.4.60)."""
+
+def _airy_slope(input: Any, *, out: Any = None) -> Any:
+    """The slope of Airy's function."""
+
 def _amsgrad_step(param: Any, first: Any, second: Any, largest: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, size: Any, root: Any, eps: Any, *, out: Any = None) -> Any:
     """Adam with the largest second moment seen so far (Reddi et al. 2018)."""
 
@@ -1805,8 +1863,38 @@ def _batched(level: Any, value: Any) -> Any:
 def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
     """Minus the log-likelihood of a truth under a probability, element by element."""
 
+def _bessel_i0e(input: Any, *, out: Any = None) -> Any:
+    """`i0(x) exp(-|x|)`."""
+
 def _bessel_i1(input: Any, *, out: Any = None) -> Any:
-    """The modified Bessel function of the first kind, of order 1."""
+    """The modified Bessel function of the first kind, of order 1 (Abramowitz and Stegun 9.6.10, 9.7.1)."""
+
+def _bessel_i1e(input: Any, *, out: Any = None) -> Any:
+    """`i1(x) exp(-|x|)`."""
+
+def _bessel_j0(input: Any, *, out: Any = None) -> Any:
+    """The Bessel function of the first kind of order 0 (Abramowitz and Stegun 9.1.10, 9.12, 9.2.5)."""
+
+def _bessel_j1(input: Any, *, out: Any = None) -> Any:
+    """The Bessel function of the first kind of order 1 (Abramowitz and Stegun 9.1.10, 9.12, 9.2.5)."""
+
+def _bessel_k0(input: Any, *, out: Any = None) -> Any:
+    """The modified Bessel function of the second kind of order 0 (Abramowitz and Stegun 9.6.13; Temme 1975)."""
+
+def _bessel_k0e(input: Any, *, out: Any = None) -> Any:
+    """`k0(x) exp(x)`."""
+
+def _bessel_k1(input: Any, *, out: Any = None) -> Any:
+    """The modified Bessel function of the second kind of order 1 (Abramowitz and Stegun 9.6.11; Temme 1975)."""
+
+def _bessel_k1e(input: Any, *, out: Any = None) -> Any:
+    """`k1(x) exp(x)`."""
+
+def _bessel_y0(input: Any, *, out: Any = None) -> Any:
+    """The Bessel function of the second kind of order 0 (Abramowitz and Stegun 9.1.13, 9.1.89, 9.2.6)."""
+
+def _bessel_y1(input: Any, *, out: Any = None) -> Any:
+    """The Bessel function of the second kind of order 1 (Abramowitz and Stegun 9.1.11, 9.1.89, 9.2.6)."""
 
 def _binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: Any = None, *, out: Any = None) -> Any:
     """Minus the log-likelihood of truths under probabilities; the logarithms are held at -100."""
@@ -1876,6 +1964,18 @@ def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, g
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
     """Draws over a tensor's elements, in place."""
 
+def _draw_binomial(input: Any, prob: Any, key: Any, *, out: Any = None) -> Any:
+    """Draws of the binomial distribution of a count and a probability, from keys (Hörmann 1993)."""
+
+def _draw_gamma(input: Any, key: Any, *, out: Any = None) -> Any:
+    """Draws of the gamma distribution of a shape and of rate 1, from keys (Marsaglia and Tsang 2000)."""
+
+def _draw_poisson(input: Any, key: Any, *, out: Any = None) -> Any:
+    """Draws of the Poisson distribution of a rate, from keys (Knuth 1969; Hörmann 1993)."""
+
+def _draw_von_mises(input: Any, key: Any, *, out: Any = None) -> Any:
+    """Draws of von Mises's distribution of a concentration, from keys (Best and Fisher 1979)."""
+
 def _dual(level: Any, primal: Any, tangent: Any) -> Any:
     """A value with a tangent."""
 
@@ -1894,8 +1994,14 @@ def _embed(input: Any, value: Any, size: Any, stride: Any, offset: Any, *, out: 
 def _entered(t: Any) -> Any:
     """A handle of its own to differentiate at."""
 
+def _entr(input: Any, *, out: Any = None) -> Any:
+    """`-x log(x)`: 0 at 0, and minus infinity below."""
+
 def _entropy_of_rows(input: Any, target: Any, ignore_index: Any, mean: Any, *, out: Any = None) -> Any:
     """Minus the log-softmax of each row's class, averaged over the rows that count or summed; and the rows' log-sums, which have no derivative of their own."""
+
+def _erfcx(input: Any, *, out: Any = None) -> Any:
+    """`exp(x^2) erfc(x)`, without overflow (Shepherd and Laframboise: Chebyshev Approximation of (1 + 2x) exp(x^2) erfc x, 1981)."""
 
 def _fft_from_half(input: Any, dim: _int | Sequence[_int], size: Any, scale: Any, *, out: Any = None) -> Any:
     """Reals from the first half of their transform along the last axis named, by the conjugate factors, times a number."""
@@ -1920,6 +2026,9 @@ def _frexp(input: Any, *, out: Any = None) -> Any:
 
 def _func_grad(outputs: Any, inputs: Tensor | Sequence[Tensor], cotangents_: Any, retain_graph: _bool) -> Any:
     """Gradients for `schuss.func`: recorded only where more hangs on them than the inputs, None where nothing connects them."""
+
+def _gamma_gain(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """How fast a draw of the gamma distribution grows with its shape (Figurnov, Mohamed, Mnih 2018); from the shape and the draw."""
 
 def _gather(input: Any, index: Any, dim: _int | Sequence[_int], *, out: Any = None) -> Any:
     """`out[i][j] = input[index[i][j]][j]` for axis 0, and so on: for each place of the index an element along the axis."""
@@ -1948,6 +2057,9 @@ def _gpu_counters(index: Any) -> Any:
 def _gpu_empty_cache(index: Any) -> Any:
     """Gives back what is kept for reuse."""
 
+def _gpu_keep() -> Any:
+    """Keeps compiled kernels for the next program."""
+
 def _gpu_limits(index: Any) -> Any:
     """What kernels are written for."""
 
@@ -1968,6 +2080,9 @@ def _host_call(call: Any) -> Any:
 
 def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""
+
+def _igamma_slope(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """The slope of `igamma` in its first operand."""
 
 def _imag(input: Any, *, out: Any = None) -> Any:
     """The imaginary parts, as a view."""
@@ -2011,6 +2126,9 @@ def _lifted(t: Any) -> Any:
 def _lion_step(param: Any, mean: Any, grad: Any, sign: Any, kept: Any, lr: _float, beta1: Any, rest1: Any, beta2: Any, rest2: Any, *, out: Any = None) -> Any:
     """Lion (Chen et al. 2023): steps by the sign of a mean."""
 
+def _log_ndtr(input: Any, *, out: Any = None) -> Any:
+    """The logarithm of `ndtr`, exact also far on the left."""
+
 def _log_odds(input: Any, *, out: Any = None) -> Any:
     """`log(x / (1 - x))` alone."""
 
@@ -2053,6 +2171,12 @@ def _nadam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay
 def _narrow(x: Any, dim: _int | Sequence[_int], start: Any, length: Any) -> Any:
     """A run of positions of an axis."""
 
+def _ndtr(input: Any, *, out: Any = None) -> Any:
+    """The probability that a normal draw is below, `erfc(-x / sqrt(2)) / 2`."""
+
+def _ndtri(input: Any, *, out: Any = None) -> Any:
+    """The number below which a normal draw falls with a probability, the inverse of `ndtr`."""
+
 def _nll_loss(input: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any = None, *, out: Any = None) -> Any:
     """Minus the log-probability of each target class; targets of `ignore_index` count nothing."""
 
@@ -2094,6 +2218,9 @@ def _polar(abs: Any, angle: Any, *, out: Any = None) -> Any:
 
 def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
     """The n-th derivative of `digamma`, for n from 1 on."""
+
+def _polynomial_of(input: Any, n: Any, family: Any, order: Any = 0, *, out: Any = None) -> Any:
+    """A derivative, of order 0 to 7, of an orthogonal polynomial of degree `n` (Abramowitz and Stegun 22.7)."""
 
 def _pool_windows(input: Any, places: Any, starts: Any, counts: Any, *dilation: Any, out: Any = None) -> Any:
     """The largest element of each window of (n, c, sizes...) and its place in the flattened sizes. `starts` and `counts` list the windows of every axis one axis after the other, `places` says how many each axis has."""
@@ -2203,6 +2330,9 @@ def _softsign_parts(input: Any, *, out: Any = None) -> Any:
 def _sort_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, descending: Any, k: Any, *, out: Any = None) -> Any:
     """The `k` smallest (or largest) elements along an axis in order, and where they stood; all of them where k is -1."""
 
+def _spherical_bessel_j0(input: Any, *, out: Any = None) -> Any:
+    """The spherical Bessel function of the first kind of order 0, `sin(x) / x`."""
+
 def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any:
     """Parts of one size, or of the sizes given, along an axis."""
 
@@ -2286,6 +2416,9 @@ def _where(condition: Any, input: Any, other: Tensor | _bool | _int | _float, *,
 
 def _window(input: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Elements of a window on the row-major form of the input: the derivative of `unwindow`."""
+
+def _xlog1py(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """`input * log1p(other)`, 0 where the input is 0."""
 
 def abs(input: Any, *, out: Any = None) -> Tensor:
     """The absolute value, element by element; its derivative at 0 is 0."""
@@ -2482,6 +2615,9 @@ def full(size: Any, fill_value: Any, dtype: _dtype | None = None, device: _devic
 def fused_step(name: Any, columns: Any, numbers: Any) -> Any:
     """One step of an optimiser, `name` among the records of steps, over lists of tensors: a list for each input of the record, of which the first ones, as many as it has outputs, are written in place."""
 
+def gcd(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
+    """The greatest common divisor of integers, 0 of two zeros (Euclid)."""
+
 def ge(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """Where the first is greater or equal."""
 
@@ -2519,13 +2655,13 @@ def hypot(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None)
     """The length of the hypotenuse, `sqrt(x^2 + y^2)`."""
 
 def i0(input: Any, *, out: Any = None) -> Tensor:
-    """The modified Bessel function of the first kind, of order 0."""
+    """The modified Bessel function of the first kind, of order 0 (Abramowitz and Stegun 9.6.10, 9.7.1)."""
 
 def igamma(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
-    """The regularised lower incomplete gamma function; differentiable in its second operand."""
+    """The regularised lower incomplete gamma function."""
 
 def igammac(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
-    """The regularised upper incomplete gamma function; differentiable in its second operand."""
+    """The regularised upper incomplete gamma function."""
 
 def inverse(input: Any, *, out: Any = None) -> Tensor:
     """The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError."""

@@ -279,7 +279,7 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
 def take_along_dim(input, indices, dim=None):
     """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     axis = _axis("take_along_dim", dim, input.ndim)
     if input.ndim != indices.ndim:
         raise RuntimeError(
@@ -293,7 +293,9 @@ def take_along_dim(input, indices, dim=None):
     )
     wide, places = list(sizes), list(sizes)
     wide[axis], places[axis] = input.shape[axis], indices.shape[axis]
-    return gather(input.expand(wide), axis, indices.expand(places))
+    places, size = indices.expand(places), wide[axis]
+    # Here negative places count from the end, which gather refuses.
+    return gather(input.expand(wide), axis, _core._where(places < 0, places + size, places))
 
 
 def _source(input, index, src):
@@ -332,9 +334,11 @@ def index_select(input, dim, index, *, out=None):
         )
     source = input.reshape(1) if input.ndim == 0 else input
     size = source.shape[axis]
-    if index.numel() and not bool(((index >= 0) & (index < size)).all()):
+    # Of all examples, where they differ.
+    places = _core._values(index)
+    if index.numel() and not bool(((places >= 0) & (places < size)).all()):
         raise IndexError(
-            f"index_select: {_stray(index, size)} is out of range for axis {axis} of size {size}"
+            f"index_select: {_stray(places, size)} is out of range for axis {axis} of size {size}"
             f" ({_allowed(size)})"
         )
     found = _core._take_at([source, index.reshape(-1)], [axis], False)
@@ -372,7 +376,8 @@ def _at_index(op, input, dim, index, source, add):
     if source.dtype != input.dtype:
         raise RuntimeError(f"{op}: the input is {input.dtype} and the source {source.dtype}")
     size = input.shape[axis]
-    if index.numel() and not bool(((index >= -size) & (index < size)).all()):
+    first, places = -size if op == "index_fill" else 0, _core._values(index)
+    if index.numel() and not bool(((places >= first) & (places < size)).all()):
         raise IndexError(f"{op}: an index is out of range for axis {axis} of size {size}")
     return _core._put_at([input, source, index], [axis], False, add)
 

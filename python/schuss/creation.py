@@ -206,7 +206,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
         return _drawn("bernoulli", input.shape, "bernoulli", p, 0.0, input.dtype, None, generator)
     if not input.is_floating_point():
         raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
-    if input.numel() and not bool(((input >= 0) & (input <= 1)).all()):
+    chances = _core._values(input)
+    if input.numel() and not bool(((chances >= 0) & (chances <= 1)).all()):
         raise RuntimeError("bernoulli: every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32
     draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, None, generator)
@@ -228,9 +229,11 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: num_samples must be positive, got {num_samples}")
     weights = input.detach().double()
-    if not bool(weights.isfinite().all()) or bool((weights < 0).any()):
+    # Of all examples, where they differ.
+    rows = _core._values(weights)
+    if not bool(rows.isfinite().all()) or bool((rows < 0).any()):
         raise RuntimeError("multinomial: weights must be finite and not negative")
-    if bool((weights.sum(-1) <= 0).any()):
+    if bool((rows.sum(-1) <= 0).any()):
         raise RuntimeError("multinomial: the weights of a row add up to 0")
     if replacement:
         edges = weights.cumsum(-1)
@@ -239,7 +242,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         below = draws.unsqueeze(-1) * edges[..., -1:].unsqueeze(-2) >= edges.unsqueeze(-2)
         found = below.sum(-1).clamp(max=weights.shape[-1] - 1)
         return given("multinomial", found, out, same=True)
-    if num_samples > weights.shape[-1] or bool(((weights > 0).sum(-1) < num_samples).any()):
+    if num_samples > weights.shape[-1] or bool(((rows > 0).sum(-1) < num_samples).any()):
         raise RuntimeError(
             f"multinomial: {num_samples} samples without replacement need as many weights above 0"
         )

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss.naming import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -431,8 +431,7 @@ def _warn_not_finite(name: str, value: float, step: int, rate: float) -> None:
         if step
         else "no update was made yet: look at the data and at the starting values"
     )
-    warnings.warn(
+    warn(
         f"{name}: the loss is {value} at step {step} with lr={rate:g}; {advice}. It ends here.",
         RuntimeWarning,
-        stacklevel=3,
     )

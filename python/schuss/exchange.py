@@ -160,10 +160,78 @@ def to_device(self, device, /, *, stream=None):
     return self.to(device=device)
 
 
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
+    """A tensor of anything that holds numbers, over the same memory where that is possible.
+
+    `copy` True always copies, False never does: ValueError where memory cannot be shared.
+
+    >>> schuss.asarray([1.0, 2.0])
+    tensor([1., 2.])
+    """
+    shared = True
+    if isinstance(obj, Tensor):
+        made = obj.detach() if obj.requires_grad and not requires_grad else obj
+    elif hasattr(obj, "__array_interface__"):
+        made = _core.as_tensor(obj)
+    elif hasattr(obj, "__dlpack__"):
+        made = from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        made = frombuffer(obj, dtype=_core.uint8 if dtype is None else dtype)
+    else:
+        made, shared = _core.tensor(obj, dtype=dtype), False
+    kind = made.dtype if dtype is None else dtype
+    moved = made.to(kind)
+    moved = moved if device is None else moved.to(device)
+    shared = shared and moved.data_ptr() == made.data_ptr()
+    if copy is False and not shared:
+        raise ValueError(
+            f"asarray: {type(obj).__name__} cannot be had as {kind.name} without a copy"
+        )
+    moved = moved.clone() if copy and shared else moved
+    return moved.requires_grad_() if requires_grad else moved
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
+    """One axis of numbers over the memory of a buffer; one that cannot be written is copied.
+
+    Raises ValueError where offset, count and the size of an element do not fit the buffer.
+
+    >>> schuss.frombuffer(bytearray(b"abc"), dtype=schuss.uint8)
+    tensor([97, 98, 99], dtype=schuss.uint8)
+    """
+    import numpy as np
+
+    try:
+        view = memoryview(buffer).cast("B")
+    except TypeError:
+        raise ValueError(
+            f"frombuffer: {type(buffer).__name__} lends no memory; give bytes or an array"
+        ) from None
+    size, item = view.nbytes, dtype.itemsize
+    if size == 0 or count == 0:
+        raise ValueError(f"frombuffer: nothing to read from {size} bytes with count {count}")
+    if not 0 <= offset < size:
+        raise ValueError(f"frombuffer: the offset {offset} is outside of {size} bytes")
+    if count < 0 and (size - offset) % item:
+        raise ValueError(
+            f"frombuffer: {size - offset} bytes after the offset are no multiple of {item}"
+        )
+    number = (size - offset) // item if count < 0 else count
+    if offset + number * item > size:
+        raise ValueError(
+            f"frombuffer: {number} elements of {item} bytes after {offset} pass {size} bytes"
+        )
+    names = {"bfloat16": "int16"}
+    raw = np.frombuffer(view, names.get(dtype.name, dtype.name), number, offset)
+    made = _core.from_numpy(raw if raw.flags.writeable and raw.flags.aligned else raw.copy())
+    made = made.view(dtype) if dtype.name in names else made
+    return made.requires_grad_() if requires_grad else made
+
+
 def attach() -> None:
     """Gives the class what other libraries ask for; called once, when the package is loaded."""
     for method in (__dlpack__, __dlpack_device__, __array_namespace__, to_device):
         setattr(Tensor, method.__name__, method)
 
 
-__all__ = ["from_dlpack"]
+__all__ = ["asarray", "from_dlpack", "frombuffer", "to_dlpack"]

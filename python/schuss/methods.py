@@ -3,7 +3,19 @@ Leans on arrangement, mathematics and creation."""
 
 from __future__ import annotations
 
-from schuss import _core, arrangement, creation, mathematics, order, parts, products, series
+from schuss import (
+    _core,
+    arrangement,
+    counting,
+    creation,
+    draws,
+    mathematics,
+    order,
+    parts,
+    products,
+    questions,
+    series,
+)
 from schuss._core import Tensor
 
 _PLAIN = {
@@ -26,10 +38,14 @@ _PLAIN = {
     parts: (
         "split_with_sizes unsafe_split unsafe_chunk tensor_split hsplit vsplit dsplit diagflat"
         " fliplr flipud rot90 select_scatter slice_scatter diagonal_scatter put scatter_reduce"
-        " index_reduce narrow_copy new_empty_strided"
+        " as_strided_scatter"
+        " index_reduce narrow_copy new_empty_strided nonzero_static"
     ),
     products: "inner vdot kron addr addbmm cross renorm",
     series: "diff cov corrcoef frexp",
+    counting: "bincount lcm",
+    draws: "cauchy_ geometric_ log_normal_",
+    questions: "apply_ dim_order fill_diagonal_ is_distributed is_nonzero is_set_to map_",
 }
 
 # PyTorch's other names for the same records.
@@ -167,7 +183,20 @@ def attach() -> None:
         for name in names.split():
             setattr(Tensor, name, getattr(module, name))
     Tensor.polygamma = _polygamma
-    for name in ("cholesky", "logdet", "slogdet", "matrix_power", "matrix_exp", "qr", "lu_solve"):
+    for name in (
+        "cholesky",
+        "cholesky_inverse",
+        "cholesky_solve",
+        "lu",
+        "orgqr",
+        "triangular_solve",
+        "logdet",
+        "slogdet",
+        "matrix_power",
+        "matrix_exp",
+        "qr",
+        "lu_solve",
+    ):
         setattr(Tensor, name, _algebra(name))
     Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
     Tensor.stft, Tensor.istft = _algebra("stft"), _algebra("istft")
@@ -175,7 +204,7 @@ def attach() -> None:
         "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
         " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
         " scatter_reduce index_reduce masked_scatter logit mvlgamma polygamma i0 igamma igammac"
-        " nextafter"
+        " nextafter lcm"
     )
     for name in written.split():
         setattr(Tensor, f"{name}_", _written(name, getattr(Tensor, name)))

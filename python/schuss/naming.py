@@ -1,8 +1,10 @@
-"""What functions made of others ask of arguments, and errors told in the name that was called.
-Leans on the core's tensors."""
+"""What functions and classes ask of arguments, errors told in the name that was called, warnings at
+the caller's line. Leans on the core's tensors."""
 
 from __future__ import annotations
 
+import sys
+import warnings
 from functools import wraps
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from schuss._core import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable)
 
@@ -38,14 +40,96 @@ def given(op: str, found, out, same=False):
     return found if out is None else _core._into(op, found, out, same)
 
 
+# What other libraries, or habit, call a keyword.
+_OTHER_NAMES = {
+    "activation_fn": "activation",
+    "axis": "dim",
+    "dim": "axis",
+    "keep_prob": "p",
+    "learning_rate": "lr",
+    "lr": "learning_rate",
+    "mean": "loc",
+    "prob": "p",
+    "rate": "p",
+    "std": "scale",
+}
+
+
 def unknown(op: str, key: str, form: str) -> TypeError:
     """The refusal of a keyword that a function has not: the nearest that it has, and its form."""
     import re
     from difflib import get_close_matches
 
-    near = get_close_matches(key, re.findall(r"\w+", form)[1:], 1)
+    known = re.findall(r"\w+", form)[1:]
+    other = _OTHER_NAMES.get(key)
+    near = [other] if other in known else get_close_matches(key, known, 1)
     guess = f" (did you mean {near[0]}?)" if near else ""
     return TypeError(f"{op}() has no argument {key}{guess}; its form is {form}")
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the line of the program that called into this package, however deep this is."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
+def _is_ours(frame: Any) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] == "schuss" or name in ("contextlib", "functools")
+
+
+def check_making(cls: type, args: tuple, kwargs: dict) -> None:
+    """Refuses keywords that a class of ours has not, and arguments that are missing, in the name of
+    the class. Nothing at all is let through: that is how objects are copied."""
+    begin = cls.__init__
+    code = getattr(begin, "__code__", None)
+    if code is None or not begin.__module__.startswith("schuss.") or code.co_flags & 0x08:
+        return
+    count, only = code.co_argcount, code.co_kwonlyargcount
+    names = code.co_varnames[1 : count + only]
+    for key in kwargs:
+        if key not in names:
+            raise unknown(cls.__name__, key, form(cls))
+    needed = names[len(args) : count - 1 - len(begin.__defaults__ or ())]
+    missing = [name for name in needed if name not in kwargs]
+    if missing and (args or kwargs):
+        raise TypeError(f"{cls.__name__}: is missing {', '.join(missing)}; its form is {form(cls)}")
+    if len(args) > count - 1 and not code.co_flags & 0x04:
+        more = f"takes {count - 1} arguments by position, got {len(args)}"
+        raise TypeError(f"{cls.__name__}: {more}; its form is {form(cls)}")
+
+
+def form(cls: type) -> str:
+    """How a class is called: `Linear(in_features, out_features, bias=True, device=None)`."""
+    import inspect
+
+    signature = inspect.signature(cls.__init__)
+    shown = list(signature.parameters.values())[1:]
+    bare = [p.replace(annotation=p.empty, default=_Shown.of(p.default)) for p in shown]
+    return cls.__name__ + str(inspect.Signature(bare))
+
+
+class _Shown(str):
+    """A default that is a function or class, under its name."""
+
+    __repr__ = str.__str__
+
+    @classmethod
+    def of(cls, default: Any) -> Any:
+        plain = isinstance(default, type) or not hasattr(default, "__name__")
+        return default if plain else cls(default.__name__)
+
+
+class Checked:
+    """A class whose objects are made with arguments that are checked by name."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs:
+            check_making(cls, args, kwargs)
+        following: Any = super().__new__
+        return following(cls) if following is object.__new__ else following(cls, *args, **kwargs)
 
 
 def speaks(function: F) -> F:

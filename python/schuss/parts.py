@@ -263,7 +263,7 @@ def rot90(input, k=1, dims=(0, 1)):
 
 def _with_part(op, input, src, view):
     """A copy of the input, `src` in place of what the view shows of it."""
-    made = input.clone()
+    made = _core._each(input.clone(), src)
     part = view(made)
     if part.shape != src.shape:
         raise RuntimeError(
@@ -302,6 +302,18 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
             [0., 1.]])
     """
     return _with_part("diagonal_scatter", input, src, lambda t: t.diagonal(offset, dim1, dim2))
+
+
+def as_strided_scatter(input, src, size, stride, storage_offset=None):
+    """A copy with `src` where a view by strides lies.
+
+    >>> schuss.as_strided_scatter(schuss.zeros(4), schuss.ones(2), (2,), (2,))
+    tensor([1., 0., 1., 0.])
+    """
+    first = input.storage_offset() if storage_offset is None else storage_offset
+    return _with_part(
+        "as_strided_scatter", input.contiguous(), src, lambda t: t.as_strided(size, stride, first)
+    )
 
 
 def put(input, index, source, accumulate=False):
@@ -428,6 +440,7 @@ def _copied(name, view):
 
 
 alias_copy = _copied("alias", lambda t: t)
+as_strided_copy = _copied("as_strided", Tensor.as_strided)
 diagonal_copy = _copied("diagonal", Tensor.diagonal)
 expand_copy = _copied("expand", lambda t, size, implicit=False: t.expand(size))
 narrow_copy = _copied("narrow", lambda t, *args, **kwargs: t.narrow(*args, **kwargs))
@@ -522,6 +535,8 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
 
 __all__ = [
     "alias_copy",
+    "as_strided_copy",
+    "as_strided_scatter",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",

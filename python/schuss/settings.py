@@ -7,7 +7,7 @@ from schuss import _core, kinds
 from schuss._core import Tensor
 
 _PRECISIONS = ("highest", "high", "medium")
-_state = {"deterministic": False, "warn_only": False, "precision": "highest"}
+_state = {"deterministic": False, "warn_only": False, "precision": "highest", "warn_always": False}
 
 
 class layout:
@@ -39,6 +39,59 @@ def are_deterministic_algorithms_enabled() -> bool:
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """What use_deterministic_algorithms was last told to warn of."""
     return bool(_state["warn_only"])
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Accepted: 0 "default", 1 "warn", 2 "error" are what use_deterministic_algorithms is told."""
+    modes = {"default": 0, "warn": 1, "error": 2}
+    mode = modes.get(debug_mode, debug_mode) if isinstance(debug_mode, str) else debug_mode
+    if mode not in (0, 1, 2):
+        raise RuntimeError(f"set_deterministic_debug_mode: {debug_mode!r} is none of {modes}")
+    use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+
+
+def get_deterministic_debug_mode() -> int:
+    """What set_deterministic_debug_mode was last told, as a number."""
+    return 0 if not _state["deterministic"] else 1 if _state["warn_only"] else 2
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """Whether denormal numbers can be flushed to zero as asked: they are kept, always.
+
+    >>> schuss.set_flush_denormal(True)
+    False
+    """
+    return not mode
+
+
+def set_warn_always(b: bool) -> None:
+    """Accepted: Python's own filters say how often a warning is shown."""
+    _state["warn_always"] = bool(b)
+
+
+def is_warn_always_enabled() -> bool:
+    """What set_warn_always was last told."""
+    return bool(_state["warn_always"])
+
+
+def set_num_interop_threads(n: int) -> None:
+    """Accepted: operations run one after the other, each on all threads."""
+    if n <= 0:
+        raise RuntimeError(f"set_num_interop_threads: needs a positive number, got {n}")
+
+
+def get_num_interop_threads() -> int:
+    """How many operations run at once: one.
+
+    >>> schuss.get_num_interop_threads()
+    1
+    """
+    return 1
+
+
+def compiled_with_cxx11_abi() -> bool:
+    """Whether the core keeps to the C++ of 2011, which programs hope for: it has no C++ at all."""
+    return True
 
 
 def set_float32_matmul_precision(precision: str) -> None:

@@ -101,14 +101,82 @@ pub enum FoldKind {
     LogSumExp,
 }
 
+/// The families of orthogonal polynomials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    ChebyshevT,
+    ChebyshevU,
+    ChebyshevV,
+    ChebyshevW,
+    ShiftedT,
+    ShiftedU,
+    ShiftedV,
+    ShiftedW,
+    HermiteH,
+    HermiteHe,
+    Laguerre,
+    Legendre,
+}
+
+impl Family {
+    pub const ALL: [(&str, Family); 12] = [
+        ("chebyshev_polynomial_t", Family::ChebyshevT),
+        ("chebyshev_polynomial_u", Family::ChebyshevU),
+        ("chebyshev_polynomial_v", Family::ChebyshevV),
+        ("chebyshev_polynomial_w", Family::ChebyshevW),
+        ("shifted_chebyshev_polynomial_t", Family::ShiftedT),
+        ("shifted_chebyshev_polynomial_u", Family::ShiftedU),
+        ("shifted_chebyshev_polynomial_v", Family::ShiftedV),
+        ("shifted_chebyshev_polynomial_w", Family::ShiftedW),
+        ("hermite_polynomial_h", Family::HermiteH),
+        ("hermite_polynomial_he", Family::HermiteHe),
+        ("laguerre_polynomial_l", Family::Laguerre),
+        ("legendre_polynomial_p", Family::Legendre),
+    ];
+    /// Whether it is Chebyshev's at `2 x - 1`.
+    pub fn shifted(self) -> bool {
+        matches!(self, Family::ShiftedT | Family::ShiftedU | Family::ShiftedV | Family::ShiftedW)
+    }
+}
+
 /// Functions with a loop in every element, computed in float64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
-    I0,
-    I1,
+    J0,
+    J1,
+    Y0,
+    Y1,
+    /// The modified Bessel function of the first kind of order 0 or 1, over `exp(|x|)` if scaled.
+    Growing {
+        order: u32,
+        scaled: bool,
+    },
+    /// That of the second kind, times `exp(x)` if scaled.
+    Falling {
+        order: u32,
+        scaled: bool,
+    },
+    Airy,
+    AirySlope,
+    /// In: x and the degree. The derivative of this order.
+    Polynomial {
+        family: Family,
+        order: usize,
+    },
     Igamma,
     Igammac,
+    /// The slope of `Igamma` in its first operand.
+    IgammaSlope,
+    /// How a draw of the gamma distribution grows with its shape. In: the shape and the draw.
+    GammaGain,
+    /// Draws; the last operand is a key for each element, a whole number below 2^53.
+    DrawGamma,
+    DrawPoisson,
+    DrawBinomial,
+    DrawVonMises,
     Zeta,
+    /// The greatest common divisor of integers.
+    Gcd,
     NextAfter,
     Mantissa,
     Exponent,
@@ -438,6 +506,8 @@ pub struct Pick {
     pub index: Operand,
     pub size: usize,
     pub stride: isize,
+    /// Whether negative indices count from the end.
+    pub wraps: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -138,7 +138,11 @@ pub fn transfer(x: &Operand, to: Device) -> Result<Operand> {
     let made = Operand::new(backend, &dense.layout.shape, x.dtype)?;
     if dense.numel() > 0 {
         // The device's side does the copying, in its order of work.
-        if from.is_cpu() { backend.upload(&dense, &made)? } else { home.download(&dense, &made)? }
+        if from.is_cpu() {
+            backend.upload(&dense, &made)?
+        } else {
+            home.download(&dense, &made)?
+        }
         super::trace::moved(&dense, &made);
     }
     if single {

@@ -12,13 +12,16 @@ use smallvec::SmallVec;
 pub type Test = fn(&'static str, &[Operand], &[i64]) -> Result<()>;
 
 /// One index of a gather or scatter, without its operand.
+#[derive(Clone)]
 pub struct Place {
     op: &'static str,
     size: usize,
     stride: isize,
+    wraps: bool,
 }
 
 /// The positions of a pooling window along one axis.
+#[derive(Clone)]
 pub struct Reach {
     starts: Vec<i64>,
     counts: Vec<i64>,
@@ -26,36 +29,101 @@ pub struct Reach {
 }
 
 /// Which family, and all that it is told besides its operands.
+#[derive(Clone)]
 pub enum Work {
-    Map { body: &'static MapBody, compute: DType, params: SmallVec<[Number; 2]> },
+    Map {
+        body: &'static MapBody,
+        compute: DType,
+        params: SmallVec<[Number; 2]>,
+    },
     Copy,
     /// From one device to another, row-major.
     Move,
-    Fill { value: Number },
-    Fold { kind: FoldKind, folded: usize, correction: f64 },
+    Fill {
+        value: Number,
+    },
+    Fold {
+        kind: FoldKind,
+        folded: usize,
+        correction: f64,
+    },
     Contract,
-    Softmax { log: bool },
-    SoftmaxBack { log: bool },
-    Gather { places: Vec<Place> },
-    Scatter { places: Vec<Place>, add: bool },
-    Scan { kind: FoldKind },
-    Special { function: Special },
-    Dense { what: Dense },
-    Fourier { kind: Fourier, scale: f64 },
-    Order { order: Order },
-    Search { right: bool },
-    Merge { kind: FoldKind, place: Place },
-    Windows { geometry: Geometry, back: bool },
-    Convolve { what: Convolution, geometry: Geometry, groups: usize },
-    Pool { reaches: Vec<Reach> },
+    Softmax {
+        log: bool,
+    },
+    SoftmaxBack {
+        log: bool,
+    },
+    Gather {
+        places: Vec<Place>,
+    },
+    Scatter {
+        places: Vec<Place>,
+        add: bool,
+    },
+    Scan {
+        kind: FoldKind,
+    },
+    Special {
+        function: Special,
+    },
+    Dense {
+        what: Dense,
+    },
+    Fourier {
+        kind: Fourier,
+        scale: f64,
+    },
+    Order {
+        order: Order,
+    },
+    Search {
+        right: bool,
+    },
+    Merge {
+        kind: FoldKind,
+        place: Place,
+    },
+    Windows {
+        geometry: Geometry,
+        back: bool,
+    },
+    Convolve {
+        what: Convolution,
+        geometry: Geometry,
+        groups: usize,
+    },
+    Pool {
+        reaches: Vec<Reach>,
+    },
     Unpool,
-    Average { geometry: Geometry, divisor: (Option<f64>, bool), back: bool },
-    Norm { what: Norm },
-    Entropy { what: Entropy },
-    Attention { what: Attention },
-    Recur { what: Recurrence },
-    Random { draw: Draw, seed: u64, offset: u64 },
-    Demand { op: &'static str, test: Test, numbers: Vec<i64> },
+    Average {
+        geometry: Geometry,
+        divisor: (Option<f64>, bool),
+        back: bool,
+    },
+    Norm {
+        what: Norm,
+    },
+    Entropy {
+        what: Entropy,
+    },
+    Attention {
+        what: Attention,
+    },
+    Recur {
+        what: Recurrence,
+    },
+    Random {
+        draw: Draw,
+        seed: u64,
+        offset: u64,
+    },
+    Demand {
+        op: &'static str,
+        test: Test,
+        numbers: Vec<i64>,
+    },
 }
 
 /// A launch with operands of its own: those that are read come first, those that are written last.
@@ -251,10 +319,10 @@ fn picks(places: &[Place], index: &[Operand]) -> SmallVec<[Pick; 2]> {
 
 impl Place {
     fn of(pick: &Pick) -> Place {
-        Place { op: pick.op, size: pick.size, stride: pick.stride }
+        Place { op: pick.op, size: pick.size, stride: pick.stride, wraps: pick.wraps }
     }
     fn pick(&self, index: &Operand) -> Pick {
-        Pick { op: self.op, index: index.clone(), size: self.size, stride: self.stride }
+        Pick { op: self.op, index: index.clone(), size: self.size, stride: self.stride, wraps: self.wraps }
     }
 }
 

@@ -143,8 +143,10 @@ fn strictly(op: &Op, facts: &[Fact], number: Option<DType>) -> Result<()> {
         return Err(Error::dtype(
             op.name,
             format!(
-                "cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{})",
-                pair[0], pair[1], pair[0]
+                "cannot compute with {} and {} tensors; all operands must have one dtype: use tf.cast(x, tf.{}) on the other",
+                pair[0],
+                pair[1],
+                kept(pair[0], pair[1])
             ),
         ));
     }
@@ -155,7 +157,7 @@ fn strictly(op: &Op, facts: &[Fact], number: Option<DType>) -> Result<()> {
         return Err(Error::new(
             crate::base::ErrorKind::Type,
             op.name,
-            format!("a float cannot become {first}; use tf.cast on the tensor first"),
+            format!("a float cannot become {first}; use tf.cast(x, tf.float32) on the tensor first"),
         ));
     }
     Ok(())
@@ -171,6 +173,12 @@ pub(crate) fn numbers(op: &Op, args: &[Arg], compute: DType) -> Result<Vec<Numbe
         ));
     }
     Ok(params)
+}
+
+/// Of two dtypes the one that loses less of the other: a float before integers, the wider before the narrower.
+fn kept(a: DType, b: DType) -> DType {
+    let rank = |d: DType| (d.is_complex(), d.is_float(), d.size());
+    if rank(b) > rank(a) { b } else { a }
 }
 
 /// The broadcast shape of all operands.

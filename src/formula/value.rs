@@ -98,6 +98,14 @@ pub trait Float: Value + Div<Output = Self> {
     fn lgamma(self) -> Self;
     fn digamma(self) -> Self;
     fn copysign(self, other: Self) -> Self;
+    /// The standard normal distribution's share below.
+    fn normal(self) -> Self {
+        (Self::lit(1.0) + (self * Self::lit(std::f64::consts::FRAC_1_SQRT_2)).erf()) * Self::lit(0.5)
+    }
+    /// Itself times that share.
+    fn gelu(self) -> Self {
+        self * self.normal()
+    }
     fn recip(self) -> Self {
         Self::lit(1.0) / self
     }

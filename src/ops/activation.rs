@@ -4,7 +4,6 @@ use super::parts::softsign_parts;
 use crate::base::{Error, Few, Result, shape};
 use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
 
-const SQRT_HALF: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// 1 / sqrt(2 pi).
 const DENSITY: f64 = 0.398_942_280_401_432_7;
 /// sqrt(2 / pi).
@@ -96,13 +95,13 @@ crate::op! {
     /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
     /// tensor([ 0.8413, -0.1587])
     gelu_exact(input) Real {
-        map(float value, |x;| 0.5 * x * (1.0 + (x * SQRT_HALF).erf()));
+        map(float value, |x;| x.gelu());
         vjp |g, [x], _y| [g.gelu_exact_slope(x)];
         face hidden;
     }
     /// A cotangent times the slope of `gelu_exact`.
     gelu_exact_slope(grad, input) Real {
-        map(float value, |g, x;| g * (0.5 * (1.0 + (x * SQRT_HALF).erf()) + x * (-0.5 * x * x).exp() * DENSITY));
+        map(float value, |g, x;| g * (x.normal() + x * (-0.5 * x * x).exp() * DENSITY));
         vjp |g, [d, x], _y| [g.gelu_exact_slope(x), g * d * (2.0 - x * x) * (x * x * -0.5).exp() * DENSITY];
         face hidden;
     }

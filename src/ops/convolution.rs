@@ -91,9 +91,13 @@ fn ints(list: &[usize]) -> Few<i64> {
     list.iter().map(|&n| n as i64).collect()
 }
 
-/// Whether the processor's kernels serve: floats, and weights that are not empty.
+/// Whether kernels serve: floats, on a device those that are computed in float32, and weights that are not empty.
 fn is_served(x: &Sym, w: &Sym) -> bool {
-    x.device().is_cpu() && x.dtype().is_float() && x.dtype() == w.dtype() && x.rank() <= 5 && w.numel() > 0
+    (x.device().is_cpu() || x.dtype().compute() == DType::F32)
+        && x.dtype().is_float()
+        && x.dtype() == w.dtype()
+        && x.rank() <= 5
+        && w.numel() > 0
 }
 
 /// Cut to the sizes given: a transposed convolution may leave elements out at the end of its result.

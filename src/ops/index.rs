@@ -100,7 +100,13 @@ impl Plan {
                 .map(|i| if i >= self.at && i < self.at + self.index.len() { wide.strides[i - self.at] } else { 0 })
                 .collect();
             let layout = Layout::new(self.out.clone(), strides, wide.offset);
-            picks.push(Pick { op: "index", index: index.view(layout), size: x.layout.shape[axis], stride: x.layout.strides[axis] });
+            picks.push(Pick {
+                op: "index",
+                index: index.view(layout),
+                size: x.layout.shape[axis],
+                stride: x.layout.strides[axis],
+                wraps: true,
+            });
         }
         Ok(picks)
     }
@@ -216,7 +222,7 @@ pub(super) fn along(op: &'static str, x: &Operand, index: &Operand, shape: &[usi
     let stride = std::mem::replace(&mut strides[axis], 0);
     let source = x.view(Layout::new(shape.clone(), strides, x.layout.offset));
     let at = Layout::new(shape, index.layout.strides.clone(), index.layout.offset);
-    Ok((source, Pick { op, index: index.view(at), size: x.layout.shape[axis], stride }))
+    Ok((source, Pick { op, index: index.view(at), size: x.layout.shape[axis], stride, wraps: false }))
 }
 
 fn gather_run(call: &Call) -> Result<()> {

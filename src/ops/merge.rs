@@ -113,8 +113,9 @@ fn masked_scatter_inline(ins: &[Option<Sym>], _args: &[Arg]) -> Result<Vec<Tenso
     }
     let wide = shape::broadcast("masked_scatter", &x.shape(), &mask.shape())?;
     let (x, mask) = (x.expand(&wide), mask.expand(&wide));
-    let held = crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&mask.sum((), false, ()).tensor().operand())?);
-    let wanted = held.first().copied().unwrap_or(0.0) as usize;
+    let held = crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&mask.sum((), false, ()).tensor().values().operand())?);
+    // Of many examples the one that takes most.
+    let wanted = held.iter().copied().fold(0.0, f64::max) as usize;
     if wanted > source.numel() {
         return Err(Error::runtime(
             "masked_scatter",

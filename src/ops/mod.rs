@@ -4,12 +4,14 @@ pub mod activation;
 pub mod arith;
 pub mod attention;
 pub mod batch;
+pub mod bessel;
 pub mod compare;
 pub mod complex;
 pub mod convolution;
 pub mod dense;
 pub mod extreme;
 pub mod fourier;
+pub mod gamma;
 pub mod index;
 pub mod linear;
 pub mod loss;
@@ -17,6 +19,7 @@ pub mod math;
 pub mod merge;
 pub mod moves;
 pub mod norm;
+pub mod normal;
 pub mod order;
 pub mod parts;
 pub mod recurrent;
@@ -182,6 +185,9 @@ pub static ALL: &[&[&Op]] = &[
     special::TABLE,
     complex::TABLE,
     parts::TABLE,
+    bessel::TABLE,
+    gamma::TABLE,
+    normal::TABLE,
     compare::TABLE,
     activation::TABLE,
     reduce::TABLE,

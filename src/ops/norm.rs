@@ -84,7 +84,11 @@ impl Form {
         let likes = |s: &&Sym| s.is_absent() || s.dtype() == x.dtype() && s.shape()[..] == *self.own();
         let wide = if self.channels { self.shape.len() >= 2 } else { !self.folded.is_empty() };
         let mode = Mode::now();
-        !(mode.probe() || mode.lifted()) && x.dtype().is_float() && (x.device().is_cpu() || x.dtype().compute() == DType::F32) && wide && ins[1..].iter().all(likes)
+        !(mode.probe() || mode.lifted())
+            && x.dtype().is_float()
+            && (x.device().is_cpu() || x.dtype().compute() == DType::F32)
+            && wide
+            && ins[1..].iter().all(likes)
     }
 }
 

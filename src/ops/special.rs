@@ -6,7 +6,6 @@ use super::view::operand;
 use crate::backend::launch::Special;
 use crate::backend::{Launch, of};
 use crate::base::{DType, Error, Result, dtype, shape};
-use crate::graph::sym::fail;
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 use smallvec::smallvec;
 
@@ -208,68 +207,12 @@ crate::op! {
         check 0.1..0.9;
         face hidden;
     }
-    /// The logarithm of the multivariate gamma function of dimension `p`, a sum of `lgamma`s.
-    ///
-    /// >>> schuss.mvlgamma(schuss.tensor([2.0]), 1)
-    /// tensor([0.])
-    mvlgamma(input; p: Int) Any { inline(mvlgamma_inline); }
-    /// The n-th derivative of `digamma`, for n from 1 on.
-    polygamma_of(input; n: Int) Any {
-        inline(polygamma_inline);
-        vjp |g, [x], _y| [g * &x.polygamma_of(n + 1)];
-        check 0.5..4.0;
-        face hidden;
-    }
-    /// Hurwitz's zeta function, the sum of `(other + k) ** -input` over k.
-    hurwitz(input, other) Any {
-        kernel(special_meta, zeta_run);
-        vjp |g, [s, q], _y| [g * f64::NAN, -(g * s * &(s + 1.0).hurwitz(q))];
-        face hidden;
-    }
-    /// The modified Bessel function of the first kind, of order 0.
-    ///
-    /// >>> schuss.i0(schuss.tensor([0.0, 1.0]))
-    /// tensor([1.0000, 1.2661])
-    i0(input) Any {
-        kernel(special_meta, i0_run);
-        vjp |g, [x], _y| [g * &x.bessel_i1()];
-        check -3.0..3.0;
-        batch align;
-    }
-    /// The modified Bessel function of the first kind, of order 1.
-    bessel_i1(input) Any {
-        kernel(special_meta, i1_run);
-        vjp |g, [x], y| {
-            let flat = x.eq(&Sym::from(0.0));
-            let ratio = flat.where_(&Sym::from(0.5), &(y / &flat.where_(&Sym::from(1.0), x)));
-        } [g * &(x.i0() - &ratio)];
-        batch align;
-        face hidden;
-    }
-    /// The regularised lower incomplete gamma function; differentiable in its second operand.
-    ///
-    /// >>> schuss.igamma(schuss.tensor([1.0]), schuss.tensor([1.0]))
-    /// tensor([0.6321])
-    igamma(input, other) Any {
-        kernel(igamma_meta, igamma_run);
-        rule igamma_back;
-        check 0.5..4.0;
-    }
-    /// The regularised upper incomplete gamma function; differentiable in its second operand.
-    ///
-    /// >>> schuss.igammac(schuss.tensor([1.0]), schuss.tensor([1.0]))
-    /// tensor([0.3679])
-    igammac(input, other) Any {
-        kernel(igamma_meta, igammac_run);
-        rule igammac_back;
-        check 0.5..4.0;
-    }
     /// The next number after the first on the way to the second.
     ///
     /// >>> schuss.nextafter(schuss.tensor([1.0]), schuss.tensor([2.0])) > 1
     /// tensor([True])
     nextafter(input, other) Any {
-        kernel(igamma_meta, nextafter_run);
+        kernel(floats_meta, nextafter_run);
         vjp |g, [_x, _y], _o| [g, g * 0.0];
     }
     /// Mantissas from 0.5 to 1, and the int32 powers of two beside them.
@@ -304,11 +247,11 @@ fn sinc_back(pull: &Pull) -> Grads {
     [Some(flat.where_(&Sym::from(0.0), &(g * &slope)))].into_iter().collect()
 }
 
-fn input(ins: &[Option<Sym>]) -> &Sym {
+pub(super) fn input(ins: &[Option<Sym>]) -> &Sym {
     ins[0].as_ref().unwrap_or(&Sym::Absent)
 }
 
-fn floated(x: &Sym) -> Sym {
+pub(super) fn floated(x: &Sym) -> Sym {
     if x.dtype().is_float() { x.clone() } else { x.cast(dtype::default_float()) }
 }
 
@@ -322,30 +265,7 @@ fn logit_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     Ok(vec![x.log_odds().tensor().clone()])
 }
 
-fn mvlgamma_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let (x, p) = (floated(input(ins)), args[0].int().unwrap_or(1));
-    if p < 1 {
-        return Err(Error::runtime("mvlgamma", format!("p must be at least 1, got {p}")));
-    }
-    let first = x.lgamma() + (p * (p - 1)) as f64 / 4.0 * PI.ln();
-    Ok(vec![(1..p).fold(first, |sum, i| sum + (&x - i as f64 / 2.0).lgamma()).tensor().clone()])
-}
-
-fn polygamma_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let (x, n) = (floated(input(ins)), args[0].int().unwrap_or(0));
-    if n < 0 {
-        return Err(Error::runtime("polygamma", format!("n must be at least 0, got {n}")));
-    }
-    if n == 0 {
-        return Ok(vec![x.digamma().tensor().clone()]);
-    }
-    // (-1)^(n + 1) n! zeta(n + 1, x).
-    let factor = (1..=n).fold(if n % 2 == 0 { -1.0 } else { 1.0 }, |f, i| f * i as f64);
-    let order = super::view::zeros_like(&x) + (n + 1) as f64;
-    Ok(vec![(order.hurwitz(&x) * factor).tensor().clone()])
-}
-
-fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+pub(super) fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let mut made = Meta { shape: shape::Shape::new(), dtype: DType::Bool };
     for x in ins.iter().flatten() {
         made.shape = shape::broadcast("special", &made.shape, &x.shape)?;
@@ -357,14 +277,14 @@ fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     Ok(smallvec![made])
 }
 
-fn igamma_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+pub(super) fn floats_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     if let Some(x) = ins.iter().flatten().find(|x| !x.dtype.is_float()) {
-        return Err(Error::dtype("igamma/nextafter", format!("needs float tensors, got {}; use x.float() first", x.dtype)));
+        return Err(Error::dtype("igamma", format!("needs float tensors, got {}; use x.float() first", x.dtype)));
     }
     special_meta(ins, args)
 }
 
-fn special(call: &Call, function: Special) -> Result<()> {
+pub(super) fn special(call: &Call, function: Special) -> Result<()> {
     let out = &call.outs[0];
     let mut ins = Vec::new();
     for x in call.ins.iter().flatten() {
@@ -373,40 +293,8 @@ fn special(call: &Call, function: Special) -> Result<()> {
     of(&out.storage).launch(&Launch::Special { function, ins: &ins, out })
 }
 
-fn zeta_run(call: &Call) -> Result<()> {
-    special(call, Special::Zeta)
-}
-fn i0_run(call: &Call) -> Result<()> {
-    special(call, Special::I0)
-}
-fn i1_run(call: &Call) -> Result<()> {
-    special(call, Special::I1)
-}
-fn igamma_run(call: &Call) -> Result<()> {
-    special(call, Special::Igamma)
-}
-fn igammac_run(call: &Call) -> Result<()> {
-    special(call, Special::Igammac)
-}
 fn nextafter_run(call: &Call) -> Result<()> {
     special(call, Special::NextAfter)
-}
-
-fn igamma_back(pull: &Pull) -> Grads {
-    incomplete_back(pull, 1.0)
-}
-
-fn igammac_back(pull: &Pull) -> Grads {
-    incomplete_back(pull, -1.0)
-}
-
-fn incomplete_back(pull: &Pull, sign: f64) -> Grads {
-    let (g, a, x) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
-    if pull.needs.has(0) && !crate::graph::mode::Mode::now().probe() {
-        fail(Error::grad("igamma", "there is no derivative in the first operand; use input.detach()"));
-    }
-    let slope = ((a - 1.0) * &x.log() - x - &a.lgamma()).exp() * sign;
-    [None, pull.needs.has(1).then(|| g * &slope)].into_iter().collect()
 }
 
 fn frexp_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {

@@ -530,7 +530,7 @@ impl PyStep {
                     seen.refused |= seen.tokens == taken.tokens;
                 }
                 let text = std::ffi::CString::new(format!("{error}; the step is run eagerly")).unwrap_or_default();
-                PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 2)?;
+                PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 1)?;
                 Ok(result.unbind())
             }
             Err(error) => Err(error.into()),

@@ -59,7 +59,7 @@ impl Ctx {
         self.with(|s| s.to_save = list);
         Ok(())
     }
-    /// Accepted and of no effect: forward mode turns `backward` round.
+    /// Keeps tensors for the class's own `jvp`; without one it has no effect, and forward mode turns `backward` round.
     #[pyo3(signature = (*tensors))]
     fn save_for_forward(&self, tensors: &Bound<'_, PyTuple>) {
         let _ = tensors;

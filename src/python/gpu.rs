@@ -55,6 +55,9 @@ mod present {
         gpu(index)?.lose();
         Ok(())
     }
+    pub fn keep() {
+        gpu::keep();
+    }
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -91,6 +94,7 @@ mod present {
     pub fn lose(index: u8) -> Result<()> {
         none(index)
     }
+    pub fn keep() {}
 }
 
 /// The number of GPUs that may be used.
@@ -137,6 +141,11 @@ fn _gpu_synchronize(py: Python<'_>, index: u8) -> PyResult<()> {
 fn _gpu_empty_cache(py: Python<'_>, index: u8) -> PyResult<()> {
     enter(py, super::LONG, || present::clear(index))
 }
+/// Keeps compiled kernels for the next program.
+#[pyfunction]
+fn _gpu_keep(py: Python<'_>) {
+    py.detach(present::keep);
+}
 /// Ends a device as if its driver had lost it, to see what a program does then.
 #[pyfunction]
 fn _gpu_lose(py: Python<'_>, index: u8) -> PyResult<()> {
@@ -151,5 +160,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_limits, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
-    m.add_function(wrap_pyfunction!(_gpu_lose, m)?)
+    m.add_function(wrap_pyfunction!(_gpu_lose, m)?)?;
+    let keep = wrap_pyfunction!(_gpu_keep, m)?;
+    m.py().import("atexit")?.call_method1("register", (&keep,))?;
+    m.add_function(keep)
 }

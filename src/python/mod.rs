@@ -2,6 +2,7 @@
 
 mod args;
 mod autograd;
+mod batches;
 mod calls;
 mod compiled;
 mod data;
@@ -136,7 +137,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
         ALL_ASK.store(true, Ordering::Relaxed);
     }
     let _ = crate::engine::backward::INTERRUPT.set(interrupted);
-    let _ = crate::backend::cpu::stop::INTERRUPT.set(interrupted);
+    let _ = crate::backend::stop::INTERRUPT.set(interrupted);
     let _ = crate::backend::place::TELL.set(tell);
     let _ = crate::engine::backward::UNLOCK.set(unlocked);
     let _ = crate::engine::record::LOCATOR.set(node::locate);
@@ -151,6 +152,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     node::register(m)?;
     autograd::register(m)?;
     steps::register(m)?;
+    batches::register(m)?;
     function::register(m)?;
     lifts::register(m)?;
     keeping::register(m)?;

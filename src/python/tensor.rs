@@ -130,7 +130,7 @@ pub(super) fn taken(op: &'static Op, x: &Tensor, args: &[Arg]) -> Result<Tensor,
 fn single(slf: &PyTensor, what: &str) -> PyResult<Number> {
     if slf.inner.numel() != 1 {
         return Err(PyValueError::new_err(format!(
-            "{what}: only a tensor of one element can be converted to a Python number, this one has shape {}; use .item() on one element, .any() or .all()",
+            "{what}: only a tensor of one element can be converted to a Python number, this one has shape {}; index one element, or use .tolist() for all",
             shape::show(&slf.inner.shape())
         )));
     }

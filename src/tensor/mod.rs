@@ -1,5 +1,6 @@
 //! Rank 6, the Rust face of a tensor: making, indexing, reading and printing it. Leans on engine and everything below.
 
+pub mod batches;
 pub mod create;
 pub mod index;
 pub mod number;

@@ -83,7 +83,8 @@ impl Tensor {
     pub fn random_(&self, op: &str, what: Draw, stream: &Stream) -> Result<()> {
         check(op, what)?;
         if Mode::now().lifted() {
-            lift::drawn(op)?;
+            let levels = lift::drawn(op)?;
+            lift::must_differ(op, self, &levels)?;
         }
         engine::write::overwrite(op, self, &mut |out| into(op, what, out, stream))
     }

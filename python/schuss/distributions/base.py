@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Size, Tensor
+from schuss.naming import Checked
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +29,7 @@ def refuse(owner: Any, name: str, values: Tensor, good: Tensor, range_of: str) -
         raise ValueError(f"{type(owner).__name__}: {name} must be {range_of}, found {bad}")
 
 
-class Distribution:
+class Distribution(Checked):
     """A probability distribution: `sample` draws, `log_prob` says how likely a value is.
 
     `batch_shape` counts distributions that are independent and may differ, `event_shape` is the
@@ -36,6 +37,8 @@ class Distribution:
     """
 
     has_rsample = False
+    has_enumerate_support = False
+    support: Any = None
 
     def __init__(
         self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None
@@ -55,6 +58,19 @@ class Distribution:
 
     def _extended(self, sample_shape: Any) -> Size:
         return Size((*sample_shape, *self._batch_shape, *self._event_shape))
+
+    def expand(self, batch_shape: Any) -> Distribution:
+        """This distribution with its parameters repeated to a wider batch."""
+        made = object.__new__(type(self))
+        old = len(self._batch_shape)
+        for name, value in self.__dict__.items():
+            if isinstance(value, Tensor) and value.shape[:old] == self._batch_shape:
+                value = value.expand(*batch_shape, *value.shape[old:])
+            elif isinstance(value, Distribution):
+                value = value.expand((*batch_shape, *value.batch_shape[old:]))
+            made.__dict__[name] = value
+        made._batch_shape = Size(batch_shape)
+        return made
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws without gradients, of shape sample_shape + batch_shape + event_shape."""
@@ -108,6 +124,10 @@ class Distribution:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch {tuple(self._batch_shape)})"
+
+
+class ExponentialFamily(Distribution):
+    """A distribution of the exponential family; the name is kept for those who subclass it."""
 
 
 class Independent(Distribution):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.distributions import constraints
 from schuss.distributions.base import Distribution, refuse, tensors
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Spread(Distribution):
     """A distribution that is a place and a width: draws are loc + scale times a standard draw."""
 
     has_rsample = True
+    support = constraints.real
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(loc, scale)
@@ -47,6 +49,11 @@ class Spread(Distribution):
 
     @property
     def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
         return self.loc
 
 
@@ -76,11 +83,6 @@ class Normal(Spread):
     def variance(self) -> Tensor:
         return self.scale**2
 
-    @property
-    def mode(self) -> Tensor:
-        """The likeliest value."""
-        return self.loc
-
 
 class LogNormal(Distribution):
     """e to a normal draw.
@@ -90,6 +92,7 @@ class LogNormal(Distribution):
     """
 
     has_rsample = True
+    support = constraints.positive
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.base_dist = Normal(loc, scale, validate_args)
@@ -102,8 +105,21 @@ class LogNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         return self.base_dist.log_prob(value.log()) - value.log()
 
+    def cdf(self, value: Any) -> Tensor:
+        (value,) = tensors(value)
+        return self.base_dist.cdf(value.log())
+
+    def icdf(self, value: Any) -> Tensor:
+        (value,) = tensors(value)
+        return self.base_dist.icdf(value).exp()
+
     def entropy(self) -> Tensor:
         return self.base_dist.entropy() + self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return (self.loc - self.scale**2).exp()
 
     @property
     def mean(self) -> Tensor:
@@ -132,6 +148,11 @@ class Laplace(Spread):
         z = self._at(value)
         return 0.5 - 0.5 * z.sign() * schuss.expm1(-z.abs())
 
+    def icdf(self, value: Any) -> Tensor:
+        (value,) = tensors(value)
+        side = value - 0.5
+        return self.loc - self.scale * side.sign() * schuss.log1p(-2 * side.abs())
+
     def entropy(self) -> Tensor:
         return 1 + (2 * self.scale).log()
 
@@ -149,6 +170,13 @@ class Gumbel(Spread):
 
     def _standard(self, shape: Any) -> Tensor:
         return -(-self._uniform(shape).clamp(max=1 - 1e-7).log()).log()
+
+    def cdf(self, value: Any) -> Tensor:
+        return (-(-self._at(value)).exp()).exp()
+
+    def icdf(self, value: Any) -> Tensor:
+        (value,) = tensors(value)
+        return self.loc - self.scale * (-value.log()).log()
 
     def log_prob(self, value: Any) -> Tensor:
         z = self._at(value)
@@ -182,6 +210,10 @@ class Cauchy(Spread):
     def cdf(self, value: Any) -> Tensor:
         return schuss.atan(self._at(value)) / math.pi + 0.5
 
+    def icdf(self, value: Any) -> Tensor:
+        (value,) = tensors(value)
+        return self.loc + self.scale * schuss.tan(math.pi * (value - 0.5))
+
     def entropy(self) -> Tensor:
         return math.log(4 * math.pi) + self.scale.log()
 
@@ -208,6 +240,11 @@ class Uniform(Distribution):
         super().__init__(self.low.shape, (), validate_args)
         if self._validate:
             refuse(self, "high", self.high, self.high > self.low, "above low")
+
+    @property
+    def support(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The numbers from low to high."""
+        return constraints.interval(self.low, self.high)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         u = schuss.empty(self._extended(sample_shape), dtype=self.low.dtype).uniform_()
@@ -243,6 +280,7 @@ class Exponential(Distribution):
     """
 
     has_rsample = True
+    support = constraints.nonnegative
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = tensors(rate)
@@ -267,6 +305,11 @@ class Exponential(Distribution):
         return 1.0 - self.rate.log()
 
     @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return schuss.zeros_like(self.rate)
+
+    @property
     def mean(self) -> Tensor:
         return 1 / self.rate
 
@@ -283,6 +326,7 @@ class MultivariateNormal(Distribution):
     """
 
     has_rsample = True
+    support = constraints.real_vector
 
     def __init__(
         self,
@@ -338,6 +382,16 @@ class MultivariateNormal(Distribution):
     @property
     def mean(self) -> Tensor:
         return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return self.loc
+
+    @property
+    def precision_matrix(self) -> Tensor:
+        """The covariance's inverse."""
+        return schuss.linalg.inv(self.covariance_matrix)
 
     @property
     def variance(self) -> Tensor:

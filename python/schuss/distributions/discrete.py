@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.distributions import constraints
 from schuss.distributions.base import Distribution, refuse, tensors
 from schuss.nn import functional as F
 
@@ -56,6 +57,11 @@ class Categorical(Distribution):
         return F.softmax(self.logits, -1) if self._probs is None else self._probs
 
     @property
+    def support(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The classes."""
+        return constraints.integer_interval(0, self._num_events - 1)
+
+    @property
     def param_shape(self) -> Any:
         """The shape of the weights."""
         return self.logits.shape
@@ -97,6 +103,8 @@ class OneHotCategorical(Distribution):
     tensor([0., 1.])
     """
 
+    support = constraints.one_hot
+
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
@@ -125,6 +133,11 @@ class OneHotCategorical(Distribution):
         return self._categorical.entropy()
 
     @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return F.one_hot(self.probs.argmax(-1), self.probs.shape[-1]).to(self.probs.dtype)
+
+    @property
     def mean(self) -> Tensor:
         return self.probs
 
@@ -139,6 +152,9 @@ class Bernoulli(Distribution):
     >>> Bernoulli(0.25).entropy()
     tensor(0.5623)
     """
+
+    support = constraints.boolean
+    has_enumerate_support = True
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
@@ -168,6 +184,17 @@ class Bernoulli(Distribution):
         return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return schuss.where(self.probs == 0.5, math.nan, (self.probs >= 0.5).to(self.probs.dtype))
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """0 and 1, along a new first axis."""
+        found = schuss.arange(2, dtype=self.probs.dtype)
+        found = found.reshape(-1, *(1,) * len(self._batch_shape))
+        return found.expand(-1, *self._batch_shape) if expand else found
+
+    @property
     def mean(self) -> Tensor:
         return self.probs
 
@@ -183,6 +210,8 @@ class Geometric(Distribution):
     tensor(3.)
     """
 
+    support = constraints.nonnegative_integer
+
     def __init__(self, probs: Any, validate_args: bool | None = None) -> None:
         (self.probs,) = tensors(probs)
         super().__init__(self.probs.shape, (), validate_args)
@@ -197,6 +226,11 @@ class Geometric(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         return schuss.xlogy(value, 1 - self.probs) + self.probs.log()
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return schuss.zeros_like(self.probs)
 
     @property
     def mean(self) -> Tensor:

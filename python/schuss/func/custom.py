@@ -1,5 +1,5 @@
-"""Users' own functions under transformations: their tangents by turning `backward` round, many
-examples by their own `vmap` or one after the other. Leans on the core's levels."""
+"""Users' own functions under transformations: tangents by their own `jvp` or by `backward` turned
+round, many examples by their own `vmap` or one after the other. Leans on the core's levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from schuss import _core
 from schuss._core import Tensor
 from schuss.creation import zeros_like
-from schuss.modes import enable_grad
+from schuss.modes import enable_grad, no_grad
 
 if TYPE_CHECKING:
     from typing import Any
@@ -30,8 +30,53 @@ def _same_form(found: Any, parts: list) -> Any:
     return tuple(parts) if isinstance(found, (tuple, list)) else parts[0]
 
 
+class _Forward(_core.FunctionCtx):
+    """What `forward` leaves for `jvp`."""
+
+    kept: tuple | None = None
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        self.kept = tensors
+
+    @property
+    def saved_tensors(self) -> Any:
+        return super().saved_tensors if self.kept is None else self.kept
+
+
+def _by_its_own_rule(cls: Any, level: int, pairs: list) -> Any:
+    """A function and its tangents by the `jvp` that its class has."""
+    from schuss.autograd.function import Function
+
+    values = [x for x, _ in pairs]
+    with _core.BelowLevel(level):
+        # The results are recorded as ever; what `jvp` is given was saved by a run beside it.
+        found, ctx = cls.apply(*values), _Forward()
+        with no_grad():
+            if cls.setup_context is not Function.setup_context:
+                cls.setup_context(ctx, tuple(values), found)
+            else:
+                cls.forward(ctx, *values)
+        given = [
+            zeros_like(x) if t is None and isinstance(x, Tensor) and x.is_floating_point() else t
+            for x, t in pairs
+        ]
+        moves = _listed(cls.jvp(ctx, *given))
+    ys = _listed(found)
+    if len(moves) != len(ys):
+        raise RuntimeError(
+            f"jvp: {cls.__name__}.jvp gave {len(moves)} tangents for {len(ys)} results"
+        )
+    made = [
+        y if t is None or not isinstance(y, Tensor) else _core._dual(level, y, t)
+        for y, t in zip(ys, moves, strict=True)
+    ]
+    return _same_form(found, made)
+
+
 def _moved(cls: Any, level: int, args: tuple) -> Any:
     pairs = [_core._undual(level, x) if isinstance(x, Tensor) else (x, None) for x in args]
+    if getattr(cls, "jvp", None) is not None:
+        return _by_its_own_rule(cls, level, pairs)
     with _core.BelowLevel(level):
         with enable_grad():
             entered = [x if t is None else _core._entered(x) for x, t in pairs]

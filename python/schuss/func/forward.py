@@ -41,7 +41,7 @@ def jvp(
     values = trees.tensors("jvp", "primals", primals)
     level = _core._open_forward()
     try:
-        duals = (_core._dual(level, x, t) for x, t in zip(values, moved, strict=True))
+        duals = (_core._dual(level, x, _beside(t, x)) for x, t in zip(values, moved, strict=True))
         found = func(*pack(primals, duals))
         found, aux = parted("jvp", found, has_aux)
         outs = trees.tensors("jvp", "what the function returns", found)
@@ -55,6 +55,13 @@ def jvp(
         return value, tangent
     finally:
         _core._close_level(level)
+
+
+def _beside(tangent: Any, value: Any) -> Any:
+    """A tangent, one for each example where the value differs: it may be written to."""
+    if _core._lifted(value) is None or _core._lifted(tangent) is not None:
+        return tangent
+    return _core._each(tangent, value)
 
 
 def parted(op: str, found: Any, has_aux: bool) -> tuple[Any, Any]:

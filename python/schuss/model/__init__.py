@@ -14,6 +14,7 @@ from schuss.model.placement import Placed
 from schuss.model.registry import Registry
 from schuss.model.state import Stateful, set_value
 from schuss.model.walks import BUFFERS
+from schuss.naming import check_making
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,8 @@ class Model(Stateful, Placed):
         def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if args or kwargs:
+            check_making(cls, args, kwargs)
         self = super().__new__(cls)
         object.__setattr__(self, "_member_kinds", {})
         return self

@@ -3,12 +3,12 @@ Leans on autograd.Function for the backward ones; a Model without hooks never co
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
 from schuss import Tensor, is_grad_enabled
 from schuss._core import _changed
+from schuss.naming import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class Hooks:
                         result = result if answer is None else answer
                     except Exception as error:
                         # The first error is the one to report; this one must not hide it.
-                        warnings.warn(f"forward hook failed as well: {error!r}", stacklevel=3)
+                        warn(f"forward hook failed as well: {error!r}")
             raise
         return result if watch is None else watch.leave(result)
 

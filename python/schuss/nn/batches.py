@@ -3,12 +3,12 @@ Leans on nn.functional and nn.init."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss.model import Model, Parameter
 from schuss.model.state import DEFERRED
+from schuss.naming import warn
 from schuss.nn import functional as F
 from schuss.nn import init
 from schuss.nn.settings import size
@@ -255,7 +255,7 @@ class _InstanceNorm(_NormBase):
             )
             if self.affine:
                 raise schuss.ShapeError(said)
-            warnings.warn(f"{said}; without weights that changes nothing", stacklevel=3)
+            warn(f"{said}; without weights that changes nothing")
         found = F.instance_norm(
             input.unsqueeze(0) if alone else input,
             self.running_mean,

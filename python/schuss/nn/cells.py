@@ -213,12 +213,16 @@ class RNNCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
+    @property
+    def mode(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The kind of recurrence, which the nonlinearity decides."""
+        return f"RNN_{self.nonlinearity.upper()}"
+
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(
                 f"RNNCell: nonlinearity is 'tanh' or 'relu', not {self.nonlinearity!r}"
             )
-        self.mode = f"RNN_{self.nonlinearity.upper()}"
         return self._stepped(input, (hx,))[0]
 
     def extra_repr(self) -> str:

@@ -419,14 +419,15 @@ def ctc_loss(
     labels = _labels(targets, written, blank)
     if labels.numel() and not bool(((labels >= 0) & (labels < classes)).all()):
         raise RuntimeError(f"ctc_loss: a label is not from 0 to {classes - 1}")
+    labels, spoken, written = (v.to(x.device) for v in (labels, spoken, written))
     states = labels.shape[1]
     each = x.gather(2, labels.unsqueeze(0).expand(steps, batch, states))
     # A label may follow the one before its blank unless they are equal.
-    skips = _core.zeros(batch, states, dtype=_core.bool)
+    skips = _core.zeros(batch, states, dtype=_core.bool, device=x.device)
     if states > 2:
         skips[:, 2:] = (labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2])
     never = _core.full((batch, states), -float("inf"), dtype=x.dtype, device=x.device)
-    first = _core.arange(states) < 2
+    first = _core.arange(states, device=x.device) < 2
     # Before the first step the only place is ahead of the first two states.
     total: Any = None
     for t in range(steps):
@@ -448,7 +449,7 @@ def ctc_loss(
     empty = schuss.where(written == 0, 0.0, float("inf")).to(x.dtype)
     loss = schuss.where(spoken == 0, empty, loss)
     # Adds nothing but the slope of a normalisation, which a distribution's own derivative undoes.
-    live = _core.arange(steps).unsqueeze(1) < spoken
+    live = _core.arange(steps, device=x.device).unsqueeze(1) < spoken
     mass = (x.exp() - x.detach().exp()).sum(2)
     loss = loss + schuss.where(live, mass, 0.0).sum(0)
     if zero_infinity:

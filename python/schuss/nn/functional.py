@@ -3,11 +3,11 @@ Leans on fused and on the tensor operations."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import warn as _warn
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
 from schuss.nn.inplace import in_place
@@ -279,9 +279,8 @@ def kl_div(
     if reduction == "batchmean":
         return loss.sum() / input.shape[0] if input.ndim else loss
     if reduction == "mean":
-        warnings.warn(
+        _warn(
             "kl_div: reduction='mean' divides by every element; 'batchmean' is the divergence",
-            stacklevel=2,
         )
     return _reduced(loss, reduction, "kl_div")
 

@@ -3,12 +3,10 @@ Leans on the core's records."""
 
 from __future__ import annotations
 
-import warnings
-
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _allowed, _stray
-from schuss.naming import rename, speaks
+from schuss.naming import rename, speaks, warn
 
 linear = _core.linear
 dropout = _core.dropout
@@ -146,7 +144,7 @@ def gelu(input, approximate="none"):
 
 def _usual_axis(name: str, rank: int) -> int:
     """The axis of PyTorch's oldest form, which guessed it: 0 for 0, 1 and 3 axes, else 1."""
-    warnings.warn(f"{name}: the axis was guessed; pass dim=", stacklevel=3)
+    warn(f"{name}: the axis was guessed; pass dim=")
     return 0 if rank in (0, 1, 3) else 1
 
 
@@ -215,10 +213,9 @@ def _warn_if_broadcast(input, target, name):
                 " use schuss.tensor(...) first"
             )
     if input.shape != target.shape:
-        warnings.warn(
+        warn(
             f"{name}: the target's shape {tuple(target.shape)} differs from the input's"
             f" {tuple(input.shape)}; they are broadcast, which is rarely what is meant",
-            stacklevel=3,
         )
 
 

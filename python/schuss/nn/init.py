@@ -4,12 +4,12 @@ Leans on the core's random numbers; no gradient is recorded."""
 from __future__ import annotations
 
 import math
-import warnings
 from functools import wraps
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss import no_grad
+from schuss.naming import warn as _warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,7 +220,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str, name: s
 
 def _is_empty(tensor: Tensor, name: str) -> bool:
     if 0 in tensor.shape:
-        warnings.warn(f"{name}: the tensor has no elements", stacklevel=3)
+        _warn(f"{name}: the tensor has no elements")
         return True
     return False
 
@@ -320,7 +320,7 @@ def _older(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @wraps(fill)
     def call(*args: Any, **kwargs: Any) -> Tensor:
         name = fill.__name__
-        warnings.warn(f"{name[:-1]}: is deprecated; write {name}", FutureWarning, stacklevel=2)
+        _warn(f"{name[:-1]}: is deprecated; write {name}", FutureWarning)
         return fill(*args, **kwargs)
 
     call.__name__ = call.__qualname__ = fill.__name__[:-1]

@@ -4,12 +4,12 @@ Leans on the steps of cells; the inputs of all steps are multiplied by their wei
 from __future__ import annotations
 
 import math
-import warnings
 from functools import cache
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss.model import Model, Parameter
+from schuss.naming import warn
 from schuss.nn import functional as F
 from schuss.nn import init
 from schuss.nn.cells import sequence, stepper
@@ -132,9 +132,8 @@ class RNNBase(Model):
                 f" {proj_size}"
             )
         if dropout > 0 and num_layers == 1:
-            warnings.warn(
+            warn(
                 f"{layer}: dropout is applied between layers, and there is one layer",
-                stacklevel=3,
             )
         options = {"device": device, "dtype": dtype}
         rows, out = _CHUNKS[mode] * hidden_size, proj_size or hidden_size

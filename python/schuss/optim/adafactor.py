@@ -1,11 +1,12 @@
 """Adafactor: second moments of matrices kept as one row and one column.
-Leans on tensors alone."""
+Leans on tensors and on the plain step of the core."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss import _core
 from schuss.optim.fused import Fused
 from schuss.optim.optimizer import check_number
 
@@ -80,30 +81,43 @@ class Adafactor(Fused):
     def _rule(self, group: Group, age: int) -> Rule:
         return "adafactor", (), (age,)
 
-    _repeats = False
+    _fixed = ("eps", "d", "maximize")
+
+    def _all(self, group: Group, age: Any, entries: list[Entry]) -> list[tuple[str, Any]]:
+        mean, move = _numbers(group, age)
+        moments = (1 if "variance" in entry else 2 for entry in entries)
+        return [("plain_step", x) for count in moments for x in (*[mean] * count, move)]
 
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
-        (age,) = rule[2]
+        numbers = _numbers(group, rule[2][0])
         with schuss.no_grad():
             for p, grad, entry in zip(*members, strict=True):
-                _move(p, -grad if group["maximize"] else grad, entry, group, age)
+                _move(p, -grad if group["maximize"] else grad, entry, group, numbers)
 
 
-def _move(p: schuss.Tensor, grad: schuss.Tensor, entry: Entry, group: Group, age: int) -> None:
-    lr, fresh = float(group["lr"]), age ** group["beta2_decay"]
+def _numbers(group: Group, age: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What the passes take: that of a running mean, and that of the parameter with its decay."""
+    lr = float(group["lr"])
+    step = min(lr, age**-0.5)
+    decay = lr * group["weight_decay"] / step if step else 0.0
+    return (-1.0, age ** group["beta2_decay"], 1.0), (1.0, step, decay)
+
+
+def _move(p: schuss.Tensor, grad: schuss.Tensor, entry: Entry, group: Group, numbers: Any) -> None:
+    mean, move = numbers
     tiny, least = group["eps"]
     tiny = schuss.finfo(p.dtype).eps if tiny is None else tiny
     root = p.numel() ** 0.5 or 1.0
-    size = max(least, p.norm().item() / root) * min(lr, age**-0.5)
-    if group["weight_decay"]:
-        p.mul_(1 - lr * group["weight_decay"])
+    size = (p.norm() / root).clamp(min=least)
     squares = grad * grad
     if "variance" in entry:
-        moment = entry["variance"].lerp_(squares, fresh).clone()
+        _core.fused_step("plain_step", [[entry["variance"]], [squares]], mean)
+        moment = entry["variance"]
     else:
-        rows = entry["row_var"].lerp_(squares.mean(dim=-1, keepdim=True), fresh)
-        columns = entry["col_var"].lerp_(squares.mean(dim=-2, keepdim=True), fresh)
+        rows, columns = entry["row_var"], entry["col_var"]
+        _core.fused_step("plain_step", [[rows], [squares.mean(dim=-1, keepdim=True)]], mean)
+        _core.fused_step("plain_step", [[columns], [squares.mean(dim=-2, keepdim=True)]], mean)
         moment = rows @ columns / rows.mean(dim=-2, keepdim=True).clamp(min=tiny)
     update = grad * moment.clamp(min=tiny * tiny).rsqrt()
-    clipped = max(1.0, update.norm().item() / (root * group["d"]))
-    p.sub_(update, alpha=size / clipped)
+    clipped = (update.norm() / (root * group["d"])).clamp(min=1.0)
+    _core.fused_step("plain_step", [[p], [update * (size / clipped)]], move)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 class BFGS(SecondOrder):
     """BFGS: d = -H g, with H the inverse Hessian as learnt so far, n x n numbers.
 
-    For up to some thousand parameters; LBFGS keeps the last steps alone. Errors, stopping and
-    searches as all second-order optimisers. J. Nocedal and S. J. Wright (2006), Numerical
+    `step(closure)` takes up to `max_iter` steps and returns the loss before the first. The closure
+    returns the loss; it may call `backward()`, as LBFGS's must, and need not. A step ends early
+    where the largest gradient is at most `tol`; `converged` tells. For up to some thousand
+    parameters; LBFGS keeps the last steps alone. Errors and searches as all second-order
+    optimisers. J. Nocedal and S. J. Wright (2006), Numerical
     Optimization, algorithm 6.1.
 
     >>> import schuss

@@ -31,8 +31,10 @@ class Fused(Optimizer):
     _counted: tuple[str, ...] = ("step",)
     # Whether a step is its passes and nothing else, so that their numbers are all it needs anew.
     _repeats = True
-    # While a step is being recorded: the record, the group and the states of each pass.
-    _passes: list[tuple[str, Group, list[Entry]]] | None = None
+    # Options that decide what is computed besides the numbers of the passes.
+    _fixed: tuple[str, ...] = ()
+    # While a step is being recorded: the form, the group and the states of each run.
+    _passes: list[tuple[Any, Group, list[Entry]]] | None = None
 
     def _begin(self, p: Any, group: Group) -> Entry:
         """The state of a parameter before its first step, without the count of steps."""
@@ -72,8 +74,24 @@ class Fused(Optimizer):
                 members[1].append(grad)
                 members[2].append(entry)
             for age, members in ages.items():
-                self._run(group, self._rule(group, age), members)
+                self._together(group, age, members)
         return loss
+
+    def _together(self, group: Group, age: Any, members: Members) -> None:
+        """Steps parameters that are equally old; noted where a step is being recorded."""
+        if self._passes is not None:
+            self._passes.append((self._form(group, age, members[2]), group, members[2]))
+        self._run(group, self._rule(group, age), members)
+
+    def _all(self, group: Group, age: Any, entries: list[Entry]) -> list[tuple[str, Any]]:
+        """The record and the numbers of every pass that `_run` makes, in their order."""
+        name, _, numbers = self._rule(group, age)
+        return [(name, numbers)]
+
+    def _form(self, group: Group, age: Any, entries: list[Entry]) -> Any:
+        """What must not change between a step that was recorded and one that repeats it."""
+        names = [name for name, _ in self._all(group, age, entries)]
+        return names, [group[key] for key in self._fixed]
 
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         """Steps parameters, which are equally old, with their gradients and states."""
@@ -83,8 +101,6 @@ class Fused(Optimizer):
                 by_hand(rule, p, grad, entry)
             return
         name, keys, numbers = rule
-        if self._passes is not None:
-            self._passes.append((name, group, entries))
         states = [[entry[key] for entry in entries] for key in keys]
         _core.fused_step(name, [params, *states, grads], numbers)
 
@@ -103,17 +119,18 @@ class Fused(Optimizer):
             if not self._is_as(passes, groups):
                 # No numbers fit: the step is recorded anew.
                 return _core._numbers(())
-            for name, group, entries in passes:
+            for form, group, entries in passes:
                 for entry in entries:
                     age = self._age(entry, group)
-                now, _, rates = self._rule(group, age)
-                _core._numbers(rates if now == name else ())
+                same = self._form(group, age, entries) == form
+                for _, rates in self._all(group, age, entries):
+                    _core._numbers(rates if same else ())
             return None
 
         return result, numbers
 
     def _is_as(
-        self, passes: list[tuple[str, Group, list[Entry]]], groups: list[tuple[Group, int]]
+        self, passes: list[tuple[Any, Group, list[Entry]]], groups: list[tuple[Group, int]]
     ) -> bool:
         """Whether groups, states and hooks are those that a recorded step met."""
         if self._pre_hooks or self._post_hooks:

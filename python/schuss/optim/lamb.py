@@ -74,7 +74,10 @@ class LAMB(Fused):
         numbers = (sign(group), group["weight_decay"], *rates, *scales)
         return "lamb_direction", ("exp_avg", "exp_avg_sq"), numbers
 
-    _repeats = False
+    _fixed = ("trust_clip",)
+
+    def _all(self, group: Group, age: Any, entries: list[Entry]) -> list[tuple[str, Any]]:
+        return [*super()._all(group, age, entries), ("plain_step", (1.0, rate(group), 0.0))]
 
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         name, keys, numbers = rule
@@ -84,9 +87,7 @@ class LAMB(Fused):
         _core.fused_step(name, [*states, directions, grads, params], numbers)
         with schuss.no_grad():
             for p, direction in zip(params, directions, strict=True):
-                length, size = p.norm().item(), direction.norm().item()
-                ratio = length / size if length > 0 and size > 0 else 1.0
-                if group["trust_clip"]:
-                    ratio = min(ratio, 1.0)
-                plain = (1.0, rate(group) * ratio, 0.0)
-                _core.fused_step("plain_step", [[p], [direction]], plain)
+                length, size = p.norm(), direction.norm()
+                ratio = schuss.where((length > 0) & (size > 0), length / size, 1.0)
+                direction.mul_(ratio.clamp(max=1.0) if group["trust_clip"] else ratio)
+            _core.fused_step("plain_step", [params, directions], (1.0, rate(group), 0.0))

@@ -1,5 +1,5 @@
 """Muon: momentum made orthogonal, for the matrices of hidden layers.
-Leans on matrix products alone."""
+Leans on matrix products and on the plain step of the core."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import math
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss.optim.optimizer import Optimizer, check_number
+from schuss import _core
+from schuss.optim.fused import Fused
+from schuss.optim.optimizer import check_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
+
+    from schuss.optim.fused import Entry, Group, Members, Rule
 
 _RATES = {
     "original": lambda rows, columns: math.sqrt(max(1, rows / columns)),
@@ -20,7 +23,7 @@ _RATES = {
 }
 
 
-class Muon(Optimizer):
+class Muon(Fused):
     """Muon: p -= lr * o, with o the orthogonal matrix near the momentum, for matrices alone.
 
     o comes of `ns_steps` steps of a Newton-Schulz iteration in bfloat16, which leaves singular
@@ -76,27 +79,46 @@ class Muon(Optimizer):
                         "give the others to AdamW"
                     )
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient; returns the closure's loss, if there is one."""
-        loss = self._closed(closure)
-        with schuss.no_grad():
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        self._move(p, p.grad, group)
-        return loss
+    _counted = ()
+    _fixed = ("nesterov", "ns_coefficients", "eps", "ns_steps")
 
-    def _move(self, p: schuss.Tensor, grad: schuss.Tensor, group: dict[str, Any]) -> None:
-        state, momentum, lr = self.state[p], group["momentum"], float(group["lr"])
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = schuss.zeros_like(grad)
-        mean = state["momentum_buffer"].lerp_(grad, 1 - momentum)
-        update = grad.lerp(mean, momentum) if group["nesterov"] else mean
-        coefficients, steps = group["ns_coefficients"], group["ns_steps"]
-        update = orthogonal(update, coefficients, steps, group["eps"])
-        size = lr * _RATES[group["adjust_lr_fn"] or "original"](*p.shape)
-        p.mul_(1 - lr * group["weight_decay"])
-        p.sub_(update.to(p.dtype), alpha=size)
+    def _begin(self, p: Any, group: Group) -> Entry:
+        return {"momentum_buffer": schuss.zeros_like(p, requires_grad=False)}
+
+    def _age(self, entry: Entry, group: Group) -> Any:
+        return None
+
+    def _rule(self, group: Group, age: Any) -> Rule:
+        return "muon", ("momentum_buffer",), ()
+
+    def _all(self, group: Group, age: Any, entries: list[Entry]) -> list[tuple[str, Any]]:
+        found = [_numbers(group, entry["momentum_buffer"].shape) for entry in entries]
+        return [
+            ("plain_step", x)
+            for mean, ahead, move in found
+            for x in (mean, *([ahead] if group["nesterov"] else []), move)
+        ]
+
+    def _run(self, group: Group, rule: Rule, members: Members) -> None:
+        with schuss.no_grad():
+            for p, grad, entry in zip(*members, strict=True):
+                mean, ahead, move = _numbers(group, p.shape)
+                update = entry["momentum_buffer"]
+                _core.fused_step("plain_step", [[update], [grad]], mean)
+                if group["nesterov"]:
+                    momentum, update = update, grad.detach().clone()
+                    _core.fused_step("plain_step", [[update], [momentum]], ahead)
+                coefficients, steps = group["ns_coefficients"], group["ns_steps"]
+                update = orthogonal(update, coefficients, steps, group["eps"]).to(p.dtype)
+                _core.fused_step("plain_step", [[p], [update]], move)
+
+
+def _numbers(group: Group, shape: Any) -> tuple[tuple[float, ...], ...]:
+    """What the passes take: two running means, and the parameter with its decay."""
+    momentum, lr = group["momentum"], float(group["lr"])
+    size = lr * _RATES[group["adjust_lr_fn"] or "original"](*shape)
+    decay = lr * group["weight_decay"] / size if size else 0.0
+    return (-1.0, 1 - momentum, 1.0), (-1.0, momentum, 1.0), (1.0, size, decay)
 
 
 def orthogonal(

@@ -4,7 +4,6 @@ Leans on tensors' `.grad` and on Scalars' `backwards_grad`; the arithmetic is in
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import defaultdict
 from copy import deepcopy
 from itertools import chain
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
+from schuss.naming import Checked, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,7 +98,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-class Optimizer:
+class Optimizer(Checked):
     """The base of every optimiser: write `step`, and find parameters in `param_groups`.
 
     `params` is an iterable of tensors, of (name, tensor) pairs or of dicts with a key "params" and
@@ -122,6 +122,9 @@ class Optimizer:
     _opt_called = False
     _scheduled = False
     _stepping = False
+    # What a subclass has that wraps another optimiser and does not call `__init__`.
+    _pre_hooks: Any = ()
+    _post_hooks: Any = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -152,8 +155,8 @@ class Optimizer:
             self.add_param_group(group)
 
     def _make_hooks(self) -> None:
-        self._pre_hooks: list[Hook] = []
-        self._post_hooks: list[Hook] = []
+        self._pre_hooks = []
+        self._post_hooks = []
         self._state_hooks: dict[str, list[Hook]] = {
             "before saving": [],
             "after saving": [],
@@ -223,10 +226,8 @@ class Optimizer:
         if taken.intersection(map(id, params)):
             raise ValueError(f"{owner}: some parameters appear in more than one group")
         if len(set(map(id, params))) != len(params):
-            warnings.warn(
+            warn(
                 f"{owner}: a group holds the same parameter twice: it moves twice a step",
-                UserWarning,
-                stacklevel=3,
             )
         group = {**param_group, "params": params}
         if names:

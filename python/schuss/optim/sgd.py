@@ -103,9 +103,9 @@ class SGD(Fused):
                 members[1].append(grad)
                 members[2].append(entry)
             if fresh[0]:
-                self._run(group, self._rule(group, False), fresh)
+                self._together(group, False, fresh)
             if moving[0]:
-                self._run(group, self._rule(group, True), moving)
+                self._together(group, True, moving)
         return loss
 
     def _age(self, entry: dict[str, Any], group: dict[str, Any]) -> bool:

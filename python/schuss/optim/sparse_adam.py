@@ -59,11 +59,15 @@ class SparseAdam(Fused):
         numbers = (sign(group), 0.0, 1.0, 1 - beta1, beta2, 1 - beta2, size, 1.0, group["eps"])
         return "adam_step", ("exp_avg", "exp_avg_sq"), numbers
 
-    _repeats = False
+    def _all(self, group: Group, age: Any, entries: list[Entry]) -> list[tuple[str, Any]]:
+        return super()._all(group, age, entries) * len(entries)
 
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         name, keys, numbers = rule
         for p, grad, entry in zip(*members, strict=True):
+            if self._passes is not None:
+                self._choose(rule, p, grad, entry)
+                continue
             if p.dim() == 0:
                 if grad != 0:
                     super()._run(group, rule, ([p], [grad], [entry]))
@@ -77,6 +81,18 @@ class SparseAdam(Fused):
                 _core.fused_step(name, [[x] for x in (*rows, grad[touched])], numbers)
                 for tensor, part in zip(whole, rows, strict=True):
                     tensor.index_copy_(0, touched, part)
+
+    def _choose(self, rule: Rule, p: Any, grad: Any, entry: Entry) -> None:
+        """The same without asking which rows they are: all are stepped, the touched ones kept."""
+        name, keys, numbers = rule
+        with schuss.no_grad():
+            touched = (grad != 0).reshape(len(grad) if grad.dim() else 1, -1).any(dim=1)
+            touched = touched.reshape(grad.shape[:1] + (1,) * (grad.dim() - 1))
+            whole = [p, *(entry[key] for key in keys)]
+            moved = [tensor.detach().clone() for tensor in whole]
+            _core.fused_step(name, [[x] for x in (*moved, grad)], numbers)
+            for tensor, part in zip(whole, moved, strict=True):
+                tensor.copy_(schuss.where(touched, part, tensor))
 
     def _saved(self, entry: Any) -> Any:
         return entry

@@ -95,6 +95,8 @@ def save(
         archive.write(obj, f)
         return
     path = os.fspath(f)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"save: {path} is a folder; give a file in it")
     write = safetensors.write if path.endswith(".safetensors") else archive.write
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
@@ -152,6 +154,8 @@ def load(
     trusted = weights_only is False
     if hasattr(f, "read"):
         return _read(f, map_location, trusted)
+    if os.path.isdir(f):
+        raise IsADirectoryError(f"load: {os.fspath(f)} is a folder; give a file in it")
     with open(f, "rb") as file:
         return _read(file, map_location, trusted)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import ShapeError, Tensor
+from schuss.naming import Checked
 from schuss.tf import nn
 from schuss.tf.conversion import convert_to_tensor, operand
 from schuss.tf.mathematics import clip_by_value
@@ -102,7 +103,7 @@ def _logits(probabilities: Tensor) -> Tensor:
     return schuss.log(clip_by_value(probabilities, _TINY, 1.0 - _TINY))
 
 
-class Loss:
+class Loss(Checked):
     """A loss as an object: called with (y_true, y_pred), it averages over all samples.
 
     `reduction` is 'sum_over_batch_size' (the mean), 'sum', or 'none' (a value for each sample).

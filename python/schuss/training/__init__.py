@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss.naming import warn
 from schuss.training.callbacks import (
     Callback,
     CSVLogger,
@@ -125,6 +126,36 @@ class Run:
         self.history.epoch = list(range(state["epoch"]))
         schuss.set_rng_state(state["generator"])
         return state["epoch"]
+
+
+def _check(model: Any, data: Any, loss: Any, optimizer: Any) -> None:
+    """TypeError, with what to write, for what is in another's place or is only a name."""
+    if isinstance(model, type) or not (callable(model) and hasattr(model, "train")):
+        where = "; model and data are exchanged" if isinstance(data, schuss.Model) else ""
+        raise TypeError(f"fit: the model must be a Model (nn.Module), got {_shown(model)}{where}")
+    if isinstance(loss, schuss.optim.Optimizer):
+        raise TypeError(
+            "fit: loss and optimizer are exchanged; write fit(model, data, loss, optimizer)"
+        )
+    if isinstance(loss, type) or not callable(loss):
+        raise TypeError(
+            "fit: loss is a function of (prediction, target), such as nn.MSELoss(), got "
+            f"{_shown(loss)}"
+        )
+    if not isinstance(optimizer, schuss.optim.Optimizer):
+        shown = (
+            f"the class {optimizer.__name__}" if isinstance(optimizer, type) else repr(optimizer)
+        )
+        raise TypeError(
+            "fit: optimizer is one of schuss.optim, such as optim.Adam(model.parameters()), got "
+            f"{shown}"
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
 
 
 def _batches(name: str, data: Any, batch_size: int, shuffle: bool) -> Any:
@@ -261,7 +292,8 @@ def fit(
     batches; what comes before the last part of a batch goes to the model. `metrics` are functions
     of (prediction, target), or 'accuracy', 'mae', 'mse'. `scheduler` steps once an epoch, one that
     is led by a number by the validation's loss. `clip` bounds the norm of all gradients. `resume`
-    goes on from a file that ModelCheckpoint wrote, to the same bits. ValueError for empty data.
+    goes on from a file that ModelCheckpoint wrote, to the same bits. ValueError for empty data,
+    TypeError for arguments in each other's place. A loss that is not finite is warned of once.
 
     >>> x = schuss.linspace(-1, 1, 64).unsqueeze(1)
     >>> model = nn.Linear(1, 1)
@@ -272,6 +304,7 @@ def fit(
     """
     from schuss.viz.progress import progress
 
+    _check(model, data, loss, optimizer)
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ValueError(f"fit: epochs is a whole number, 0 or more, got {epochs!r}")
     measured = _named(metrics)
@@ -298,7 +331,10 @@ def fit(
                 break
         if not means.count:
             raise ValueError("fit: the training data are empty, or are used up; use a DataLoader")
-        logs = means.values()
+        before, logs = logs, means.values()
+        lost = not math.isfinite(logs["loss"]) and math.isfinite(before.get("loss", 0.0))
+        if lost and not run.stop_training:
+            _warn_not_finite(logs["loss"], epoch, run.optimizer.learning_rate)
         if tests is not None:
             everyone.tell("on_test_begin", logs)
             found = _evaluated(model, tests, loss, measured, device)
@@ -315,6 +351,15 @@ def fit(
             break
     everyone.tell("on_train_end", logs)
     return run.history
+
+
+def _warn_not_finite(value: float, epoch: int, rate: float) -> None:
+    warn(
+        f"fit: the loss is {value} in epoch {epoch + 1} with a learning rate of {rate:g}; try "
+        f"{rate / 10:g}, or clip=1.0, and look for NaN in the data; callbacks=TerminateOnNaN() "
+        "ends such a training",
+        RuntimeWarning,
+    )
 
 
 def _step(

@@ -8,6 +8,8 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from schuss.naming import Checked
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -58,7 +60,7 @@ class LambdaCallback(Callback):
             setattr(self, name, function)
 
 
-class Watch(Callback):
+class Watch(Checked, Callback):
     """A callback that watches one number and knows its best value.
 
     `mode` is 'min', 'max' or 'auto', which takes what is called an accuracy, or a score, for
@@ -213,7 +215,7 @@ class ReduceLROnPlateau(Watch):
                 self._rest, self.wait = self.cooldown, 0
 
 
-class LearningRateScheduler(Callback):
+class LearningRateScheduler(Checked, Callback):
     """The rate of each epoch by a function of the epoch and the rate before."""
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -238,7 +240,7 @@ class TerminateOnNaN(Callback):
             self.model.stop_training = True
 
 
-class CSVLogger(Callback):
+class CSVLogger(Checked, Callback):
     """Writes the numbers of every epoch to a file, a line each."""
 
     def __init__(

@@ -96,6 +96,7 @@ def checkpoint(
 ) -> Any:
     """Calls a function without keeping what its derivatives read: it is run again on the way back.
 
+    Inside `vmap` and `jvp` nothing is run again: what is read is kept.
     Dropout draws the same numbers both times (preserve_rng_state). `use_reentrant` and the last
     three options are accepted; there is one way here, which works with every kind of gradient.
     Raises CheckpointError on the way back where the second run differs from the first.
@@ -107,7 +108,10 @@ def checkpoint(
     >>> x.grad.shape
     schuss.Size([1, 2])
     """
-    if not _core.is_grad_enabled():
+    given = (*args, *kwargs.values())
+    if not _core.is_grad_enabled() or any(
+        isinstance(x, _core.Tensor) and _core._lifted(x) is not None for x in given
+    ):
         return function(*args, **kwargs)
     part = _Part(function, args, kwargs, preserve_rng_state)
     with saved_tensors_hooks(part.pack, part.unpack):

@@ -1,20 +1,12 @@
 """Pictures of descent: graphs of computations, losses, fits, hills with paths, predictions.
-Names only; graphs live in graph, charts in charts; matplotlib is loaded when first drawn with.
+Names only; graphs live in graph, charts in charts, hills in hills; matplotlib is loaded late.
 """
 
 from __future__ import annotations
 
-from .charts import (
-    contour,
-    descent_1d,
-    fit,
-    loss_curve,
-    moving_fit,
-    parameters_over_epochs,
-    predictions,
-    surface,
-)
+from .charts import fit, loss_curve, moving_fit, parameters_over_epochs, predictions
 from .graph import Graph, Node, graph
+from .hills import contour, descent_1d, surface
 from .progress import progress
 
 __all__ = [

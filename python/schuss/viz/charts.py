@@ -1,4 +1,4 @@
-"""Charts of descent: losses, fits, parameters, hills with the path across them, predictions.
+"""Charts of descent: losses, fits, parameters, predictions.
 Leans on NumPy, and on matplotlib inside the functions; tensors come as they are, graph and all.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -198,126 +198,6 @@ def parameters_over_epochs(
         if truths and name in truths:
             truth, colour = float(truths[name]), COLOURS[k % len(COLOURS)]
             ax.axhline(truth, color=colour, ls="--", lw=1.3, label=f"true {name}")
-    ax.legend()
-    return fig
-
-
-def heights(
-    f: Callable[[Any, Any], Any],
-    xlim: tuple[float, float],
-    ylim: tuple[float, float],
-    count: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evaluate f at every point of a grid, with 0-d float64 tensors, nothing recorded."""
-    from schuss import float64, no_grad, tensor
-
-    xs, ys = np.linspace(*xlim, count), np.linspace(*ylim, count)
-    with no_grad():
-        across = [tensor(float(x), dtype=float64) for x in xs]
-        along = [tensor(float(y), dtype=float64) for y in ys]
-        z = np.array([[float(f(x, y)) for x in across] for y in along])
-    return xs, ys, z
-
-
-def path_points(name: str, path: Any) -> np.ndarray:
-    """Read a path as an array of shape (steps, 2)."""
-    points = np.array([numbers(point) for point in path], dtype=float)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"{name}: path has shape {points.shape}; pass pairs, shape (steps, 2)")
-    return points
-
-
-def contour(
-    f: Callable[[Any, Any], Any],
-    xlim: tuple[float, float],
-    ylim: tuple[float, float],
-    path: Any = None,
-    *,
-    names: tuple[str, str] = ("x", "y"),
-    title: str | None = None,
-    count: int = 60,
-) -> Figure:
-    """Draw the level lines of f (two 0-d tensors to a number) and the path of a descent over them.
-
-    >>> from schuss import viz
-    >>> picture = viz.contour(lambda x, y: x * x + y * y, (-2, 2), (-1, 1), [(2, 1), (1, 0.5)])
-    """
-    x, y, z = heights(f, xlim, ylim, count)
-    fig = new_figure(SQUARE)
-    ax = axes(fig, title, *names)
-    ax.grid(visible=False)
-    filled = ax.contourf(x, y, z, levels=24, cmap="viridis")
-    ax.contour(x, y, z, levels=24, colors="white", linewidths=0.4, alpha=0.5)
-    fig.colorbar(filled, ax=ax, label=f"f({', '.join(names)})")
-    if path is not None:
-        points = path_points("contour", path)
-        ax.plot(*points.T, color=PATH, lw=1.5, marker="o", ms=3, label="path")
-        ax.plot(*points[0], "o", color="white", mec=PATH, ms=8, label="start")
-        ax.plot(*points[-1], "*", color="white", mec=PATH, ms=13, label="end")
-        ax.set(xlim=xlim, ylim=ylim)
-        ax.legend()
-    return fig
-
-
-def surface(
-    f: Callable[[Any, Any], Any],
-    xlim: tuple[float, float],
-    ylim: tuple[float, float],
-    path: Any = None,
-    *,
-    names: tuple[str, str] = ("x", "y"),
-    title: str | None = None,
-    count: int = 50,
-    view: tuple[float, float] = (32.0, -60.0),
-) -> Figure:
-    """Draw f (two 0-d tensors to a number) as a landscape and the path of a descent across it.
-
-    `view` is (elevation, azimuth) in degrees.
-    """
-    x, y, z = heights(f, xlim, ylim, count)
-    fig = new_figure((7.0, 5.6))
-    ax: Any = fig.add_axes((0.02, 0.04, 0.9, 0.9), projection="3d", computed_zorder=False)
-    ax.plot_surface(*np.meshgrid(x, y), z, cmap="viridis", alpha=0.85, lw=0.2, edgecolor="white")
-    ax.set(xlabel=names[0], ylabel=names[1], title=title or "")
-    ax.set_zlabel(f"f({', '.join(names)})")
-    ax.view_init(*view)
-    if path is not None:
-        points = path_points("surface", path)
-        from schuss import float64, no_grad, tensor
-
-        with no_grad():
-            up = [float(f(*(tensor(float(v), dtype=float64) for v in point))) for point in points]
-        ax.plot(*points.T, up, color=PATH, lw=1.5, marker="o", ms=3, label="path", zorder=5)
-        ax.legend()
-    return fig
-
-
-def descent_1d(
-    f: Callable[[Any], Any],
-    path: Any,
-    *,
-    xlim: tuple[float, float] | None = None,
-    title: str | None = None,
-) -> Figure:
-    """Draw f (a 0-d tensor to a number) and the steps of a descent on it, first to last."""
-    from schuss import float64, no_grad, tensor
-
-    def height(x: float) -> float:
-        return float(f(tensor(float(x), dtype=float64)))
-
-    steps = numbers(path).astype(float).ravel()
-    if xlim is None:
-        margin = 0.25 * (float(np.ptp(steps)) or 1.0)
-        xlim = (float(steps.min()) - margin, float(steps.max()) + margin)
-    grid = np.linspace(*xlim, 200)
-    with no_grad():
-        curve, points = [height(x) for x in grid], [height(x) for x in steps]
-    fig = new_figure(WIDE)
-    ax = axes(fig, title, "x", "f(x)")
-    ax.set_xlim(xlim)
-    ax.plot(grid, curve, color=DATA, lw=2, label="f(x)")
-    ax.plot(steps, points, color=PATH, lw=1, marker="o", ms=4, label="steps")
-    ax.plot(steps[-1], points[-1], "*", color=PATH, ms=13, label=f"end, x = {steps[-1]:.4g}")
     ax.legend()
     return fig
 

@@ -2,9 +2,11 @@
 
 use super::convert::Bytes;
 use super::math::{double, single};
-use super::softmax::{self, LogSum};
+use super::rows::Rows;
+use super::softmax;
 use super::{fold, isa, threads};
 use crate::backend::launch::{Entropy, Operand};
+use crate::base::dtype::Element;
 use crate::base::{DType, Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +16,7 @@ const CHUNK: usize = 1 << 15;
 /// `(scores, their log-sum, factor, to, count)`: `factor * exp(scores - log-sum)`.
 type Share<T> = &'static [unsafe fn(*const T, T, T, *mut T, usize); 3];
 
-trait Kind: LogSum + 'static {
+trait Kind: Rows + Element {
     const SHARE: Share<Self>;
 }
 

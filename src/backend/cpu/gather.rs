@@ -1,7 +1,7 @@
 //! Elements read from, or written to, places that other tensors name. Leans on convert, and on threads for rows.
 
 use super::convert::{self, Cursor};
-use super::threads;
+use super::{stop, threads};
 use crate::backend::launch::{Operand, Pick};
 use crate::backend::trace;
 use crate::base::dtype::Element;
@@ -11,6 +11,9 @@ use crate::dispatch_all;
 /// Every index as an element offset into the source, checked; one entry for each element of the output.
 fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
     let n = source.numel();
+    if let Some(list) = by_one(picks, source, n) {
+        return list;
+    }
     let mut list = vec![0isize; n];
     let base = Cursor::new(&Layout::new(source.layout.shape.clone(), source.layout.strides.clone(), 0));
     let mut to = 0;
@@ -31,16 +34,37 @@ fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
         unsafe { convert::read::<i64>(&pick.index, &Cursor::new(&pick.index.layout), 0, n, index.as_mut_ptr()) };
         let size = pick.size as i64;
         for (at, &i) in list.iter_mut().zip(&index) {
-            if i < -size || i >= size {
-                return Err(Error::index(
-                    pick.op,
-                    format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; {})", shape::allowed(pick.size)),
-                ));
+            let first = if pick.wraps { -size } else { 0 };
+            if i < first || i >= size {
+                return Err(outside(pick, axis, i));
             }
             *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;
         }
     }
     Ok(list)
+}
+
+/// The offsets where one index decides alone, and its elements lie in a row.
+fn by_one(picks: &[Pick], source: &Operand, n: usize) -> Option<Result<Vec<isize>>> {
+    let [pick] = picks else { return None };
+    let index = &pick.index;
+    if index.dtype != DType::I64 || !index.layout.is_contiguous() || index.numel() != n || source.layout.strides.iter().any(|&s| s != 0) {
+        return None;
+    }
+    // SAFETY: a contiguous operand of n elements.
+    let list = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(index.ptr().cast::<i64>(), n) } };
+    let size = pick.size as i64;
+    let place = |&i: &i64| {
+        let at = if i < 0 && pick.wraps { i + size } else { i };
+        if (0..size).contains(&at) { Ok(at as isize * pick.stride) } else { Err(outside(pick, 0, i)) }
+    };
+    Some(list.iter().map(place).collect())
+}
+
+#[cold]
+fn outside(pick: &Pick, axis: usize, i: i64) -> Error {
+    let allowed = if pick.wraps { shape::allowed(pick.size) } else { format!("expected 0 to {}", pick.size as i64 - 1) };
+    Error::index(pick.op, format!("index {i} is out of range for an axis of size {} (index tensor {axis}; {allowed})", pick.size))
 }
 
 /// Bytes from which rows are copied by several threads.
@@ -64,7 +88,7 @@ fn rows(picks: &[Pick], whole: &Operand) -> Option<(Operand, Vec<Pick>, usize)> 
         return None;
     }
     let head = |op: &Operand| op.view(Layout::new(shape[..kept].into(), op.layout.strides[..kept].into(), op.layout.offset));
-    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride });
+    let picks = picks.iter().map(|p| Pick { op: p.op, index: head(&p.index), size: p.size, stride: p.stride, wraps: p.wraps });
     Some((head(whole), picks.collect(), run))
 }
 
@@ -75,14 +99,8 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
         && let Some((head, picks, run)) = rows(picks, source)
     {
         let places = offsets(&picks, &head)?;
-        let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
-        let (from, to) = (Address(source.ptr()), Address(out.ptr()));
-        threads::each(places.len(), (LONG / bytes).max(1), |range| {
-            for k in range {
-                // SAFETY: `offsets` has checked every place; rows of the contiguous output do not overlap.
-                unsafe { std::ptr::copy_nonoverlapping(from.at(places[k] * size as isize), to.at((k * bytes) as isize), bytes) };
-            }
-        });
+        let (to, bytes) = (Address(out.ptr()), run * out.dtype.size());
+        copy_rows(source, &places, run, LONG, |k| to.at((k * bytes) as isize));
         return Ok(());
     }
     let places = offsets(picks, source)?;
@@ -101,6 +119,43 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of rows that are asked for before they are copied: enough to hide how far away memory is.
+const AHEAD: usize = 1 << 13;
+const LINE: usize = 64;
+
+/// Rows of `run` elements from checked places, each to where `to` says, in chunks of so many bytes.
+fn copy_rows(source: &Operand, places: &[isize], run: usize, chunk: usize, to: impl Fn(usize) -> Address + Sync) {
+    let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
+    let from = Address(source.ptr());
+    let ahead = (AHEAD / bytes).clamp(1, 16);
+    threads::each(places.len(), (chunk / bytes).max(1), |range| {
+        for k in range.clone() {
+            if k + ahead < range.end {
+                from.at(places[k + ahead] * size as isize).ask_for(bytes.min(AHEAD));
+            }
+            // SAFETY: `offsets` has checked every place; rows of contiguous outputs do not overlap.
+            unsafe { std::ptr::copy_nonoverlapping(from.at(places[k] * size as isize).0, to(k).0, bytes) };
+        }
+    });
+}
+
+/// Bytes of rows that a thread takes at a time where several outputs are filled at once.
+const SHARE: usize = 1 << 18;
+
+/// `source[index]` cut into outputs of `per` rows each, the last of them perhaps fewer; false where rows are single
+/// elements. The source's layout is that of all outputs together, as for `gather`.
+pub fn gather_parts(source: &Operand, pick: Pick, outs: &[Operand], per: usize) -> Result<bool> {
+    let Some((head, picks, run)) = rows(&[pick], source) else { return Ok(false) };
+    if head.layout.rank() != 1 || outs.iter().any(|out| out.dtype != source.dtype || !out.layout.is_contiguous()) {
+        return Ok(false);
+    }
+    let places = offsets(&picks, &head)?;
+    let bytes = run * source.dtype.size();
+    let to = |k: usize| Address(outs[k / per].ptr()).at((k % per * bytes) as isize);
+    copy_rows(source, &places, run, SHARE, to);
+    stop::taken().map_or(Ok(true), Err)
+}
+
 /// Memory that threads share, each in places of its own.
 struct Address(*mut u8);
 // SAFETY: what is read and written where is promised by those who use it.
@@ -108,8 +163,20 @@ unsafe impl Sync for Address {}
 
 impl Address {
     #[inline]
-    fn at(&self, bytes: isize) -> *mut u8 {
-        self.0.wrapping_offset(bytes)
+    fn at(&self, bytes: isize) -> Address {
+        Address(self.0.wrapping_offset(bytes))
+    }
+    /// Lets memory come nearer while something else is done.
+    #[inline]
+    fn ask_for(&self, bytes: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for line in (0..bytes).step_by(LINE) {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: asking reads nothing, and may be done for any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.0.wrapping_add(line).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = bytes;
     }
 }
 

@@ -1,8 +1,12 @@
 //! The processor's backend: each launch handed to its family. Leans on the families beside it.
 
+#[macro_use]
+pub mod lanes;
+
 pub mod accumulate;
 pub mod attention;
 pub mod average;
+pub mod bessel;
 pub mod block;
 pub mod chain;
 pub mod complex;
@@ -16,7 +20,9 @@ pub mod field;
 pub mod fold;
 pub mod fourier;
 pub mod gather;
+pub mod incomplete;
 pub mod isa;
+pub mod lines;
 pub mod map;
 pub mod math;
 pub mod matvec;
@@ -25,20 +31,23 @@ pub mod native;
 pub mod norm;
 pub mod order;
 pub mod pairs;
+pub mod polynomial;
 pub mod pool;
 pub mod random;
 pub mod recurrence;
+pub mod rejection;
+pub mod rows;
 pub mod scan;
 pub mod segments;
 pub mod short;
 pub mod softmax;
 pub mod special;
-pub mod stop;
 pub mod symmetric;
 pub mod threads;
 pub mod truth;
 pub mod windows;
 
+pub use super::stop;
 use super::{Backend, Launch, Operand, Storage, trace};
 use crate::base::{Device, Error, Result};
 

@@ -138,7 +138,7 @@ macro_rules! float {
         impl<const FMA: bool, const NEAR: bool> Float for $name<FMA, NEAR> {
             #[inline(always)]
             fn sqrt(self) -> Self { $name(self.0.sqrt()) }
-            float!(@word $name $math: floor ceil trunc round exp exp2 expm1 log log2 log10 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma);
+            float!(@word $name $math: floor ceil trunc round exp exp2 expm1 log log2 log10 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma normal gelu);
             float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near);
             #[inline(always)]
             fn atan2(self, other: Self) -> Self { $name($math::atan2::<FMA>(self.0, other.0)) }

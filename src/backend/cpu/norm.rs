@@ -1,8 +1,9 @@
 //! Rows, or channels, brought to mean 0 and variance 1, and the way back: what is summed is summed in float64, in an order
-//! that the sizes alone fix. Leans on accumulate.
+//! that the sizes alone fix. Leans on lines for rows, and on accumulate.
 
 use super::accumulate::{Apart, Loops, Spread, Sum, one_row};
 use super::convert::Bytes;
+use super::lines::{Lines, TOGETHER};
 use super::{isa, threads};
 use crate::backend::launch::{Norm, Operand};
 use crate::base::dtype::Element;
@@ -12,39 +13,13 @@ use crate::base::{DType, Error, Result};
 const CHUNK: usize = 1 << 15;
 /// Partial sums over rows, at most: their number must not grow with the rows.
 const PARTS: usize = 64;
-/// Rows whose share in the slopes of weight and bias is summed in the elements' own type.
-const TOGETHER: usize = 16;
-/// Rows whose deviations are worked out together.
-const BAND: usize = 8;
 /// Columns that are worked on together.
 const PANEL: usize = 256;
 
 type Three<Loop> = &'static [Loop; 3];
 
-/// Pointers of a row-wise map: what may be absent is null.
-#[derive(Clone, Copy)]
-struct Scaled<T> {
-    weight: *const T,
-    bias: *const T,
-}
-impl<T> Scaled<T> {
-    fn weight(&self) -> *const T {
-        self.weight
-    }
-}
-// SAFETY: they are only read.
-unsafe impl<T> Send for Scaled<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Scaled<T> {}
-
 #[allow(clippy::type_complexity, reason = "a list of such types")]
 struct Kernels<T: 'static> {
-    /// `(from, to, mean, scale, weight and bias, rows, size, eps)`.
-    rows: Three<unsafe fn(*const T, *mut T, *mut T, *mut T, Scaled<T>, usize, usize, f64)>,
-    /// `(cotangent, from, mean, scale, weight, to, rows, size)`.
-    rows_back: Three<unsafe fn(*const T, *const T, *const T, *const T, *const T, *mut T, usize, usize)>,
-    /// `(cotangent, from, mean, scale, slopes of weight and bias, rows, size)`.
-    slopes: Three<unsafe fn(*const T, *const T, *const T, *const T, &mut [f64], &mut [f64], usize, usize)>,
     /// `(from, count, mean, sum of squares)` of one row.
     moments: Three<unsafe fn(*const T, usize) -> (f64, f64)>,
     /// `(from, to, count, mean, factor, term)`.
@@ -59,7 +34,7 @@ struct Kernels<T: 'static> {
     lines_back: Three<unsafe fn(*const T, *const T, *mut T, &[T], &[T], &[T], &[T])>,
 }
 
-trait Kind: Element + 'static {
+trait Kind: Element + Lines {
     const KERNELS: Kernels<Self>;
 }
 
@@ -99,149 +74,11 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            fn scaled(x: &[$t], y: &mut [$t], mean: $t, scale: $t, weight: Option<&[$t]>, bias: Option<&[$t]>) {
-                match (weight, bias) {
-                    (Some(w), Some(b)) => {
-                        for (((y, x), w), b) in y.iter_mut().zip(x).zip(w).zip(b) {
-                            *y = (*x - mean) * scale * *w + *b;
-                        }
-                    }
-                    (Some(w), None) => {
-                        for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
-                            *y = (*x - mean) * scale * *w;
-                        }
-                    }
-                    (None, Some(b)) => {
-                        for ((y, x), b) in y.iter_mut().zip(x).zip(b) {
-                            *y = (*x - mean) * scale + *b;
-                        }
-                    }
-                    (None, None) => {
-                        for (y, x) in y.iter_mut().zip(x) {
-                            *y = (*x - mean) * scale;
-                        }
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn rows_of<const FMA: bool>(
-                x: *const $t, y: *mut $t, means: *mut $t, scales: *mut $t, with: Scaled<$t>, rows: usize, n: usize, eps: f64,
-            ) {
-                // SAFETY: the caller promises rows of `n` elements, and lists as long or null.
-                unsafe {
-                    let part = |p: *const $t| (!p.is_null()).then(|| slice(p, n));
-                    let (weight, bias) = (part(with.weight), part(with.bias));
-                    let mut r = 0;
-                    while r < rows {
-                        // Roots and quotients of several rows are taken together.
-                        let band = BAND.min(rows - r);
-                        let (mut mean, mut scale) = ([0f64; BAND], [0f64; BAND]);
-                        for k in 0..band {
-                            (mean[k], scale[k]) = moments_of::<FMA>(x.add((r + k) * n), n);
-                        }
-                        for scale in &mut scale {
-                            *scale = 1.0 / (*scale / n as f64 + eps).sqrt();
-                        }
-                        for k in 0..band {
-                            let (mean, scale) = (mean[k] as $t, scale[k] as $t);
-                            (*means.add(r + k), *scales.add(r + k)) = (mean, scale);
-                            scaled(slice(x.add((r + k) * n), n), slice_mut(y.add((r + k) * n), n), mean, scale, weight, bias);
-                        }
-                        r += band;
-                    }
-                }
-            }
-
-            #[inline(always)]
             unsafe fn moments_of<const FMA: bool>(x: *const $t, n: usize) -> (f64, f64) {
                 // SAFETY: the caller promises `n` elements.
                 unsafe {
                     let mean = one_row::<$t, Sum, 32>(Sum, x, n) / n as f64;
                     (mean, one_row::<$t, Spread, 32>(Spread(mean), x, n))
-                }
-            }
-
-            #[inline(always)]
-            fn row_back<const WEIGHT: bool>(g: &[$t], x: &[$t], w: &[$t], to: &mut [$t], mean: $t, scale: $t) {
-                let n = to.len();
-                let (g, x, w) = (&g[..n], &x[..n], &w[..n]);
-                let (mut all, mut along) = ([0f64; LANES], [0f64; LANES]);
-                let whole = n / LANES * LANES;
-                let parts = g.chunks_exact(LANES).zip(x.chunks_exact(LANES));
-                for ((g, x), w) in parts.zip(w.chunks_exact(LANES)) {
-                    for l in 0..LANES {
-                        let d = if WEIGHT { g[l] * w[l] } else { g[l] };
-                        all[l] += d as f64;
-                        along[l] += (d * ((x[l] - mean) * scale)) as f64;
-                    }
-                }
-                let (mut sum, mut dot) = (joined(all), joined(along));
-                for i in whole..n {
-                    let d = if WEIGHT { g[i] * w[i] } else { g[i] };
-                    sum += d as f64;
-                    dot += (d * ((x[i] - mean) * scale)) as f64;
-                }
-                let (sum, dot) = ((sum / n as f64) as $t, (dot / n as f64) as $t);
-                for i in 0..n {
-                    let d = if WEIGHT { g[i] * w[i] } else { g[i] };
-                    to[i] = scale * ((d - sum) - (x[i] - mean) * scale * dot);
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn rows_back_of<const FMA: bool>(
-                g: *const $t, x: *const $t, means: *const $t, scales: *const $t, w: *const $t, to: *mut $t, rows: usize, n: usize,
-            ) {
-                for r in 0..rows {
-                    // SAFETY: as above.
-                    unsafe {
-                        let (g, x, to) = (slice(g.add(r * n), n), slice(x.add(r * n), n), slice_mut(to.add(r * n), n));
-                        let (mean, scale) = (*means.add(r), *scales.add(r));
-                        if w.is_null() {
-                            row_back::<false>(g, x, g, to, mean, scale);
-                        } else {
-                            row_back::<true>(g, x, slice(w, n), to, mean, scale);
-                        }
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn some_slopes<const ROWS: usize>(
-                g: *const $t, x: *const $t, means: *const $t, scales: *const $t, dw: &mut [f64], db: &mut [f64],
-            ) {
-                let n = dw.len();
-                for (j, (dw, db)) in dw.iter_mut().zip(db).enumerate() {
-                    let (mut along, mut all) = (0.0 as $t, 0.0 as $t);
-                    for r in 0..ROWS {
-                        // SAFETY: as above.
-                        unsafe {
-                            let d = *g.add(r * n + j);
-                            along += d * ((*x.add(r * n + j) - *means.add(r)) * *scales.add(r));
-                            all += d;
-                        }
-                    }
-                    *dw += along as f64;
-                    *db += all as f64;
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn slopes_of<const FMA: bool>(
-                g: *const $t, x: *const $t, means: *const $t, scales: *const $t, dw: &mut [f64], db: &mut [f64], rows: usize, n: usize,
-            ) {
-                let mut r = 0;
-                // SAFETY: as above.
-                unsafe {
-                    while r + TOGETHER <= rows {
-                        some_slopes::<TOGETHER>(g.add(r * n), x.add(r * n), means.add(r), scales.add(r), &mut dw[..n], &mut db[..n]);
-                        r += TOGETHER;
-                    }
-                    while r < rows {
-                        some_slopes::<1>(g.add(r * n), x.add(r * n), means.add(r), scales.add(r), &mut dw[..n], &mut db[..n]);
-                        r += 1;
-                    }
                 }
             }
 
@@ -321,9 +158,6 @@ macro_rules! kernels {
                 }
             }
 
-            crate::per_isa!(static all_rows: unsafe fn(x: *const $t, y: *mut $t, means: *mut $t, scales: *mut $t, with: Scaled<$t>, rows: usize, n: usize, eps: f64) = rows_of);
-            crate::per_isa!(static rows_back: unsafe fn(g: *const $t, x: *const $t, means: *const $t, scales: *const $t, w: *const $t, to: *mut $t, rows: usize, n: usize) = rows_back_of);
-            crate::per_isa!(static slopes: unsafe fn(g: *const $t, x: *const $t, means: *const $t, scales: *const $t, dw: &mut [f64], db: &mut [f64], rows: usize, n: usize) = slopes_of);
             crate::per_isa!(static moments: unsafe fn(x: *const $t, n: usize) -> (f64, f64) = moments_of);
             crate::per_isa!(static line: unsafe fn(x: *const $t, y: *mut $t, n: usize, mean: $t, factor: $t, term: $t) = line_of);
             crate::per_isa!(static dots: unsafe fn(g: *const $t, x: *const $t, n: usize, mean: $t) -> (f64, f64) = dots_of);
@@ -334,9 +168,6 @@ macro_rules! kernels {
 
             impl Kind for $t {
                 const KERNELS: Kernels<$t> = Kernels {
-                    rows: &all_rows,
-                    rows_back: &rows_back,
-                    slopes: &slopes,
                     moments: &moments,
                     line: &line,
                     dots: &dots,
@@ -384,22 +215,28 @@ fn bytes(list: &[Operand], i: usize) -> Bytes {
     Bytes(list.get(i).map_or(std::ptr::null_mut(), Operand::ptr))
 }
 
+/// A list that all threads read, or null.
+fn shared<T>(list: &[Operand], there: bool, i: usize) -> Bytes {
+    Bytes(part::<T>(list, there, i).cast_mut().cast())
+}
+
 fn part<T>(list: &[Operand], there: bool, i: usize) -> *const T {
     if there { bytes(list, i).0.cast_const().cast() } else { std::ptr::null() }
 }
 
 fn rows<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let (count, n) = (ins[0].layout.shape[0], ins[0].layout.shape[1]);
-    let with = Scaled::<T> { weight: part(ins, what.weight, 1), bias: part(ins, what.bias, 1 + usize::from(what.weight)) };
+    let (weight, bias) = (shared::<T>(ins, what.weight, 1), shared::<T>(ins, what.bias, 1 + usize::from(what.weight)));
     let (x, y, means, scales) = (bytes(ins, 0), bytes(outs, 0), bytes(outs, 1), bytes(outs, 2));
-    let kernel = T::KERNELS.rows[isa::level()];
+    let kernel = T::LINES.forward[isa::level()];
     let eps = what.eps;
     threads::each(count, (CHUNK / n).max(1), |range| {
+        let (r, rows) = (range.start, range.len());
+        let at = |p: &Bytes, i: usize| p.0.cast::<T>().wrapping_add(i);
         // SAFETY: each thread has rows of its own of operands that hold `count` rows.
         unsafe {
-            let (r, rows) = (range.start, range.len());
-            let at = |p: &Bytes, i: usize| p.at(0).cast::<T>().add(i);
-            kernel(at(&x, r * n), at(&y, r * n), at(&means, r), at(&scales, r), with, rows, n, eps);
+            let moments = (at(&means, r), at(&scales, r));
+            kernel(at(&x, r * n), at(&y, r * n), moments, (weight.at(0).cast(), bias.at(0).cast()), (rows, n), eps);
         }
     });
 }
@@ -407,9 +244,9 @@ fn rows<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
 fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let (count, n) = (ins[0].layout.shape[0], ins[0].layout.shape[1]);
     let (g, x, means, scales) = (bytes(ins, 0), bytes(ins, 1), bytes(ins, 2), bytes(ins, 3));
-    let with = Scaled::<T> { weight: part(ins, what.weight, 4), bias: std::ptr::null() };
+    let weight = shared::<T>(ins, what.weight, 4);
     let to = bytes(outs, 0);
-    let (kernel, slopes) = (T::KERNELS.rows_back[isa::level()], T::KERNELS.slopes[isa::level()]);
+    let (kernel, slopes) = (T::LINES.backward[isa::level()], T::LINES.slopes[isa::level()]);
     let wanted = outs.len() > 1;
     // Chunks of whole blocks of rows, so many that their partial sums stay few.
     let chunk = (CHUNK / n).max(count.div_ceil(PARTS)).max(1).next_multiple_of(TOGETHER);
@@ -422,14 +259,14 @@ fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
         // What a block has just read, the slopes read again from the caches.
         while r < range.end {
             let rows = TOGETHER.min(range.end - r);
-            let (g, x, means, scales) = (at(&g, r * n), at(&x, r * n), at(&means, r), at(&scales, r));
+            let (g, x, moments) = (at(&g, r * n), at(&x, r * n), (at(&means, r).cast_const(), at(&scales, r).cast_const()));
             // SAFETY: each thread has rows of its own of operands that hold `count` rows, and a slot for each chunk.
             unsafe {
-                kernel(g, x, means, scales, with.weight(), at(&to, r * n), rows, n);
+                kernel(g, x, moments, weight.at(0).cast(), at(&to, r * n), (rows, n));
                 if wanted {
                     let slot = slots.at(0).cast::<f64>().add(range.start / chunk * 2 * n);
                     let (dw, db) = std::slice::from_raw_parts_mut(slot, 2 * n).split_at_mut(n);
-                    slopes(g, x, means, scales, dw, db, rows, n);
+                    slopes(g, x, moments, dw, db, rows);
                 }
             }
             r += rows;

@@ -247,9 +247,40 @@ pub fn permutation(seed: u64, offset: u64, n: usize) -> Result<Vec<i64>, TryRese
     for (number, key) in keyed.iter_mut().enumerate() {
         *key |= number as u128;
     }
-    keyed.sort_unstable();
+    by_first_bits(&mut keyed)?;
     order.extend(keyed.iter().map(|&key| key as i64));
     Ok(order)
+}
+
+/// Sorts keys that are spread evenly: dealt out by their first bits into short lists, which are then sorted.
+fn by_first_bits(keyed: &mut Vec<u128>) -> Result<(), TryReserveError> {
+    const SHORT: usize = 16;
+    let bits = (keyed.len() / SHORT).max(1).ilog2().min(16);
+    if bits < 4 {
+        keyed.sort_unstable();
+        return Ok(());
+    }
+    let list = |key: u128| (key >> (128 - bits)) as usize;
+    let mut ends = vec![0usize; (1 << bits) + 1];
+    keyed.iter().for_each(|&key| ends[list(key) + 1] += 1);
+    for i in 1..ends.len() {
+        ends[i] += ends[i - 1];
+    }
+    let mut dealt = Vec::new();
+    dealt.try_reserve_exact(keyed.len())?;
+    dealt.resize(keyed.len(), 0u128);
+    for &key in keyed.iter() {
+        let end = &mut ends[list(key)];
+        dealt[*end] = key;
+        *end += 1;
+    }
+    let mut start = 0;
+    for &end in &ends[..1 << bits] {
+        dealt[start..end].sort_unstable();
+        start = end;
+    }
+    *keyed = dealt;
+    Ok(())
 }
 
 /// [0, 1) in steps of 2^-24, which float32 holds exactly.

@@ -8,7 +8,7 @@ use crate::base::dtype::Element;
 /// Rows that are taken together.
 pub(super) const BAND: usize = 16;
 /// Elements of a row that is short.
-const LONGEST: usize = 256;
+const LONGEST: usize = 24;
 
 /// A tile that begins with a line of memory.
 #[repr(align(64))]

@@ -1,27 +1,19 @@
 //! Softmax, log-softmax, their derivatives and log-sum-exp along an axis: rows one by one, columns in panels that stay in
-//! the second cache. Leans on math, accumulate, fold, convert, and short for rows that are.
+//! the second cache. Leans on rows, math, accumulate, fold, convert, and short for rows that are.
 
-use super::accumulate::{Fold, Loops, Sum, Top, one_row};
+use super::accumulate::{Fold, Loops, Sum, Top};
 use super::convert::{self, Bytes, Cursor};
 use super::fold::{CHUNK, PANEL, by_columns, panels, put};
 use super::math::{double, single};
+use super::rows::Rows;
 use super::short::{self, Short};
 use super::{isa, threads};
 use crate::backend::launch::Operand;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Result};
 
-/// Elements whose exponentials are taken together; the last ones of a row are padded to a multiple of `STEP`, since
-/// elements that do not fill the loop's vectors cost as much as many that do.
-const BLOCK: usize = 2048;
-const STEP: usize = 64;
-/// Rows of columns whose exponentials are taken together.
-const TOGETHER: usize = 2;
-/// A tile that begins with a line of memory, so that no vector of it lies in two.
-#[repr(align(64))]
-struct Aligned<T>(std::mem::MaybeUninit<[T; BLOCK]>);
-/// Sums that are under way at once.
-const LANES: usize = 16;
+/// Rows of columns whose exponentials are taken together, and summed in their own type.
+const TOGETHER: usize = 4;
 /// Columns below which rows are better turned.
 const FEW: usize = 16;
 
@@ -31,12 +23,9 @@ type ExpDown<T> = unsafe fn((*const T, isize), Option<(*mut T, isize)>, usize, &
 /// The plain, AVX2 and AVX-512 loops of one kind.
 type Three<Loop> = &'static [Loop; 3];
 
-/// What is made of rows of one type: `(log, from, to, rows, count)`, `(log, cotangent, result, to, rows, count)`, `(from, count)`.
+/// What is made of columns of one type.
 #[allow(clippy::type_complexity, reason = "a list of such types")]
-struct Rows<T: 'static> {
-    forward: Three<unsafe fn(bool, *const T, *mut T, usize, usize)>,
-    backward: Three<unsafe fn(bool, *const T, *const T, *mut T, usize, usize)>,
-    log_sum: Three<unsafe fn(*const T, usize) -> f64>,
+struct Columns<T: 'static> {
     exp_down: Three<ExpDown<T>>,
     finish_down: Three<unsafe fn(bool, *const T, &[T], &[f64], *mut T)>,
     close: Three<unsafe fn(bool, &mut [f64])>,
@@ -44,160 +33,14 @@ struct Rows<T: 'static> {
     back_down: Three<unsafe fn(bool, *const T, *const T, &[f64], *mut T)>,
 }
 
-trait Kind: Short + 'static {
-    const ROWS: Rows<Self>;
+trait Kind: Short + Rows {
+    const COLUMNS: Columns<Self>;
 }
 
-macro_rules! rows {
+macro_rules! columns {
     ($t:ty, $math:ident, $module:ident) => {
         mod $module {
             use super::*;
-
-            /// `sum(exp(x - top))`; the last exponentials, at most BLOCK, stay in the tile, and all in `to` where there is one.
-            #[inline(always)]
-            unsafe fn exps<const FMA: bool>(from: *const $t, top: $t, tile: *mut $t, to: Option<*mut $t>, n: usize) -> f64 {
-                let mut sums = [0f64; LANES];
-                let mut start = 0;
-                // SAFETY: the caller promises `n` elements behind both pointers; a tile holds BLOCK.
-                unsafe {
-                    while start < n {
-                        let count = BLOCK.min(n - start);
-                        let (whole, padded) = (count / STEP * STEP, count.div_ceil(STEP) * STEP);
-                        let from = from.add(start);
-                        for i in 0..whole {
-                            *tile.add(i) = $math::exp::<FMA>(*from.add(i) - top);
-                        }
-                        if whole < count {
-                            for i in whole..whole + STEP {
-                                *tile.add(i) = <$t>::NEG_INFINITY;
-                            }
-                            for i in whole..count {
-                                *tile.add(i) = *from.add(i);
-                            }
-                            for i in whole..padded {
-                                *tile.add(i) = $math::exp::<FMA>(*tile.add(i) - top);
-                            }
-                        }
-                        let mut i = 0;
-                        while i < padded {
-                            for (l, sum) in sums.iter_mut().enumerate() {
-                                *sum += *tile.add(i + l) as f64;
-                            }
-                            i += LANES;
-                        }
-                        if let Some(to) = to {
-                            for i in 0..count {
-                                *to.add(start + i) = *tile.add(i);
-                            }
-                        }
-                        start += count;
-                    }
-                }
-                // As in `accumulate`: the joining must not shape the loop.
-                let mut sums = std::hint::black_box(sums);
-                let mut half = LANES / 2;
-                while half > 0 {
-                    for l in 0..half {
-                        sums[l] += sums[l + half];
-                    }
-                    half /= 2;
-                }
-                sums[0]
-            }
-
-            /// The largest element. A NaN need not be looked for: its exponential makes the sum one.
-            #[inline(always)]
-            unsafe fn top_of(from: *const $t, n: usize) -> $t {
-                // SAFETY: the caller promises `n` elements.
-                unsafe { if n < 256 { one_row::<$t, Top, 16>(Top, from, n) } else { one_row::<$t, Top, 64>(Top, from, n) } }
-            }
-
-            // A row of nothing but -inf has no softmax: NaN, as the formula says.
-            #[inline(always)]
-            unsafe fn forward_of<const FMA: bool>(log: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) {
-                let mut tile = Aligned::<$t>(std::mem::MaybeUninit::uninit());
-                let tile: *mut $t = tile.0.as_mut_ptr().cast();
-                // SAFETY: the caller promises rows of `n` elements behind both pointers.
-                unsafe {
-                    for r in 0..rows {
-                        let (from, to) = (from.add(r * n), to.add(r * n));
-                        let top = top_of(from, n);
-                        if log {
-                            let low = double::log::<FMA>(exps::<FMA>(from, top, tile, None, n)) as $t;
-                            for i in 0..n {
-                                *to.add(i) = (*from.add(i) - top) - low;
-                            }
-                        } else if n <= BLOCK {
-                            let scale = (1.0 / exps::<FMA>(from, top, tile, None, n)) as $t;
-                            for i in 0..n {
-                                *to.add(i) = *tile.add(i) * scale;
-                            }
-                        } else {
-                            let scale = (1.0 / exps::<FMA>(from, top, tile, Some(to), n)) as $t;
-                            for i in 0..n {
-                                *to.add(i) *= scale;
-                            }
-                        }
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn backward_of<const FMA: bool>(log: bool, g: *const $t, y: *const $t, to: *mut $t, rows: usize, n: usize) {
-                for r in 0..rows {
-                    // SAFETY: the caller promises rows of `n` elements behind the three pointers.
-                    unsafe { row_back::<FMA>(log, g.add(r * n), y.add(r * n), to.add(r * n), n) };
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn row_back<const FMA: bool>(log: bool, g: *const $t, y: *const $t, to: *mut $t, n: usize) {
-                // SAFETY: the caller promises `n` elements behind the three pointers.
-                unsafe {
-                    if log {
-                        let sum = if n < 256 { one_row::<$t, Sum, 16>(Sum, g, n) } else { one_row::<$t, Sum, 32>(Sum, g, n) } as $t;
-                        for i in 0..n {
-                            *to.add(i) = *g.add(i) - $math::exp::<FMA>(*y.add(i)) * sum;
-                        }
-                        return;
-                    }
-                    let mut lanes = [0f64; 32];
-                    let whole = n / 32 * 32;
-                    let mut i = 0;
-                    while i < whole {
-                        for l in 0..32 {
-                            lanes[l] += (*g.add(i + l) * *y.add(i + l)) as f64;
-                        }
-                        i += 32;
-                    }
-                    let mut lanes = std::hint::black_box(lanes);
-                    let mut half = 16;
-                    while half > 0 {
-                        for l in 0..half {
-                            lanes[l] += lanes[l + half];
-                        }
-                        half /= 2;
-                    }
-                    let rest = (whole..n).fold(0f64, |a, i| a + (*g.add(i) * *y.add(i)) as f64);
-                    let dot = (lanes[0] + rest) as $t;
-                    for i in 0..n {
-                        *to.add(i) = *y.add(i) * (*g.add(i) - dot);
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn log_sum_of<const FMA: bool>(from: *const $t, n: usize) -> f64 {
-                let mut tile = Aligned::<$t>(std::mem::MaybeUninit::uninit());
-                let tile: *mut $t = tile.0.as_mut_ptr().cast();
-                // SAFETY: the caller promises `n` elements.
-                unsafe {
-                    let top = top_of(from, n);
-                    // Of an infinite largest element nothing can be subtracted.
-                    let top = if top.abs() == <$t>::INFINITY { 0.0 } else { top };
-                    top as f64 + double::log::<FMA>(exps::<FMA>(from, top, tile, None, n))
-                }
-            }
 
             /// Adds the exponentials of some rows to their columns' sums, and keeps them where there is room for them.
             #[inline(always)]
@@ -228,18 +71,18 @@ macro_rules! rows {
                 sums: &mut [f64],
             ) {
                 for (i, (top, sum)) in top.iter().zip(sums).enumerate() {
-                    let mut all = *sum;
+                    let mut all = 0.0;
                     for r in 0..ROWS as isize {
                         // SAFETY: the caller promises rows as long as the lists.
                         unsafe {
                             let e = $math::exp::<FMA>(*from.0.offset(r * from.1).add(i) - *top);
-                            all += e as f64;
+                            all += e;
                             if KEEP {
                                 *to.0.offset(r * to.1).add(i) = e;
                             }
                         }
                     }
-                    *sum = all;
+                    *sum += all as f64;
                 }
             }
 
@@ -297,9 +140,6 @@ macro_rules! rows {
                 }
             }
 
-            crate::per_isa!(static forward: unsafe fn(log: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) = forward_of);
-            crate::per_isa!(static backward: unsafe fn(log: bool, g: *const $t, y: *const $t, to: *mut $t, rows: usize, n: usize) = backward_of);
-            crate::per_isa!(static log_sum: unsafe fn(from: *const $t, n: usize) -> f64 = log_sum_of);
             crate::per_isa!(static exp_down: unsafe fn(from: (*const $t, isize), to: Option<(*mut $t, isize)>, rows: usize, top: &[$t], sums: &mut [f64]) = exp_down_of);
             crate::per_isa!(static finish_down: unsafe fn(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) = finish_down_of);
             crate::per_isa!(static close: unsafe fn(log: bool, sums: &mut [f64]) = close_of);
@@ -307,10 +147,7 @@ macro_rules! rows {
             crate::per_isa!(static back_down: unsafe fn(log: bool, g: *const $t, y: *const $t, dots: &[f64], to: *mut $t) = back_down_of);
 
             impl Kind for $t {
-                const ROWS: Rows<$t> = Rows {
-                    forward: &forward,
-                    backward: &backward,
-                    log_sum: &log_sum,
+                const COLUMNS: Columns<$t> = Columns {
                     exp_down: &exp_down,
                     finish_down: &finish_down,
                     close: &close,
@@ -321,25 +158,19 @@ macro_rules! rows {
         }
     };
 }
-rows!(f32, single, of_single);
-rows!(f64, double, of_double);
-
-/// Types with a loop for `log(sum(exp(x)))`.
-pub(super) trait LogSum: Element {
-    const LOG_SUM: Three<unsafe fn(*const Self, usize) -> f64>;
-}
-impl<T: Kind> LogSum for T {
-    const LOG_SUM: Three<unsafe fn(*const T, usize) -> f64> = T::ROWS.log_sum;
-}
+columns!(f32, single, of_single);
+columns!(f64, double, of_double);
 
 /// `log(sum(exp(x)))` of one row.
 ///
 /// # Safety
 /// `from` must hold `n` elements, and at least one.
 #[inline]
-pub(super) unsafe fn log_sum_of<T: LogSum>(from: *const T, n: usize) -> f64 {
+pub(super) unsafe fn log_sum_of<T: Rows>(from: *const T, n: usize) -> f64 {
+    let mut sum = 0.0;
     // SAFETY: the caller's promise.
-    unsafe { T::LOG_SUM[isa::level()](from, n) }
+    unsafe { T::LOOPS.log_sum[isa::level()](from, n, &mut sum) };
+    sum
 }
 
 fn refuse(dtype: DType) -> Error {
@@ -409,7 +240,7 @@ where
     }
     let level = isa::level();
     if lies_down::<T>(input) && lies_down::<T>(out) {
-        let (exp, finish) = (T::ROWS.exp_down[level], T::ROWS.finish_down[level]);
+        let (exp, finish) = (T::COLUMNS.exp_down[level], T::COLUMNS.finish_down[level]);
         panels(input, 1, panel_of(input), |first, width, down| {
             let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
             let (top, sums) = (&mut top[..width], &mut sums[..width]);
@@ -424,7 +255,7 @@ where
                     exp((from.cast(), by / size), kept, rows, top, sums);
                     row += rows as isize;
                 });
-                T::ROWS.close[level](log, sums);
+                T::COLUMNS.close[level](log, sums);
                 row = 0;
                 down(&mut |from, rows, by| {
                     for r in 0..rows as isize {
@@ -436,7 +267,7 @@ where
         });
         return;
     }
-    let row = T::ROWS.forward[level];
+    let row = T::LOOPS.forward[level];
     each_row::<T, 1>([input], out, n, |[from], to, rows| {
         // SAFETY: rows of each operand.
         unsafe {
@@ -456,7 +287,7 @@ where
     }
     let level = isa::level();
     if lies_down::<T>(grad) && lies_down::<T>(result) && lies_down::<T>(out) {
-        let (dot, finish) = (T::ROWS.dot_down[level], T::ROWS.back_down[level]);
+        let (dot, finish) = (T::COLUMNS.dot_down[level], T::COLUMNS.back_down[level]);
         panels(grad, 1, panel_of(grad), |first, width, down| {
             let mut dots = [0f64; PANEL];
             let dots = &mut dots[..width];
@@ -485,7 +316,7 @@ where
         });
         return;
     }
-    let row = T::ROWS.backward[level];
+    let row = T::LOOPS.backward[level];
     each_row::<T, 2>([grad, result], out, n, |[g, y], to, rows| {
         // SAFETY: rows of each operand.
         unsafe { row(log, g, y, to, rows, n) };
@@ -505,7 +336,7 @@ where
     }
     let level = isa::level();
     if input.dtype == T::DTYPE && by_columns(input, folded) && input.layout.shape[kept - 1] >= FEW {
-        let exp = T::ROWS.exp_down[level];
+        let exp = T::COLUMNS.exp_down[level];
         panels(input, folded, PANEL, |first, width, down| {
             let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
             // SAFETY: as in `forward`.
@@ -517,14 +348,14 @@ where
                 });
             }
             // SAFETY: nothing is asked of the caller but the instruction set.
-            unsafe { T::ROWS.close[level](true, &mut sums[..width]) };
+            unsafe { T::COLUMNS.close[level](true, &mut sums[..width]) };
             for j in 0..width {
                 put(out, first + j, top[j].to_f64() + sums[j], 0);
             }
         });
         return;
     }
-    let (row, cursor) = (T::ROWS.log_sum[level], Cursor::new(&input.layout));
+    let cursor = Cursor::new(&input.layout);
     let straight = input.dtype == T::DTYPE && input.layout.is_contiguous();
     let source = Bytes(input.ptr());
     threads::each(out.numel(), (CHUNK / n).max(1), |range| {
@@ -533,10 +364,10 @@ where
             // SAFETY: the operand holds the row, and the spare one has room for it.
             let value = unsafe {
                 if straight {
-                    row(source.at(0).cast::<T>().add(r * n), n)
+                    log_sum_of(source.at(0).cast::<T>().add(r * n).cast_const(), n)
                 } else {
                     convert::read::<T>(input, &cursor, r * n, n, spare.as_mut_ptr());
-                    row(spare.as_ptr(), n)
+                    log_sum_of(spare.as_ptr(), n)
                 }
             };
             put(out, r, value, 0);

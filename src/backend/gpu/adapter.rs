@@ -41,7 +41,8 @@ impl Caps {
         }
     }
 
-    /// The same with what a profile takes away: `gpu`, `cpu`, `noimm`, `nosubgroup`, `noint64`, `nof64`, `binding=BYTES`.
+    /// The same with what a profile takes away: `gpu`, `cpu`, `noimm`, `nosubgroup`, `noint64`, `nof64`, `binding=BYTES`,
+    /// `buffer=BYTES`.
     fn forced(mut self, profile: &str) -> Caps {
         for word in profile.split(',').map(str::trim) {
             match word.split_once('=') {
@@ -51,6 +52,7 @@ impl Caps {
                 None if word == "nosubgroup" => self.subgroups = false,
                 None if word == "noint64" => self.int64 = false,
                 None if word == "nof64" => self.float64 = false,
+                Some(("buffer", bytes)) => self.max_buffer = bytes.parse().unwrap_or(self.max_buffer),
                 Some(("binding", bytes)) => self.max_binding = bytes.parse().unwrap_or(self.max_binding),
                 _ => {}
             }

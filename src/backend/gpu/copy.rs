@@ -5,7 +5,7 @@ use super::stream::Gpu;
 use crate::backend::launch::{MapBody, Operand};
 use crate::base::{DType, Number, Result};
 use crate::formula::Formula;
-use crate::formula::paper::Line;
+use crate::formula::paper::{Line, Word};
 
 fn same() -> Formula {
     Formula { lines: vec![Line::Input(0)], outputs: vec![0] }
@@ -14,7 +14,16 @@ fn given() -> Formula {
     Formula { lines: vec![Line::Param(0)], outputs: vec![0] }
 }
 
+fn scaled() -> Formula {
+    Formula { lines: vec![Line::Input(0), Line::Param(0), Line::Apply(Word::Mul, vec![0, 1])], outputs: vec![2] }
+}
+fn sum() -> Formula {
+    Formula { lines: vec![Line::Input(0), Line::Input(1), Line::Apply(Word::Add, vec![0, 1])], outputs: vec![2] }
+}
+
 pub static SAME: MapBody = MapBody { inputs: 1, params: 0, outputs: 1, truth: false, formula: same, native: |_| None };
+pub static SUM: MapBody = MapBody { inputs: 2, params: 0, outputs: 1, truth: false, formula: sum, native: |_| None };
+static SCALED: MapBody = MapBody { inputs: 1, params: 1, outputs: 1, truth: false, formula: scaled, native: |_| None };
 pub static GIVEN: MapBody = MapBody { inputs: 0, params: 1, outputs: 1, truth: false, formula: given, native: |_| None };
 
 pub fn copy(gpu: &Gpu, src: &Operand, dst: &Operand) -> Result<()> {
@@ -24,4 +33,10 @@ pub fn copy(gpu: &Gpu, src: &Operand, dst: &Operand) -> Result<()> {
 pub fn fill(gpu: &Gpu, dst: &Operand, value: Number) -> Result<()> {
     let value = if dst.dtype == DType::Bool { Number::Int(i64::from(value.truth())) } else { value };
     map::run(gpu, &GIVEN, dst.dtype, &[value], &[], std::slice::from_ref(dst))
+}
+
+/// `x *= factor`
+pub fn scale(gpu: &Gpu, x: &Operand, factor: Number) -> Result<()> {
+    let own = std::slice::from_ref(x);
+    map::run(gpu, &SCALED, x.dtype.compute(), &[factor], own, own)
 }

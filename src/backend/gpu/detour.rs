@@ -2,7 +2,6 @@
 //! Leans on task and place.
 
 use super::stream::Gpu;
-use crate::backend::cpu::Cpu;
 use crate::backend::task::Task;
 use crate::backend::{Launch, Operand, place};
 use crate::base::{Device, Result};
@@ -12,7 +11,7 @@ fn what(launch: &Launch) -> String {
     let first = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_lowercase();
     match launch {
         Launch::Dense { what, .. } => format!("the decomposition {}", first(format!("{what:?}"))),
-        Launch::Special { function, .. } => first(format!("{function:?}")),
+        Launch::Special { .. } => "special functions".to_string(),
         Launch::Order { order, .. } => first(format!("{order:?}")),
         Launch::Map { compute, .. } => format!("this mathematics in {compute}"),
         other => Task::of(other).first().map_or("this", Task::name).to_string(),
@@ -22,11 +21,12 @@ fn what(launch: &Launch) -> String {
 /// Runs a launch on the processor.
 pub fn run(gpu: &Gpu, launch: &Launch) -> Result<()> {
     place::tell(&gpu.name(), &what(launch))?;
+    let home = place::at(Device::Cpu)?;
     for mut task in Task::of(launch) {
         let writes = task.writes().to_vec();
         let (kept, adds) = (task.operands.len() - task.written, task.adds());
         for (i, own) in task.operands.iter_mut().enumerate() {
-            *own = if i < kept || adds { place::fetch(own)? } else { Operand::new(&Cpu, &own.layout.shape, own.dtype)? };
+            *own = if i < kept || adds { place::fetch(own)? } else { Operand::new(home, &own.layout.shape, own.dtype)? };
         }
         task.run()?;
         for (near, own) in task.operands[kept..].iter().zip(&writes) {

@@ -5,14 +5,14 @@ use super::adapter::{Caps, TURNS};
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
+use super::rows::{self, Rows, adding, each};
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
-use super::rows::{self, Rows, adding, each};
-use super::{block, copy, map, softmax};
+use super::{block, copy, map, sketch, softmax};
 use crate::backend::launch::{FoldKind, MapBody, Operand};
 use crate::base::{DType, Few, Layout, Number, Result};
-use crate::formula::paper::OnPaper;
 use crate::formula::Formula;
+use crate::formula::paper::OnPaper;
 
 /// Invocations that keep an adapter busy, and the fewest elements worth one of them.
 const BUSY: usize = 16_384;
@@ -230,6 +230,18 @@ fn by_parts(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, n: us
 
 /// A fold of float32 whose rows are seen whole, in one kernel.
 fn by_rows(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f64, out: &Operand) -> Result<()> {
+    let (code, passes, text) = row_text(kind);
+    let count: usize = x.layout.shape[x.layout.rank() - folded..].iter().product();
+    let words = [((count as f64 - correction).max(0.0) as f32).to_bits()];
+    let kept = x.layout.rank() - folded;
+    let shaped = out.layout.reshape(&x.layout.shape[..kept]).map(|layout| out.view(layout));
+    let shaped = shaped.ok_or_else(|| crate::base::Error::bug("fold", "a flat result has every shape"))?;
+    let (code, outs, ins) = (128 + code, [&shaped], [x]);
+    rows::run(gpu, &Rows { name: "fold", code, folded, outs: &outs, ins: &ins, words: &words, passes, finds: false, text: &text })
+}
+
+/// A fold's number, how often it goes over a row, and its text.
+fn row_text(kind: FoldKind) -> (u64, usize, String) {
     let sum = |value: &str| format!("var acc = 0.0f; var lost = 0.0f;\n{}", each(&adding(value)));
     let (code, passes, text) = match kind {
         FoldKind::Sum => (0, 1, sum("x0(k)") + "let all = all_sum(acc);\n"),
@@ -241,14 +253,7 @@ fn by_rows(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
             (3, 2, sum("x0(k)") + &text + "let all = all_sum(acc) / bitcast<f32>(p.w0);\n")
         }
     };
-    let count: usize = x.layout.shape[x.layout.rank() - folded..].iter().product();
-    let words = [((count as f64 - correction).max(0.0) as f32).to_bits()];
-    let kept = x.layout.rank() - folded;
-    let shaped = out.layout.reshape(&x.layout.shape[..kept]).map(|layout| out.view(layout));
-    let shaped = shaped.ok_or_else(|| crate::base::Error::bug("fold", "a flat result has every shape"))?;
-    let text = text + "if (first == 0u) { put_y0(all); }\n";
-    let (code, outs, ins) = (128 + code, [&shaped], [x]);
-    rows::run(gpu, &Rows { name: "fold", code, folded, outs: &outs, ins: &ins, words: &words, passes, finds: false, text: &text })
+    (code, passes, text + "if (first == 0u) { put_y0(all); }\n")
 }
 
 macro_rules! body {
@@ -377,5 +382,15 @@ pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
         let (rows, columns, outs) = (grid(&[4]).ok()?, grid(&[8]).ok()?, grid(&[4]).ok()?);
         Some(write(&Pass { step, from: dtype, acc, to, rows, columns, outs }, caps).text(caps))
     };
-    sums.into_iter().chain(others).filter_map(text).collect()
+    let mut texts: Vec<String> = sums.into_iter().chain(others).filter_map(text).collect();
+    if Reg::of(dtype) == Reg::F32 {
+        let (x, out) = (sketch(dtype, &Layout::contiguous([4, 70][..].into())), sketch(dtype, &Layout::contiguous([4][..].into())));
+        for kind in [FoldKind::Sum, FoldKind::Mean, FoldKind::Var, FoldKind::LogSumExp] {
+            let text = row_text(kind).2;
+            let (outs, ins) = ([&out], [&x]);
+            let own = Rows { name: "fold", code: 0, folded: 1, outs: &outs, ins: &ins, words: &[0], passes: 2, finds: false, text: &text };
+            texts.extend(rows::texts(&own, caps));
+        }
+    }
+    texts
 }

@@ -21,9 +21,10 @@ fn places(shader: &mut Shader, picks: &[Pick], first: usize, prefix: &str) -> St
         let (size, step) = (shader.word(&format!("n{k}")), shader.word(&format!("w{k}")));
         let slot = shader.slot(pick.index.dtype, false, false);
         let value = element::change(&format!("get{slot}({prefix}i{})", first + k), Reg::of(pick.index.dtype), Reg::I32);
+        let first = if pick.wraps { format!("-i32({size})") } else { "0i".into() };
         let _ = writeln!(
             text,
-            "var j{k} = {value};\nif (j{k} < -i32({size}) || j{k} >= i32({size})) {{ bad = true; note_fault(j{k}, {size}); j{k} = 0i; }}\n\
+            "var j{k} = {value};\nif (j{k} < {first} || j{k} >= i32({size})) {{ bad = true; note_fault(j{k}, {size}); j{k} = 0i; }}\n\
              if (j{k} < 0i) {{ j{k} += i32({size}); }}\nat += u32(j{k}) * {step};"
         );
     }
@@ -68,7 +69,7 @@ pub fn gather(gpu: &Gpu, source: &Operand, picks: &[Pick], out: &Operand) -> Res
         5,
         out.dtype as u64,
         source.dtype as u64,
-        picks.first().map_or(0, |p| p.index.dtype as u64),
+        picks.first().map_or(0, |p| p.index.dtype as u64 | u64::from(p.wraps) << 8),
         grid.key(),
         picks.len() as u64,
     ]);
@@ -108,7 +109,7 @@ fn targets(gpu: &Gpu, target: &Operand, picks: &[Pick]) -> Result<Operand> {
     grid.push(&mut words);
     push(&mut words, picks);
     let mut key = Key::new();
-    key.extend([6, picks.first().map_or(0, |p| p.index.dtype as u64), grid.key(), picks.len() as u64]);
+    key.extend([6, picks.first().map_or(0, |p| p.index.dtype as u64 | u64::from(p.wraps) << 8), grid.key(), picks.len() as u64]);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("places", caps);
         shader.word("n");

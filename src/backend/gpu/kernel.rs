@@ -1,6 +1,7 @@
 //! Compiled kernels: found by a short key, told apart by their text, compiled once. Leans on shader and wgpu.
 
 use super::adapter::Caps;
+use super::cache::Cache;
 use super::shader::Shader;
 use crate::base::{Error, Result};
 use smallvec::SmallVec;
@@ -23,6 +24,7 @@ pub struct Kernel {
 
 pub struct Kernels {
     device: wgpu::Device,
+    cache: Option<Cache>,
     known: Mutex<Known>,
 }
 
@@ -33,8 +35,16 @@ struct Known {
 }
 
 impl Kernels {
-    pub fn new(device: wgpu::Device) -> Kernels {
-        Kernels { device, known: Mutex::default() }
+    pub fn new(device: wgpu::Device, info: &wgpu::AdapterInfo) -> Kernels {
+        let cache = Cache::open(&device, info);
+        Kernels { device, cache, known: Mutex::default() }
+    }
+
+    /// Keeps what was compiled for the next program.
+    pub fn keep(&self) {
+        if let Some(cache) = &self.cache {
+            cache.keep();
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -109,8 +119,11 @@ impl Kernels {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions { constants: &[], zero_initialize_workgroup_memory: false },
-            cache: None,
+            cache: self.cache.as_ref().map(Cache::inner),
         });
+        if let Some(cache) = &self.cache {
+            cache.note();
+        }
         Kernel { name: shader.name.clone(), pipeline, bindings, immediate, group: shader.group, serial }
     }
 }

@@ -8,7 +8,7 @@ use super::kernel::Key;
 use super::pool::Block;
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
-use super::{block, number, paper};
+use super::{block, number, paper, sketch};
 use crate::backend::launch::{MapBody, Operand};
 use crate::base::{DType, Layout, Number, Result};
 use smallvec::SmallVec;
@@ -119,10 +119,7 @@ fn common<'a>(layouts: &[&'a Layout]) -> Option<SmallVec<[std::borrow::Cow<'a, L
         return Some(layouts.iter().map(|&l| Cow::Borrowed(l)).collect());
     }
     let under = |shape: &[usize]| -> Option<SmallVec<[Cow<'a, Layout>; 4]>> {
-        layouts
-            .iter()
-            .map(|&l| if l.shape[..] == *shape { Some(Cow::Borrowed(l)) } else { l.reshape(shape).map(Cow::Owned) })
-            .collect()
+        layouts.iter().map(|&l| if l.shape[..] == *shape { Some(Cow::Borrowed(l)) } else { l.reshape(shape).map(Cow::Owned) }).collect()
     };
     layouts.iter().find_map(|l| under(&l.shape))
 }
@@ -142,12 +139,7 @@ pub fn most(caps: &Caps) -> usize {
 impl<'a> Chain<'a> {
     /// Puts formulas together. `local` says which results nobody reads from memory; `given` is what the kernel around it
     /// computes. None where the operands have no shape in common.
-    pub fn new(
-        pieces: &[Piece<'a>],
-        local: &dyn Fn(&Operand) -> bool,
-        given: Option<&Operand>,
-        alone: bool,
-    ) -> Result<Option<Chain<'a>>> {
+    pub fn new(pieces: &[Piece<'a>], local: &dyn Fn(&Operand) -> bool, given: Option<&Operand>, alone: bool) -> Result<Option<Chain<'a>>> {
         let mut outs: SmallVec<[(&'a Operand, To); 2]> = SmallVec::new();
         for out in pieces.iter().flat_map(|p| p.outs).filter(|o| !local(o)) {
             if !outs.iter().any(|(own, _)| is_same(own, out)) {
@@ -222,7 +214,7 @@ impl<'a> Chain<'a> {
             key.push((0..link.outs.len()).fold(7, |key, k| key << 16 | mark(k)));
         }
         key.push(self.outs.iter().fold(self.links.len() as u64, |key, (_, to)| key << 8 | (to.code() + 1)));
-        let slot = |key: u64, (o, shared): &(&Operand, bool)| key << 5 | o.dtype as u64 * 2 + u64::from(*shared);
+        let slot = |key: u64, (o, shared): &(&Operand, bool)| (key << 5) | (o.dtype as u64 * 2 + u64::from(*shared));
         let halves = self.slots.chunks(12).map(|list| list.iter().fold(list.len() as u64, slot));
         key.extend(halves);
         key.push(self.given.map_or(0, |d| d as u64 + 1));
@@ -449,7 +441,13 @@ fn dispatch(gpu: &Gpu, chains: &[Chain]) -> Result<()> {
         blocks.extend(chain.blocks()?);
     }
     let lanes = match chains {
-        [chain] => if let [(_, To::Packed(dtype))] = chain.outs[..] { element::lanes(dtype) } else { 1 },
+        [chain] => {
+            if let [(_, To::Packed(dtype))] = chain.outs[..] {
+                element::lanes(dtype)
+            } else {
+                1
+            }
+        }
         _ => 1,
     };
     let threads = chains.iter().map(|c| c.n.div_ceil(lanes)).sum::<usize>() as u64;
@@ -466,13 +464,8 @@ pub fn texts(body: &'static MapBody, compute: DType, caps: &Caps) -> Option<Vec<
     let result = if body.truth { DType::Bool } else { compute };
     let dense = Layout::contiguous([4, 6][..].into());
     let turned = Layout::contiguous([6, 4][..].into()).transpose(0, 1);
-    let away = |dtype: DType, layout: &Layout| Operand {
-        storage: Arc::new(crate::backend::Storage::nowhere(crate::base::Device::Gpu(0))),
-        layout: layout.clone(),
-        dtype,
-    };
     let params = vec![Number::Float(0.5); body.params];
-    let many = |dtype, layout: &Layout, count: usize| -> Vec<Operand> { (0..count).map(|_| away(dtype, layout)).collect() };
+    let many = |dtype, layout: &Layout, count: usize| -> Vec<Operand> { (0..count).map(|_| sketch(dtype, layout)).collect() };
     let outs = many(result, &dense, body.outputs);
     let mut over = many(compute, &dense, body.inputs);
     if let (Some(first), true) = (over.first_mut(), result == compute) {

@@ -1,7 +1,10 @@
 //! GPUs by compute shaders: devices started when first asked for, launches turned into dispatches. Leans on wgpu, formula and launch.
 
 pub mod adapter;
+mod burst;
+mod cache;
 pub mod contract;
+pub mod convolve;
 mod copy;
 mod detour;
 mod draw;
@@ -11,15 +14,16 @@ mod gather;
 mod index;
 mod kernel;
 pub mod map;
-mod norm;
+pub mod norm;
 mod order;
 mod paper;
 mod pool;
-mod scan;
 mod reel;
 mod rows;
+mod scan;
 pub mod shader;
-mod softmax;
+pub mod softmax;
+mod split;
 mod stream;
 mod windows;
 
@@ -31,19 +35,30 @@ use super::program::lay::Weaver;
 use super::program::{Away, Turn};
 use super::{Backend, Launch, Operand, Storage, place, trace};
 use crate::base::dtype::Element;
-use crate::base::{DType, Device, Error, ErrorKind, Number, Result};
+use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use pool::Block;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const MOST: usize = 16;
 /// Lists of integers that are kept on a device.
 const TABLES: usize = 64;
 
+static STARTED: [AtomicPtr<Gpu>; MOST] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST];
+
+/// Keeps what the devices that were started have compiled for the next program.
+pub fn keep() {
+    for slot in &STARTED {
+        // SAFETY: null, or a device that was leaked when it was put there.
+        if let Some(gpu) = unsafe { slot.load(Ordering::Acquire).as_ref() } {
+            gpu.keep();
+        }
+    }
+}
+
 /// A GPU by its number, started when first asked for, and anew once its driver has lost it. It is never stopped: tensors
 /// may outlive everything else.
 pub fn open(index: u8) -> Result<&'static Gpu> {
-    static STARTED: [AtomicPtr<Gpu>; MOST] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST];
     static ONE: Mutex<()> = Mutex::new(());
     let missing = || Error::device("device", format!("\"gpu:{index}\" is not there: at most {MOST} GPUs are counted"));
     let slot = STARTED.get(index as usize).ok_or_else(missing)?;
@@ -61,6 +76,11 @@ pub fn open(index: u8) -> Result<&'static Gpu> {
     let gpu: &'static Gpu = Box::leak(Box::new(Gpu::start(index)?));
     slot.store(std::ptr::from_ref(gpu).cast_mut(), Ordering::Release);
     Ok(gpu)
+}
+
+/// An operand of no device's, for writing texts without one.
+fn sketch(dtype: DType, layout: &Layout) -> Operand {
+    Operand { storage: Arc::new(Storage::nowhere(Device::Gpu(0))), layout: layout.clone(), dtype }
 }
 
 /// The block behind an operand.
@@ -167,11 +187,13 @@ impl Backend for Gpu {
     }
 
     fn upload(&self, host: &Operand, own: &Operand) -> Result<()> {
+        self.settle()?;
         stream::taking(|take| take.mixed = true);
         self.write(host_bytes(host)?, block(own)?, own.layout.offset * own.dtype.size())
     }
 
     fn download(&self, own: &Operand, host: &Operand) -> Result<()> {
+        self.settle()?;
         stream::taking(|take| take.mixed = true);
         let len = host_bytes(host)?.len();
         // SAFETY: just looked at: so many bytes of the host's lie there, fresh and nobody else's.
@@ -183,6 +205,9 @@ impl Backend for Gpu {
 impl Gpu {
     /// Runs a launch's kernels, or has the processor do what there is none for.
     fn anyhow(&self, launch: &Launch) -> Result<()> {
+        if self.waits(launch)? {
+            return Ok(());
+        }
         match self.family(launch) {
             Err(error) if error.kind() == ErrorKind::Missing => detour::run(self, launch),
             done => done,
@@ -191,6 +216,9 @@ impl Gpu {
 
     /// Runs a launch's kernels.
     fn family(&self, launch: &Launch) -> Result<()> {
+        if self.large.load(Ordering::Relaxed) && split::is_large(self, launch) {
+            return split::run(self, launch);
+        }
         match *launch {
             Launch::Map { body, compute, params, ins, outs } => map::run(self, body, compute, params, ins, outs),
             Launch::Copy { src, dst } => copy::copy(self, src, dst),
@@ -217,14 +245,13 @@ impl Gpu {
                 test(op, &here, numbers)
             }
             Launch::Fourier { .. } => Err(self.missing("has no complex numbers", "leave it out")),
-            Launch::Special { .. } | Launch::Dense { .. } | Launch::Convolve { .. } | Launch::Unpool { .. } | Launch::Average { .. } => {
+            Launch::Convolve { what, ins, outs, geometry, groups } => convolve::run(self, what, ins, outs, geometry, groups),
+            Launch::Special { .. } | Launch::Dense { .. } | Launch::Unpool { .. } | Launch::Average { .. } => {
                 Err(self.missing("has no kernel", "leave it out"))
             }
             Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),
             Launch::Entropy { what, ins, outs } => softmax::entropy(self, &what, ins, outs),
-            Launch::Recur { .. } | Launch::Attention { .. } => {
-                Err(self.missing("has no kernel", "write out the formula"))
-            }
+            Launch::Recur { .. } | Launch::Attention { .. } => Err(self.missing("has no kernel", "write out the formula")),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Rows, or channels, brought to mean 0 and variance 1, and the way back. Leans on rows.
 
+use super::adapter::Caps;
 use super::rows::{self, Rows, adding, each};
+use super::sketch;
 use super::stream::Gpu;
 use crate::backend::launch::{Norm, Operand};
 use crate::base::{DType, Few, Layout, Result};
@@ -43,9 +45,7 @@ fn backward(what: &Norm, slopes: bool) -> String {
          let dots = all_sum(acc);\n{slopes}let factor = {outer};\n{}",
         each(&adding(&format!("x0(k) * {inner}"))),
         each(&adding(&format!("x0(k) * {inner} * ((x1(k) - mean) * scale)"))),
-        each(&format!(
-            "put_y0(k, (x0(k) * {inner} - total / n - (x1(k) - mean) * scale * (dots / n)) * scale * factor);"
-        )),
+        each(&format!("put_y0(k, (x0(k) * {inner} - total / n - (x1(k) - mean) * scale * (dots / n)) * scale * factor);")),
     )
 }
 
@@ -93,4 +93,21 @@ pub fn run(gpu: &Gpu, what: &Norm, ins: &[Operand], outs: &[Operand]) -> Result<
     let size = x.layout.shape[1];
     let (g, x, mean, scale) = (down(&ins[0]), down(x), across(&ins[2], size), across(&ins[3], size));
     one("norm_slopes", 3, 1, &[&outs[1], &outs[2]], &[&g, &x, &mean, &scale], columns())
+}
+
+/// The texts of all of these over one type.
+pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
+    let (full, image) = (Layout::contiguous([4, 70][..].into()), Layout::contiguous([2, 4, 35][..].into()));
+    let (x, z, r) = (sketch(dtype, &full), turned(&sketch(dtype, &image)), sketch(DType::F32, &Layout::contiguous([4][..].into())));
+    let w = across(&sketch(dtype, &Layout::contiguous([70][..].into())), 4);
+    let text = |folded, outs: &[&Operand], ins: &[&Operand], text: String| {
+        rows::texts(&Rows { name: "norm", code: 0, folded, outs, ins, words: &[0], passes: 3, finds: false, text: &text }, caps)
+    };
+    let form = |channels, back| Norm { channels, back, weight: true, bias: true, eps: 1e-5 };
+    let mut found = text(1, &[&x, &r, &r], &[&x, &w, &w], forward(&form(false, false)));
+    found.extend(text(2, &[&z, &r, &r, &r], &[&z, &r, &r], forward(&form(true, false))));
+    found.extend(text(1, &[&x], &[&x, &x, &r, &r, &w], backward(&form(false, true), false)));
+    found.extend(text(2, &[&z, &r, &r], &[&z, &z, &r, &r, &r], backward(&form(true, true), true)));
+    found.extend(text(1, &[&r, &r], &[&x, &x, &x, &x], columns()));
+    found
 }

@@ -13,7 +13,11 @@ static BUFFERS: AtomicU64 = AtomicU64::new(1);
 /// A run of a device's memory; let go by all, it serves the next one who asks for its size. Work that is under way or
 /// waiting has been ordered before whatever comes after, so that it may be handed on at once.
 #[derive(Clone)]
-pub struct Block(Arc<Run>);
+pub struct Block {
+    run: Arc<Run>,
+    /// The part of it that is meant: its first byte, and how many.
+    part: Option<(u64, u64)>,
+}
 
 struct Run {
     buffer: wgpu::Buffer,
@@ -24,18 +28,32 @@ struct Run {
 
 impl Block {
     pub fn buffer(&self) -> &wgpu::Buffer {
-        &self.0.buffer
+        &self.run.buffer
+    }
+    /// A part of it, as a block of its own.
+    pub fn part(&self, start: usize, bytes: usize) -> Block {
+        Block { run: self.run.clone(), part: Some((start as u64, bytes as u64)) }
+    }
+    /// What a kernel is bound to.
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        match self.part {
+            None => self.run.buffer.as_entire_binding(),
+            Some((offset, bytes)) => {
+                let size = std::num::NonZeroU64::new(bytes.next_multiple_of(4));
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &self.run.buffer, offset, size })
+            }
+        }
     }
     /// The buffer's number, which no other buffer ever has.
     pub fn serial(&self) -> u64 {
-        self.0.serial
+        self.run.serial
     }
     pub fn is_of(&self, pool: &Arc<Pool>) -> bool {
-        Arc::ptr_eq(&self.0.pool, pool)
+        Arc::ptr_eq(&self.run.pool, pool)
     }
     /// Whether it would serve for so many bytes, and nobody else has it.
     pub fn would_serve(&self, bytes: usize) -> bool {
-        self.0.class == class(bytes as u64) && Arc::strong_count(&self.0) == 1
+        self.run.class == class(bytes as u64) && Arc::strong_count(&self.run) == 1
     }
 }
 
@@ -43,7 +61,7 @@ pub struct Pool {
     number: u64,
     device: wgpu::Device,
     name: String,
-    /// Bytes that one buffer can hold and one binding reach.
+    /// Bytes that one buffer can hold.
     most: u64,
     budget: u64,
     shelves: Mutex<Shelves>,
@@ -120,7 +138,7 @@ impl Pool {
             }
         };
         shelves.peak = shelves.peak.max(shelves.held - shelves.idle);
-        Ok(Some(Block(Arc::new(Run { buffer, class, serial, pool: self.clone() }))))
+        Ok(Some(Block { run: Arc::new(Run { buffer, class, serial, pool: self.clone() }), part: None }))
     }
 
     /// Gives back to the driver all that nobody uses.

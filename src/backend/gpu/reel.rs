@@ -25,7 +25,7 @@ const WAYS: usize = 4;
 const PATIENCE: usize = 64;
 
 /// A task as a formula, if it is one.
-fn piece(task: &Task) -> Option<Piece<'_>> {
+pub fn piece(task: &Task) -> Option<Piece<'_>> {
     let (ins, outs) = (task.reads(), task.writes());
     Some(match &task.work {
         Work::Map { body, compute, params } => Piece { body, compute: *compute, params, ins, outs },
@@ -37,7 +37,7 @@ fn piece(task: &Task) -> Option<Piece<'_>> {
 
 impl Gpu {
     /// Whether a task is one formula for every element, and visits its results in order.
-    fn is_link(&self, task: &Task) -> bool {
+    pub(super) fn is_link(&self, task: &Task) -> bool {
         let Some(piece) = piece(task) else { return false };
         let n = piece.outs[0].numel();
         let ready = |o: &Operand| o.storage.is_away() && o.layout.is_contiguous() && o.numel() == n;
@@ -187,9 +187,8 @@ impl Reel {
     pub fn new(gpu: u8, turns: Vec<Turn>) -> Reel {
         let kept = |turn: Turn| {
             let offsets = turn.aims.iter().map(|aim| turn.tasks[aim.task].task.operands[aim.operand].layout.offset).collect();
-            let fixed = |one: &Heard| {
-                one.draw.is_none() && !matches!(one.task.work, Work::Random { .. } | Work::Demand { .. } | Work::Move)
-            };
+            let fixed =
+                |one: &Heard| one.draw.is_none() && !matches!(one.task.work, Work::Random { .. } | Work::Demand { .. } | Work::Move);
             let lively = !turn.tasks.iter().all(fixed);
             Kept { turn, offsets, lively, ways: Vec::new(), missed: 0 }
         };

@@ -211,3 +211,15 @@ pub fn run(gpu: &Gpu, rows: &Rows) -> Result<()> {
     let write = |caps: &Caps| write(rows, &sides, wide, caps);
     gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads, work: (n * count * rows.passes) as u64 * 16 })
 }
+
+/// The texts of a kernel, for each row and for workgroups, with subgroups and without.
+pub fn texts(rows: &Rows, caps: &Caps) -> Vec<String> {
+    let full = rows.ins.iter().chain(rows.outs).map(|o| o.layout.rank()).max().unwrap_or(1);
+    let sides: Result<Vec<Side>> = rows.outs.iter().chain(rows.ins).map(|x| side(x, full - rows.folded)).collect();
+    let Ok(sides) = sides else { return Vec::new() };
+    let text = |(wide, subgroups): (bool, bool)| {
+        let caps = Caps { subgroups, ..caps.clone() };
+        write(rows, &sides, wide, &caps).text(&caps)
+    };
+    [(false, false), (true, false), (true, true)].map(text).into()
+}

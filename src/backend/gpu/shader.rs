@@ -36,7 +36,15 @@ const SUBGROUPS: &str = ", @builtin(subgroup_invocation_id) subgroup_lane: u32, 
 impl Shader {
     pub fn new(name: &str, caps: &Caps) -> Shader {
         let params = vec!["zero".to_string()];
-        Shader { name: name.into(), group: caps.group, subgroups: false, slots: Vec::new(), params, before: String::new(), body: String::new() }
+        Shader {
+            name: name.into(),
+            group: caps.group,
+            subgroups: false,
+            slots: Vec::new(),
+            params,
+            before: String::new(),
+            body: String::new(),
+        }
     }
 
     /// Adds a binding, and says its number.

@@ -1,6 +1,8 @@
 //! Softmax, its logarithm, the derivative of both, and cross-entropy, row by row. Leans on rows.
 
+use super::adapter::Caps;
 use super::rows::{self, Rows, adding, each};
+use super::sketch;
 use super::stream::Gpu;
 use crate::backend::launch::{Entropy, Operand};
 use crate::base::{DType, Few, Layout, Result};
@@ -27,16 +29,8 @@ fn forward(log: bool) -> String {
 }
 
 fn backward(log: bool) -> String {
-    let (sum, value) = if log {
-        ("x0(k)", "x0(k) - exp_f32(x1(k)) * total")
-    } else {
-        ("x0(k) * x1(k)", "x1(k) * (x0(k) - total)")
-    };
-    format!(
-        "var acc = 0.0f; var lost = 0.0f;\n{}let total = all_sum(acc);\n{}",
-        each(&adding(sum)),
-        each(&format!("put_y0(k, {value});"))
-    )
+    let (sum, value) = if log { ("x0(k)", "x0(k) - exp_f32(x1(k)) * total") } else { ("x0(k) * x1(k)", "x1(k) * (x0(k) - total)") };
+    format!("var acc = 0.0f; var lost = 0.0f;\n{}let total = all_sum(acc);\n{}", each(&adding(sum)), each(&format!("put_y0(k, {value});")))
 }
 
 pub fn run(gpu: &Gpu, log: bool, input: &Operand, out: &Operand) -> Result<()> {
@@ -59,11 +53,12 @@ pub fn back(gpu: &Gpu, log: bool, grad: &Operand, result: &Operand, out: &Operan
 const COUNTS: &str = "bitcast<i64>((u64(p.w1) << 32u) | u64(p.w0))";
 
 fn losses() -> String {
-    sums() + &format!(
-        "let fall = low + log_f32(total);\nlet c = x1();\nvar loss = 0.0f;\nif (c != {COUNTS}) {{\n\
+    sums()
+        + &format!(
+            "let fall = low + log_f32(total);\nlet c = x1();\nvar loss = 0.0f;\nif (c != {COUNTS}) {{\n\
          if (c < i64(0) || c >= i64(p.count)) {{ note_fault(i32(c), p.count); }} else {{ loss = fall - x0(u32(c)); }}\n}}\n\
          if (first == 0u) {{ put_y0(loss); put_y1(fall); }}\n"
-    )
+        )
 }
 
 /// The sum over rows, or their mean where `w2` says so.
@@ -110,4 +105,27 @@ pub fn entropy(gpu: &Gpu, what: &Entropy, ins: &[Operand], outs: &[Operand]) -> 
     one("entropy_share", 6, 1, false, &[&share], &[&g, classes], factor())?;
     let rows = share.view(Layout::new(classes.layout.shape.clone(), [0][..].into(), 0));
     one("entropy_back", 7, 1, false, &[&outs[0]], &[x, classes, falls, &rows], slopes())
+}
+
+/// The texts of all of these over one type.
+pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
+    let full = Layout::contiguous([4, 70][..].into());
+    let list = Layout::contiguous([4][..].into());
+    let none = Layout::contiguous(Few::new());
+    let (x, y, r, c, one) =
+        (sketch(dtype, &full), sketch(dtype, &full), sketch(DType::F32, &list), sketch(DType::I64, &list), sketch(DType::F32, &none));
+    let text = |finds, outs: &[&Operand], ins: &[&Operand], text: String| {
+        let words = [0; 3];
+        rows::texts(&Rows { name: "softmax", code: 0, folded: 1, outs, ins, words: &words, passes: 3, finds, text: &text }, caps)
+    };
+    let mut found = Vec::new();
+    for log in [false, true] {
+        found.extend(text(false, &[&y], &[&x], forward(log)));
+        found.extend(text(false, &[&y], &[&x, &y], backward(log)));
+    }
+    found.extend(text(true, &[&r, &r], &[&x, &c], losses()));
+    found.extend(text(false, &[&one], &[&r, &c], total()));
+    found.extend(text(false, &[&one], &[&one, &c], factor()));
+    found.extend(text(false, &[&y], &[&x, &c, &r, &r], slopes()));
+    found
 }

@@ -2,11 +2,11 @@
 //! Leans on kernel and pool.
 
 use super::adapter::{self, Caps, Facts, ready};
+use super::burst::{Burst, direct};
 use super::kernel::{Kernel, Kernels, Key};
 use super::pool::{Block, Pool};
 use super::shader::Shader;
-use crate::backend::Operand;
-use crate::backend::cpu::stop;
+use crate::backend::{Operand, stop};
 use crate::base::{Device, Error, Result};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -106,6 +106,9 @@ pub struct Gpu {
     /// Where kernels note what was wrong with an index; read along with values.
     pub(super) faults: Block,
     suspicious: AtomicBool,
+    /// Whether there ever was memory that is too large for one binding.
+    pub(super) large: AtomicBool,
+    pub(super) burst: Burst,
     stream: Mutex<Queue>,
     trouble: Arc<Mutex<Option<String>>>,
     lost: Arc<AtomicBool>,
@@ -115,7 +118,11 @@ pub struct Gpu {
 impl Gpu {
     pub(super) fn start(index: u8) -> Result<Gpu> {
         let found = adapter::offered(index)?;
-        let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F64;
+        let wanted = wgpu::Features::IMMEDIATES
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::SHADER_INT64
+            | wgpu::Features::SHADER_F64;
         let description = wgpu::DeviceDescriptor {
             label: Some("schuss"),
             required_features: found.adapter.features() & wanted,
@@ -135,20 +142,22 @@ impl Gpu {
         let gone = lost.clone();
         device.set_device_lost_callback(move |_, _| gone.store(true, Ordering::Relaxed));
         let name = format!("gpu:{index} ({})", found.facts.name);
-        let pool = Pool::new(device.clone(), name, found.caps.max_buffer.min(found.caps.max_binding));
+        let pool = Pool::new(device.clone(), name, found.caps.max_buffer);
         let faults = pool.take(16)?.ok_or_else(|| pool.refuse(16))?;
         Ok(Gpu {
             index,
             facts: found.facts.clone(),
             caps: found.caps.clone(),
             counters: Counters::default(),
-            kernels: Kernels::new(device.clone()),
+            kernels: Kernels::new(device.clone(), &found.adapter.get_info()),
             tables: Mutex::default(),
             device,
             queue,
             pool,
             faults,
             suspicious: AtomicBool::new(false),
+            large: AtomicBool::new(false),
+            burst: Burst::default(),
             stream: Mutex::default(),
             trouble,
             lost,
@@ -175,9 +184,9 @@ impl Gpu {
     }
 
     /// Refuses memory of a device that was lost: its number may be another device's by now.
-    fn own<'a>(&self, block: &'a Block) -> Result<&'a wgpu::Buffer> {
+    fn own<'a>(&self, block: &'a Block) -> Result<&'a Block> {
         if block.is_of(&self.pool) {
-            return Ok(block.buffer());
+            return Ok(block);
         }
         let message = "a tensor lies on a device that was lost by its driver, and its elements with it; make it anew";
         Err(Error::device("device", format!("{}: {message}", self.name())))
@@ -224,6 +233,9 @@ impl Gpu {
             }
         };
         self.troubled("allocate")?;
+        if bytes as u64 > self.caps.max_binding {
+            self.large.store(true, Ordering::Relaxed);
+        }
         taking(|take| take.rooms.push(block.clone()));
         Ok(block)
     }
@@ -244,7 +256,7 @@ impl Gpu {
         let held;
         let mut entries: Vec<wgpu::BindGroupEntry> = Vec::with_capacity(job.blocks.len() + 1);
         for (i, block) in job.blocks.iter().enumerate() {
-            entries.push(wgpu::BindGroupEntry { binding: i as u32, resource: self.own(block)?.as_entire_binding() });
+            entries.push(wgpu::BindGroupEntry { binding: i as u32, resource: self.own(block)?.binding() });
         }
         if !kernel.immediate {
             held = self.parameters(job.params);
@@ -311,7 +323,10 @@ impl Gpu {
         }
         let mut stream = self.stream();
         if take.device != self.pool.number() {
-            return Err(Error::device("device", format!("a compiled step's memory lay on {} before it was lost; compile it anew", self.name())));
+            return Err(Error::device(
+                "device",
+                format!("a compiled step's memory lay on {} before it was lost; compile it anew", self.name()),
+            ));
         }
         take.made.iter().try_for_each(|m| self.encode(&mut stream, &m.kernel, &m.bound, &m.params, m.groups, m.work))
     }
@@ -319,8 +334,9 @@ impl Gpu {
     /// Hands over a step's work at once, when all of it is there.
     pub(super) fn whole(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         self.check()?;
+        self.settle()?;
         self.stream().held += 1;
-        let done = work();
+        let done = direct(work);
         let mut stream = self.stream();
         stream.held -= 1;
         done?;
@@ -376,6 +392,7 @@ impl Gpu {
     /// Hands over all work and waits for it.
     pub fn synchronize(&self) -> Result<()> {
         self.check()?;
+        self.settle()?;
         {
             let mut stream = self.stream();
             self.submit(&mut stream)?;
@@ -389,7 +406,7 @@ impl Gpu {
     /// Bytes of the host's into a block, in the order of the work.
     pub(super) fn write(&self, bytes: &[u8], block: &Block, offset: usize) -> Result<()> {
         self.check()?;
-        let buffer = self.own(block)?;
+        let buffer = self.own(block)?.buffer();
         if bytes.is_empty() {
             return Ok(());
         }
@@ -418,7 +435,7 @@ impl Gpu {
     /// Bytes of a block, once all work on it is done. The stream is free for others while this waits.
     pub(super) fn read(&self, block: &Block, offset: usize, to: &mut [u8]) -> Result<()> {
         self.check()?;
-        let buffer = self.own(block)?;
+        let buffer = self.own(block)?.buffer();
         let start = offset / 4 * 4;
         let size = ((offset + to.len()).next_multiple_of(4) - start) as u64;
         let (staging, index) = {
@@ -496,6 +513,11 @@ impl Gpu {
     /// Gives back what is kept for reuse.
     pub fn clear(&self) {
         self.pool.clear();
+    }
+
+    /// Keeps compiled kernels for the next program.
+    pub fn keep(&self) {
+        self.kernels.keep();
     }
 
     /// How many kernels have been compiled.

@@ -3,9 +3,9 @@
 
 use super::{Heard, Kind, Slot, at};
 use crate::backend::launch::Operand;
+use crate::backend::place;
 use crate::backend::storage::Storage;
 use crate::backend::task::Task;
-use crate::backend::place;
 use crate::base::{DType, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,9 +70,10 @@ pub fn locals(heard: &[Heard], runs: &[Run], uses: &Uses, weaver: &dyn Weaver) -
                 let key = at(out);
                 let whole = |o: &Operand| at(o) != key || alike(o, out);
                 let fits = |task: &Task, o: &Operand| at(o) != key || weaver.carries(task).is_none_or(|dtype| dtype == o.dtype);
-                let as_is = part.iter().map(|&i| &heard[i].task).all(|task| {
-                    task.operands.iter().all(whole) && task.reads().iter().all(|o| fits(task, o))
-                });
+                let as_is = part
+                    .iter()
+                    .map(|&i| &heard[i].task)
+                    .all(|task| task.operands.iter().all(whole) && task.reads().iter().all(|o| fits(task, o)));
                 if as_is && uses.only_by(out, &|i| part.contains(&i)) && !local.contains_key(&key) {
                     local.insert(key, local.len());
                 }
@@ -95,7 +96,7 @@ pub fn clash(a: &Operand, b: &Operand) -> bool {
         let ((low, high), (first, last)) = (a.layout.span(), b.layout.span());
         at(a) != at(b) || a.dtype == b.dtype && (high <= first || last <= low)
     };
-    !apart && !(alike(a, b) && a.layout.is_contiguous())
+    !(apart || alike(a, b) && a.layout.is_contiguous())
 }
 
 /// Whether a task can go element by element along with those before it: where it meets what they write, or they read what it

@@ -127,7 +127,6 @@ pub(super) fn live(heard: Vec<Heard>, kinds: &HashMap<usize, Kind>, facts: &mut 
     heard.into_iter().zip(keep).filter_map(|(one, keep)| keep.then_some(one)).collect()
 }
 
-
 /// Leaves out copies of what nobody else needs: it is made where it is wanted.
 pub(super) fn moves(mut heard: Vec<Heard>, kinds: &HashMap<usize, Kind>, facts: &mut Facts) -> Vec<Heard> {
     let mut k = 0;

@@ -3,6 +3,29 @@
 
 use libmimalloc_sys as mi;
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::{c_int, c_long};
+use std::sync::Once;
+
+/// mimalloc's name for how many milliseconds freed memory is kept before the system gets it back, and our choice.
+const KEPT: c_int = 15;
+const MILLISECONDS: c_long = 100;
+
+unsafe extern "C" {
+    fn mi_option_set(option: c_int, value: c_long);
+}
+
+/// Lets freed memory be found again by the next training step: mimalloc would give it back after 10 ms, and the system would
+/// clear every page anew. What the user's own MIMALLOC_PURGE_DELAY says holds.
+#[inline]
+pub fn keep_freed() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
+            // SAFETY: it sets a number.
+            unsafe { mi_option_set(KEPT, MILLISECONDS) };
+        }
+    });
+}
 
 /// Every block of 16 bytes and more is aligned so; asking for that alignment by name is several times slower.
 const PLAIN: usize = 16;

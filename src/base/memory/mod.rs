@@ -5,6 +5,6 @@ pub mod allocator;
 pub mod lock;
 pub mod unique;
 
-pub use allocator::Memory;
+pub use allocator::{Memory, keep_freed};
 pub use lock::{Guard, Lock};
 pub use unique::{Room, Unique};

@@ -88,6 +88,25 @@ pub fn drawn(op: &str) -> Result<Vec<(u64, usize)>> {
     Ok(list)
 }
 
+/// Refuses to draw numbers of its own for each example into a tensor that is the same for all.
+pub fn must_differ(op: &str, t: &Tensor, levels: &[(u64, usize)]) -> Result<()> {
+    let (mut own, mut here) = (Vec::new(), Some(t.clone()));
+    while let Some(lift) = here.and_then(|t| seen(&t)) {
+        own.push(lift.level());
+        here = Some(match &*lift {
+            Lift::Dual { primal, .. } => primal.clone(),
+            Lift::Batch { value, .. } => value.clone(),
+        });
+    }
+    if levels.iter().all(|(level, _)| own.contains(level)) {
+        return Ok(());
+    }
+    Err(Error::runtime(
+        op,
+        "under randomness=\"different\" the tensor written to is the same for all examples; make it from an argument (x.new_zeros, zeros_like)",
+    ))
+}
+
 /// What stands for a tensor at a level, if it was made there.
 fn made_at(lift: Option<&Arc<Lift>>, level: u64) -> Option<&Lift> {
     lift.map(|l| &**l).filter(|l| l.level() == level)

@@ -4,11 +4,11 @@ Leans on tensor operations; a model's `parameters()` is taken as generator, list
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, no_grad
+from schuss.naming import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,7 +119,5 @@ def clip_grad_norm(
     foreach: bool | None = None,
 ) -> Tensor:
     """The older spelling of `clip_grad_norm_`; warns."""
-    warnings.warn(
-        "clip_grad_norm: is deprecated; write clip_grad_norm_", FutureWarning, stacklevel=2
-    )
+    warn("clip_grad_norm: is deprecated; write clip_grad_norm_", FutureWarning)
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

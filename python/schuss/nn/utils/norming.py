@@ -3,11 +3,11 @@ Leans on Model's hooks; parametrizations holds the newer forms."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss.model import Parameter
+from schuss.naming import warn
 
 if TYPE_CHECKING:
     from typing import Any
@@ -88,7 +88,8 @@ class WeightNorm(_Norming):
         model.register_parameter(self.name, Parameter(weight))
 
     def __call__(self, module: Any, inputs: Any) -> None:
-        setattr(module, self.name, self.compute_weight(module))
+        # Not by assignment, which would tell compiled steps that the module has changed.
+        module.__dict__[self.name] = self.compute_weight(module)
 
 
 class SpectralNorm(_Norming):
@@ -127,7 +128,7 @@ class SpectralNorm(_Norming):
         model.register_parameter(self.name, Parameter(weight.detach()))
 
     def __call__(self, module: Any, inputs: Any) -> None:
-        setattr(module, self.name, self.compute_weight(module, module.training))
+        module.__dict__[self.name] = self.compute_weight(module, module.training)
 
 
 def _taken(op: str, module: Any, name: str, kind: type) -> Parameter:
@@ -153,10 +154,9 @@ def weight_norm(module: Model, name: str = "weight", dim: int | None = 0) -> Mod
     >>> [name for name, _ in layer.named_parameters()]
     ['bias', 'weight_g', 'weight_v']
     """
-    warnings.warn(
+    warn(
         "weight_norm: is deprecated; use nn.utils.parametrizations.weight_norm",
         FutureWarning,
-        stacklevel=2,
     )
     weight = _taken("weight_norm", module, name, WeightNorm)
     hook = WeightNorm(name, dim)

@@ -41,7 +41,8 @@ class BasePruningMethod:
     _handle: Any
 
     def __call__(self, module: Any, inputs: Any) -> None:
-        setattr(module, self._tensor_name, self.apply_mask(module))
+        # Not by assignment, which would tell compiled steps that the module has changed.
+        module.__dict__[self._tensor_name] = self.apply_mask(module)
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask of a tensor whose importance is `t`, of which `default_mask` is left."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
+from schuss.naming import Checked, warn
 from schuss.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -56,11 +56,9 @@ def by_group(schedule: object, optimizer: Optimizer, name: str, value: Any) -> l
 
 def warn_of_epochs(owner: str) -> None:
     """Tell that `step` better takes no epoch."""
-    warnings.warn(
+    warn(
         f"{owner}: step(epoch) is deprecated and not known by all schedules; call step() once "
         "an epoch",
-        UserWarning,
-        stacklevel=3,
     )
 
 
@@ -82,7 +80,7 @@ def _told(step: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-class LRScheduler:
+class LRScheduler(Checked):
     """The base of the schedules: write `get_lr`, which returns the next rate of each group.
 
     `last_epoch` is the number of the last epoch done; a schedule that goes on from a checkpoint
@@ -148,11 +146,9 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, or to `epoch`; call it after the optimiser's `step`."""
         if self._step_count == 1 and not self.optimizer._opt_called:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: schedule.step() came before optimizer.step(): the first "
                 "rate was never used; call them in the other order",
-                UserWarning,
-                stacklevel=2,
             )
         self._step_count += 1
         if epoch is not None:
@@ -180,11 +176,9 @@ class LRScheduler:
     def _warn_if_asked(self) -> None:
         """Tell who calls `get_lr` outside a step that it is not the rate in force."""
         if not self._get_lr_called_within_step:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: get_lr() makes the next rates; for those in force use "
                 "get_last_lr()",
-                UserWarning,
-                stacklevel=3,
             )
 
     def _set(self, found: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ from schuss.tf.keras import (
     models,
     preprocessing,
     regularizers,
+    saving,
     utils,
 )
 from schuss.tf.keras.layers import Input, Layer
@@ -59,5 +60,6 @@ __all__ = [
     "optimizers",
     "preprocessing",
     "regularizers",
+    "saving",
     "utils",
 ]

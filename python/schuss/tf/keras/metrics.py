@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import schuss
+from schuss.naming import Checked
 from schuss.tf import losses
 from schuss.tf.conversion import strict
 
@@ -24,7 +25,7 @@ def _array(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-class Metric:
+class Metric(Checked):
     """A number over many batches: `update_state` adds to it, `result` tells it, `reset_state`
     begins anew."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss.tf.keras.layers.base import Input, Layer, Symbol, _symbols
+from schuss.tf.keras.layers.base import Input, Layer, Making, Symbol, _symbols
 from schuss.tf.keras.training import Trained
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ class Model(Trained, Layer):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         given = len(args) > 1 or "inputs" in kwargs
-        return object.__new__(Functional if cls is Model and given else cls)
+        self = object.__new__(Functional if cls is Model and given else cls)
+        self._making = Making(args, kwargs)
+        return self
 
     @property
     def layers(self) -> list[Layer]:
@@ -43,16 +45,33 @@ class Model(Trained, Layer):
         raise ValueError(f"get_layer: no layer {name!r} in {self.name}; there are {names}")
 
     def summary(self, print_fn: Any = print, **options: Any) -> None:
-        """Print the layers and how many numbers each holds."""
-        print_fn(f'Model: "{self.name}"')
+        """Print the layers, the shape that each gives, and how many numbers it holds."""
+        rows = [("Layer (type)", "Output Shape", "Param #")]
         for layer in self.layers:
             kind = f"{layer.name} ({type(layer).__name__})"
-            print_fn(f"  {kind:<44} {layer.count_params():>12,}")
+            rows.append((kind, _shown(layer._gave), f"{layer.count_params():,}"))
+        first, second = (max(len(row[i]) for row in rows) + 2 for i in (0, 1))
+        wide = max(first + second + 12, 60)
+        print_fn(f'Model: "{self.name}"')
+        for i, (kind, shape, count) in enumerate(rows):
+            print_fn("_" * wide if i != 1 else "=" * wide)
+            print_fn(f"{kind:<{first}}{shape:<{second}}{count:>{wide - first - second}}")
+        print_fn("=" * wide)
         trained = sum(v.numel() for v in self.trainable_variables)
         whole = self.count_params()
         print_fn(f"Total params: {whole:,}")
         print_fn(f"Trainable params: {trained:,}")
         print_fn(f"Non-trainable params: {whole - trained:,}")
+        print_fn("_" * wide)
+
+
+def _shown(shape: Any) -> str:
+    """A shape with the batch as None; a question mark before a layer has been used."""
+    if shape is None:
+        return "?"
+    if isinstance(shape, list):
+        return "[" + ", ".join(map(_shown, shape)) + "]"
+    return str((None, *shape[1:]))
 
 
 class Functional(Model):
@@ -191,13 +210,6 @@ class Sequential(Model):
         return inputs
 
 
-def load_model(filepath: Any, **options: Any) -> Any:
-    """Not done: files of whole models hold programs; NotImplementedError says what to do."""
-    raise NotImplementedError(
-        "load_model: weights are saved, not programs; make the model and call load_weights"
-    )
-
-
 def clone_model(model: Any) -> Any:
     """A Sequential of the same layers' copies, with weights of their own."""
     import copy
@@ -205,4 +217,12 @@ def clone_model(model: Any) -> Any:
     return copy.deepcopy(model)
 
 
-__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model"]
+def __getattr__(name: str) -> Any:
+    if name in ("load_model", "save_model"):
+        from schuss.tf.keras import saving
+
+        return getattr(saving, name)
+    raise AttributeError(f"module 'schuss.tf.keras.models' has no attribute {name!r}")
+
+
+__all__ = ["Functional", "Model", "Sequential", "clone_model"]

@@ -95,6 +95,13 @@ def _is_data(x: Any) -> bool:
     return isinstance(x, (np.ndarray, schuss.Tensor, list, tuple, dict)) or hasattr(x, "__array__")
 
 
+class Plain:
+    """Values that are kept beside a model and are no part of it."""
+
+    def __init__(self, **values: Any) -> None:
+        self.values = values
+
+
 class Trained:
     """What a model can do besides compute: be compiled, fitted, evaluated, asked, saved."""
 
@@ -114,6 +121,7 @@ class Trained:
         jit_compile: Any = None,
     ) -> None:
         """Say how it is trained: an optimizer, a loss, metrics, by their names or as objects."""
+        self._compiled_with = Plain(loss=loss, metrics=metrics)
         self.optimizer = optimizers.get(optimizer)
         self._loss = loss_functions.get(loss)
         self._asked = [metrics] if isinstance(metrics, str) else list(metrics or [])
@@ -350,9 +358,16 @@ class Trained:
             raise FileExistsError(f"save_weights: {filepath} is there already")
         schuss.save({str(i): v.value().detach() for i, v in enumerate(variables)}, filepath)
 
-    save = save_weights
+    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Write the whole model: layers, weights, and how it is trained; `load_model` reads it."""
+        from schuss.tf.keras.saving import save_model
+
+        save_model(self, filepath, overwrite)
 
     def load_weights(self, filepath: Any) -> None:
-        """Read weights; ValueError where they are not those of this model."""
+        """Read weights, of a file of them or of a whole model; ValueError where they are not those
+        of this model."""
         state = schuss.load(filepath)
-        self.set_weights([state[str(i)] for i in range(len(state))])  # type: ignore[attr-defined]
+        whole = state.get("weights")
+        values = [state[str(i)] for i in range(len(state))] if whole is None else whole
+        self.set_weights(values)  # type: ignore[attr-defined]

@@ -3,10 +3,10 @@ Leans on Variable's assignments and on GradientTape."""
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss.naming import Checked, form, unknown, warn
 from schuss.tape import GradientTape
 from schuss.tape.nest import flatten
 from schuss.tf.conversion import operand
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schuss import Tensor
 
 
-class Optimizer:
+class Optimizer(Checked):
     """A rule that changes Variables by their gradients.
 
     The learning rate is a number, or a callable that gives one for the step (0, 1, 2...).
@@ -36,7 +36,7 @@ class Optimizer:
     def __init__(self, learning_rate: Any, name: str | None = None, **bounds: Any) -> None:
         for bound, value in bounds.items():
             if bound not in ("clipvalue", "clipnorm", "global_clipnorm"):
-                raise TypeError(f"{type(self).__name__}: unknown keyword {bound}")
+                raise unknown(type(self).__name__, bound, form(type(self)))
             setattr(self, bound, value)
         self.name = name or type(self).__name__
         self.iterations = Variable(0, dtype="int64", trainable=False, name="iteration")
@@ -80,10 +80,9 @@ class Optimizer:
             raise ValueError("apply_gradients: No gradients provided for any variable")
         if len(useful) < len(pairs):
             names = ", ".join(v.name for g, v in pairs if g is None)
-            warnings.warn(
+            warn(
                 f"apply_gradients: Gradients do not exist for variables {names}; "
                 "they stay as they are",
-                stacklevel=2,
             )
         step = int(self.iterations)
         rate = float(self._rate if self._schedule is None else self._schedule(step))

@@ -4,11 +4,11 @@ Leans on samplers, collation and workers, and on memory where the data are plain
 from __future__ import annotations
 
 import itertools
-import warnings
 import weakref
 from types import GenericAlias
 from typing import TYPE_CHECKING
 
+from schuss.naming import Checked, warn
 from schuss.utils.data.collation import default_collate, default_convert
 from schuss.utils.data.dataset import Dataset, IterableDataset, fetch
 from schuss.utils.data.memory import from_sampler
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
 
-class DataLoader:
+class DataLoader(Checked):
     """Batches of a data set: iterate it once an epoch.
 
     The keywords are PyTorch's. Workers are threads: they share memory, so `pin_memory` and
@@ -174,10 +174,9 @@ class DataLoader:
         expected = len(self) if hasattr(self.dataset, "__len__") else None
         for i, batch in enumerate(stream):
             if i == expected:
-                warnings.warn(
+                warn(
                     f"DataLoader: the stream gave more than the {expected} batches of its length; "
                     "with several workers, share it by get_worker_info()",
-                    stacklevel=2,
                 )
             yield batch
 

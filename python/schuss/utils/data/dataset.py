@@ -4,7 +4,6 @@ Leans on tensors only for TensorDataset and for the order of random_split."""
 from __future__ import annotations
 
 import math
-import warnings
 from bisect import bisect_right
 from itertools import accumulate
 from types import GenericAlias
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import Checked, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +59,7 @@ class IterableDataset(Dataset):
         return ChainDataset([self, other])
 
 
-class TensorDataset(Dataset):
+class TensorDataset(Checked, Dataset):
     """Tensors of one length; sample i is the tuple of their rows i.
 
     TypeError for anything but tensors, ShapeError for different lengths.
@@ -128,7 +128,7 @@ class StackDataset(Dataset):
         return self._length
 
 
-class ConcatDataset(Dataset):
+class ConcatDataset(Checked, Dataset):
     """Data sets one after the other.
 
     >>> from schuss.utils.data import ConcatDataset
@@ -174,7 +174,7 @@ class ChainDataset(IterableDataset):
         return sum(len(d) for d in self.datasets)
 
 
-class Subset(Dataset):
+class Subset(Checked, Dataset):
     """The samples of a data set at the given indices.
 
     >>> from schuss.utils.data import Subset
@@ -237,7 +237,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
             sizes[i % len(sizes)] += 1
         for i, size in enumerate(sizes):
             if size == 0:
-                warnings.warn(f"random_split: part {i} is empty", stacklevel=2)
+                warn(f"random_split: part {i} is empty")
     else:
         sizes = [int(n) for n in lengths]
     if sum(sizes) != total or any(n < 0 for n in sizes):

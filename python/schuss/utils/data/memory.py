@@ -1,5 +1,5 @@
-"""Batches of tensors that are in memory already, gathered with one index for each tensor.
-Leans on tensor indexing; DataLoader comes here when nothing of the user's stands between."""
+"""Batches of tensors that are in memory already, gathered by the core without asking for samples.
+Leans on the core's batches; DataLoader comes here when nothing of the user's stands between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import schuss
-from schuss import Tensor
+from schuss import Tensor, _core
 from schuss.utils.data.dataset import Subset, TensorDataset
 from schuss.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
@@ -60,25 +60,21 @@ def gatherer(dataset: Any) -> Callable[[Tensor], list[Tensor]] | None:
     return lambda chosen: gather(rows[chosen])
 
 
-def sliced(tensors: list[Tensor], n: int, size: int, drop_last: bool) -> Iterator[list[Tensor]]:
-    """Batches in order. They are copies: writing into one must not write into the data."""
-    for start in range(0, n - size + 1 if drop_last else n, size):
-        yield [t[start : start + size].clone() for t in tensors]
-
-
-def gathered(tensors: list[Tensor], order: Tensor, size: int, drop_last: bool) -> Iterator[Any]:
-    """Batches in the order of an integer tensor."""
-    n = order.shape[0]
-    for start in range(0, n - size + 1 if drop_last else n, size):
-        chosen = order[start : start + size]
-        yield [t[chosen] for t in tensors]
+def gathered(
+    tensors: list[Tensor], order: Tensor | None, size: int, drop_last: bool, form: str
+) -> Iterator[Any]:
+    """Batches in the order of an integer tensor (None: as they stand), as a "list", a "tuple", or
+    the first tensor "bare". They are copies: writing into one does not write into the data."""
+    return _core._Batches(tensors, order, size, drop_last, form)
 
 
 def _numbers(batch: Any) -> Tensor:
     return schuss.tensor([as_index(i) for i in batch], dtype=schuss.int64)
 
 
-def from_sampler(dataset: Any, sampler: Any, finish: Callable[[Any], Any]) -> Iterator[Any] | None:
+def from_sampler(
+    dataset: Any, sampler: Any, finish: Callable[[Any], Any], form: str = "list"
+) -> Iterator[Any] | None:
     """The batches of a batch sampler, or None where the data set is not plain tensors.
 
     `finish` makes the batch out of samples for the batches that hold other things than integers.
@@ -88,26 +84,22 @@ def from_sampler(dataset: Any, sampler: Any, finish: Callable[[Any], Any]) -> It
         gather = gatherer(dataset)
         return None if gather is None else _asked(sampler, dataset, gather, finish)
     tensors, rows, single = found
-    n = len(dataset)
+    form = "bare" if single else form
     if type(sampler) is BatchSampler:
         inner, size, drop = sampler.sampler, sampler.batch_size, sampler.drop_last
         if type(inner) is SequentialSampler and inner.data_source is dataset:
-            if rows is None:
-                made = sliced(tensors, n, size, drop)
-            else:
-                made = gathered(tensors, rows, size, drop)
-            return (batch[0] for batch in made) if single else made
+            return gathered(tensors, rows, size, drop, form)
         if type(inner) is RandomSampler and inner.data_source is dataset:
-            return _random(inner, tensors, rows, single, size, drop)
+            return _random(inner, tensors, rows, size, drop, form)
     return _listed(sampler, dataset, tensors, rows, single, finish)
 
 
 def _random(
-    sampler: RandomSampler, tensors: list[Tensor], rows: Any, single: bool, size: int, drop: bool
+    sampler: RandomSampler, tensors: list[Tensor], rows: Any, size: int, drop: bool, form: str
 ) -> Iterator[Any]:
+    # The order is drawn when the first batch is asked for, as PyTorch's samplers do.
     order = sampler.order()
-    made = gathered(tensors, order if rows is None else rows[order], size, drop)
-    yield from (batch[0] for batch in made) if single else made
+    yield from gathered(tensors, order if rows is None else rows[order], size, drop, form)
 
 
 def _asked(
@@ -149,10 +141,9 @@ class Batches:
         self.sampler = BatchSampler(order, size, drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        found: Any = from_sampler(self.dataset, self.sampler, list)
-        if len(self.dataset.tensors) == 1:
-            return (batch[0] for batch in found)
-        return map(tuple, found)
+        form = "bare" if len(self.dataset.tensors) == 1 else "tuple"
+        found: Any = from_sampler(self.dataset, self.sampler, list, form)
+        return found
 
     def __len__(self) -> int:
         return len(self.sampler)

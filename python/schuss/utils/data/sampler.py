@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import schuss
+from schuss.naming import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -26,7 +27,7 @@ def _positive(value: Any, what: str) -> int:
     return value
 
 
-class Sampler:
+class Sampler(Checked):
     """An order of indices: subclass it and define `__iter__`, and `__len__` if it is known."""
 
     __class_getitem__ = classmethod(GenericAlias)

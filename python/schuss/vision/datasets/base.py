@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import schuss
+from schuss.naming import Checked
 from schuss.utils.data import Dataset
 from schuss.vision.transforms.fixed import Compose, Normalize, ToTensor
 from schuss.vision.transforms.pictures import picture_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class VisionDataset(Dataset):
+class VisionDataset(Checked, Dataset):
     """Pictures and classes: a subclass defines `__getitem__` and `__len__`.
 
     `transforms` takes both at once; `transform` and `target_transform` one each.

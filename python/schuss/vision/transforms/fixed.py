@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import nn
+from schuss.naming import Checked
 from schuss.vision.transforms import functional as F
 from schuss.vision.transforms.functional import InterpolationMode
 from schuss.vision.transforms.geometry import mode_of, pair
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from schuss import Tensor
 
 
-class Compose:
+class Compose(Checked):
     """Transforms one after the other.
 
     >>> import numpy as np

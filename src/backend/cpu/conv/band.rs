@@ -1,7 +1,10 @@
 //! Windows on an image as shifts of one stretch: a padded copy of some rows, parted by stride, on which the element that a
 //! window's tap meets lies at a fixed distance from the window's own place. Leans on lanes.
 
-use super::lanes::Float;
+use crate::backend::cpu::lanes::{Lanes, fetch};
+
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
 
 /// Which elements of an image (d, h, w) windows meet: window q's tap t meets `q step + shift[t]` on each axis.
 pub struct View {
@@ -121,36 +124,39 @@ impl View {
     /// # Safety
     /// `image` must hold the planes, `to` `channels` times the band's plane.
     #[inline(always)]
-    pub unsafe fn copy<E: Float>(&self, band: &Band, image: *const E, channels: usize, to: *mut E) {
-        let (w, n) = (self.size[2], band.len[2]);
+    pub unsafe fn copy<L: Lanes>(&self, band: &Band, image: *const L::E, channels: usize, to: *mut L::E) {
+        let n = band.len[2];
         let each: usize = band.len.iter().product();
         let mut begin = self.low;
         begin[self.axis] += (band.from * self.step[self.axis]) as isize;
-        let at = |i: usize, phase: usize, k: usize| {
-            let x = begin[i] + (phase + k * self.step[i]) as isize;
-            (x >= 0 && x < self.size[i] as isize).then_some(x as usize)
-        };
-        let columns = &self.phases[2];
+        let (down, columns) = (&self.phases[1], &self.phases[2]);
+        let halves = columns[..] == [0, 1] && self.step[2] == 2;
         for c in 0..channels {
             for (i, &pd) in self.phases[0].iter().enumerate() {
-                for (j, &ph) in self.phases[1].iter().enumerate() {
-                    let first = (i * self.phases[1].len() + j) * columns.len() * each;
-                    for (d, y) in (0..band.len[0]).flat_map(|d| (0..band.len[1]).map(move |y| (d, y))) {
+                for d in 0..band.len[0] {
+                    let z = begin[0] + (pd + d * self.step[0]) as isize;
+                    // Rows in the order in which they lie in memory.
+                    for (y, j) in (0..band.len[1]).flat_map(|y| (0..down.len()).map(move |j| (y, j))) {
+                        let x = begin[1] + (down[j] + y * self.step[1]) as isize;
+                        let inside = z >= 0 && z < self.size[0] as isize && x >= 0 && x < self.size[1] as isize;
+                        // A row that is not there has no elements.
+                        let size = if inside { self.size[2] } else { 0 };
+                        let first = (i * down.len() + j) * columns.len() * each + (d * band.len[1] + y) * n;
                         // SAFETY: only elements inside the image are read, and each row is written whole.
                         unsafe {
-                            let to = to.add(c * band.plane + first + (d * band.len[1] + y) * n);
-                            let (Some(d), Some(y)) = (at(0, pd, d), at(1, ph, y)) else {
-                                (0..columns.len()).for_each(|k| to.add(k * each).write_bytes(0, n));
+                            let start = z * self.pitch.1 as isize + x * self.size[2] as isize;
+                            let row = image.wrapping_add(c * self.pitch.0).wrapping_offset(start);
+                            let to = to.add(c * band.plane + first);
+                            // The next channel's row: no hardware foresees the leap from plane to plane.
+                            for k in (0..size).step_by(LINE / size_of::<L::E>()) {
+                                fetch(row.wrapping_add(self.pitch.0 + k));
+                            }
+                            if halves {
+                                part::<L>(row, size, begin[2], to, to.add(each), n);
                                 continue;
-                            };
-                            let row = image.add(c * self.pitch.0 + d * self.pitch.1 + y * w);
-                            match columns[..] {
-                                [0, 1] if self.step[2] == 2 => part(row, w, begin[2], to, to.add(each), n),
-                                _ => {
-                                    for (k, &pw) in columns.iter().enumerate() {
-                                        line(row, w, begin[2] + pw as isize, self.step[2], to.add(k * each), n);
-                                    }
-                                }
+                            }
+                            for (k, &pw) in columns.iter().enumerate() {
+                                line::<L>(row, size, begin[2] + pw as isize, self.step[2], to.add(k * each), n);
                             }
                         }
                     }
@@ -162,43 +168,34 @@ impl View {
 
 /// `even[k] = row[start + 2 k]` and `odd[k]` the element behind it, 0 outside of the row.
 #[inline(always)]
-unsafe fn part<E: Float>(row: *const E, size: usize, start: isize, even: *mut E, odd: *mut E, n: usize) {
-    let size = size as isize;
-    let one = |x: isize| {
-        // SAFETY: the caller promises a row of the size.
-        if x >= 0 && x < size { unsafe { *row.offset(x) } } else { E::default() }
-    };
-    let low = if start < 0 { ((1 - start) / 2) as usize } else { 0 }.min(n);
-    let high = if size > start { ((size - start) / 2) as usize } else { 0 }.clamp(low, n);
-    // SAFETY: the caller's promise; between the bounds both elements lie inside of the row.
+unsafe fn part<L: Lanes>(row: *const L::E, size: usize, start: isize, even: *mut L::E, odd: *mut L::E, n: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        for k in (0..low).chain(high..n) {
-            (*even.add(k), *odd.add(k)) = (one(start + 2 * k as isize), one(start + 2 * k as isize + 1));
-        }
-        let from = row.wrapping_offset(start);
-        for k in low..high {
-            (*even.add(k), *odd.add(k)) = (*from.wrapping_add(2 * k), *from.wrapping_add(2 * k + 1));
-        }
+        vectors!(L, n, |at| {
+            let (first, second) = L::parted(row, start + 2 * at.i as isize, size);
+            at.store(first, even);
+            at.store(second, odd);
+        });
     }
 }
 
 /// `to[k] = row[start + k step]`, 0 outside of the row.
 #[inline(always)]
-unsafe fn line<E: Float>(row: *const E, size: usize, start: isize, step: usize, to: *mut E, n: usize) {
-    let before = if start < 0 { (start.unsigned_abs().div_ceil(step)).min(n) } else { 0 };
-    let last = size as isize - start;
-    let end = if last <= 0 { 0 } else { (last as usize).div_ceil(step).min(n) }.max(before);
+unsafe fn line<L: Lanes>(row: *const L::E, size: usize, start: isize, step: usize, to: *mut L::E, n: usize) {
     // SAFETY: the caller's promise; `before..end` are the places inside of the row.
     unsafe {
+        if step == 1 {
+            vectors!(L, n, |at| at.store(L::window(row, start + at.i as isize, size), to));
+            return;
+        }
+        let before = if start < 0 { (start.unsigned_abs().div_ceil(step)).min(n) } else { 0 };
+        let last = size as isize - start;
+        let end = if last <= 0 { 0 } else { (last as usize).div_ceil(step).min(n) }.max(before);
         to.write_bytes(0, before);
         to.add(end).write_bytes(0, n - end);
         let from = row.wrapping_offset(start);
-        if step == 1 {
-            to.add(before).copy_from_nonoverlapping(from.wrapping_add(before), end - before);
-        } else {
-            for k in before..end {
-                *to.add(k) = *from.wrapping_add(k * step);
-            }
+        for k in before..end {
+            *to.add(k) = *from.wrapping_add(k * step);
         }
     }
 }

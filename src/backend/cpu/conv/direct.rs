@@ -2,8 +2,8 @@
 //! laid out. Leans on tile, band and lanes.
 
 use super::band::{Band, View};
-use super::lanes::{Float, Lanes};
 use super::tile::{self, From, Left};
+use crate::backend::cpu::lanes::{Float, Lanes};
 
 /// Bytes of a band's rows that the products of one block go over, kept below the first cache.
 const NEAR: usize = 24 << 10;
@@ -144,7 +144,7 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
         let copy = task.room;
         let sums = copy.add(plan.c * view.band(0, plan.band).plane.max(width) + 2 * width);
         if !plain {
-            view.copy(band, task.from, plan.c, copy);
+            view.copy::<L>(band, task.from, plan.c, copy);
             copy.add(plan.c * band.plane).write_bytes(0, 2 * width);
         }
         for (at, runs) in (0..band.flat).step_by(width).zip(runs) {

@@ -1,21 +1,22 @@
 //! Convolutions of one, two and three axes and their gradients: the way for each shape chosen, the work cut into tasks.
-//! Leans on the ways beside it: winograd, direct, weight.
+//! Leans on the ways beside it: winograd, direct, point, weight.
 
-#[macro_use]
-pub mod lanes;
 pub mod band;
 pub mod direct;
+mod point;
 pub mod tile;
 pub mod weight;
 pub mod winograd;
 
+use super::accumulate::{Loops, Sum};
+use super::contract::Lane;
 use super::convert::{self, Bytes};
+use super::lanes::Float;
 use super::{isa, stop, threads};
 use crate::backend::Storage;
 use crate::backend::launch::{Convolution, Geometry, Operand};
 use crate::base::{DType, Error, Layout, Result};
 use band::View;
-use lanes::Float;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,12 +51,15 @@ struct Job {
 }
 
 /// A float with the functions of its instruction sets.
-pub trait Scalar: Float {
+trait Scalar: Float + Lane {
     const SINGLE: bool;
     fn settle() -> [unsafe fn(&mut direct::Plan); 3];
     fn direct() -> [unsafe fn(&direct::Plan, &direct::Task<Self>); 3];
     fn settle_weight() -> [unsafe fn(&mut weight::Plan); 3];
     fn weight() -> [unsafe fn(&weight::Plan, &weight::Task<Self>); 3];
+    /// # Safety
+    /// `from` must hold `n` elements.
+    unsafe fn sum(from: *const Self, n: usize) -> f64;
 }
 macro_rules! scalar {
     ($t:ty, $single:literal, $settle:ident, $run:ident) => {
@@ -72,6 +76,10 @@ macro_rules! scalar {
             }
             fn weight() -> [unsafe fn(&weight::Plan, &weight::Task<Self>); 3] {
                 weight::$run
+            }
+            unsafe fn sum(from: *const $t, n: usize) -> f64 {
+                // SAFETY: the caller's promise.
+                unsafe { Sum.row(from, n) }
             }
         }
     };
@@ -196,6 +204,10 @@ impl Job {
                 plan.settle();
                 return self.tiles(&plan, false, x, w, bias.cast(), y);
             }
+            if self.is_pointwise() {
+                self.point_forward(x, w, bias, y);
+                return Ok(());
+            }
             let Some(view) = View::new(self.size, self.out, self.stride, self.shifts()) else { return Ok(()) };
             let taps: Vec<usize> = (0..self.window()).collect();
             let plan = self.plan::<T>(view, (c, o), self.out, [0; 3], [1; 3]);
@@ -224,6 +236,10 @@ impl Job {
                 };
                 plan.settle();
                 return self.tiles(&plan, true, y, w, bias.cast(), x);
+            }
+            if self.is_pointwise() {
+                self.point_input(y, w, bias, x);
+                return Ok(());
             }
             // Elements of one remainder by the stride meet the same taps.
             let phases = (0..3).map(|i| self.stride[i].min(self.size[i])).product::<usize>();
@@ -425,6 +441,11 @@ impl Job {
             }
         };
         if view.is_none() {
+            return Ok(());
+        }
+        if self.is_pointwise() {
+            // SAFETY: the caller's promise.
+            unsafe { self.point_weight::<T>(x, y, w, bias.as_ref()) };
             return Ok(());
         }
         let tiled = self.is_tiled::<T>(self.out);

@@ -1,7 +1,7 @@
 //! Small blocks of products whose sums stay in registers: rows of numbers times rows of vectors, and dot products of rows.
 //! Leans on lanes.
 
-use super::lanes::Lanes;
+use crate::backend::cpu::lanes::Lanes;
 
 /// The left side of a block: element `p` of row `r` lies at `at + r row + p step`, or at `at + list[r] + p step` where there
 /// is a list; after each `run` elements `gap` are left out.
@@ -160,21 +160,6 @@ unsafe fn block<L: Lanes, const R: usize, const V: usize>(
     }
 }
 
-#[inline(always)]
-pub fn total<L: Lanes>(vector: L) -> L::E {
-    let mut list = [L::E::default(); 16];
-    // SAFETY: no vector has more than 16 lanes.
-    unsafe { vector.store(list.as_mut_ptr()) };
-    let mut half = L::N / 2;
-    while half > 0 {
-        for l in 0..half {
-            list[l] = list[l] + list[l + half];
-        }
-        half /= 2;
-    }
-    list[0]
-}
-
 /// Rows on the left and on the right of a block of dot products.
 pub fn dots_block<L: Lanes>(rows: usize) -> (usize, usize) {
     match (rows, L::MANY) {
@@ -247,7 +232,7 @@ unsafe fn dot_block<L: Lanes, const R: usize, const J: usize>(
         let mut totals = [[L::E::default(); J]; R];
         for (row, sums) in totals.iter_mut().zip(&sums) {
             for (to, &sum) in row.iter_mut().zip(sums) {
-                *to = total(sum);
+                *to = sum.total();
             }
         }
         for (r, row) in totals.iter().enumerate().take(left.len()) {

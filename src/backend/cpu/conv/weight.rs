@@ -2,9 +2,9 @@
 //! channels are laid side by side, or dot products where the channels are few. Leans on tile, band, lanes and block.
 
 use super::band::{Band, View};
-use super::lanes::{Float, Lanes};
 use super::tile::{self, From, Left};
 use crate::backend::cpu::block;
+use crate::backend::cpu::lanes::{Float, Lanes};
 
 /// Bytes of images and cotangents that are gone over at a time.
 const NEAR: usize = 384 << 10;
@@ -80,7 +80,7 @@ unsafe fn turned<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
         for image in 0..task.images {
             for start in (0..all).step_by(cut) {
                 let band = view.band(start, all.min(start + cut));
-                view.copy(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr());
+                view.copy::<L>(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr());
                 let shifts = view.offsets(&band);
                 list.clear();
                 list.extend((0..plan.c).flat_map(|c| shifts.iter().map(move |&s| (c * band.plane + s) as u32)));
@@ -150,7 +150,7 @@ unsafe fn dots<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                 let runs: Vec<(usize, usize)> = (0..images).map(|i| (i * plan.o * long, i * plan.c * band.plane)).collect();
                 for (i, &(g, x)) in runs.iter().enumerate() {
                     let image = first + i;
-                    view.copy(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr().add(x));
+                    view.copy::<L>(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr().add(x));
                     for o in 0..plan.o {
                         let from = task.grad.add(image * plan.leap.1 + o * space);
                         let to = grads.as_mut_ptr().add(g + o * long);
@@ -160,7 +160,7 @@ unsafe fn dots<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                             sum = sum.add(L::load(to.add(p)));
                         }
                         let total = task.to.add(plan.o * columns + o);
-                        *total = *total + tile::total(sum);
+                        *total = *total + sum.total();
                     }
                 }
                 copy.as_mut_ptr().add(images * plan.c * band.plane).write_bytes(0, slack);

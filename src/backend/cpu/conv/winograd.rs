@@ -4,8 +4,8 @@
 //! The points are 0, 3/4, -3/4, 3/2, -3/2 and infinity: their squares and products are exact in binary, and the error
 //! is a quarter of that of the usual 0, 1, -1, 2, -2. All transforms run over channels, which lie side by side here.
 
-use super::lanes::{Float, Lanes};
 use super::tile::{self, From, Left};
+use crate::backend::cpu::lanes::{Float, Lanes};
 use crate::backend::cpu::{block, isa};
 
 /// Results of a tile along each axis, elements that it reads, and its products.

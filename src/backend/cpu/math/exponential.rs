@@ -7,6 +7,9 @@
 use super::coefficients::Fitted;
 use super::real::{at_least, at_most, fast_two_sum, fma, pick, poly, two_prod};
 
+/// `2^64`.
+pub const LIFT: f64 = (1u128 << 64) as f64;
+
 /// `(MAGIC + n, r)` with `x = n ln 2 + r`.
 #[inline(always)]
 fn reduce<T: Fitted, const FMA: bool>(x: T) -> (T, T) {
@@ -100,11 +103,18 @@ pub(super) fn exp_quarter<T: Fitted, const FMA: bool>(x: T) -> T {
     (T::lit(1.0) + expm1_reduced::<T, FMA>(r)) * t.pow2_of_magic(-2)
 }
 
+/// `2^64 e^x` for `x <= 0`: what `e^x` alone would lose below the normal range is still there.
+#[inline(always)]
+pub fn exp_lifted<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (t, r) = reduce::<T, FMA>(at_least(x, T::EXP_MIN));
+    (T::lit(1.0) + expm1_reduced::<T, FMA>(r)) * t.pow2_of_magic(64)
+}
+
 /// Logistic function `1 / (1 + e^-x)`, relatively accurate on both sides.
 #[inline(always)]
 pub fn sigmoid<T: Fitted, const FMA: bool>(x: T) -> T {
-    // With e = exp(-|x|) <= 1 nothing overflows, and e / (1 + e) keeps the left tail's digits.
-    let e = exp::<T, FMA>(-x.abs());
-    let one = T::lit(1.0);
+    // With e = exp(-|x|) <= 1 nothing overflows, and e / (1 + e) keeps the left tail's digits; all three lifted.
+    let e = exp_lifted::<T, FMA>(-x.abs());
+    let one = T::lit(LIFT);
     pick(x < T::lit(0.0), e, one) / (one + e)
 }

@@ -21,6 +21,8 @@ mod real;
 mod reduction;
 
 pub use circular::all_near;
+pub use coefficients::Fitted;
+pub use exponential::LIFT;
 pub use real::Real;
 pub use reduction::Angle;
 
@@ -29,7 +31,7 @@ macro_rules! names {
     ($f:ident) => {
         use super::{circular, error, exact, exponential, hyperbolic, inverse, logarithm};
 
-        names!($f, exponential: exp exp2 expm1 sigmoid);
+        names!($f, exponential: exp exp2 expm1 exp_lifted sigmoid);
         names!($f, logarithm: log log2 log10 log1p log1p_exp);
         names!($f, circular: sin cos tan sin_near cos_near tan_near);
         names!($f, inverse: asin acos atan atan2(y, x));
@@ -58,6 +60,7 @@ macro_rules! names {
 /// The functions for `f32`.
 pub mod single {
     names!(f32);
+    pub use super::error::{gelu_single as gelu, normal_single as normal};
     pub use super::exact::fmod_single as fmod;
     pub use super::gamma::{digamma_single as digamma, lgamma_single as lgamma};
     pub use super::power::pow_single as pow;
@@ -66,6 +69,7 @@ pub mod single {
 /// The functions for `f64`.
 pub mod double {
     names!(f64);
+    pub use super::error::{gelu_double as gelu, normal_double as normal};
     pub use super::exact::fmod_double as fmod;
     pub use super::gamma::{digamma_double as digamma, lgamma_double as lgamma};
     pub use super::power::pow_double as pow;

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import form, unknown
 from schuss.tape.nest import flatten
 from schuss.tf.conversion import operand
 from schuss.tf.keras import initializers, regularizers
@@ -104,7 +105,25 @@ def _symbols(value: Any) -> list[Symbol]:
     return [value] if isinstance(value, Symbol) else []
 
 
-class Layer(Module):
+class Making:
+    """The arguments with which something was made, or called."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args, self.kwargs = args, kwargs
+
+
+class Remembered:
+    """A class whose objects know how they were made."""
+
+    _making = Making((), {})
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        self._making = Making(args, kwargs)
+        return self
+
+
+class Layer(Remembered, Module):
     """A part of a model: `build(input_shape)` makes its weights, `call(inputs)` uses them.
 
     Called with a tensor it computes; called with an Input's symbol it notes what is to be computed.
@@ -120,6 +139,10 @@ class Layer(Module):
     """
 
     built = False
+    # Zeros like the inputs of the first call, for whom the weights were made.
+    _seen: Making | None = None
+    # The shape of what it gave first.
+    _gave: Any = None
 
     def __init__(
         self,
@@ -132,7 +155,7 @@ class Layer(Module):
         **others: Any,
     ) -> None:
         if others:
-            raise TypeError(f"{type(self).__name__}: unknown keywords {', '.join(others)}")
+            raise unknown(type(self).__name__, next(iter(others)), form(type(self)))
         super().__init__(None)
         plain = super().name
         number = next(_COUNTS.setdefault(plain, count()))
@@ -180,6 +203,8 @@ class Layer(Module):
                 return [Symbol(part, Part(i), (whole,)) for i, part in enumerate(made)]
             return Symbol(made, self, (inputs, *args), kwargs)
         inputs = _read(inputs)
+        if self._seen is None:
+            self._seen = Making((_zeros(inputs),), {})
         if not self.built:
             shape = [tuple(x.shape) for x in inputs] if isinstance(inputs, list) else inputs.shape
             self.build(shape if isinstance(shape, list) else tuple(shape))
@@ -187,7 +212,10 @@ class Layer(Module):
         with training_as(training) as mode:
             if _takes_training(self):
                 kwargs["training"] = mode
-            return self.call(inputs, *args, **kwargs)
+            made = self.call(inputs, *args, **kwargs)
+        if self._gave is None:
+            self._gave = _form(made)
+        return made
 
     def _parts(self) -> Iterator[Any]:
         """The Variables, then the layers, in its attributes and in lists there, in their order."""
@@ -254,9 +282,30 @@ class Layer(Module):
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
+    def get_config(self) -> dict[str, Any]:
+        """How it was made, by the names of the arguments."""
+        import inspect
+
+        found = inspect.signature(type(self).__init__).bind(
+            None, *self._making.args, **self._making.kwargs
+        )
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        for key, value in list(found.arguments.items())[1:]:
+            config.update(value if isinstance(value, dict) and key in _REST else {key: value})
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """One that is made by what `get_config` says."""
+        return cls(**config)
+
     def count_params(self) -> int:
         """How many numbers the Variables hold."""
         return sum(v.numel() for v in self.variables)
+
+
+# What constructors call the keywords that they hand on.
+_REST = ("options", "others", "kwargs")
 
 
 class Operation(Layer):
@@ -287,6 +336,21 @@ def _leaves(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple, dict)):
         return flatten(value)
     return []
+
+
+def _form(made: Any) -> Any:
+    if isinstance(made, (list, tuple)):
+        return [_form(part) for part in made]
+    return tuple(made.shape) if hasattr(made, "shape") else None
+
+
+def _zeros(inputs: Any) -> Any:
+    """One sample of nothing, of the form of inputs."""
+    if isinstance(inputs, (list, tuple)):
+        return [_zeros(part) for part in inputs]
+    if isinstance(inputs, dict):
+        return {name: _zeros(part) for name, part in inputs.items()}
+    return schuss.zeros((1, *inputs.shape[1:]), dtype=inputs.dtype) if inputs.ndim else inputs
 
 
 def _read(value: Any) -> Any:

@@ -1,0 +1,246 @@
+//! Launches over tensors that are larger than a kernel may be bound to: cut along an axis until every part fits, each bound
+//! to the part of its buffer that it touches. Leans on task and pool.
+
+use super::burst::direct;
+use super::pool::Block;
+use super::stream::Gpu;
+use super::{block, copy};
+use crate::backend::launch::{FoldKind, Operand};
+use crate::backend::task::{Task, Work};
+use crate::backend::{Launch, Storage};
+use crate::base::{Device, Error, Layout, Number, Result};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Where a binding may begin.
+const ALIGN: usize = 256;
+
+/// Bytes from the lowest to the highest element touched, and where the lowest lies.
+fn reach(x: &Operand) -> (usize, usize) {
+    let ((low, high), size) = (x.layout.span(), x.dtype.size());
+    let start = low.max(0) as usize * size / ALIGN * ALIGN;
+    ((high.max(0) as usize * size).saturating_sub(start), start)
+}
+
+impl Gpu {
+    fn fits(&self, x: &Operand) -> bool {
+        let most = self.caps.max_binding as usize;
+        !x.storage.is_away() || x.storage.len() <= most || x.numel() == 0 || reach(x).0 <= most
+    }
+}
+
+/// Whether a launch meets memory that is too large for one binding.
+pub fn is_large(gpu: &Gpu, launch: &Launch) -> bool {
+    let large = |x: &Operand| x.storage.is_away() && x.storage.len() as u64 > gpu.caps.max_binding;
+    Task::of(launch).iter().flat_map(|task| &task.operands).any(large)
+}
+
+/// Runs a launch part by part.
+pub fn run(gpu: &Gpu, launch: &Launch) -> Result<()> {
+    Task::of(launch).into_iter().try_for_each(|task| cut(gpu, task))
+}
+
+fn cut(gpu: &Gpu, task: Task) -> Result<()> {
+    let fit = task.operands.iter().all(|x| gpu.fits(x));
+    // An index reaches all of its source.
+    let indexed = match task.work {
+        Work::Gather { .. } => gpu.fits(&whole(&task.operands[0])),
+        Work::Scatter { .. } | Work::Merge { .. } => gpu.fits(&whole(&task.writes()[0])),
+        _ => true,
+    };
+    if fit && indexed {
+        return narrow(gpu, task);
+    }
+    let rank = |task: &Task, i: usize| task.operands[i].layout.rank();
+    match &task.work {
+        Work::Map { .. } | Work::Copy | Work::Fill { .. } => {
+            let axis = widest(gpu, &task, usize::MAX)?;
+            halves(gpu, task, &|_| Some(axis))
+        }
+        Work::Softmax { .. } | Work::SoftmaxBack { .. } | Work::Scan { .. } | Work::Order { .. } if rank(&task, 0) > 1 => {
+            let axis = widest(gpu, &task, rank(&task, 0) - 1)?;
+            halves(gpu, task, &|_| Some(axis))
+        }
+        Work::Gather { .. } if indexed => {
+            let axis = widest(gpu, &task, usize::MAX)?;
+            halves(gpu, task, &|_| Some(axis))
+        }
+        &Work::Fold { kind, folded, .. } => {
+            let kept = rank(&task, 0) - folded;
+            let flat = task.operands[1].layout.reshape(&task.operands[0].layout.shape[..kept]);
+            match (widest(gpu, &task, kept), flat) {
+                (Ok(axis), Some(layout)) => {
+                    let mut task = task;
+                    task.operands[1].layout = layout;
+                    halves(gpu, task, &|_| Some(axis))
+                }
+                _ => whole_rows(gpu, &task, kind, kept),
+            }
+        }
+        Work::Contract => {
+            let (a, b) = (&task.operands[0], &task.operands[1]);
+            let own = a.layout.rank();
+            if own == 3 && task.operands[2].layout.shape[0] > 1 {
+                return halves(gpu, task, &|_| Some(0));
+            }
+            // Rows of the left matrix and of the result, or columns of the right one and of the result.
+            let (out, other) = (&task.operands[2], b.layout.rank());
+            let last = out.layout.rank();
+            let rows = if gpu.fits(out) { !gpu.fits(a) } else { leads(&out.layout, last - 2) };
+            let (side, axis) = if rows { (0, own - 2) } else { (1, other - 1) };
+            let x = &task.operands[side];
+            if x.layout.shape[axis] < 2 {
+                return Err(refuse(gpu, &task));
+            }
+            // An operand that lies the other way round is cut in vain: its rows reach over all of it.
+            if !gpu.fits(x) && !leads(&x.layout, axis) {
+                let sizes = x.layout.shape.clone();
+                let laid = if rows { gpu.scratch(&sizes, x.dtype)? } else { turned(&gpu.scratch(&turned(x).layout.shape, x.dtype)?) };
+                cut(gpu, Task { work: Work::Copy, operands: smallvec::smallvec![x.clone(), laid.clone()], written: 1 })?;
+                let mut task = task;
+                task.operands[side] = laid;
+                return cut(gpu, task);
+            }
+            halves(gpu, task, &move |i| match (i, rows) {
+                (0, true) => Some(own - 2),
+                (1, false) => Some(other - 1),
+                (2, true) => Some(last - 2),
+                (2, false) => Some(last - 1),
+                _ => None,
+            })
+        }
+        &Work::Random { draw, seed, offset } if task.operands[0].layout.is_contiguous() => {
+            // Four elements come of one block of the generator's.
+            let out = &task.operands[0];
+            let half = (out.numel() / 2).next_multiple_of(4);
+            let flat = out.view(flat_of(out, 0, out.numel()));
+            let part = |start: usize, count: usize| Task {
+                work: Work::Random { draw, seed, offset: offset + (start / 4) as u64 },
+                operands: smallvec::smallvec![out.view(flat_of(&flat, start, count))],
+                written: 1,
+            };
+            cut(gpu, part(0, half))?;
+            cut(gpu, part(half, out.numel() - half))
+        }
+        _ => Err(refuse(gpu, &task)),
+    }
+}
+
+/// Whether an axis has the largest steps.
+fn leads(layout: &Layout, axis: usize) -> bool {
+    let step = |i: usize| if layout.shape[i] > 1 { layout.strides[i].unsigned_abs() } else { 0 };
+    (0..layout.rank()).all(|i| step(i) <= step(axis))
+}
+
+/// The last two axes exchanged.
+fn turned(x: &Operand) -> Operand {
+    let rank = x.layout.rank();
+    x.view(x.layout.transpose(rank - 2, rank - 1))
+}
+
+fn flat_of(x: &Operand, start: usize, count: usize) -> Layout {
+    let mut layout = Layout::contiguous([count][..].into());
+    layout.offset = x.layout.offset + start;
+    layout
+}
+
+/// An operand over all that its storage holds.
+fn whole(x: &Operand) -> Operand {
+    x.view(Layout::contiguous([x.storage.len() / x.dtype.size()][..].into()))
+}
+
+/// The axis, among the first ones, along which the operand that reaches furthest does so.
+fn widest(gpu: &Gpu, task: &Task, axes: usize) -> Result<usize> {
+    let far = task.operands.iter().filter(|x| x.storage.is_away()).max_by_key(|x| reach(x).0);
+    let far = far.ok_or_else(|| refuse(gpu, task))?;
+    let reach = |&i: &usize| far.layout.strides[i].unsigned_abs() * (far.layout.shape[i] - 1);
+    let best = (0..far.layout.rank().min(axes)).filter(|&i| far.layout.shape[i] > 1).max_by_key(reach);
+    best.filter(|i| reach(i) > 0).ok_or_else(|| refuse(gpu, task))
+}
+
+/// Both halves along an axis, which may be another one for each operand, or none.
+fn halves(gpu: &Gpu, task: Task, axis: &dyn Fn(usize) -> Option<usize>) -> Result<()> {
+    let Some((i, at)) = (0..task.operands.len()).rev().find_map(|i| axis(i).map(|a| (i, a))) else { return Err(refuse(gpu, &task)) };
+    let size = task.operands[i].layout.shape[at];
+    for (start, count) in [(0, size / 2), (size / 2, size - size / 2)] {
+        let operands: SmallVec<[Operand; 3]> = task
+            .operands
+            .iter()
+            .enumerate()
+            .map(|(i, x)| match axis(i) {
+                // A number of the host's, or of all elements, is as it is.
+                Some(axis) if x.layout.rank() > axis => x.view(x.layout.slice(axis, start, count, 1)),
+                _ => x.clone(),
+            })
+            .collect();
+        cut(gpu, Task { work: task.work.clone(), operands, written: task.written })?;
+    }
+    Ok(())
+}
+
+/// A fold of rows that are themselves too long: of their halves, and of what these give.
+fn whole_rows(gpu: &Gpu, task: &Task, kind: FoldKind, kept: usize) -> Result<()> {
+    let (x, out) = (&task.operands[0], &task.operands[1]);
+    let axis = widest(gpu, task, usize::MAX)?;
+    let fold = |kind| Work::Fold { kind, folded: x.layout.rank() - kept, correction: 0.0 };
+    match kind {
+        FoldKind::Mean => {
+            let own = Task { work: fold(FoldKind::Sum), operands: task.operands.clone(), written: 1 };
+            let count: usize = x.layout.shape[kept..].iter().product();
+            cut(gpu, own)?;
+            copy::scale(gpu, out, Number::Float(1.0 / count as f64))
+        }
+        FoldKind::Sum | FoldKind::Prod | FoldKind::Max | FoldKind::Min | FoldKind::Any | FoldKind::All | FoldKind::LogSumExp => {
+            let n = out.numel();
+            let parts = gpu.scratch(&[2, n], out.dtype)?;
+            let size = x.layout.shape[axis];
+            for (k, (start, count)) in [(0, size / 2), (size / 2, size - size / 2)].into_iter().enumerate() {
+                let part = parts.view(flat_of(&parts, k * n, n));
+                let operands = smallvec::smallvec![x.view(x.layout.slice(axis, start, count, 1)), part];
+                cut(gpu, Task { work: fold(kind), operands, written: 1 })?;
+            }
+            let turned = parts.view(parts.layout.transpose(0, 1));
+            gpu.family(&Launch::Fold { kind, input: &turned, folded: 1, correction: 0.0, out })
+        }
+        _ => Err(refuse(gpu, task)),
+    }
+}
+
+/// A part of a storage by its address, start and length, and the storage that it became.
+type Known = ((usize, usize, usize), Arc<Storage>);
+
+/// Runs a task whose operands lie in parts of their buffers.
+fn narrow(gpu: &Gpu, mut task: Task) -> Result<()> {
+    let mut known: SmallVec<[Known; 4]> = SmallVec::new();
+    let most = gpu.caps.max_binding as usize;
+    for x in task.operands.iter_mut().filter(|x| x.storage.is_away() && x.storage.len() > most) {
+        let (bytes, start) = reach(x);
+        let key = (x.storage.address(), start, bytes);
+        let storage = match known.iter().find(|(own, _)| *own == key) {
+            Some((_, storage)) => storage.clone(),
+            None => {
+                let part: Block = block(x)?.part(start, bytes);
+                let made = Arc::new(Storage::away(Device::Gpu(gpu.index), bytes, Box::new(part)));
+                known.push((key, made.clone()));
+                made
+            }
+        };
+        x.storage = storage;
+        x.layout.offset -= start / x.dtype.size();
+    }
+    // Nobody else holds the parts' storages: what waited would be taken for unread.
+    direct(|| task.run())
+}
+
+fn refuse(gpu: &Gpu, task: &Task) -> Error {
+    let bytes = task.operands.iter().map(|x| x.storage.len()).max().unwrap_or(0);
+    Error::memory(
+        task.name(),
+        format!(
+            "a tensor of {bytes} bytes is more than a kernel of {} can be bound to ({} bytes), and this operation cannot be cut into \
+             parts; use smaller batches, or x.cpu()",
+            gpu.name(),
+            gpu.caps.max_binding
+        ),
+    )
+}
