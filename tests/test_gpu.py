@@ -411,6 +411,7 @@ def test_the_doctor_finds_every_family_right():
     assert doctor.differences("gpu:0") == {}
     done = told("from schuss import doctor; raise SystemExit(doctor.main())")
     assert "families of kernels are right" in done.stdout, done.stdout + done.stderr
+    assert "no kernels here" not in done.stdout, done.stdout
     assert done.returncode == 0
 
 

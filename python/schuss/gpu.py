@@ -41,6 +41,45 @@ def adapters() -> list[dict[str, str | None]]:
     return _core._gpu_adapters()
 
 
+def choose(model=None, work: float | None = None, *, batch: int = 64, compiled: bool = False):
+    """The device that is quicker for training a model, as `"auto"` chooses it: the processor for
+    small work, a GPU for large.
+
+    Told from rates that are measured once on a machine (in a second or two for each GPU) and kept
+    beside the kernels, under `SCHUSS_CACHE_DIR`; `python -m schuss doctor` measures them anew. A
+    step's time is its layers, each at what even a small one costs (less in `compiled` steps), and
+    its arithmetic: `work` floating-point operations, or else 6 for each parameter and example of a
+    `batch`. A kernel of a convolution is counted at 256 places, and the layers of a model with
+    recurrence, attention or an embedding at 32 steps: where that is far off, say `work`. A software
+    adapter is never chosen, nor a GPU for a model in float64.
+
+    Without model and work the answer is what was chosen last, so that data follow the model; before
+    that, it is for a million parameters in four layers. `reason` tells why; so does the logger
+    "schuss", once: as a warning where a GPU is left unused, else as information. TypeError for what
+    is no model, ValueError for a batch below 1 or negative work.
+
+    >>> model = schuss.nn.Linear(3, 1)
+    >>> device = schuss.gpu.choose(model)
+    >>> model.to(device).weight.device.type == device.type
+    True
+    """
+    from schuss import choice
+
+    return choice.choose(model, work, batch, compiled)
+
+
+def reason() -> str | None:
+    """Why `"auto"` and `choose` chose as they did last, in one sentence; None before the first.
+
+    >>> device = schuss.gpu.choose(schuss.nn.Linear(3, 1))
+    >>> schuss.gpu.reason().startswith(f"device 'auto' is '{device}'")
+    True
+    """
+    from schuss import choice
+
+    return choice.reason()
+
+
 def memory(device=None) -> dict[str, int | None]:
     """Bytes of a GPU's memory: `used` by tensors, `idle` and kept for later, the `peak` of what was
     used, and the `budget` that `SCHUSS_GPU_MEM_LIMIT` sets (None without). Raises DeviceError where
@@ -84,11 +123,13 @@ def empty_cache(device=None) -> None:
 
 __all__ = [
     "adapters",
+    "choose",
     "counters",
     "device_count",
     "empty_cache",
     "is_available",
     "limits",
     "memory",
+    "reason",
     "synchronize",
 ]

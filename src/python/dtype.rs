@@ -218,7 +218,7 @@ pub fn device_object(place: Device) -> PyDevice {
     }
 }
 
-/// A device from an object or a name. Nothing is started: whether it is there shows when it is used.
+/// A device from an object or a name. Nothing is started, except for "auto": whether it is there shows when it is used.
 pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
     if let Ok(d) = x.cast::<PyDevice>() {
         return Ok(d.get().clone());
@@ -244,8 +244,12 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
     };
     match kind.as_str() {
         "cpu" => Ok(PyDevice { gpu: false, index }),
+        "auto" if index.is_none() => {
+            let chosen = x.py().import("schuss.gpu")?.call_method0("choose")?;
+            Ok(chosen.cast::<PyDevice>()?.get().clone())
+        }
         "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Ok(PyDevice { gpu: true, index }),
-        _ => Err(Error::device("device", format!("{name:?} is no device; devices are called \"cpu\", \"gpu\" and \"gpu:1\"")).into()),
+        _ => Err(Error::device("device", format!("{name:?} is no device; there are \"cpu\", \"gpu\", \"gpu:1\" and \"auto\"")).into()),
     }
 }
 

@@ -19,7 +19,7 @@ def _lu(op, A, pivot):
         first = zero.to(_core.int32).argmax(-1) + 1
         info = _core._where(zero.any(-1), first, first * 0).to(_core.int32)
     else:
-        info = _core.zeros(tuple(A.shape[:-2]), dtype=_core.int32)
+        info = _core.zeros(tuple(A.shape[:-2]), dtype=_core.int32, device=A.device)
     return packed, pivots, order, info
 
 
@@ -48,14 +48,14 @@ def lu_factor(A, *, pivot=True, out=None):
 def _apart(packed):
     m, n = packed.shape[-2:]
     k = min(m, n)
-    eye = _core.eye(m, k, dtype=packed.dtype)
+    eye = _core.eye(m, k, dtype=packed.dtype, device=packed.device)
     return packed[..., :k].tril(-1) + eye, packed[..., :k, :].triu()
 
 
 def _rows_of(order, dtype):
     """The permutation matrix whose row order[i] has its 1 in column i."""
     n = order.shape[-1]
-    return (_core.arange(n).unsqueeze(-1) == order.unsqueeze(-2)).to(dtype)
+    return (_core.arange(n, device=order.device).unsqueeze(-1) == order.unsqueeze(-2)).to(dtype)
 
 
 def lu(A, *, pivot=True, out=None):
@@ -126,7 +126,7 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
 
 def _order(pivots, m):
     """The order of m rows after swaps counted from 1."""
-    order = _core.arange(m).expand(*pivots.shape[:-1], m).clone()
+    order = _core.arange(m, device=pivots.device).expand(*pivots.shape[:-1], m).clone()
     for i in range(pivots.shape[-1]):
         j = pivots[..., i : i + 1].long() - 1
         here, there = order[..., i : i + 1].clone(), order.gather(-1, j)
@@ -161,7 +161,7 @@ def _through_turned(packed, order, B):
     half = _core._triangular_of(packed.mH, B, False, False)
     half = _core._triangular_of(packed.mH, half, True, True)
     places = order.expand(*B.shape[:-1]).unsqueeze(-1).expand(B.shape)
-    return _core.zeros(tuple(B.shape), dtype=B.dtype).scatter(-2, places, half)
+    return _core.zeros(tuple(B.shape), dtype=B.dtype, device=B.device).scatter(-2, places, half)
 
 
 def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
@@ -233,7 +233,7 @@ def solve(A, B, *, left=True, out=None):
 def inv_ex(A, *, check_errors=False, out=None):
     """The inverses of square matrices, and where one was singular instead of an error."""
     _square("inv", A)
-    eye = _core.eye(A.shape[-1], dtype=A.dtype).expand(A.shape)
+    eye = _core.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand(A.shape)
     found, _, _, info = _solved("inv", A, eye, True)
     if check_errors:
         _regular("inv", info)
@@ -260,7 +260,7 @@ def slogdet(A, *, out=None):
     """
     _square("slogdet", A)
     packed, pivots, _, _ = _lu("slogdet", A, True)
-    slots = _core.arange(A.shape[-1]) + 1
+    slots = _core.arange(A.shape[-1], device=A.device) + 1
     odd = (pivots.long() != slots).sum(-1) % 2
     values = packed.diagonal(0, -2, -1)
     sign = values.sgn().prod(-1) * (1 - 2 * odd).to(A.dtype)
@@ -329,7 +329,7 @@ def cholesky_solve(B, L, upper=False, *, out=None):
 def cholesky_inverse(L, upper=False, *, out=None):
     """The inverse of A from its Cholesky factor."""
     _square("cholesky_inverse", L)
-    eye = _core.eye(L.shape[-1], dtype=L.dtype).expand(L.shape)
+    eye = _core.eye(L.shape[-1], dtype=L.dtype, device=L.device).expand(L.shape)
     return cholesky_solve(eye, L, upper, out=out)
 
 
@@ -360,8 +360,10 @@ def householder_product(A, tau, *, out=None):
         )
     if A.numel() == 0:
         return _to(A.clone(), out)
-    found = A.masked_fill(_core.ones((), dtype=_core.bool), 0) + _core.eye(m, n, dtype=A.dtype)
-    below = A.tril(-1) + _core.eye(m, n, dtype=A.dtype)
+    found = A.masked_fill(_core.ones((), dtype=_core.bool, device=A.device), 0) + _core.eye(
+        m, n, dtype=A.dtype, device=A.device
+    )
+    below = A.tril(-1) + _core.eye(m, n, dtype=A.dtype, device=A.device)
     for k in reversed(range(tau.shape[-1])):
         v = below[..., k : k + 1]
         found = found - tau[..., k : k + 1].unsqueeze(-1) * (v @ (v.mH @ found))

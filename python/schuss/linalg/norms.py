@@ -94,13 +94,13 @@ def cond(A, p=None, *, out=None):
     _matrices("cond", A)
     if p is None or p in (2, -2):
         if A.numel() == 0:
-            return _to(_core.zeros(tuple(A.shape[:-2]), dtype=A.dtype), out)
+            return _to(_core.zeros(tuple(A.shape[:-2]), dtype=A.dtype, device=A.device), out)
         values = svdvals(A)
         found = values[..., 0] / values[..., -1]
         return _to(1 / found if p == -2 else found, out)
     _square("cond", A)
     if A.numel() == 0:
-        return _to(_core.zeros(tuple(A.shape[:-2]), dtype=A.dtype), out)
+        return _to(_core.zeros(tuple(A.shape[:-2]), dtype=A.dtype, device=A.device), out)
     back, info = inv_ex(A)
     found = matrix_norm(A, p) * matrix_norm(back, p)
     return _to(found.masked_fill(info != 0, math.inf), out)

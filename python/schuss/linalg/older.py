@@ -33,7 +33,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
     if not compute_uv:
         m, n = input.shape[-2:]
         lead = input.shape[:-2]
-        U, Vh = (_core.zeros((*lead, k, k), dtype=input.dtype) for k in (m, n))
+        U, Vh = (_core.zeros((*lead, k, k), dtype=input.dtype, device=input.device) for k in (m, n))
     return _as("svd_turned", "U S V", (U, S, Vh.mH), out)
 
 

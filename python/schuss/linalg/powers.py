@@ -48,7 +48,7 @@ def vander(x, N=None):
     n = x.shape[-1] if N is None else N
     if n <= 1 and N is not None:
         raise RuntimeError(f"vander: N must be above 1, got {N}")
-    one = _core.ones(*x.shape, 1, dtype=x.dtype)
+    one = _core.ones(*x.shape, 1, dtype=x.dtype, device=x.device)
     if n < 2:
         return one[..., :n]
     powers = x.unsqueeze(-1).expand(*x.shape, n - 1).cumprod(-1)
@@ -65,8 +65,11 @@ def matrix_power(A, n, *, out=None):
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise RuntimeError(f"matrix_power: needs square matrices, got {tuple(A.shape)}")
     if n == 0:
-        everywhere = _core.ones((), dtype=_core.bool)
-        return _to(A.masked_fill(everywhere, 0) + _core.eye(A.shape[-1], dtype=A.dtype), out)
+        everywhere = _core.ones((), dtype=_core.bool, device=A.device)
+        return _to(
+            A.masked_fill(everywhere, 0) + _core.eye(A.shape[-1], dtype=A.dtype, device=A.device),
+            out,
+        )
     base, n = (inv(A), -n) if n < 0 else (A, n)
     found = None
     while n:
@@ -89,7 +92,7 @@ def matrix_exp(A):
     if A.dtype != wide:
         # The squarings add up rounding errors that float64 has room for.
         return matrix_exp(A.to(wide)).to(A.dtype)
-    eye = _core.eye(A.shape[-1], dtype=A.dtype)
+    eye = _core.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     if A.numel() == 0:
         return A + eye
     # Each matrix is halved until its norm is at most a half, and squared as many times.

@@ -48,8 +48,9 @@ class Placed(Walks):
     def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> Self:
         """Move the model to a device, a floating dtype, or both of another tensor; in place.
 
-        Integer and bool tensors keep their dtype; a complex dtype is taken too. Raises TypeError
-        for any other.
+        Integer and bool tensors keep their dtype; a complex dtype is taken too. The device "auto"
+        is the one that `gpu.choose` finds quicker for training this model. Raises TypeError for
+        any other dtype.
 
         >>> import schuss
         >>> schuss.nn.Linear(2, 1).to(schuss.float64).weight.dtype
@@ -64,6 +65,8 @@ class Placed(Walks):
                 device = arg
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(f"to: a model needs a floating or complex dtype, got {dtype}")
+        if isinstance(device, str) and device == "auto":
+            device = schuss.gpu.choose(self if dtype is None else self.to(dtype=dtype))
         place = {} if device is None else {"device": device}
         both = place if dtype is None else {**place, "dtype": dtype}
         return self._apply(lambda t: t.to(**(both if _has_slopes(t) else place)))

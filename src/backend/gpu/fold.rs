@@ -318,7 +318,7 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
     let alone = kind == FoldKind::Sum && gpu.caps.software;
     let floats = matches!(kind, FoldKind::Sum | FoldKind::Mean | FoldKind::Var | FoldKind::LogSumExp) && x.dtype.is_float();
     let most = if gpu.caps.software { TURNS / 4 } else { 1 << 14 };
-    if floats && acc == DType::F32 && !alone && (count <= most || n >= 64 && rows::serves(count, 2)) {
+    if floats && folded > 0 && acc == DType::F32 && !alone && (count <= most || n >= 64 && rows::serves(count, 2)) {
         return by_rows(gpu, kind, x, folded, correction, out);
     }
     let own = Reg::of(x.dtype);

@@ -72,7 +72,8 @@ pub fn normal_single<const FMA: bool>(x: f32) -> f32 {
 #[inline(always)]
 pub fn gelu_single<const FMA: bool>(x: f32) -> f32 {
     let a = at_most(x.abs(), FAR);
-    fma::<f32, FMA>(-a, tail::<FMA>(a), pick(x > 0.0, x, 0.0))
+    // Beyond it nothing is left but a zero with x's sign, and NaN of a negative infinity, as of the formula.
+    fma::<f32, FMA>(-pick(a < FAR, a, 0.0), tail::<FMA>(a), pick(x > 0.0, x, 0.0 * x))
 }
 
 /// See [`normal_single`].
