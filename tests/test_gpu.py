@@ -510,6 +510,25 @@ print(schuss.allclose(e.cpu(), x.cpu().double().exp()))
     assert lines[1:] == ["{'gpu:0'} 11.0", "True"]
 
 
+def test_types_that_an_adapter_lacks_are_computed_by_the_processor():
+    program = """
+import warnings, schuss
+warnings.simplefilter("ignore")
+x = schuss.arange(33).to("gpu")
+print((x + 1).sum().item(), x.T[3:7].tolist(), schuss.cat([x, x]).shape[0], x.float().sum().item())
+y = schuss.randn(4, 7, device="gpu")
+print(y.argmin(1).tolist() == y.cpu().argmin(1).tolist(), (x.double() * 2).sum().item())
+z = schuss.randn(4, 7, device="gpu", requires_grad=True)
+schuss.nn.functional.cross_entropy(z, schuss.tensor([0, 6, 2, 1]).to("gpu")).backward()
+w = z.detach().cpu().requires_grad_(True)
+schuss.nn.functional.cross_entropy(w, schuss.tensor([0, 6, 2, 1])).backward()
+print((z.grad.cpu() - w.grad).abs().max().item() < 1e-6)
+"""
+    done = told(program, SCHUSS_GPU_PROFILE="noint64,nof64")
+    want = ["561 [3, 4, 5, 6] 66 528.0", "True 1056.0", "True"]
+    assert done.stdout.splitlines() == want, done.stdout + done.stderr
+
+
 def test_formulas_that_follow_one_another_are_one_kernel():
     x, y = schuss.randn(300, device=DEVICE), schuss.randn(300, device=DEVICE)
     schuss.gpu.synchronize()

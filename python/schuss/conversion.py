@@ -10,7 +10,7 @@ from schuss._core import Tensor, device, dtype
 from schuss.kinds import Elsewhere
 from schuss.naming import speaks
 
-_DEVICES = ("cpu", "cuda", "gpu", "mps", "xpu", "vulkan", "metal", "webgpu", "dx12", "meta")
+_DEVICES = ("auto", "cpu", "cuda", "gpu", "mps", "xpu", "vulkan", "metal", "webgpu", "dx12", "meta")
 
 
 def to(

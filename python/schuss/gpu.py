@@ -102,11 +102,12 @@ def counters(device=None) -> dict[str, int]:
 
 def limits(device=None) -> dict[str, int | bool]:
     """What kernels of a GPU are written for: bytes of a buffer and of a binding, bindings,
-    invocations of a workgroup, bytes of parameters, whether it has int64 and float64, and is
-    software. Raises DeviceError where there is no such GPU."""
-    names = ("buffer", "binding", "bindings", "group", "immediates", "int64", "float64", "software")
-    found = dict(zip(names, _core._gpu_limits(_index(device)), strict=True))
-    return {k: bool(v) if k in names[5:] else v for k, v in found.items()}
+    invocations of a workgroup, bytes of parameters, whether it has int64, float64 and subgroups,
+    and is software. Raises DeviceError where there is no such GPU."""
+    names = ("buffer", "binding", "bindings", "group", "immediates")
+    flags = ("int64", "float64", "software", "subgroups")
+    found = dict(zip(names + flags, _core._gpu_limits(_index(device)), strict=True))
+    return {k: bool(v) if k in flags else v for k, v in found.items()}
 
 
 def synchronize(device=None) -> None:

@@ -30,7 +30,7 @@ mod present {
         let read = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         Ok([read(&gpu.counters.dispatches), read(&gpu.counters.submissions), gpu.compiled() as u64])
     }
-    pub fn limits(index: u8) -> Result<[u64; 8]> {
+    pub fn limits(index: u8) -> Result<[u64; 9]> {
         let caps = &gpu(index)?.caps;
         let flag = u64::from;
         Ok([
@@ -42,6 +42,7 @@ mod present {
             flag(caps.int64),
             flag(caps.float64),
             flag(caps.software),
+            flag(caps.subgroups),
         ])
     }
     pub fn synchronize(index: u8) -> Result<()> {
@@ -82,7 +83,7 @@ mod present {
     pub fn counters(index: u8) -> Result<[u64; 3]> {
         none(index)
     }
-    pub fn limits(index: u8) -> Result<[u64; 8]> {
+    pub fn limits(index: u8) -> Result<[u64; 9]> {
         none(index)
     }
     pub fn synchronize(index: u8) -> Result<()> {
@@ -128,7 +129,7 @@ fn _gpu_counters(py: Python<'_>, index: u8) -> PyResult<[u64; 3]> {
 }
 /// What kernels are written for.
 #[pyfunction]
-fn _gpu_limits(py: Python<'_>, index: u8) -> PyResult<[u64; 8]> {
+fn _gpu_limits(py: Python<'_>, index: u8) -> PyResult<[u64; 9]> {
     enter(py, super::LONG, || present::limits(index))
 }
 /// Waits for all work.

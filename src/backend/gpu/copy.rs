@@ -1,9 +1,9 @@
 //! Elements moved, converted, or set to one number: maps with the shortest formulas. Leans on map.
 
-use super::map;
 use super::stream::Gpu;
+use super::{element, map};
 use crate::backend::launch::{MapBody, Operand};
-use crate::base::{DType, Number, Result};
+use crate::base::{DType, Layout, Number, Result};
 use crate::formula::Formula;
 use crate::formula::paper::{Line, Word};
 
@@ -26,7 +26,17 @@ pub static SUM: MapBody = MapBody { inputs: 2, params: 0, outputs: 1, truth: fal
 static SCALED: MapBody = MapBody { inputs: 1, params: 1, outputs: 1, truth: false, formula: scaled, native: |_| None };
 pub static GIVEN: MapBody = MapBody { inputs: 0, params: 1, outputs: 1, truth: false, formula: given, native: |_| None };
 
+/// Elements of two words as pairs of words, for adapters without their types.
+fn pairs(x: &Operand) -> Operand {
+    let shape = x.layout.shape.iter().copied().chain([2]).collect();
+    let strides = x.layout.strides.iter().map(|&s| 2 * s).chain([1]).collect();
+    Operand { storage: x.storage.clone(), layout: Layout::new(shape, strides, 2 * x.layout.offset), dtype: DType::I32 }
+}
+
 pub fn copy(gpu: &Gpu, src: &Operand, dst: &Operand) -> Result<()> {
+    if src.dtype == dst.dtype && element::lacking(src.dtype, &gpu.caps) && src.storage.is_away() {
+        return copy(gpu, &pairs(src), &pairs(dst));
+    }
     map::run(gpu, &SAME, dst.dtype, &[], std::slice::from_ref(src), std::slice::from_ref(dst))
 }
 

@@ -7,7 +7,7 @@ use super::stream::{Gpu, Take};
 use super::{contract, copy};
 use crate::backend::Storage;
 use crate::backend::launch::Operand;
-use crate::backend::program::lay::{Run, Uses, Weaver, clash, follows};
+use crate::backend::program::lay::{Run, Uses, Weaver, follows};
 use crate::backend::program::{Away, Found, Heard, Turn};
 use crate::backend::task::{Task, Work};
 use crate::base::{DType, Error, Number, Result};
@@ -84,7 +84,8 @@ impl Weft<'_> {
                 let same = self.task(part[0]).writes()[0].numel() == n;
                 // A product reads all of its operands for each element.
                 let first = self.task(part[0]);
-                let free = !self.head || !first.reads().iter().any(|r| task.writes().iter().any(|w| clash_at_all(r, w)));
+                let meets = |r: &Operand| task.writes().iter().any(|w| Arc::ptr_eq(&r.storage, &w.storage));
+                let free = !self.head || !first.reads().iter().any(meets);
                 (same && free && follows(part.iter().map(|&i| self.task(i)), task)).then_some(p)
             }
             _ => None,
@@ -114,10 +115,6 @@ impl Weft<'_> {
 fn apart(a: &Task, b: &Task) -> bool {
     let meets = |w: &Operand, o: &Operand| Arc::ptr_eq(&w.storage, &o.storage);
     !a.writes().iter().any(|w| b.operands.iter().any(|o| meets(w, o))) && !b.writes().iter().any(|w| a.operands.iter().any(|o| meets(w, o)))
-}
-
-fn clash_at_all(a: &Operand, b: &Operand) -> bool {
-    Arc::ptr_eq(&a.storage, &b.storage) && (clash(a, b) || a.layout.numel() > 0)
 }
 
 impl Weaver for Gpu {

@@ -84,14 +84,14 @@ pub fn locals(heard: &[Heard], runs: &[Run], uses: &Uses, weaver: &dyn Weaver) -
 }
 
 /// Whether two operands are the same elements in the same order.
-pub fn alike(a: &Operand, b: &Operand) -> bool {
+fn alike(a: &Operand, b: &Operand) -> bool {
     a.dtype == b.dtype
         && a.layout.offset == b.layout.offset
         && (a.layout == b.layout || a.layout.is_contiguous() && b.layout.is_contiguous() && a.numel() == b.numel())
 }
 
 /// Whether two operands may have elements in common that are not one another's at the same place.
-pub fn clash(a: &Operand, b: &Operand) -> bool {
+fn clash(a: &Operand, b: &Operand) -> bool {
     let apart = {
         let ((low, high), (first, last)) = (a.layout.span(), b.layout.span());
         at(a) != at(b) || a.dtype == b.dtype && (high <= first || last <= low)
