@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = {
     "nn.md": "schuss.nn",
     "functional.md": "schuss.nn.functional",
+    "fft.md": "schuss.fft",
     "init.md": "schuss.nn.init",
     "nn_utils.md": "schuss.nn.utils",
     "nn_rnn.md": "schuss.nn.utils.rnn",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import reference_complex
 import reference_images
 import reference_linalg
 import reference_order
@@ -522,7 +523,7 @@ entry("inverse", np.linalg.inv, "--------fd", (-1.0, 1.0), case(S(3, 3)), case(S
       case(S(2, 3, 3)), case(S(0, 0)))
 
 # Records without a public name of their own, and the public name or the file that tests each.
-BEHIND = {
+BEHIND = reference_complex.BEHIND | {
     "airy_slope": "airy_ai",
     "polynomial_of": "test_special.py",
     "igamma_slope": "test_special.py",

@@ -59,7 +59,7 @@ fn every_map_is_a_shader_in_every_type() {
 #[test]
 fn products_and_folds_are_shaders_in_every_type() {
     for caps in [Caps::usual(), Caps { immediates: 0, ..Caps::usual() }] {
-        for d in dtype::ALL {
+        for d in dtype::ALL.into_iter().filter(|d| !d.is_complex()) {
             for text in contract::texts(d, &caps) {
                 accepted(&format!("matmul of {d}"), &text);
             }

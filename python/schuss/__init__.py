@@ -18,6 +18,7 @@ _core._set_size(Size)
 
 from schuss import (
     arrangement,
+    complex_numbers,
     conversion,
     counting,
     creation,
@@ -39,10 +40,12 @@ from schuss.modes import *
 
 conversion.attach()
 methods.attach()
+complex_numbers.attach()
 kinds.attach()
 exchange.attach()
 
 from schuss.arrangement import *
+from schuss.complex_numbers import *
 from schuss.counting import *
 from schuss.draws import *
 from schuss.exchange import *
@@ -60,7 +63,7 @@ concat, moveaxis = arrangement.concatenate, arrangement.movedim
 swapdims, clip = arrangement.swapaxes, mathematics.clamp
 subtract, multiply = mathematics.sub, _core.mul
 divide = true_divide = mathematics.div
-negative, absolute, fix, sgn = _core.neg, _core.abs, _core.trunc, _core.sign
+negative, absolute, fix = _core.neg, _core.abs, _core.trunc
 greater, greater_equal, less, less_equal, not_equal = (
     _core.gt,
     _core.ge,
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     from schuss import cuda as cuda
     from schuss import descent as descent
     from schuss import distributions as distributions
+    from schuss import fft as fft
     from schuss import func as func
     from schuss import futures as futures
     from schuss import gpu as gpu
@@ -129,6 +133,7 @@ _MODULES = (
     "cuda",
     "descent",
     "distributions",
+    "fft",
     "func",
     "futures",
     "gpu",
@@ -170,6 +175,7 @@ for _home, _names in {
         "cholesky cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power qr"
         " slogdet"
     ),
+    "spectrum": "istft stft",
     "linalg.older": ("lu lu_solve orgqr pca_lowrank pinverse svd svd_lowrank triangular_solve"),
     "amp": "GradScaler",
     "nn.functional": (
@@ -267,7 +273,6 @@ __all__ = [
     "round",
     "row_stack",
     "save",
-    "sgn",
     "strided",
     "subtract",
     "swapdims",
@@ -281,6 +286,7 @@ __all__ += draws.__all__
 __all__ += exchange.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
+__all__ += complex_numbers.__all__
 __all__ += mathematics.__all__
 __all__ += kinds.__all__
 __all__ += limits.__all__

@@ -52,8 +52,12 @@ __all__ = [
     "bitwise_xor",
     "bool",
     "cat",
+    "cdouble",
     "ceil",
+    "cfloat",
     "clone",
+    "complex128",
+    "complex64",
     "conj_physical",
     "copysign",
     "cos",
@@ -179,6 +183,7 @@ __all__ = [
     "set_default_dtype",
     "set_num_threads",
     "set_printoptions",
+    "sgn",
     "short",
     "sigmoid",
     "sign",
@@ -479,7 +484,7 @@ class Tensor:
     def __new__(cls, *data: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Self: ...
     @property
     def H(self) -> Tensor:
-        """The matrix transposed, a view."""
+        """The matrix transposed, complex numbers conjugated."""
     @property
     def T(self) -> Tensor:
         """The axes in reverse order, as a view."""
@@ -631,6 +636,8 @@ class Tensor:
         """`beta * input + alpha * outer(vec1, vec2)`."""
     def addr_(input, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """In-place form of `addr`."""
+    def adjoint(input) -> Tensor:
+        """The last two axes exchanged, and complex numbers conjugated."""
     def all(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether every element is true (not zero), over some axes or over all."""
     def allclose(input, other: Tensor | _bool | _int | _float, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> _bool:
@@ -642,7 +649,7 @@ class Tensor:
     def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, out: Any = None) -> Any:
         """The smallest and the largest element."""
     def angle(self, /) -> Tensor:
-        """The angle of a real number in the plane: 0, or pi below 0."""
+        """The angle of a number in the plane, in radians: of a real one 0, or pi below 0."""
     def any(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """Whether any element is true (not zero), over some axes or over all."""
     def apply_(self, callable: Any) -> Tensor:
@@ -755,10 +762,14 @@ class Tensor:
         """This tensor as schuss.uint8; itself where it already is."""
     def cauchy_(self, median: Any = 0, sigma: Any = 1, *, generator: Generator | None = None) -> Tensor:
         """Overwrites the elements with draws of Cauchy's distribution."""
+    def cdouble(self, memory_format: Any = None) -> Tensor:
+        """This tensor as schuss.complex128; itself where it already is."""
     def ceil(self, *, out: Any = None) -> Tensor:
         """The smallest integer not below; the derivative is 0."""
     def ceil_(self, /) -> Tensor:
         """In-place form of `ceil`."""
+    def cfloat(self, memory_format: Any = None) -> Tensor:
+        """This tensor as schuss.complex64; itself where it already is."""
     def char(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.int8; itself where it already is."""
     def cholesky(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -787,8 +798,8 @@ class Tensor:
         """In-place form of `clamp`."""
     def clone(self, /) -> Tensor:
         """A row-major copy."""
-    def conj(self, *args: Any, **kwargs: Any) -> Tensor:
-        """This tensor itself: the conjugate of a real number."""
+    def conj(input) -> Tensor:
+        """The complex conjugates; a real tensor itself."""
     def conj_physical(self, /) -> Tensor:
         """The complex conjugate: the same, for real numbers."""
     def conj_physical_(self, /) -> Tensor:
@@ -953,7 +964,7 @@ class Tensor:
     def float(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.float32; itself where it already is."""
     def float_power(input, exponent: Any) -> Tensor:
-        """A power in float64."""
+        """A power in float64, or in complex128."""
     def float_power_(input, exponent: Any) -> Tensor:
         """In-place form of `float_power`."""
     def floor(self, *, out: Any = None) -> Tensor:
@@ -1046,6 +1057,11 @@ class Tensor:
         """The regularised upper incomplete gamma function."""
     def igammac_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """In-place form of `igammac`."""
+    @property
+    def imag(self) -> Any:
+        """The imaginary parts, as a view."""
+    @imag.setter
+    def imag(self, value: Any) -> None: ...
     def index_add(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
         """A copy with the source added at the positions of an axis that the index lists."""
     def index_add_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
@@ -1074,8 +1090,10 @@ class Tensor:
         """This tensor as schuss.int32; itself where it already is."""
     def inverse(self, /) -> Tensor:
         """The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError."""
-    def is_complex(self) -> _bool:
-        """Whether the elements are complex numbers: never."""
+    def is_complex(input) -> _bool:
+        """Whether a tensor holds complex numbers."""
+    def is_conj(input) -> Tensor:
+        """Whether a tensor waits to be conjugated: never."""
     def is_contiguous(self, /, **_options: Any) -> _bool:
         """Whether the elements lie in memory row by row, without gaps."""
     @property
@@ -1096,6 +1114,8 @@ class Tensor:
     def is_leaf(self, value: Any) -> None: ...
     is_meta: ClassVar[_bool]
     is_mps: ClassVar[_bool]
+    def is_neg(input) -> Tensor:
+        """Whether a tensor waits to be negated: never."""
     is_nested: ClassVar[_bool]
     def is_nonzero(input) -> Tensor:
         """Whether the only element is not zero."""
@@ -1125,7 +1145,9 @@ class Tensor:
     def isposinf(self, /) -> Tensor:
         """Where the element is infinity."""
     def isreal(self, /) -> Tensor:
-        """True everywhere: all dtypes are real."""
+        """Where a number has no imaginary part: everywhere, for real dtypes."""
+    def istft(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.istft` of this tensor."""
     def item(self, /) -> _bool | _int | _float:
         """The Python number in a tensor of one element; RuntimeError for any other number of elements."""
     @property
@@ -1228,7 +1250,7 @@ class Tensor:
         """`schuss.lu_solve` of this tensor."""
     @property
     def mH(self) -> Any:
-        """The last two axes exchanged, as a view."""
+        """The last two axes exchanged, and complex numbers conjugated."""
     @property
     def mT(self) -> Tensor:
         """The last two axes exchanged, as a view."""
@@ -1292,7 +1314,7 @@ class Tensor:
     def name(self) -> Any:
         """None: tensors have no names."""
     def nan_to_num(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
-        """NaN and infinities replaced by numbers."""
+        """NaN and infinities replaced by numbers, in both parts of complex ones."""
     def nan_to_num_(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `nan_to_num`."""
     def nanmean(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
@@ -1412,7 +1434,9 @@ class Tensor:
         """All elements in one axis."""
     @property
     def real(self) -> Any:
-        """The real part: the tensor itself."""
+        """The real parts, as a view."""
+    @real.setter
+    def real(self, value: Any) -> None: ...
     def reciprocal(self, /) -> Tensor:
         """One over each element."""
     def reciprocal_(self, /) -> Tensor:
@@ -1452,10 +1476,10 @@ class Tensor:
         """The first elements in another shape; RuntimeError where there are too few."""
     def resize_(self, *size: Any) -> Tensor:
         """This tensor's first elements in another shape, in place; RuntimeError where there are too few, or where a gradient is recorded."""
-    def resolve_conj(self, *args: Any, **kwargs: Any) -> Tensor:
-        """This tensor itself: nothing is conjugated late."""
-    def resolve_neg(self, *args: Any, **kwargs: Any) -> Tensor:
-        """This tensor itself: nothing is negated late."""
+    def resolve_conj(input) -> Tensor:
+        """The tensor itself: nothing is conjugated late."""
+    def resolve_neg(input) -> Tensor:
+        """The tensor itself: nothing is negated late."""
     def retain_grad(self, /) -> None:
         """Asks `backward()` to keep the gradient of a tensor that is no leaf. Raises RuntimeError where grad is not required."""
     @property
@@ -1492,9 +1516,9 @@ class Tensor:
     def select_scatter(input, src: Any, dim: _int | Sequence[_int], index: Any) -> Tensor:
         """A copy with `src` at one position of an axis."""
     def sgn(self, /) -> Tensor:
-        """-1, 0 or 1 by sign, element by element; 0 for NaN."""
+        """Each element divided by its absolute value; 0 at 0. Of real numbers, the sign."""
     def sgn_(self, /) -> Tensor:
-        """In-place form of `sign`."""
+        """In-place form of `sgn`."""
     @property
     def shape(self) -> Any:
         """The sizes of the axes, a `schuss.Size`, which is a tuple."""
@@ -1554,6 +1578,8 @@ class Tensor:
         """`squeeze`, of this very tensor."""
     def std(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The standard deviation, the square root of the variance."""
+    def stft(self, *args: Any, **kwargs: Any) -> Tensor:
+        """`schuss.stft` of this tensor."""
     storage: ClassVar[Any]
     def storage_offset(self, /) -> _int:
         """The place of the first element in the storage."""
@@ -1659,7 +1685,7 @@ class Tensor:
     def var(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The variance: squared distances from the mean divided by (count - correction)."""
     def vdot(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
-        """The inner product of two vectors."""
+        """The inner product of two vectors, of which the first is conjugated."""
     def view(self, /, *size: Any) -> Tensor:
         """The elements under another shape without a copy, one size of -1 being worked out; or, given a dtype, their bytes read as it."""
     def view_as(input, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1729,7 +1755,7 @@ class dtype:
     def __repr__(self, /) -> str: ...
     @property
     def is_complex(self) -> _bool:
-        """Whether the elements are complex numbers: never."""
+        """Whether the elements are complex numbers."""
     @is_complex.setter
     def is_complex(self, value: Any) -> None: ...
     @property
@@ -1752,6 +1778,10 @@ class dtype:
         """The bare name, such as \"float32\"."""
     @name.setter
     def name(self, value: Any) -> None: ...
+    def to_complex(self, /) -> Any:
+        """The complex dtype whose parts hold this one's numbers."""
+    def to_real(self, /) -> Any:
+        """The dtype of the parts of a complex number: of others, this one."""
 
 @final
 class enable_grad:
@@ -1772,6 +1802,10 @@ class no_grad:
 __version__: str
 bfloat16: _dtype
 bool: _dtype
+cdouble: _dtype
+cfloat: _dtype
+complex128: _dtype
+complex64: _dtype
 double: _dtype
 float: _dtype
 float16: _dtype
@@ -1813,6 +1847,9 @@ def _amsgrad_step(param: Any, first: Any, second: Any, largest: Any, grad: Any, 
 
 def _anomaly() -> Any:
     """Whether anomalies are looked for, and NaN among them."""
+
+def _argument(input: Any, *, out: Any = None) -> Any:
+    """The angle of complex numbers in radians; its derivative at 0 is 0."""
 
 def _asgd_step(param: Any, mean: Any, grad: Any, sign: Any, decay: Any, kept: Any, eta: Any, mu: Any, *, out: Any = None) -> Any:
     """Averaged gradient descent (Polyak and Juditsky 1992): the parameter, and the mean of where it has been."""
@@ -1889,11 +1926,23 @@ def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
 def _close_level(level: Any) -> Any:
     """Closes a level and those inside it."""
 
+def _complex(real: Any, imag: Any, *, out: Any = None) -> Any:
+    """Complex numbers of their real and imaginary parts, which are of one dtype, float32 or float64."""
+
+def _conj(input: Any, *, out: Any = None) -> Any:
+    """The complex conjugate, element by element."""
+
 def _convolution(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The cross-correlation of images (n, c, sizes...) with kernels (out, c / groups, sizes...)."""
 
+def _convolution_parts(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """A convolution of complex images with complex kernels: four of their parts."""
+
 def _convolution_transpose(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation."""
+
+def _convolution_transpose_parts(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
+    """The same of the transposed convolution."""
 
 def _convolve(input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The same by its own kernel, for floats on the processor."""
@@ -1933,6 +1982,9 @@ def _dual(level: Any, primal: Any, tangent: Any) -> Any:
 def _each(made: Any, like: Any) -> Any:
     """A tensor of which every example gets its own, where another has one for each."""
 
+def _eig_of(input: Any, *, out: Any = None) -> Any:
+    """The eigenvalues and the vectors, as columns, of a square matrix; both are complex."""
+
 def _eigh_of(input: Any, upper: Any, *, out: Any = None) -> Any:
     """The rising eigenvalues and the vectors of a symmetric matrix, of which one triangle is read."""
 
@@ -1950,6 +2002,18 @@ def _entropy_of_rows(input: Any, target: Any, ignore_index: Any, mean: Any, *, o
 
 def _erfcx(input: Any, *, out: Any = None) -> Any:
     """`exp(x^2) erfc(x)`, without overflow (Shepherd and Laframboise: Chebyshev Approximation of (1 + 2x) exp(x^2) erfc x, 1981)."""
+
+def _fft_from_half(input: Any, dim: _int | Sequence[_int], size: Any, scale: Any, *, out: Any = None) -> Any:
+    """Reals from the first half of their transform along the last axis named, by the conjugate factors, times a number."""
+
+def _fft_to_half(input: Any, dim: _int | Sequence[_int], scale: Any, *, out: Any = None) -> Any:
+    """The transform of reals along axes, times a number: along the last axis named only the first half is worked out."""
+
+def _fft_whole(input: Any, dim: _int | Sequence[_int], scale: Any, inverse: Any, *, out: Any = None) -> Any:
+    """The transform of complex numbers along axes, times a number; the inverse one by the conjugate factors."""
+
+def _fold_parts(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
+    """Complex windows summed back into images."""
 
 def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
@@ -2020,6 +2084,9 @@ def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = No
 def _igamma_slope(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """The slope of `igamma` in its first operand."""
 
+def _imag(input: Any, *, out: Any = None) -> Any:
+    """The imaginary parts, as a view."""
+
 def _instruction_set() -> Any:
     """The name of the instruction set in use."""
 
@@ -2028,6 +2095,9 @@ def _into(op: Any, found: Any, out: Any, same: Any = False) -> Any:
 
 def _is_recording() -> Any:
     """Whether a step is being recorded on this thread."""
+
+def _is_whole_real(input: Any, *, out: Any = None) -> Any:
+    """Where complex numbers have no imaginary part."""
 
 def _kth_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, k: Any, *, out: Any = None) -> Any:
     """The k-th smallest element along an axis, and where it stands."""
@@ -2047,6 +2117,9 @@ def _ldl_solve_of(input: Any, pivots: Any, b: Any, *, out: Any = None) -> Any:
 def _lend(tensor: Any, versioned: Any, copied: Any) -> Any:
     """A capsule over a tensor's memory on the processor; `copied` says that the memory was made for it."""
 
+def _length_of(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The Euclidean norm of complex numbers over some axes; its derivative at 0 is 0."""
+
 def _lifted(t: Any) -> Any:
     """The level of the innermost transformation that made a tensor, and whether it is a batch; None for a plain tensor."""
 
@@ -2058,6 +2131,12 @@ def _log_ndtr(input: Any, *, out: Any = None) -> Any:
 
 def _log_odds(input: Any, *, out: Any = None) -> Any:
     """`log(x / (1 - x))` alone."""
+
+def _logaddexp_parts(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
+    """`log(exp(input) + exp(other))` of complex numbers."""
+
+def _logsumexp_parts(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
+    """`log(sum(exp(x)))` of complex numbers over some axes."""
 
 def _lu_of(input: Any, pivot: Any, *, out: Any = None) -> Any:
     """Gaussian elimination: both triangles in one matrix, the row swaps counted from 1, the order of the rows."""
@@ -2076,6 +2155,9 @@ def _min(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out:
 
 def _mode_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, *, out: Any = None) -> Any:
     """The most frequent element along an axis, the smallest of several, and where it stands last."""
+
+def _modulus(input: Any, *, out: Any = None) -> Any:
+    """The modulus of complex numbers; its derivative at 0 is 0."""
 
 def _movedim(x: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other places."""
@@ -2131,6 +2213,9 @@ def _pinv_of(input: Any, found: Any, *, out: Any = None) -> Any:
 def _plain_step(param: Any, grad: Any, sign: Any, lr: _float, decay: Any, *, out: Any = None) -> Any:
     """Gradient descent without momentum."""
 
+def _polar(abs: Any, angle: Any, *, out: Any = None) -> Any:
+    """Complex numbers of their moduli and their angles in radians."""
+
 def _polygamma_of(input: Any, n: Any, *, out: Any = None) -> Any:
     """The n-th derivative of `digamma`, for n from 1 on."""
 
@@ -2160,6 +2245,9 @@ def _radam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay
 
 def _ranked(op: Any, a: Any, b: Any) -> Any:
     """A product whose operands must have the ranks named."""
+
+def _real(input: Any, *, out: Any = None) -> Any:
+    """The real parts, as a view."""
 
 def _recurrence(input: Any, weight: Any, bias: Any, state: Any, memory: Any, sizes: Any, cell: Any, reverse: Any, *, out: Any = None) -> Any:
     """A recurrent network over all steps of a sequence: the states of all rows, the last state, and for an LSTM the last cell; what comes after these is for the derivative. `input` (rows, gates * size) is what the input gives to the gates, `weight` and `bias` what the state gives, `sizes` the rows of each step, `memory` the first cell (lstm)."""
@@ -2236,6 +2324,9 @@ def _slice(input: Any, starts: Any, sizes: Any, *steps: Any, out: Any = None) ->
 def _softmax_back(grad: Any, result: Any, dim: _int | Sequence[_int], log: Any = False, *, out: Any = None) -> Any:
     """The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result."""
 
+def _softsign_parts(input: Any, *, out: Any = None) -> Any:
+    """`x / (1 + |x|)` of complex numbers."""
+
 def _sort_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, descending: Any, k: Any, *, out: Any = None) -> Any:
     """The `k` smallest (or largest) elements along an axis in order, and where they stood; all of them where k is -1."""
 
@@ -2247,6 +2338,9 @@ def _split(x: Any, size: Any, dim: _int | Sequence[_int]) -> Any:
 
 def _spread_means(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, include: Any, divisor: Any, *, out: Any = None) -> Any:
     """Its transpose: means spread back over their windows in images of the sizes given."""
+
+def _spread_of(input: Any, dim: _int | Sequence[_int] | None = None, correction: Any = 1, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The variance of complex numbers: that of the real parts and that of the imaginary ones together."""
 
 def _sqrth_of(input: Any, found: Any, *, out: Any = None) -> Any:
     """The second operand, which is the square root of the first, with the derivative that this has."""
@@ -2287,8 +2381,14 @@ def _unbind(x: Any, dim: _int | Sequence[_int]) -> Any:
 def _undual(level: Any, t: Any) -> Any:
     """The value of a tensor at a level, and its tangent if it moves."""
 
+def _unfold_parts(input: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
+    """The windows of complex images."""
+
 def _unfold_windows(input: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """The windows of images (n, c, sizes...) as (n, c, kernel..., places...), 0 outside."""
+
+def _unit(input: Any, *, out: Any = None) -> Any:
+    """Complex numbers divided by their modulus; 0 at 0."""
 
 def _unpool_windows(input: Any, places: Any, *size: Any, out: Any = None) -> Any:
     """`pool_windows` undone on the processor: values at their places in images of the sizes given, 0 elsewhere."""
@@ -2304,6 +2404,12 @@ def _var(input: Any, dim: _int | Sequence[_int] | None = None, correction: Any =
 
 def _view(input: Any, *size: Any, out: Any = None) -> Any:
     """The same elements under another shape; one size may be -1. Raises RuntimeError where only a copy could give it."""
+
+def _view_as_complex(input: Any, *, out: Any = None) -> Any:
+    """A real tensor whose last axis holds two numbers, seen as a complex one."""
+
+def _view_as_real(input: Any, *, out: Any = None) -> Any:
+    """A complex tensor seen as a real one with an axis of two more: the real and the imaginary part."""
 
 def _where(condition: Any, input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """The element where the condition holds, else the other's."""
@@ -2342,7 +2448,7 @@ def amin(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = 
     """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
 
 def angle(input: Any, *, out: Any = None) -> Tensor:
-    """The angle of a real number in the plane: 0, or pi below 0."""
+    """The angle of a number in the plane, in radians: of a real one 0, or pi below 0."""
 
 def any(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether any element is true (not zero), over some axes or over all."""
@@ -2582,7 +2688,7 @@ def isposinf(input: Any, *, out: Any = None) -> Tensor:
     """Where the element is infinity."""
 
 def isreal(input: Any, *, out: Any = None) -> Tensor:
-    """True everywhere: all dtypes are real."""
+    """Where a number has no imaginary part: everywhere, for real dtypes."""
 
 def ldexp(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
     """`input * 2 ** other`."""
@@ -2751,6 +2857,9 @@ def set_overrides(mapping: Any) -> Any:
 
 def set_printoptions(precision: Any = None, threshold: Any = None, edgeitems: Any = None, linewidth: Any = None, profile: Any = None, sci_mode: Any = None) -> Any:
     """Sets how tensors are printed: digits after the point, elements before a tensor is shortened, elements shown at each end then, width of a line, and whether numbers are written with exponents (None lets the numbers decide)."""
+
+def sgn(input: Any, *, out: Any = None) -> Tensor:
+    """Each element divided by its absolute value; 0 at 0. Of real numbers, the sign."""
 
 def sigmoid(input: Any, *, out: Any = None) -> Tensor:
     """Logistic sigmoid, `1 / (1 + exp(-x))`."""

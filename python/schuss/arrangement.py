@@ -432,7 +432,8 @@ def nonzero(input, *, out=None, as_tuple=False):
     """The places of the elements that are not zero, one row for each."""
     found = _core._nonzero(input)
     if as_tuple:
-        return found.unbind(1) if input.ndim else (found.reshape(-1),)
+        zeros = _core.zeros(found.shape[0], dtype=_core.int64, device=input.device)
+        return found.unbind(1) if input.ndim else (zeros,)
     return found
 
 

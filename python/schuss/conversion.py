@@ -35,7 +35,7 @@ def to(
             dtype = arg
         elif isinstance(arg, (str, _core.device)):
             device = arg
-        elif arg in (float, int, bool) and isinstance(arg, type):
+        elif arg in (float, int, bool, complex) and isinstance(arg, type):
             dtype = arg
         elif isinstance(arg, bool) or arg is None:
             continue
@@ -80,6 +80,8 @@ _OLD = {
     "CharTensor": "int8",
     "ByteTensor": "uint8",
     "BoolTensor": "bool",
+    "ComplexFloatTensor": "complex64",
+    "ComplexDoubleTensor": "complex128",
 }
 
 
@@ -272,6 +274,8 @@ def attach() -> None:
         "char": "int8",
         "byte": "uint8",
         "bool": "bool",
+        "cfloat": "complex64",
+        "cdouble": "complex128",
     }
     for name, kind in kinds.items():
         setattr(Tensor, name, _caster(name, getattr(_core, kind)))
@@ -304,14 +308,10 @@ def attach() -> None:
         "resize_": resize_,
         "to_sparse": Elsewhere("Tensor", "to_sparse", "elements are all kept: tensors are dense"),
         "storage": Elsewhere("Tensor", "storage", "elements are reached by indexing and numpy()"),
-        "is_complex": _never("is_complex", "the elements are complex numbers"),
         "is_signed": is_signed,
         "is_shared": _never("is_shared", "other processes see the memory"),
         "is_pinned": _never("is_pinned", "the memory is pinned for a GPU"),
         "get_device": get_device,
-        "resolve_conj": _itself("resolve_conj", "nothing is conjugated late"),
-        "resolve_neg": _itself("resolve_neg", "nothing is negated late"),
-        "conj": _itself("conj", "the conjugate of a real number"),
         "layout": "schuss.strided",
     }
     for name, value in own.items():

@@ -12,11 +12,13 @@ _FLOATS = {
     "bfloat16": (16, 7, 127),
     "float32": (32, 23, 127),
     "float64": (64, 52, 1023),
+    "complex64": (32, 23, 127),
+    "complex128": (64, 52, 1023),
 }
 
 
 class finfo:
-    """The limits of a float dtype.
+    """The limits of a float dtype, or of the parts of a complex one.
 
     >>> schuss.finfo(schuss.float32).eps
     1.1920928955078125e-07
@@ -28,9 +30,9 @@ class finfo:
         if name not in _FLOATS:
             raise TypeError(f"finfo: needs a float dtype, got {name}; use iinfo for integers")
         self.bits, digits, top = _FLOATS[name]
-        self.dtype = name
+        self.dtype = name = getattr(kind, "to_real", lambda: kind)().name
         self.eps = 2.0**-digits
-        self.max = _limits(kind)
+        self.max = _limits(kind.to_real())
         self.min = -self.max
         self.tiny = self.smallest_normal = 2.0 ** (1 - top)
         self.resolution = 10.0 ** -int(digits * 0.30103)

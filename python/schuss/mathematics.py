@@ -155,7 +155,9 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
     """
     if dtype is not None:
         input = input.to(dtype)
-    if not input.is_floating_point():
+    if input.is_complex() and (p not in (2, 2.0, "fro", None, "nuc")):
+        input = input.abs()
+    if not (input.is_floating_point() or input.is_complex()):
         raise RuntimeError(
             f"norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
         )
@@ -220,7 +222,9 @@ def clamp(input, min=None, max=None, *, out=None):
 
 
 def _is_float(x) -> bool:
-    return isinstance(x, float) or (isinstance(x, Tensor) and x.is_floating_point())
+    if isinstance(x, Tensor):
+        return x.dtype.to_real().is_floating_point
+    return isinstance(x, (float, complex))
 
 
 def _as(x, like):
@@ -274,9 +278,9 @@ def sub(input, other, *, alpha=1, out=None):
 def _scaled(op, input, other, alpha):
     if isinstance(alpha, int) and alpha == 1 and not isinstance(alpha, bool):
         return other
-    if not isinstance(alpha, (int, float, Tensor)):
+    if not isinstance(alpha, (int, float, complex, Tensor)):
         raise TypeError(f"{op}: alpha must be a number, got {type(alpha).__name__}")
-    whole = isinstance(input, Tensor) and not input.is_floating_point()
+    whole = isinstance(input, Tensor) and not input.dtype.to_real().is_floating_point
     if isinstance(alpha, float) and whole and not _is_float(other):
         raise RuntimeError(f"{op}: for integer tensors alpha must be an integer, got {alpha}")
     found = other * alpha
@@ -322,7 +326,8 @@ def rounded(input, *, decimals=0, out=None):
     if input.dtype == _core.bool:
         raise RuntimeError("round: is not defined for bool; use x.int() first")
     if decimals == 0:
-        return _core.round(input, out=out) if input.is_floating_point() else input.clone()
+        whole = not input.dtype.to_real().is_floating_point
+        return input.clone() if whole else _core.round(input, out=out)
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         return _core.round(input * scale) / scale
@@ -343,7 +348,7 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
         raise RuntimeError(f"isclose: tolerances must not be negative, got {rtol} and {atol}")
     input, other = input.detach(), other.detach()
     close = input == other
-    if equal_nan and input.is_floating_point():
+    if equal_nan and input.dtype.to_real().is_floating_point:
         close = close | (input.isnan() & other.isnan())
     if rtol == 0 and atol == 0:
         return close
@@ -363,7 +368,11 @@ def equal(input, other) -> bool:
 
 
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
-    """NaN and infinities replaced by numbers."""
+    """NaN and infinities replaced by numbers, in both parts of complex ones."""
+    if input.is_complex():
+        parts = (nan_to_num(part, nan, posinf, neginf) for part in (input.real, input.imag))
+        found = _core._complex(*parts)
+        return found if out is None else out.copy_(found)
     if not input.is_floating_point():
         return input.clone()
     limits = _limits(input.dtype)
@@ -486,11 +495,14 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 
 
 def float_power(input, exponent):
-    """A power in float64."""
+    """A power in float64, or in complex128."""
     if not isinstance(input, Tensor):
         must_tensor("float_power", exponent=exponent)
-    wide = [x.double() if isinstance(x, Tensor) else float(x) for x in (input, exponent)]
-    return wide[0] ** wide[1]
+    kind = _core.float64
+    if any(_core.as_tensor(x).dtype.is_complex for x in (input, exponent)):
+        kind = _core.complex128
+    wide = [x.to(kind) if isinstance(x, Tensor) else x for x in (input, exponent)]
+    return wide[0] ** (float(wide[1]) if isinstance(wide[1], int) else wide[1])
 
 
 def broadcast_shapes(*shapes):

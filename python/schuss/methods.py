@@ -70,7 +70,6 @@ _ALIASES = {
     "not_equal": "ne",
     "fix": "trunc",
     "clip": "clamp",
-    "sgn": "sign",
     "swapdims": "swapaxes",
     "moveaxis": "movedim",
     "ger": "outer",
@@ -200,6 +199,7 @@ def attach() -> None:
     ):
         setattr(Tensor, name, _algebra(name))
     Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
+    Tensor.stft, Tensor.istft = _algebra("stft"), _algebra("istft")
     written = (
         "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
         " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
@@ -223,17 +223,11 @@ def attach() -> None:
     turned = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
     )
-    for name, value in (
-        ("mT", turned),
-        ("H", property(t_of, doc="The matrix transposed, a view.")),
-    ):
-        setattr(Tensor, name, value)
+    Tensor.mT = turned
     Tensor.nelement = nelement
     Tensor.ndimension = ndimension
     Tensor.is_same_size = is_same_size
     Tensor.unfold = unfold
-    Tensor.mH = property(lambda self: self.mT, doc="The last two axes exchanged, as a view.")
-    Tensor.real = property(lambda self: self, doc="The real part: the tensor itself.")
 
 
 def _algebra(name: str):
@@ -269,18 +263,11 @@ def is_same_size(self, other) -> bool:
     return self.shape == other.shape
 
 
-def t_of(self):
-    """A matrix transposed, as a view."""
-    if self.ndim != 2:
-        raise RuntimeError(f"H: needs a matrix, got shape {tuple(self.shape)}; use .mT")
-    return self.transpose(0, 1)
-
-
 def _integers_stay(name: str, method):
     def rounding(self, *, out=None):
         if self.dtype == _core.bool:
             raise RuntimeError(f"{name}: is not defined for bool; use x.int() first")
-        found = method(self) if self.is_floating_point() else self.clone()
+        found = method(self) if self.dtype.to_real().is_floating_point else self.clone()
         return found if out is None else out.copy_(found)
 
     rounding.__name__ = rounding.__qualname__ = name

@@ -9,12 +9,6 @@ from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis, _some
 
-
-def real(input):
-    """The real part: the tensor itself, as all dtypes are real."""
-    return input
-
-
 # ---- cut into parts ------------------------------------------------------------------------------
 
 
@@ -568,7 +562,6 @@ __all__ = [
     "nonzero_static",
     "permute_copy",
     "put",
-    "real",
     "rot90",
     "scalar_tensor",
     "scatter_reduce",

@@ -231,8 +231,12 @@ def inner(input, other, *, out=None):
 
 
 def vdot(input, other, *, out=None):
-    """The inner product of two vectors."""
-    return _to(_core._ranked("dot", input, other), out)
+    """The inner product of two vectors, of which the first is conjugated.
+
+    >>> schuss.vdot(schuss.tensor([1j]), schuss.tensor([1j]))
+    tensor(1.+0.j)
+    """
+    return _to(_core._ranked("dot", input.conj(), other), out)
 
 
 def kron(input, other, *, out=None):

@@ -160,7 +160,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     if input.dtype == _core.bool:
         raise RuntimeError("cov: is not defined for bool; use x.float() first")
     x = input.reshape(1, -1) if input.ndim < 2 else input
-    x = x if x.is_floating_point() else x.to(_core.get_default_dtype())
+    x = x if x.dtype.to_real().is_floating_point else x.to(_core.get_default_dtype())
     count = x.shape[1]
     for name, w in (("fweights", fweights), ("aweights", aweights)):
         if w is None:
@@ -183,7 +183,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
             scale = total - correction * (w * aweights).sum() / total
     gap = x - mean
     scale = scale.clamp(min=0) if isinstance(scale, Tensor) else float(max(scale, 0))
-    product = (gap if w is None else gap * w) @ gap.transpose(0, 1)
+    product = (gap if w is None else gap * w) @ gap.transpose(0, 1).conj()
     if not isinstance(scale, Tensor):
         scale = _core.tensor(scale, dtype=x.dtype, device=x.device)
     return (product / scale).squeeze()
@@ -200,7 +200,10 @@ def corrcoef(input):
     if found.ndim == 0:
         return found / found
     spread = found.diagonal().sqrt()
-    return (found / spread.unsqueeze(1) / spread).clamp(-1.0, 1.0)
+    found = found / spread.unsqueeze(1) / spread
+    if found.is_complex():
+        return _core._complex(found.real.clamp(-1.0, 1.0), found.imag.clamp(-1.0, 1.0))
+    return found.clamp(-1.0, 1.0)
 
 
 class _Parts(tuple):

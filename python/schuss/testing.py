@@ -40,7 +40,9 @@ def tolerance(*dtypes: Any) -> tuple[float, float]:
     """
     table = {
         schuss.float64: (1e-7, 1e-7),
+        schuss.complex128: (1e-7, 1e-7),
         schuss.float32: (1.3e-6, 1e-5),
+        schuss.complex64: (1.3e-6, 1e-5),
         schuss.float16: (1e-3, 1e-5),
         schuss.bfloat16: (1.6e-2, 1e-5),
     }
@@ -50,6 +52,8 @@ def tolerance(*dtypes: Any) -> tuple[float, float]:
 def _values(x: Tensor) -> np.ndarray:
     """A NumPy array that holds every value exactly: floats as float64, the rest as they are."""
     x = x.detach().cpu()
+    if x.is_complex():
+        return x.to(schuss.complex128).numpy()
     return (x.to(schuss.float64) if x.is_floating_point() else x).numpy()
 
 
@@ -129,7 +133,7 @@ def _compare(actual: Any, expected: Any, how: tuple) -> str:
     rtol, atol, equal_nan, check_device, check_dtype, check_stride = how
     if actual is None or expected is None:
         return "" if actual is expected else f"{actual!r} is not {expected!r}"
-    bare = isinstance(expected, (int, float, list, tuple)) and isinstance(actual, Tensor)
+    bare = isinstance(expected, (int, float, complex, list, tuple)) and isinstance(actual, Tensor)
     a = schuss.as_tensor(actual)
     e = schuss.as_tensor(expected, dtype=a.dtype) if bare else schuss.as_tensor(expected)
     if a.shape != e.shape:
@@ -144,8 +148,9 @@ def _compare(actual: Any, expected: Any, how: tuple) -> str:
         rtol, atol = tolerance(a.dtype, e.dtype)
     x, y = _values(a), _values(e)
     with np.errstate(all="ignore"):
-        gap = np.abs(x.astype(np.float64) - y.astype(np.float64))
-        near = np.isfinite(y) & (gap <= atol + rtol * np.abs(y.astype(np.float64)))
+        kind = np.complex128 if "c" in x.dtype.kind + y.dtype.kind else np.float64
+        gap = np.abs(x.astype(kind) - y.astype(kind))
+        near = np.isfinite(y) & (gap <= atol + rtol * np.abs(y.astype(kind)))
         far = (x != y) & ~near
         if equal_nan:
             far &= ~(np.isnan(x) & np.isnan(y))
@@ -172,6 +177,8 @@ def make_tensor(
 ) -> Tensor:
     """Return a tensor of uniform random numbers in ``[low, high)``, drawn with schuss's generator.
 
+    Of complex numbers both parts are.
+
     Floats default to [-9, 9), signed integers to [-9, 10), uint8 to [0, 10), bool to both values.
     ``noncontiguous`` gives every second element of a larger tensor; ``exclude_zero`` replaces
     zeros by the smallest positive number of the dtype. Raises ValueError when low > high.
@@ -182,6 +189,12 @@ def make_tensor(
     first = shape[0] if shape else ()
     size: tuple[Any, ...] = shape if isinstance(first, int) else tuple(first)
     probe = schuss.empty(0, dtype=dtype)
+    if probe.is_complex():
+        kind, more = probe.dtype.to_real(), {"device": device, "low": low, "high": high}
+        parts = make_tensor(*size, 2, dtype=kind, exclude_zero=exclude_zero, **more)
+        x = schuss.view_as_complex(parts)
+        x = schuss.stack([x, x], -1).flatten(-2)[..., ::2] if noncontiguous and size else x
+        return x.detach().requires_grad_(requires_grad)
     floating, boolean = probe.is_floating_point(), dtype == schuss.bool
     if low is None:
         low = 0 if boolean or dtype == schuss.uint8 else -9
@@ -204,10 +217,10 @@ def make_tensor(
 
 
 def _outputs(func: Callable, inputs: tuple) -> list[Tensor]:
-    """The floating outputs of func, as a list."""
+    """The outputs of func that have derivatives, as a list."""
     out = func(*inputs)
     out = [out] if isinstance(out, Tensor) else list(out)
-    return [y for y in out if isinstance(y, Tensor) and y.is_floating_point()]
+    return [y for y in out if isinstance(y, Tensor) and y.dtype.to_real().is_floating_point]
 
 
 def _slope(func: Callable, inputs: tuple, x: Tensor, way: np.ndarray, eps: float) -> list:
@@ -228,7 +241,8 @@ def _pull(out: Tensor, inputs: list[Tensor], cotangent: np.ndarray) -> list[np.n
     """The gradients of one output for one cotangent; zeros where it does not depend."""
     if not out.requires_grad:
         return [np.zeros(tuple(x.shape)) for x in inputs]
-    g = schuss.from_numpy(np.array(cotangent, dtype=np.float64)).to(out.dtype)
+    wide = np.complex128 if out.is_complex() else np.float64
+    g = schuss.from_numpy(np.array(cotangent, dtype=wide)).to(out.dtype)
     grads = schuss.autograd.grad([out], inputs, [g], retain_graph=True, allow_unused=True)
     for i, (x, grad) in enumerate(zip(inputs, grads, strict=True)):
         if grad is not None and grad.shape != x.shape:
@@ -241,12 +255,18 @@ def _pull(out: Tensor, inputs: list[Tensor], cotangent: np.ndarray) -> list[np.n
     ]
 
 
-def _ways(shape: tuple, fast: bool, rng: np.random.Generator) -> list[np.ndarray]:
-    """Directions to look along: each axis of the space, or one random one when fast."""
-    size = math.prod(shape)
+def _ways(x: Tensor, fast: bool, rng: np.random.Generator) -> list[np.ndarray]:
+    """Directions to look along: each axis of the space, or one random one when fast.
+
+    The space of complex numbers has two axes for each: the real and the imaginary one.
+    """
+    shape, size = tuple(x.shape), x.numel()
     if fast:
-        return [np.asarray(rng.standard_normal(shape))] if size else []
-    return list(np.eye(size).reshape(size, *shape))
+        way = np.asarray(rng.standard_normal(shape))
+        turned = way + 1j * rng.standard_normal(shape) if x.is_complex() else way
+        return [np.asarray(turned)] if size else []
+    ways = list(np.eye(size).reshape(size, *shape))
+    return [*ways, *(np.asarray(1j * way) for way in ways)] if x.is_complex() else ways
 
 
 def _matrix(parts: list[np.ndarray], size: int) -> np.ndarray:
@@ -258,7 +278,7 @@ def _check(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> No
     eps, atol, rtol, fast = how["eps"], how["atol"], how["rtol"], how["fast_mode"]
     rng = np.random.default_rng(7)
     outs = _outputs(func, inputs)
-    ways = [_ways(tuple(x.shape), fast, rng) for x in leaves]
+    ways = [_ways(x, fast, rng) for x in leaves]
     measured = [
         [_slope(func, inputs, x, w, eps) for w in ws] for x, ws in zip(leaves, ways, strict=True)
     ]
@@ -269,7 +289,7 @@ def _check(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> No
         for o, out in enumerate(outs)
     ]
     for o, out in enumerate(outs):
-        for cotangent in _ways(tuple(out.shape), fast, rng):
+        for cotangent in _ways(out, fast, rng):
             pulled = _pull(out, leaves, cotangent)
             again = _pull(out, leaves, cotangent)
             for i, (grad, other) in enumerate(zip(pulled, again, strict=True)):
@@ -277,8 +297,8 @@ def _check(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> No
                     raise GradcheckError(
                         f"gradcheck: backward gave two different gradients for input {i}"
                     )
-                told = rows[i] @ grad.reshape(-1)
-                seen = slopes[o][i] @ cotangent.reshape(-1)
+                told = np.real(rows[i].conj() @ grad.reshape(-1))
+                seen = np.real(slopes[o][i] @ cotangent.conj().reshape(-1))
                 wrong = np.flatnonzero(~(np.abs(told - seen) <= atol + rtol * np.abs(seen)))
                 if wrong.size:
                     k = int(wrong[0])
@@ -328,6 +348,9 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of ``func(*inputs)`` with central differences.
 
+    Complex numbers are moved along both parts, by PyTorch's rule that a step against the gradient
+    leads down.
+
     Every floating input that requires a gradient is moved by eps along each of its elements
     (``fast_mode``: once, along a random direction), so give float64 inputs that do not overlap
     in memory. Returns True, or raises GradcheckError (returns False) where they differ;
@@ -342,7 +365,7 @@ def gradcheck(
     if not leaves:
         raise ValueError("gradcheck: no input requires a gradient; use requires_grad=True")
     for i, x in enumerate(leaves):
-        if x.dtype != schuss.float64:
+        if x.dtype.to_real() != schuss.float64:
             warn(
                 f"gradcheck: input {i} is {x.dtype}; differences need float64",
             )
@@ -399,6 +422,8 @@ def gradgradcheck(
         for y in _outputs(func, inputs):
             shape = tuple(y.shape)
             wide = rng.standard_normal((*shape, 2))
+            if y.is_complex():
+                wide = wide + 1j * rng.standard_normal((*shape, 2))
             narrow = np.array(wide[..., 0])
             g = (
                 schuss.from_numpy(wide)[..., 0]

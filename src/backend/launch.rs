@@ -25,6 +25,9 @@ impl Operand {
     }
     /// A fresh row-major operand; its bytes are not defined yet.
     pub fn new(backend: &dyn Backend, shape: &[usize], dtype: DType) -> Result<Operand> {
+        if dtype.is_complex() && !backend.device().is_cpu() {
+            return Err(no_complex(backend.device(), dtype));
+        }
         let n = crate::base::shape::count("allocate", shape)?;
         let bytes = n.checked_mul(dtype.size()).filter(|&b| b <= isize::MAX as usize);
         let bytes = bytes.ok_or_else(|| {
@@ -51,6 +54,12 @@ impl Operand {
     pub fn view(&self, layout: Layout) -> Operand {
         Operand { storage: self.storage.clone(), layout, dtype: self.dtype }
     }
+}
+
+#[cold]
+fn no_complex(device: Device, dtype: DType) -> crate::base::Error {
+    let text = format!("{device} has no {dtype}; compute with x.cpu(), or with view_as_real(x)");
+    crate::base::Error::new(crate::base::ErrorKind::Missing, "to", text)
 }
 
 /// A loop over contiguous inputs and outputs of one compute dtype: `(inputs, parameters, outputs, count)`.
@@ -188,7 +197,7 @@ pub enum Order {
     Running { largest: bool },
 }
 
-/// Decompositions of matrices, the last two axes of an operand, in float64.
+/// Decompositions of matrices, the last two axes of an operand, in float64 or complex128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dense {
     /// In: a. Out: the two triangles in one matrix, the row swaps (int32, from 1), the order of the rows (int64).
@@ -208,6 +217,19 @@ pub enum Dense {
     Svd,
     /// In: a, of which one triangle is read. Out: rising eigenvalues, and vectors as columns.
     Eigen { upper: bool },
+    /// In: any square a. Out: eigenvalues and vectors as columns, both complex.
+    General,
+}
+
+/// Fourier transforms of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fourier {
+    /// Complex to complex, with `exp(-2 pi i j k / n)`, or its conjugate.
+    Whole { inverse: bool },
+    /// Real to the first half of the complex ones, of which the others are the conjugates.
+    ToHalf,
+    /// The converse, by the conjugate factors: as many real ones as the result has.
+    FromHalf,
 }
 
 /// What is asked of a convolution's operands.
@@ -355,6 +377,13 @@ pub enum Launch<'a> {
         what: Dense,
         ins: &'a [Operand],
         outs: &'a [Operand],
+    },
+    /// The Fourier transform of each row (the last axis), times a number.
+    Fourier {
+        kind: Fourier,
+        scale: f64,
+        input: &'a Operand,
+        out: &'a Operand,
     },
     /// Elements of each row (the last axis) by their order, and the places where they stand.
     Order {

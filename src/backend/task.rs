@@ -1,8 +1,8 @@
 //! A launch that can be kept and run again: the same families, owning their operands. Leans on launch.
 
 use super::launch::{
-    Attention, Backend, Convolution, Dense, Draw, Entropy, FoldKind, Geometry, Launch, MapBody, Norm, Operand, Order, Pick, Recurrence,
-    Span, Special,
+    Attention, Backend, Convolution, Dense, Draw, Entropy, FoldKind, Fourier, Geometry, Launch, MapBody, Norm, Operand, Order, Pick,
+    Recurrence, Span, Special,
 };
 use super::of;
 use crate::base::{DType, Number, Result};
@@ -69,6 +69,10 @@ pub enum Work {
     },
     Dense {
         what: Dense,
+    },
+    Fourier {
+        kind: Fourier,
+        scale: f64,
     },
     Order {
         order: Order,
@@ -161,6 +165,7 @@ impl Task {
             Launch::Scan { kind, input, out } => one(Work::Scan { kind }, &[input], &[out]),
             Launch::Special { function, ins, out } => many(Work::Special { function }, ins, std::slice::from_ref(out)),
             Launch::Dense { what, ins, outs } => many(Work::Dense { what }, ins, outs),
+            Launch::Fourier { kind, scale, input, out } => one(Work::Fourier { kind, scale }, &[input], &[out]),
             Launch::Order { order, input, values, places } => one(Work::Order { order }, &[input], &[values, places]),
             Launch::Search { sorted, values, right, out } => one(Work::Search { right }, &[sorted, values], &[out]),
             Launch::Merge { kind, target, pick, values } => {
@@ -240,6 +245,7 @@ impl Task {
             Work::Scan { kind } => Launch::Scan { kind: *kind, input: &ins[0], out: &outs[0] },
             Work::Special { function } => Launch::Special { function: *function, ins, out: &outs[0] },
             Work::Dense { what } => Launch::Dense { what: *what, ins, outs },
+            Work::Fourier { kind, scale } => Launch::Fourier { kind: *kind, scale: *scale, input: &ins[0], out: &outs[0] },
             Work::Order { order } => Launch::Order { order: *order, input: &ins[0], values: &outs[0], places: &outs[1] },
             Work::Search { right } => Launch::Search { sorted: &ins[0], values: &ins[1], right: *right, out: &outs[0] },
             Work::Windows { geometry, back } => {
@@ -282,6 +288,7 @@ impl Task {
             Work::Scan { .. } => "scan",
             Work::Special { .. } => "special",
             Work::Dense { .. } => "dense",
+            Work::Fourier { .. } => "fourier",
             Work::Order { .. } => "order",
             Work::Search { .. } => "search",
             Work::Merge { .. } => "merge",

@@ -1,6 +1,8 @@
-//! The only list of element types, and how they promote (PyTorch's lattice). Leans on half for the two short floats.
+//! The only list of element types, and how they promote (PyTorch's lattice). Leans on half for the two short floats and
+//! num-complex for pairs of floats.
 
 use half::{bf16, f16};
+use num_complex::Complex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,11 +18,13 @@ pub enum DType {
     BF16,
     F32,
     F64,
+    C64,
+    C128,
 }
 
 use DType::*;
 
-pub const ALL: [DType; 10] = [Bool, U8, I8, I16, I32, I64, F16, BF16, F32, F64];
+pub const ALL: [DType; 12] = [Bool, U8, I8, I16, I32, I64, F16, BF16, F32, F64, C64, C128];
 
 static DEFAULT_FLOAT: AtomicU8 = AtomicU8::new(F32 as u8);
 
@@ -28,6 +32,12 @@ static DEFAULT_FLOAT: AtomicU8 = AtomicU8::new(F32 as u8);
 #[inline]
 pub fn default_float() -> DType {
     ALL[DEFAULT_FLOAT.load(Ordering::Relaxed) as usize]
+}
+
+/// The dtype of a complex number that no tensor decides: pairs of the default float.
+#[inline]
+pub fn default_complex() -> DType {
+    default_float().complex()
 }
 
 pub fn set_default_float(dtype: DType) {
@@ -41,7 +51,8 @@ impl DType {
             Bool | U8 | I8 => 1,
             I16 | F16 | BF16 => 2,
             I32 | F32 => 4,
-            I64 | F64 => 8,
+            I64 | F64 | C64 => 8,
+            C128 => 16,
         }
     }
     pub const fn name(self) -> &'static str {
@@ -56,11 +67,49 @@ impl DType {
             BF16 => "bfloat16",
             F32 => "float32",
             F64 => "float64",
+            C64 => "complex64",
+            C128 => "complex128",
         }
     }
     #[inline]
     pub const fn is_float(self) -> bool {
         matches!(self, F16 | BF16 | F32 | F64)
+    }
+    #[inline]
+    pub const fn is_complex(self) -> bool {
+        matches!(self, C64 | C128)
+    }
+    /// Whether there are derivatives: floats, and complex numbers.
+    #[inline]
+    pub const fn is_inexact(self) -> bool {
+        self as u8 >= F16 as u8
+    }
+    /// 0 for truths, 1 for integers, 2 for floats, 3 for complex numbers.
+    #[inline]
+    pub const fn category(self) -> u8 {
+        match self {
+            Bool => 0,
+            U8 | I8 | I16 | I32 | I64 => 1,
+            F16 | BF16 | F32 | F64 => 2,
+            C64 | C128 => 3,
+        }
+    }
+    /// The dtype of the two parts of a complex number; itself for every other.
+    #[inline]
+    pub const fn real(self) -> DType {
+        match self {
+            C64 => F32,
+            C128 => F64,
+            other => other,
+        }
+    }
+    /// The complex dtype whose parts hold this one's numbers; there is none shorter than complex64.
+    #[inline]
+    pub const fn complex(self) -> DType {
+        match self {
+            F64 | C128 => C128,
+            _ => C64,
+        }
     }
     #[inline]
     pub const fn is_int(self) -> bool {
@@ -98,6 +147,7 @@ impl DType {
             (a, b) if a == b => a,
             (U8, I8) => I16,
             (F16, BF16) => F32,
+            (F64, C64) => C128,
             (_, b) => b,
         }
     }
@@ -105,8 +155,8 @@ impl DType {
     #[inline]
     pub fn weigh(stronger: Option<DType>, weaker: Option<DType>) -> Option<DType> {
         match (stronger, weaker) {
-            (Some(s), _) if s.is_float() => Some(s),
-            (Some(s), Some(w)) if s == Bool || w.is_float() => Some(s.promote(w)),
+            (Some(s), Some(w)) if s.is_float() && w.is_complex() => Some(s.complex()),
+            (Some(s), Some(w)) if w.category() > s.category() => Some(s.promote(w)),
             (Some(s), _) => Some(s),
             (None, w) => w,
         }
@@ -136,6 +186,14 @@ pub trait Element: Copy + Default + Send + Sync + 'static {
     fn from_i64(v: i64) -> Self;
     fn to_f32(self) -> f32 {
         self.to_f64() as f32
+    }
+    /// The real and the imaginary part.
+    fn to_pair(self) -> (f64, f64) {
+        (self.to_f64(), 0.0)
+    }
+    /// The number of two parts; where there is room for one alone, the real one.
+    fn from_pair(re: f64, _im: f64) -> Self {
+        Self::from_f64(re)
     }
     fn from_f32(v: f32) -> Self {
         Self::from_f64(f64::from(v))
@@ -208,7 +266,40 @@ impl Element for Truth {
     }
 }
 
-/// Runs an expression with `$t` standing for the Rust type of a dtype.
+macro_rules! complex {
+    ($($t:ty => $d:ident),*) => {$(
+        impl Element for Complex<$t> {
+            const DTYPE: DType = $d;
+            #[inline(always)] fn to_f64(self) -> f64 { f64::from(self.re) }
+            #[inline(always)] fn to_i64(self) -> i64 { self.re as i64 }
+            #[inline(always)] fn from_f64(v: f64) -> Self { Complex::new(v as $t, 0.0) }
+            #[inline(always)] fn from_i64(v: i64) -> Self { Complex::new(v as $t, 0.0) }
+            #[inline(always)] fn to_pair(self) -> (f64, f64) { (f64::from(self.re), f64::from(self.im)) }
+            #[inline(always)] fn from_pair(re: f64, im: f64) -> Self { Complex::new(re as $t, im as $t) }
+        }
+    )*};
+}
+complex!(f32 => C64, f64 => C128);
+
+/// Runs an expression with `$t` standing for the Rust type of any dtype.
+#[macro_export]
+macro_rules! dispatch_all {
+    ($dtype:expr, $t:ident => $body:expr) => {{
+        match $dtype {
+            $crate::base::DType::C64 => {
+                type $t = num_complex::Complex<f32>;
+                $body
+            }
+            $crate::base::DType::C128 => {
+                type $t = num_complex::Complex<f64>;
+                $body
+            }
+            real => $crate::dispatch!(real, $t => $body),
+        }
+    }};
+}
+
+/// The same where a record has refused complex numbers before.
 #[macro_export]
 macro_rules! dispatch {
     ($dtype:expr, $t:ident => $body:expr) => {{
@@ -254,6 +345,7 @@ macro_rules! dispatch {
                 type $t = f64;
                 $body
             }
+            complex => unreachable!("{complex} comes to no loop over real numbers: its record refuses it"),
         }
     }};
 }

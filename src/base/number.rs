@@ -1,4 +1,4 @@
-//! One number as the host language gave it: a truth, an integer or a float. Leans on dtype.
+//! One number as the host language gave it: a truth, an integer, a float or a complex number. Leans on dtype.
 
 use super::DType;
 
@@ -7,6 +7,8 @@ pub enum Number {
     Bool(bool),
     Int(i64),
     Float(f64),
+    /// The real and the imaginary part.
+    Complex(f64, f64),
 }
 
 impl Number {
@@ -15,7 +17,7 @@ impl Number {
         match self {
             Number::Bool(b) => f64::from(u8::from(b)),
             Number::Int(i) => i as f64,
-            Number::Float(f) => f,
+            Number::Float(f) | Number::Complex(f, _) => f,
         }
     }
     #[inline]
@@ -23,7 +25,7 @@ impl Number {
         match self {
             Number::Bool(b) => i64::from(b),
             Number::Int(i) => i,
-            Number::Float(f) => f as i64,
+            Number::Float(f) | Number::Complex(f, _) => f as i64,
         }
     }
     pub fn truth(self) -> bool {
@@ -31,7 +33,20 @@ impl Number {
             Number::Bool(b) => b,
             Number::Int(i) => i != 0,
             Number::Float(f) => f != 0.0,
+            Number::Complex(re, im) => re != 0.0 || im != 0.0,
         }
+    }
+    /// The real and the imaginary part.
+    #[inline]
+    pub fn pair(self) -> (f64, f64) {
+        match self {
+            Number::Complex(re, im) => (re, im),
+            other => (other.as_f64(), 0.0),
+        }
+    }
+    #[inline]
+    pub fn is_complex(self) -> bool {
+        matches!(self, Number::Complex(..))
     }
     pub fn is_float(self) -> bool {
         matches!(self, Number::Float(_))
@@ -43,6 +58,7 @@ impl Number {
             Number::Bool(_) => DType::Bool,
             Number::Int(_) => DType::I64,
             Number::Float(_) => super::dtype::default_float(),
+            Number::Complex(..) => super::dtype::default_complex(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The reverse walk: from results to leaves in the order of serial numbers, without recursion and without hashing.
 //! Leans on graph and ops.
 
+use super::conjugate::ruled;
 use super::plan;
 use super::record::caught;
 use super::walk::{Walk, address};
@@ -265,7 +266,7 @@ fn pull(node: &Arc<Node>, mut grads: Cotangents, plan: &Plan, wanted: Option<&Ha
             grads.drain(..).for_each(|g| cotangents.push(g.map(Sym::Tensor)));
             let _place = mode::PlaceGuard::of(cotangents.iter().flatten().next());
             let pull = Pull { grads: &cotangents, ins: &opened.ins, outs: &opened.outs, args: &node.args, needs: Needs(needs) };
-            let raw = caught(|| Ok(vjp(&pull)))?.into_iter().map(|s| match s {
+            let raw = caught(|| Ok(ruled(op, vjp, &pull)))?.into_iter().map(|s| match s {
                 Some(Sym::Tensor(t)) => Some(t),
                 Some(Sym::Operand(f)) => Some(Tensor::from_operand(f.operand)),
                 _ => None,
@@ -295,7 +296,7 @@ thread_local! {
 fn search(node: &Node, grads: &Cotangents) -> Result<()> {
     let _quiet = GradGuard::set(false);
     for (i, grad) in grads.iter().enumerate() {
-        let Some(grad) = grad.as_ref().map(Tensor::values).filter(|g| g.dtype().is_float() && g.numel() > 0) else { continue };
+        let Some(grad) = grad.as_ref().map(Tensor::values).filter(|g| g.dtype().is_inexact() && g.numel() > 0) else { continue };
         let hit = ops::reduce::any(&ops::compare::isnan(&grad)?, (), false)?;
         let home = crate::backend::fetch(&hit.operand())?;
         if crate::backend::cpu::convert::element(&home, 0).truth() {
@@ -450,6 +451,12 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
                     ),
                 ));
             }
+            if dtype.is_complex() {
+                return Err(Error::grad(
+                    op,
+                    "grad can be implicitly created only for real scalar outputs, got a complex one; use .abs() or .real, or pass gradient=",
+                ));
+            }
             filled_on(root.device(), &shape, dtype, 1.0)
         }
         Some(g) => {
@@ -533,7 +540,12 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
 fn scalar(root: &Tensor) -> Option<(Arc<Node>, u32)> {
     let core = root.0.core.get();
     let here = !core.operand.storage.is_away();
-    let ready = here && core.requires_grad && core.operand.layout.numel() == 1 && core.base.is_none() && core.flags == 0;
+    let ready = here
+        && core.requires_grad
+        && !core.operand.dtype.is_complex()
+        && core.operand.layout.numel() == 1
+        && core.base.is_none()
+        && core.flags == 0;
     if ready { core.edge.clone() } else { None }
 }
 

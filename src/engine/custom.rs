@@ -26,7 +26,7 @@ pub fn attach_dynamic(
             Some(look) => {
                 serial = serial.max(look.serial);
                 requires |= look.requires && mode.grad();
-                edges.push(if look.operand.dtype.is_float() { look.edge.clone() } else { None });
+                edges.push(if look.operand.dtype.is_inexact() { look.edge.clone() } else { None });
                 inputs.push(Kept::Meta(Meta { shape: look.operand.layout.shape.clone(), dtype: look.operand.dtype }));
             }
         }
@@ -35,7 +35,7 @@ pub fn attach_dynamic(
     let node = make(Rule::Dynamic(rule), &[], edges, Keeps { inputs, outputs, freed: false }, outs.len(), serial, mode);
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
-        if core.operand.dtype.is_float() && !skip(t) {
+        if core.operand.dtype.is_inexact() && !skip(t) {
             let old = core.edge.replace((node.clone(), k as u32));
             core.requires_grad = requires;
             drop(core);

@@ -1,11 +1,13 @@
 //! Rank 5, the workshop: what happens to what was asked. Run now, record, walk back, write in place. Leans on ops, graph and backend.
 
 pub mod backward;
+mod conjugate;
 pub mod custom;
 mod echo;
 pub mod lift;
 mod plan;
 pub mod quick;
+mod recast;
 pub mod record;
 pub mod replay;
 pub mod settle;

@@ -325,6 +325,7 @@ fn forget(kept: &mut Kept) -> Option<Kept> {
 fn same_number(a: Number, b: Number) -> bool {
     match (a, b) {
         (Number::Float(a), Number::Float(b)) => a.to_bits() == b.to_bits(),
+        (Number::Complex(a, b), Number::Complex(c, d)) => (a.to_bits(), b.to_bits()) == (c.to_bits(), d.to_bits()),
         _ => a == b,
     }
 }

@@ -220,7 +220,7 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
     let (mut metas, mut ins) = ([const { None }; MANY], [None; MANY]);
     for (i, side) in sides.iter().enumerate() {
         match side.operand() {
-            Some(o) if o.layout.numel() > 0 && o.layout.numel() <= MOST => {
+            Some(o) if o.layout.numel() > 0 && o.layout.numel() <= MOST && !o.dtype.is_complex() => {
                 metas[i] = Some(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
                 ins[i] = Some(o);
             }
@@ -233,7 +233,7 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
     if shape::count(op.name, &form.shape).ok()? > MOST {
         return None;
     }
-    let needs = if mode.grad() && form.dtype.is_float() { needs } else { 0 };
+    let needs = if mode.grad() && form.dtype.is_inexact() { needs } else { 0 };
     let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
     let storage = match Storage::new(form.shape.iter().product::<usize>() * form.dtype.size()) {
         Ok(storage) => Arc::new(storage),
@@ -258,7 +258,7 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let (mut lead, mut one_dtype, mut one_shape) = (None::<&Operand>, true, true);
     for side in sides {
         match (side.operand(), lead) {
-            (None, _) if matches!(side, Side::Absent | Side::Number(Number::Bool(_))) => return None,
+            (None, _) if matches!(side, Side::Absent | Side::Number(Number::Bool(_) | Number::Complex(..))) => return None,
             (None, _) => {}
             (own, None) => lead = own,
             (Some(own), Some(lead)) => {
@@ -275,11 +275,11 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         facts.iter_mut().zip(sides).for_each(|(fact, side)| *fact = side.fact());
         weigh(op, &facts[..sides.len()], mode).ok()?
     };
-    let divides = matches!(op.quirk, Quirk::Divides | Quirk::Raises) && !compute.is_float();
+    let divides = matches!(op.quirk, Quirk::Divides | Quirk::Raises) && !compute.is_inexact();
     if divides || !body.truth && result != compute {
         return None;
     }
-    needs = if mode.grad() && result.is_float() { needs } else { 0 };
+    needs = if mode.grad() && result.is_inexact() { needs } else { 0 };
     let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
     let like = one_shape && lead.layout.is_contiguous();
     let wide = if like { Shape::new() } else { common_shape(op, lead, sides)? };
@@ -288,7 +288,7 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     for own in sides.iter().filter_map(Side::operand) {
         all_direct &= own.dtype == compute && own.layout.is_contiguous() && own.layout.numel() == n;
     }
-    if n > MOST || !all_direct && n > TILE {
+    if n > MOST || !all_direct && (n > TILE || compute.is_complex()) {
         return None;
     }
     let loops = (body.native)(compute)?.pick();
@@ -305,6 +305,9 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let core = fresh.core();
     core.flags = made_in(mode);
     let params: SmallVec<[Number; 2]> = if body.params == 0 { SmallVec::new() } else { args.iter().filter_map(Arg::number).collect() };
+    if params.iter().any(|n| n.is_complex()) {
+        return None;
+    }
     match sides {
         [a] if all_direct => plain(loops, &[a.from()], &params, &core.operand, compute),
         [a, b] if all_direct => plain(loops, &[a.from(), b.from()], &params, &core.operand, compute),
@@ -351,7 +354,7 @@ fn record(op: &'static Op, core: &mut Core, sides: &[Side], args: &[Arg], needs:
 /// Takes a view of a plain tensor, and records it.
 #[inline]
 pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
-    if !mode.is_plain() {
+    if !mode.is_plain() || matches!(op.quirk, Quirk::Parts | Quirk::Pairs) {
         return None;
     }
     let x = base.0.core.get();
@@ -428,7 +431,7 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
             let mut core = target.0.core.get();
             is_free(&core, mode).then(|| work(&mut core, None))
         }
-        [Feed::Tensor(a), Feed::Number(n)] if a.same(target) && !matches!(n, Number::Bool(_)) => {
+        [Feed::Tensor(a), Feed::Number(n)] if a.same(target) && !matches!(n, Number::Bool(_) | Number::Complex(..)) => {
             let mut core = target.0.core.get();
             is_free(&core, mode).then(|| work(&mut core, Some(From::Number(*n))))
         }

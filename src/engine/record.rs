@@ -1,7 +1,9 @@
 //! The one way an operator happens: dtype and shape settled, the launch run, the node made if anything needs a gradient.
 //! Leans on graph and backend.
 
-use super::settle::{as_truths, check_divisor, common_shape, settle, spread};
+use super::conjugate::of_complex;
+use super::recast::{dtype_of, seen_as};
+use super::settle::{as_truths, check_divisor, common_shape, numbers, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
@@ -134,10 +136,11 @@ impl Seen {
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
     let op = of_truths(op, feeds);
-    if mode.lifted()
-        && let Some(outs) = super::lift::emit(op, feeds, args)?
-    {
-        return Ok(outs);
+    if mode.lifted() {
+        let op = of_complex(op, feeds)?;
+        if let Some(outs) = super::lift::emit(op, feeds, args)? {
+            return Ok(outs);
+        }
     }
     match &op.body {
         Body::Map(_) | Body::Kernel(..) => {
@@ -146,7 +149,11 @@ pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
             }
         }
         Body::View(rule) => return view(op, *rule, feeds, args, mode),
-        Body::Inline(body) => return inline(op, *body, feeds, args, mode),
+        Body::Inline(_) => {}
+    }
+    let op = of_complex(op, feeds)?;
+    if let Body::Inline(body) = op.body {
+        return inline(op, body, feeds, args, mode);
     }
     let seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let outs = match &op.body {
@@ -165,7 +172,7 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
         [Feed::Operand(x)] => {
             let layout = rule(&x.layout, args)?;
             check_inside(op, &layout, x)?;
-            return Ok(Outs::One(Tensor::from_operand(x.view(layout))));
+            return Ok(Outs::One(Tensor::from_operand(seen_as(op, x, layout)?)));
         }
         _ => return Err(Error::type_(op.name, "a view is taken of one tensor")),
     };
@@ -176,11 +183,12 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
     if mode.probe() {
         mode::note_read(x.tag);
         let layout = rule(&Layout::contiguous(x.operand.layout.shape.clone()), args)?;
-        return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: x.operand.dtype }, 0)));
+        return Ok(Outs::One(stand_in(Meta { shape: layout.shape, dtype: dtype_of(op, x.operand.dtype)? }, 0)));
     }
     let layout = rule(&x.operand.layout, args)?;
     check_inside(op, &layout, &x.operand)?;
-    let out = view_of(base, &x, layout, mode);
+    let seen = seen_as(op, &x.operand, layout)?;
+    let out = view_of(base, &x, seen, mode);
     if x.edge.is_none() && x.flags & flag::STRICT == 0 {
         return Ok(Outs::One(out));
     }
@@ -276,8 +284,8 @@ fn check_reach(op: &str, layout: &Layout, x: &Operand) -> Result<()> {
     Ok(())
 }
 
-fn view_of(base: &Tensor, x: &Look, layout: Layout, mode: Mode) -> Tensor {
-    let mut core = Core::plain(x.operand.view(layout));
+fn view_of(base: &Tensor, x: &Look, seen: Operand, mode: Mode) -> Tensor {
+    let mut core = Core::plain(seen);
     core.flags = x.flags & flag::INFERENCE;
     core.family = x.family.clone();
     core.seen = x.version;
@@ -304,7 +312,7 @@ pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Out
     for (i, s) in seen.iter().enumerate() {
         if let Some(look) = s.look() {
             strict |= look.flags & flag::STRICT;
-            if look.edge.is_some() && look.operand.dtype.is_float() {
+            if look.edge.is_some() && look.operand.dtype.is_inexact() {
                 needs |= 1 << i.min(31);
                 requires |= look.requires && mode.grad();
             }
@@ -323,7 +331,7 @@ pub(crate) fn finish(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: Out
             Outs::One(t) => std::slice::from_ref(t),
             Outs::Many(list) => &list[..],
         };
-        if list.iter().any(|t| t.dtype().is_float()) {
+        if list.iter().any(|t| t.dtype().is_inexact()) {
             attach(op, seen, args, list, needs, requires, mode)?;
         }
     }
@@ -350,7 +358,7 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
             Seen::Absent => draft.input(None, Kept::Absent),
             Seen::Number(n) => draft.input(None, Kept::Number(*n)),
             Seen::Tensor(look) => {
-                let edge = if look.operand.dtype.is_float() { look.edge.clone() } else { None };
+                let edge = if look.operand.dtype.is_inexact() { look.edge.clone() } else { None };
                 let full = reads >> i.min(7) & 1 == 1;
                 if full && look.flags & flag::INFERENCE != 0 {
                     return Err(Error::runtime(
@@ -376,7 +384,7 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
     }
     for (k, t) in outs.iter().enumerate() {
         let mut core = t.0.core.get();
-        if core.operand.dtype.is_float() {
+        if core.operand.dtype.is_inexact() {
             core.edge = Some((node.clone(), k as u32));
             core.requires_grad = requires;
         }
@@ -453,7 +461,7 @@ pub(crate) fn reads(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: impl
         let metas = outs();
         let made: Vec<Sym> =
             metas.iter().enumerate().map(|(k, m)| Sym::Tensor(stand_in(m.clone(), 1 << (OUTPUT_BIT + k as u32)))).collect();
-        let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_float().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
+        let grads: Vec<Option<Sym>> = metas.into_iter().map(|m| m.dtype.is_inexact().then(|| Sym::Tensor(stand_in(m, 0)))).collect();
         vjp(&Pull { grads: &grads, ins: &ins, outs: &made, args, needs: Needs(asked) });
     };
     let mut found = 0;
@@ -566,7 +574,7 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     for _ in 0..body.outputs {
         outs.push(Operand::new(backend, &shape, result)?);
     }
-    let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+    let params = numbers(op, args, compute)?;
     backend.launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs }).map_err(|e| named(e, op))?;
     Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
 }

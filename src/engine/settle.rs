@@ -8,7 +8,7 @@ use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
 use crate::graph::op::Quirk;
 use crate::graph::tensor::flag;
-use crate::graph::{Class, Op, Pair};
+use crate::graph::{Arg, Class, Op, Pair};
 use smallvec::SmallVec;
 
 /// What promotion asks of one operand.
@@ -57,6 +57,12 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
     if op.quirk == Quirk::Masks {
         // A masked write keeps the dtype of what it is written to.
         match facts {
+            [Fact::Tensor { dtype, .. }, Fact::Tensor { dtype: DType::Bool, .. }, ..] if common.is_complex() && !dtype.is_complex() => {
+                return Err(Error::dtype(
+                    op.name,
+                    format!("a complex value cannot be written to a {dtype} tensor; use x.to({common}) first"),
+                ));
+            }
             [Fact::Tensor { dtype, .. }, Fact::Tensor { dtype: DType::Bool, .. }, ..] => common = *dtype,
             [_, Fact::Tensor { dtype, .. }, ..] => {
                 return Err(Error::dtype(op.name, format!("the mask must be a bool tensor, got {dtype}")));
@@ -74,14 +80,14 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
     let (compute, result) = match op.class {
         Class::Float => {
             let d = match common {
-                d if d.is_float() => d,
+                d if d.is_inexact() => d,
                 d if strict != 0 && d.size() < 4 => DType::F32,
                 _ if strict != 0 => DType::F64,
                 _ => crate::base::dtype::default_float(),
             };
             (d.compute(), d)
         }
-        Class::Real if !full.or(zero).unwrap_or(common).is_float() || zero.is_some_and(|d| !d.is_float()) => {
+        Class::Real if !full.or(zero).unwrap_or(common).is_inexact() || zero.is_some_and(|d| !d.is_inexact()) => {
             return refuse("a float tensor", "use x.float() first");
         }
         Class::Number if op.quirk == Quirk::Counts && common == DType::Bool => (DType::I64, DType::I64),
@@ -90,12 +96,12 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
             return refuse("numbers", "use x.int() first, or logical_not / logical_xor for truths");
         }
         Class::Arithmetic => (common.compute(), common),
-        Class::Integer if common.is_float() => return refuse("integers or truths", "use x.int() or x.long() first"),
+        Class::Integer if common.is_inexact() => return refuse("integers or truths", "use x.int() or x.long() first"),
         Class::Integer if common == DType::Bool && op.quirk == Quirk::Shifts => return refuse("integers", "use x.int() first"),
         Class::Integer => (common.compute(), common),
         Class::Compare => (common.compute(), DType::Bool),
         Class::Logic => (if mode.probe() { DType::U8 } else { DType::Bool }, DType::Bool),
-        Class::Question => (if common.is_float() { common.compute() } else { DType::F64 }, DType::Bool),
+        Class::Question => (if common.is_inexact() { common.compute() } else { DType::F64 }, DType::Bool),
     };
     let compute = if compute == DType::Bool { DType::U8 } else { compute };
     Ok((widened(op, facts, compute, result)?, result))
@@ -104,7 +110,7 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
 /// A plain integer that a narrow dtype cannot hold is not wrapped on its way in: the computation is done in int64, so
 /// that comparisons and bounds are right; where the number itself would be stored, it is refused.
 fn widened(op: &Op, facts: &[Fact], compute: DType, result: DType) -> Result<DType> {
-    if compute.is_float() || compute == DType::I64 {
+    if compute.is_inexact() || compute == DType::I64 {
         return Ok(compute);
     }
     let beyond = |fact: &&Fact| matches!(fact, Fact::Number(Number::Int(i)) if !compute.holds(*i));
@@ -145,7 +151,7 @@ fn strictly(op: &Op, facts: &[Fact], number: Option<DType>) -> Result<()> {
         ));
     }
     if let (Some(first), Some(DType::F32 | DType::F64)) = (dtypes.first(), number)
-        && !first.is_float()
+        && !first.is_inexact()
         && op.class != Class::Float
     {
         return Err(Error::new(
@@ -157,9 +163,21 @@ fn strictly(op: &Op, facts: &[Fact], number: Option<DType>) -> Result<()> {
     Ok(())
 }
 
+/// A map's parameters, of which none may be complex where it computes with reals.
+pub(crate) fn numbers(op: &Op, args: &[Arg], compute: DType) -> Result<Vec<Number>> {
+    let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+    if !compute.is_complex() && params.iter().any(|n| n.is_complex()) {
+        return Err(Error::runtime(
+            op.name,
+            format!("a complex number does not fit {compute}; use x.to(schuss.{}) first", compute.complex()),
+        ));
+    }
+    Ok(params)
+}
+
 /// Of two dtypes the one that loses less of the other: a float before integers, the wider before the narrower.
 fn kept(a: DType, b: DType) -> DType {
-    let rank = |d: DType| (d.is_float(), d.size());
+    let rank = |d: DType| (d.is_complex(), d.is_float(), d.size());
     if rank(b) > rank(a) { b } else { a }
 }
 
@@ -215,7 +233,7 @@ pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
 
 /// Integers are not divided by zero, and have no negative powers.
 pub(crate) fn check_divisor(op: &Op, seen: &Pair<Seen>, compute: DType) -> Result<()> {
-    if compute.is_float() {
+    if compute.is_inexact() {
         return Ok(());
     }
     let divides = op.quirk == Quirk::Divides;

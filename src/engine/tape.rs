@@ -159,7 +159,7 @@ impl Tape {
         let on_tape = |t: &Tensor| t.node().map_or_else(|| known(t), |(node, _)| inside(&node) || known(t));
         let mut roots = Vec::new();
         for (t, seed) in targets.iter().zip(seeds) {
-            if !t.dtype().is_float() || !on_tape(t) {
+            if !t.dtype().is_inexact() || !on_tape(t) {
                 continue;
             }
             let cotangent = match seed {

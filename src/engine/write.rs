@@ -1,6 +1,8 @@
 //! Writes in place: over the same bytes, through views, with the graph kept right. Leans on record.
 
+use super::conjugate;
 use super::lift;
+use super::recast;
 use super::record::{self, Seen};
 use super::settle;
 use crate::backend::cpu::gather::collide;
@@ -27,14 +29,21 @@ pub fn refresh(t: &Tensor) {
     }
     let (edge, requires, own) = {
         let core = base.0.core.get();
-        (core.edge.clone(), core.requires_grad, core.operand.layout.clone())
+        (core.edge.clone(), core.requires_grad, core.operand.clone())
     };
     let mut core = t.0.core.get();
     core.seen = version;
     let Some((node, k)) = edge else { return };
     let dtype = core.operand.dtype;
-    let view = through(&own, &layout, dtype, Edge::Node(node, k), Mode::now());
-    core.edge = Some((view, 0));
+    let (mode, edge) = (Mode::now(), Edge::Node(node, k));
+    let edge = if own.dtype == dtype {
+        Edge::Node(through(&own.layout, &layout, dtype, edge, mode), 0)
+    } else {
+        recast::read((&own.layout, own.dtype), (&layout, dtype), edge, mode)
+    };
+    if let Edge::Node(node, k) = edge {
+        core.edge = Some((node, k));
+    }
     core.requires_grad = requires;
 }
 
@@ -132,8 +141,7 @@ fn check(op: &str, t: &Tensor, mode: Mode, recording: bool) -> Result<Operand> {
 
 /// Whether a value of one dtype may be written to a tensor of another.
 pub(super) fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
-    let rank = |d: DType| if d.is_float() { 2 } else { u8::from(d.is_int()) };
-    if rank(from) > rank(to) {
+    if from.category() > to.category() {
         return Err(Error::dtype(
             op,
             format!("a result of type {from} cannot be written to a tensor of type {to} in place; use the form without the underscore"),
@@ -151,7 +159,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     if mode.lifted() && lift::apply(op, target, feeds, args)? {
         return Ok(());
     }
-    let op = record::of_truths(op, feeds);
+    let op = conjugate::of_complex(record::of_truths(op, feeds), feeds)?;
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
     let name = format!("{}_", op.name);
@@ -183,7 +191,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
         if op.class == Class::Logic {
             ins = settle::as_truths(ins)?;
         }
-        let params: Vec<Number> = args.iter().filter_map(Arg::number).collect();
+        let params = settle::numbers(op, args, compute)?;
         beside(&name, &own, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?;
         of(&own.storage)
             .launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: std::slice::from_ref(&own) })
@@ -216,7 +224,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
 fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg], seen: &mut Pair<Seen>, own: &Operand) -> Result<()> {
     let mut needs = 0;
     for (i, s) in seen.iter().enumerate() {
-        if s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float()) {
+        if s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_inexact()) {
             needs |= 1 << i.min(31);
         }
     }
@@ -250,7 +258,7 @@ fn refuse_overlap(op: &str, source: &Operand, target: &Operand) -> Result<()> {
 
 /// Gives the written tensor its new place in the graph.
 fn join(op: &'static Op, target: &Tensor, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<()> {
-    let tracked = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float()));
+    let tracked = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_inexact()));
     let (base, operand, was) = {
         let mut core = target.0.core.get();
         if core.base.is_none() {
@@ -267,7 +275,7 @@ fn join(op: &'static Op, target: &Tensor, seen: &Pair<Seen>, args: &[Arg], mode:
         core.seen = core.version();
         return Ok(());
     }
-    if !operand.dtype.is_float() {
+    if !operand.dtype.is_inexact() {
         return Ok(());
     }
     // The value's node is made on a fresh handle over the same bytes, and its edge then moves to the target.
@@ -302,17 +310,22 @@ fn settle_edge(
         let core = base.0.core.get();
         (core.operand.clone(), core.edge.clone(), core.requires_grad)
     };
-    let args = window_args(&base_operand.layout, &operand.layout);
-    let meta = |o: &Operand| Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
-    let serial = base_edge.iter().chain(edge.iter()).map(|(n, _)| n.serial).max().unwrap_or(0);
     let to_edge = |e: Option<(Arc<Node>, u32)>| e.map(|(n, k)| Edge::Node(n, k));
-    let kept = Keeps {
-        inputs: [meta(&base_operand), meta(operand)].into_iter().collect(),
-        outputs: [meta(&base_operand)].into_iter().collect(),
-        freed: false,
+    let write = if base_operand.dtype == operand.dtype {
+        let args = window_args(&base_operand.layout, &operand.layout);
+        let meta = |o: &Operand| Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
+        let serial = base_edge.iter().chain(edge.iter()).map(|(n, _)| n.serial).max().unwrap_or(0);
+        let kept = Keeps {
+            inputs: [meta(&base_operand), meta(operand)].into_iter().collect(),
+            outputs: [meta(&base_operand)].into_iter().collect(),
+            freed: false,
+        };
+        let edges = [to_edge(base_edge), to_edge(edge)].into_iter().collect();
+        record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode)
+    } else {
+        let own = (&base_operand.layout, base_operand.dtype);
+        recast::written(own, (&operand.layout, operand.dtype), [to_edge(base_edge), to_edge(edge)], mode)
     };
-    let edges = [to_edge(base_edge), to_edge(edge)].into_iter().collect();
-    let write = record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode);
     {
         let mut core = base.0.core.get();
         let old = core.edge.replace((write, 0));
@@ -351,6 +364,12 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
     let mode = Mode::now();
     if mode.lifted() && lift::copy(op, target, source)? {
         return Ok(());
+    }
+    if let Feed::Number(n @ Number::Complex(..)) = source
+        && !target.dtype().is_complex()
+    {
+        let (re, im) = n.pair();
+        return Err(Error::runtime(op, format!("the complex number {re}{im:+}i does not fit {}; use x.to() first", target.dtype())));
     }
     if let Feed::Number(Number::Int(i)) = source
         && target.dtype() != DType::Bool
@@ -408,12 +427,12 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
         core.seen = core.version();
         return Ok(());
     }
-    if !own.dtype.is_float() {
+    if !own.dtype.is_inexact() {
         return Ok(());
     }
     // The value under the graph: the source expanded and converted, though its bytes lie in the target already.
     let (edge, requires) = match &seen {
-        Seen::Tensor(look) if recording && look.operand.dtype.is_float() => {
+        Seen::Tensor(look) if recording && look.operand.dtype.is_inexact() => {
             let Feed::Tensor(source) = source else { return Err(Error::bug(op, "a seen tensor is no tensor")) };
             let mut value = source.clone();
             if value.shape() != own.layout.shape {

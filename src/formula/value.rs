@@ -42,6 +42,10 @@ pub trait Value: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = S
         let down = Self::select(self.lt(zero), one, zero);
         up - down
     }
+    /// The complex conjugate: of a real number, the number.
+    fn conj(self) -> Self {
+        self
+    }
     fn truth(self) -> Self::Mask {
         !self.equals(Self::lit(0.0))
     }

@@ -48,7 +48,7 @@ pub fn start(serial: u64) {
 pub fn wanting() -> Vec<Tensor> {
     CAPTURE.with_borrow(|c| {
         let list = c.iter().flat_map(|c| &c.list);
-        list.filter(|t| t.requires_grad && t.dtype.is_float()).map(|t| t.tensor.clone()).collect()
+        list.filter(|t| t.requires_grad && t.dtype.is_inexact()).map(|t| t.tensor.clone()).collect()
     })
 }
 pub fn stop() -> Vec<Touched> {

@@ -51,6 +51,23 @@ pub enum Quirk {
     Subtracts,
     /// A view that may be asked to reach past its storage.
     Reaches,
+    /// A view of complex numbers as the reals that they are made of.
+    Parts,
+    /// A view of reals, two and two, as complex numbers.
+    Pairs,
+}
+
+/// Whether an operator takes complex numbers, and who thinks of them in its derivative.
+#[derive(Clone, Copy)]
+pub enum Complex {
+    /// It takes none. One that is made of others leaves it to them.
+    No,
+    /// Its result is differentiable in the complex sense, or linear: the walk conjugates on both sides of its rule.
+    Yes,
+    /// Its rule gives what PyTorch calls the gradient, conjugates and all.
+    Own,
+    /// Another operator does it for them.
+    Other(&'static Op),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +159,7 @@ pub struct Op {
     pub class: Class,
     pub quirk: Quirk,
     pub body: Body,
+    pub complex: Complex,
     pub vjp: Option<Vjp>,
     pub linear: Linear,
     /// How it runs for many examples at once; None where it runs for one after the other.

@@ -129,10 +129,6 @@ impl Sym {
     pub fn is_absent(&self) -> bool {
         matches!(self, Sym::Absent)
     }
-    /// The complex conjugate: the same, for real numbers.
-    pub fn conj(&self) -> Sym {
-        self.clone()
-    }
 }
 
 impl From<Tensor> for Sym {

@@ -1,5 +1,6 @@
 //! Activations of neural networks, element by element. Leans on graph.
 
+use super::parts::softsign_parts;
 use crate::base::{Error, Few, Result, shape};
 use crate::graph::{Arg, Grads, Pull, Sym, Tensor};
 
@@ -17,7 +18,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([-1.0, 0.0, 1.0]).sigmoid()
     /// tensor([0.2689, 0.5000, 0.7311])
-    sigmoid(input) Float { map(float value, |x;| x.sigmoid()); vjp |g, [_x], y| [g * &(y * (1.0 - y))]; face in_place; }
+    sigmoid(input) Float { map(float value, |x;| x.sigmoid()); vjp |g, [_x], y| [g * &(y * (1.0 - y))]; complex Yes; face in_place; }
     /// The element where it is positive, else 0; NaN stays NaN.
     ///
     /// >>> schuss.tensor([-1.0, 2.0]).relu()
@@ -61,6 +62,7 @@ crate::op! {
     silu(input) Real {
         map(float value, |x;| x * x.sigmoid());
         rule silu_back;
+        complex Yes;
         face function;
     }
     /// `log(1 + exp(beta x)) / beta`, straight above the threshold.
@@ -153,6 +155,7 @@ crate::op! {
     softsign(input) Float {
         map(float value, |x;| x / (1.0 + x.abs()));
         vjp |g, [x], _y| [g / &(x.abs() + 1.0).square()];
+        complex softsign_parts;
         face function;
     }
     /// `x * relu6(x + 3) / 6` (Howard et al. 2019).

@@ -1,5 +1,7 @@
 //! Arithmetic, and the operators of `Sym` that rules are written with. Leans on graph.
 
+use super::complex::modulus;
+use crate::base::Number;
 use crate::graph::{Feed, Grads, Pull, Sym};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -11,6 +13,7 @@ crate::op! {
     add(input, other) Number {
         map(number value, |x, y;| x + y);
         vjp |g, [_x, _y], _o| [g, g];
+        complex Yes;
         face in_place;
     }
     /// The difference of two tensors, element by element, with broadcasting.
@@ -21,6 +24,7 @@ crate::op! {
         map(number value, |x, y;| x - y);
         vjp |g, [_x, _y], _o| [g, -g];
         quirk Subtracts;
+        complex Yes;
         face in_place;
     }
     /// The product of two tensors, element by element, with broadcasting.
@@ -29,7 +33,8 @@ crate::op! {
     /// tensor([3., 6.])
     mul(input, other) Number {
         map(number value, |x, y;| x * y);
-        vjp |g, [x, y], _o| [g * &y.conj(), g * &x.conj()];
+        vjp |g, [x, y], _o| [g * y, g * x];
+        complex Yes;
         face in_place;
     }
     /// The quotient of two tensors, element by element; integers are divided as floats.
@@ -40,6 +45,7 @@ crate::op! {
         map(float value, |x, y;| x / y);
         vjp |g, [x, y], _o| [g / y, -(g * &(x / y) / y)];
         check 0.5..4.0;
+        complex Yes;
         face in_place;
     }
     /// The quotient rounded down, as Python's `//`. Integer division by zero raises RuntimeError.
@@ -84,6 +90,7 @@ crate::op! {
         rule power;
         check 0.5..2.0;
         quirk Raises;
+        complex Yes;
         face in_place;
     }
     /// The square, element by element.
@@ -94,12 +101,14 @@ crate::op! {
         map(number value, |x;| x * x);
         vjp |g, [x], _o| [g.double_product(x)];
         quirk Counts;
+        complex Yes;
         face in_place;
     }
     /// Twice the product: the derivative of the square, in one pass.
     double_product(input, other) Number {
         map(number value, |x, y;| x * (y + y));
         vjp |g, [x, y], _o| [g.double_product(y), g.double_product(x)];
+        complex Yes;
         face hidden;
     }
     /// The negative, element by element.
@@ -109,6 +118,7 @@ crate::op! {
     neg(input) Arithmetic {
         map(number value, |x;| -x);
         vjp |g, [_x], _o| [-g];
+        complex Yes;
         face in_place;
     }
     /// The absolute value, element by element; its derivative at 0 is 0.
@@ -118,6 +128,7 @@ crate::op! {
     abs(input) Arithmetic {
         map(number value, |x;| x.abs());
         vjp |g, [x], _o| [g * &x.sign()];
+        complex modulus;
         face in_place;
     }
     /// -1, 0 or 1 by sign, element by element; 0 for NaN.
@@ -153,6 +164,7 @@ crate::op! {
         map(number value, |c, x, y;| Value::select(c.truth(), x, y));
         vjp |g, [c, _x, _y], _o| [g * 0.0, &c.where_(g, &Sym::from(0.0)), &c.where_(&Sym::from(0.0), g)];
         quirk Chooses;
+        complex Yes;
         face hidden;
     }
     /// A value in place of the elements where the mask holds.
@@ -163,6 +175,7 @@ crate::op! {
         map(number value, |x, m, v;| Value::select(m.truth(), v, x));
         vjp |g, [_x, m, _v], _o| [&g.masked_fill(m, &Sym::from(0.0)), g * 0.0, &m.where_(g, &Sym::from(0.0))];
         quirk Masks;
+        complex Yes;
         face in_place;
     }
     /// Elements kept within two bounds, of which either may be absent; NaN stays NaN.
@@ -184,6 +197,7 @@ crate::op! {
     lerp(input: Tensor, end: Tensor, weight) Real {
         map(float value, |x, y, w;| x + w * (y - x));
         vjp |g, [x, y, w], _o| [g * &(1.0 - w), g * w, g * &(y - x)];
+        complex Yes;
         face in_place;
     }
     /// `input + value * tensor1 * tensor2`, element by element.
@@ -193,6 +207,7 @@ crate::op! {
     addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor; value: Number = Arg::Int(1)) Arithmetic {
         map(number value, |x, a, b; v| x + v * a * b);
         vjp |g, [_x, a, b], _o| [g, g * b * &Sym::Number(value), g * a * &Sym::Number(value)];
+        complex Yes;
         face in_place;
     }
     /// `input + value * tensor1 / tensor2`, element by element.
@@ -203,6 +218,7 @@ crate::op! {
         map(float value, |x, a, b; v| x + v * (a / b));
         vjp |g, [_x, a, b], _o| [g, g / b * &Sym::Number(value), -(g * a / &(b * b) * &Sym::Number(value))];
         check 0.5..4.0;
+        complex Yes;
         face in_place;
     }
 }
@@ -210,15 +226,17 @@ crate::op! {
 fn power(pull: &Pull) -> Grads {
     let (g, x, y, out) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.outs[0]);
     let mut grads = Grads::new();
+    let zero = |n: &Number| n.pair() == (0.0, 0.0);
     if pull.needs.has(0) {
         // What the rule reads must not hang on the exponent, of which the record knows only that it is a number.
         super::view::reads(&[x]);
     }
     grads.push(pull.needs.has(0).then(|| match y {
-        Sym::Number(n) if n.as_f64() == 0.0 => g * 0.0,
+        Sym::Number(n) if zero(n) => g * 0.0,
         Sym::Number(n) => {
             let less = match n {
-                crate::base::Number::Int(i) => Sym::from(crate::base::Number::Int(i - 1)),
+                Number::Int(i) => Sym::from(Number::Int(i - 1)),
+                Number::Complex(re, im) => Sym::from(Number::Complex(re - 1.0, *im)),
                 other => Sym::from(other.as_f64() - 1.0),
             };
             g * &(x.pow(&less) * y)
@@ -227,7 +245,8 @@ fn power(pull: &Pull) -> Grads {
         _ => y.eq(&Sym::from(0.0)).where_(&Sym::from(0.0), &(g * &(y * &x.pow(&(y - 1.0))))),
     }));
     grads.push(pull.needs.has(1).then(|| {
-        let flat = x.eq(&Sym::from(0.0)).logical_and(&y.ge(&Sym::from(0.0)));
+        let up = if y.dtype().is_complex() { y.real().ge(&Sym::from(0.0)) } else { y.ge(&Sym::from(0.0)) };
+        let flat = x.eq(&Sym::from(0.0)).logical_and(&up);
         flat.where_(&Sym::from(0.0), &(g * &(out * &x.log())))
     }));
     grads

@@ -82,7 +82,6 @@ pub fn align(op: &'static Op, s: &Examples) -> Result<Outs> {
         Example::Same(_) => None,
     };
     let strong = (0..ranks.len()).filter(|&i| ranks[i] > 0 && !apart(i)).filter_map(dtype).reduce(DType::promote);
-    let class = |d: DType| if d.is_float() { 2 } else { u8::from(d.is_int()) };
     let mut made = Vec::new();
     for (i, own) in s.ins.iter().enumerate() {
         made.push(match own {
@@ -90,7 +89,7 @@ pub fn align(op: &'static Op, s: &Examples) -> Result<Outs> {
                 let mut t = raised(t, most)?;
                 // One number for each example counts in the promotion as one number does.
                 if let (0, Some(strong), false) = (ranks[i], strong, apart(i))
-                    && class(t.dtype()) <= class(strong)
+                    && t.dtype().category() <= strong.category()
                     && t.dtype() != strong
                 {
                     t = cast(&t, strong)?;

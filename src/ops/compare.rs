@@ -1,16 +1,18 @@
 //! Comparisons, logic, bits and questions. Leans on graph.
 
+use super::complex::is_whole_real;
+
 crate::op! {
     /// Where two tensors are equal.
     ///
     /// >>> schuss.tensor([1, 2]).eq(2)
     /// tensor([False,  True])
-    eq(input: Tensor, other) Compare { map(number mask, |x, y;| x.equals(y)); face in_place; }
+    eq(input: Tensor, other) Compare { map(number mask, |x, y;| x.equals(y)); complex Yes; face in_place; }
     /// Where two tensors differ.
     ///
     /// >>> schuss.tensor([1, 2]).ne(2)
     /// tensor([ True, False])
-    ne(input: Tensor, other) Compare { map(number mask, |x, y;| !x.equals(y)); face in_place; }
+    ne(input: Tensor, other) Compare { map(number mask, |x, y;| !x.equals(y)); complex Yes; face in_place; }
     /// Where the first is less.
     ///
     /// >>> schuss.tensor([1, 2]).lt(2)
@@ -35,22 +37,22 @@ crate::op! {
     ///
     /// >>> schuss.tensor([True, False]).logical_and(schuss.tensor([True, True]))
     /// tensor([ True, False])
-    logical_and(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() & y.truth()); face in_place; }
+    logical_and(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() & y.truth()); complex Yes; face in_place; }
     /// Where either is true (not zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_or(schuss.tensor([False, False]))
     /// tensor([ True, False])
-    logical_or(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() | y.truth()); face in_place; }
+    logical_or(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() | y.truth()); complex Yes; face in_place; }
     /// Where exactly one is true (not zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_xor(schuss.tensor([True, True]))
     /// tensor([False,  True])
-    logical_xor(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() ^ y.truth()); face in_place; }
+    logical_xor(input: Tensor, other: Tensor) Logic { map(number mask, |x, y;| x.truth() ^ y.truth()); complex Yes; face in_place; }
     /// Where it is false (zero).
     ///
     /// >>> schuss.tensor([True, False]).logical_not()
     /// tensor([False,  True])
-    logical_not(input) Logic { map(number mask, |x;| !x.truth()); face in_place; }
+    logical_not(input) Logic { map(number mask, |x;| !x.truth()); complex Yes; face in_place; }
     /// The bits that both have set.
     ///
     /// >>> schuss.tensor([6]).bitwise_and(3)
@@ -85,17 +87,17 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0, float("nan")]).isnan()
     /// tensor([False,  True])
-    isnan(input) Question { map(float mask, |x;| x.is_nan()); }
+    isnan(input) Question { map(float mask, |x;| x.is_nan()); complex Yes; }
     /// Where an element is infinite.
     ///
     /// >>> schuss.tensor([1.0, float("inf")]).isinf()
     /// tensor([False,  True])
-    isinf(input) Question { map(float mask, |x;| x.is_inf()); }
+    isinf(input) Question { map(float mask, |x;| x.is_inf()); complex Yes; }
     /// Where an element is neither infinite nor NaN.
     ///
     /// >>> schuss.tensor([1.0, float("inf")]).isfinite()
     /// tensor([ True, False])
-    isfinite(input) Question { map(float mask, |x;| !(x.is_inf() | x.is_nan())); }
+    isfinite(input) Question { map(float mask, |x;| !(x.is_inf() | x.is_nan())); complex Yes; }
     /// Where the sign bit is set, -0.0 included.
     ///
     /// >>> schuss.tensor([1.0, -0.0]).signbit()
@@ -111,9 +113,9 @@ crate::op! {
     /// >>> schuss.isneginf(schuss.tensor([float("-inf"), 1.0]))
     /// tensor([ True, False])
     isneginf(input) Question { map(float mask, |x;| x.equals(V::lit(f64::NEG_INFINITY))); }
-    /// True everywhere: all dtypes are real.
+    /// Where a number has no imaginary part: everywhere, for real dtypes.
     ///
     /// >>> schuss.isreal(schuss.tensor([1.0]))
     /// tensor([True])
-    isreal(input) Question { map(float mask, |x;| x.is_nan() | !x.is_nan()); }
+    isreal(input) Question { map(float mask, |x;| x.is_nan() | !x.is_nan()); complex is_whole_real; }
 }

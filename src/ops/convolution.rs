@@ -1,6 +1,7 @@
 //! Convolutions of one, two and three axes: on the processor by kernels of their own, elsewhere by windows and products.
 //! Leans on windows and backend's families.
 
+use super::parts::{convolution_parts, convolution_transpose_parts};
 use super::view::operand;
 use super::windows::{flat, geometry, places};
 use crate::backend::launch::{Convolution, Geometry};
@@ -16,12 +17,14 @@ crate::op! {
     convolution(input, weight, bias: Maybe; stride: Ints, padding: Ints, dilation: Ints, groups: Int) Any {
         inline(convolution_inline);
         rule convolution_back;
+        complex convolution_parts;
         batch convolved;
         face hidden;
     }
     /// The transpose of `convolution` as a map of images: the gradient of a convolution in its input, as an operation.
     convolution_transpose(input, weight, bias: Maybe; stride: Ints, padding: Ints, output_padding: Ints, dilation: Ints, groups: Int) Any {
         inline(transpose_inline);
+        complex convolution_transpose_parts;
         face hidden;
     }
     /// The same by its own kernel, for floats on the processor.

@@ -13,6 +13,7 @@ crate::op! {
     lu_of(input; pivot: Bool) Any {
         kernel(lu_meta, lu_run);
         rule lu_back;
+        complex Yes;
         batch lead;
         face hidden;
     }
@@ -20,6 +21,7 @@ crate::op! {
     cholesky_of(input) Any {
         kernel(cholesky_meta, cholesky_run);
         rule cholesky_back;
+        complex Own;
         batch lead;
         face hidden;
     }
@@ -37,6 +39,7 @@ crate::op! {
     triangular_of(a, b; upper: Bool, unit: Bool) Any {
         kernel(triangular_meta, triangular_run);
         rule triangular_back;
+        complex Yes;
         batch lead;
         face hidden;
     }
@@ -44,6 +47,7 @@ crate::op! {
     qr_of(input; full: Bool) Any {
         kernel(qr_meta, qr_run);
         rule qr_back;
+        complex Own;
         batch lead;
         face hidden;
     }
@@ -51,6 +55,7 @@ crate::op! {
     svd_of(input; full: Bool) Any {
         kernel(svd_meta, svd_run);
         rule svd_back;
+        complex Own;
         batch lead;
         face hidden;
     }
@@ -58,6 +63,15 @@ crate::op! {
     eigh_of(input; upper: Bool) Any {
         kernel(eigh_meta, eigh_run);
         rule eigh_back;
+        complex Own;
+        batch lead;
+        face hidden;
+    }
+    /// The eigenvalues and the vectors, as columns, of a square matrix; both are complex.
+    eig_of(input) Any {
+        kernel(eig_meta, eig_run);
+        rule eig_back;
+        complex Own;
         batch lead;
         face hidden;
     }
@@ -65,18 +79,21 @@ crate::op! {
     pinv_of(input, found) Any {
         kernel(pinv_meta, pinv_run);
         rule pinv_back;
+        complex Own;
         face hidden;
     }
     /// x of `l l.T x = b`; the derivative takes l for a full matrix, as PyTorch's does.
     cholesky_solve_of(b, l) Any {
         inline(cholesky_solve_inline);
         rule cholesky_solve_back;
+        complex Own;
         face hidden;
     }
     /// The second operand, which is the square root of the first, with the derivative that this has.
     sqrth_of(input, found) Any {
         kernel(sqrth_meta, pinv_run);
         rule sqrth_back;
+        complex Own;
         face hidden;
     }
 }
@@ -88,7 +105,7 @@ fn matrix(op: &str, ins: &[Option<Meta>], i: usize) -> Result<(Few<usize>, usize
     if r < 2 {
         return Err(Error::runtime(op, format!("needs matrices in the last two axes, got shape {}", shape::show(&x.shape))));
     }
-    if !matches!(x.dtype, DType::F32 | DType::F64) {
+    if !x.dtype.is_inexact() || x.dtype.is_short_float() {
         return Err(Error::dtype(op, format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
     }
     Ok((x.shape[..r - 2].into(), x.shape[r - 2], x.shape[r - 1], x.dtype))
@@ -157,12 +174,17 @@ fn svd_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let (lead, m, n, dtype) = matrix("svd", ins, 0)?;
     let k = m.min(n);
     let (left, right) = if args[0] == Arg::Bool(true) { (m, n) } else { (k, k) };
-    Ok(smallvec![made(&lead, &[m, left], dtype), made(&lead, &[k], dtype), made(&lead, &[right, n], dtype)])
+    Ok(smallvec![made(&lead, &[m, left], dtype), made(&lead, &[k], dtype.real()), made(&lead, &[right, n], dtype)])
 }
 
 fn eigh_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let (lead, n, dtype) = square("eigh", ins)?;
-    Ok(smallvec![made(&lead, &[n], dtype), made(&lead, &[n, n], dtype)])
+    Ok(smallvec![made(&lead, &[n], dtype.real()), made(&lead, &[n, n], dtype)])
+}
+
+fn eig_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
+    let (lead, n, dtype) = square("eig", ins)?;
+    Ok(smallvec![made(&lead, &[n], dtype.complex()), made(&lead, &[n, n], dtype.complex())])
 }
 
 fn launch(call: &Call, what: Dense) -> Result<()> {
@@ -199,10 +221,24 @@ fn eigh_run(call: &Call) -> Result<()> {
     launch(call, Dense::Eigen { upper: is(&call.args[0]) })
 }
 
+fn eig_run(call: &Call) -> Result<()> {
+    launch(call, Dense::General)
+}
+
 // Derivatives: Giles 2008 ("Collected matrix derivative results"), Walter and Lehmann 2010 (QR), Townsend 2016 (SVD).
 
 fn turned(x: &Sym) -> Sym {
     x.transpose(-1, -2)
+}
+
+/// The conjugate transpose.
+fn adjoint(x: &Sym) -> Sym {
+    if x.dtype().is_complex() { turned(x).conj() } else { turned(x) }
+}
+
+/// Of a complex tensor the dtype of another, so that real factors meet complex ones.
+fn like(x: &Sym, other: &Sym) -> Sym {
+    if x.dtype() == other.dtype() { x.clone() } else { x.cast(other.dtype()) }
 }
 
 /// Rows (or columns) `start..end` of the last two axes.
@@ -234,7 +270,7 @@ fn pinv_run(call: &Call) -> Result<()> {
 /// Golub and Pereyra 1973: valid where the rank does not change.
 fn pinv_back(pull: &Pull) -> Grads {
     let (g, a, x) = (pull.grad(), &pull.ins[0], &pull.outs[0]);
-    let (gt, xt) = (turned(g), turned(x));
+    let (gt, xt) = (adjoint(g), adjoint(x));
     let grad = -(xt.matmul(g).matmul(&xt));
     let left = gt.matmul(x).matmul(&xt);
     let left = &left - &a.matmul(&x.matmul(&left));
@@ -246,7 +282,7 @@ fn pinv_back(pull: &Pull) -> Grads {
 fn cholesky_solve_inline(ins: &[Option<Sym>], _args: &[Arg]) -> Result<Vec<Tensor>> {
     let [Some(b), Some(l)] = ins else { return Err(Error::bug("cholesky_solve", "an operand is missing")) };
     let half = l.triangular_of(b, false, false);
-    Ok(vec![turned(l).triangular_of(&half, true, false).tensor().clone()])
+    Ok(vec![adjoint(l).triangular_of(&half, true, false).tensor().clone()])
 }
 
 fn cholesky_solve_back(pull: &Pull) -> Grads {
@@ -255,8 +291,8 @@ fn cholesky_solve_back(pull: &Pull) -> Grads {
     let mut grads = Grads::new();
     grads.push(pull.needs.has(0).then(|| right.clone()));
     grads.push(pull.needs.has(1).then(|| {
-        let product = right.matmul(&turned(x));
-        -((&product + &turned(&product)).matmul(l))
+        let product = right.matmul(&adjoint(x));
+        -((&product + &adjoint(&product)).matmul(l))
     }));
     grads
 }
@@ -274,9 +310,9 @@ fn sqrth_back(pull: &Pull) -> Grads {
     };
     let (w, v) = (Sym::from(&pair[0]), Sym::from(&pair[1]));
     let sums = w.unsqueeze(-2) + w.unsqueeze(-1);
-    let even = (g + &turned(g)) * 0.5;
-    let middle = turned(&v).matmul(&even).matmul(&v) / sums;
-    [Some(v.matmul(&middle).matmul(&turned(&v))), None].into_iter().collect()
+    let even = (g + &adjoint(g)) * 0.5;
+    let middle = adjoint(&v).matmul(&even).matmul(&v) / sums;
+    [Some(v.matmul(&middle).matmul(&adjoint(&v))), None].into_iter().collect()
 }
 
 fn triangular_back(pull: &Pull) -> Grads {
@@ -340,13 +376,11 @@ fn lu_back(pull: &Pull) -> Grads {
 fn cholesky_back(pull: &Pull) -> Grads {
     let Some(g) = &pull.grads[0] else { return [None].into_iter().collect() };
     let l = &pull.outs[0];
-    let full = turned(l).matmul(&g.tril(0i64));
+    let full = adjoint(l).matmul(&g.tril(0i64));
     let half = (full.tril(0i64) + full.tril(-1i64)) * 0.5;
-    let middle = (&half + &turned(&half)) * 0.5;
-    let diagonal = full.tril(0i64).triu(0i64) * 0.5;
-    let middle = middle.clone() - middle.tril(0i64).triu(0i64) + diagonal;
-    let right = turned(l).triangular_of(&middle, true, false);
-    only(turned(&turned(l).triangular_of(&turned(&right), true, false)))
+    let middle = (&half + &adjoint(&half)) * 0.5;
+    let right = adjoint(l).triangular_of(&middle, true, false);
+    only(adjoint(&adjoint(l).triangular_of(&adjoint(&right), true, false)))
 }
 
 fn cotangent<'a>(pull: &'a Pull, i: usize) -> Option<&'a Sym> {
@@ -371,14 +405,19 @@ fn qr_back(pull: &Pull) -> Grads {
     if n > k {
         // The columns beyond the square are Q' A, whose derivative joins that of Q.
         let (wide, g_wide) = (part(r, 1, k, n), part(&gr, 1, k, n));
-        gq = gq + q.matmul(&wide).matmul(&turned(&g_wide));
+        gq = gq + q.matmul(&wide).matmul(&adjoint(&g_wide));
         rest = Some(q.matmul(&g_wide));
         (r1, gr1) = (part(r, 1, 0, k), part(&gr, 1, 0, k));
     }
-    let middle = (gr1.matmul(&turned(&r1)) - turned(q).matmul(&gq)).triu(0i64);
-    let both = &middle + &turned(&middle.triu(1i64));
+    let middle = (gr1.matmul(&adjoint(&r1)) - adjoint(q).matmul(&gq)).triu(0i64);
+    let mut both = &middle + &adjoint(&middle.triu(1i64));
+    if both.dtype().is_complex() {
+        // The diagonal of R is real, and so is what comes back to it.
+        let edge = middle.tril(0i64);
+        both = both - (&edge - &edge.conj()) * 0.5;
+    }
     let total = gq + q.matmul(&both);
-    let grad = turned(&r1.triangular_of(&turned(&total), true, false));
+    let grad = adjoint(&r1.triangular_of(&adjoint(&total), true, false));
     only(match rest {
         Some(rest) => joined(&grad, &rest, 1),
         None => grad,
@@ -402,12 +441,27 @@ fn diagonal(values: &Sym) -> Sym {
 fn eigh_back(pull: &Pull) -> Grads {
     let (w, v) = (&pull.outs[0], &pull.outs[1]);
     super::view::reads(&[w, v]);
-    let mut middle = cotangent(pull, 0).map_or_else(|| super::view::zeros_like(v), diagonal);
+    let mut middle = cotangent(pull, 0).map_or_else(|| super::view::zeros_like(v), |g| like(&diagonal(g), v));
     if let Some(g) = cotangent(pull, 1) {
-        let full = turned(v).matmul(g) / gaps(w);
+        let full = adjoint(v).matmul(g) / gaps(w);
         middle = middle + full.tril(-1i64) + full.triu(1i64);
     }
-    only(v.matmul(&middle).matmul(&turned(v)))
+    only(v.matmul(&middle).matmul(&adjoint(v)))
+}
+
+/// Boeddeker et al. 2017 ("On the computation of complex-valued gradients"), with vectors of length 1.
+fn eig_back(pull: &Pull) -> Grads {
+    let (w, v) = (&pull.outs[0], &pull.outs[1]);
+    super::view::reads(&[w, v]);
+    let vh = adjoint(v);
+    let mut middle = cotangent(pull, 0).map_or_else(|| super::view::zeros_like(v), diagonal);
+    if let Some(g) = cotangent(pull, 1) {
+        let turn = vh.matmul(g);
+        let along = like(&diagonal(&turn.diagonal(0i64, -2i64, -1i64).real()), v);
+        let full = (turn - vh.matmul(v).matmul(&along)) / gaps(&w.conj());
+        middle = middle + full.tril(-1i64) + full.triu(1i64);
+    }
+    only(vh.inverse().matmul(&middle).matmul(&vh))
 }
 
 fn svd_back(pull: &Pull) -> Grads {
@@ -418,26 +472,37 @@ fn svd_back(pull: &Pull) -> Grads {
     if x.numel() == 0 {
         return only(super::view::zeros_like(x));
     }
+    let complex = x.dtype().is_complex();
     let (m, n) = (x.shape()[x.rank() - 2], x.shape()[x.rank() - 1]);
     let (u, vh) = (part(&pull.outs[0], 1, 0, k), part(&pull.outs[2], 2, 0, k));
     let mut middle = cotangent(pull, 1).map_or_else(|| diagonal(&super::view::zeros_like(s)), diagonal);
+    middle = like(&middle, x);
     let squares = s * s;
-    let skew = |full: Sym| (&full - &turned(&full)) / gaps(&squares);
+    let skew = |full: &Sym| {
+        let odd = (full - &adjoint(full)) / gaps(&squares);
+        if complex { odd.tril(-1i64) + odd.triu(1i64) } else { odd }
+    };
     let gu = cotangent(pull, 0).map(|g| part(g, 1, 0, k));
     let gv = cotangent(pull, 2).map(|g| part(g, 2, 0, k));
     if let Some(gu) = &gu {
-        middle = middle + skew(turned(&u).matmul(gu)) * &s.unsqueeze(-2);
+        let turn = adjoint(&u).matmul(gu);
+        middle = middle + skew(&turn) * &s.unsqueeze(-2);
+        if complex {
+            // Both vectors of a pair may turn together; what turns one against the other is the value's phase.
+            let edge = turn.tril(0i64).triu(0i64);
+            middle = middle + (&edge - &edge.conj()) / &(s * 2.0).unsqueeze(-2);
+        }
     }
     if let Some(gv) = &gv {
-        middle = middle + skew(vh.matmul(&turned(gv))) * &s.unsqueeze(-1);
+        middle = middle + skew(&vh.matmul(&adjoint(gv))) * &s.unsqueeze(-1);
     }
     let mut grad = u.matmul(&middle).matmul(&vh);
     if let (Some(gu), true) = (&gu, m > k) {
-        let outside = gu - &u.matmul(&turned(&u).matmul(gu));
+        let outside = gu - &u.matmul(&adjoint(&u).matmul(gu));
         grad = grad + (outside / &s.unsqueeze(-2)).matmul(&vh);
     }
     if let (Some(gv), true) = (&gv, n > k) {
-        let outside = gv - &gv.matmul(&turned(&vh)).matmul(&vh);
+        let outside = gv - &gv.matmul(&adjoint(&vh)).matmul(&vh);
         grad = grad + u.matmul(&(outside / &s.unsqueeze(-1)));
     }
     only(grad)

@@ -13,6 +13,7 @@ crate::op! {
     take_at(tensors: List; axes: Ints, front: Bool) Any {
         kernel(take_meta, take_run);
         rule take_back;
+        complex Yes;
         linear Together;
         batch taken;
         face hidden;
@@ -21,12 +22,14 @@ crate::op! {
     put_at(tensors: List; axes: Ints, front: Bool, add: Bool) Any {
         kernel(put_meta, put_run);
         rule put_back;
+        complex Yes;
         face hidden;
     }
     /// `out[i][j] = input[index[i][j]][j]` for axis 0, and so on: for each place of the index an element along the axis.
     gather(input, index; dim: Axis) Any {
         kernel(gather_meta, gather_run);
         vjp |g, [x, i], _y| [zeros_like(x).scatter_add(i, g, dim), g];
+        complex Yes;
         linear Together;
         batch shift;
         face hidden;
@@ -35,6 +38,7 @@ crate::op! {
     scatter_add(input, index, src; dim: Axis) Any {
         kernel(scatter_meta, scatter_add_run);
         vjp |g, [_x, i, _s], _y| [g, g, &g.gather(i, dim)];
+        complex Yes;
         linear Together;
         batch shift;
         face hidden;
@@ -43,6 +47,7 @@ crate::op! {
     scatter(input, index, src; dim: Axis) Any {
         kernel(scatter_meta, scatter_run);
         vjp |g, [_x, i, s], _y| [&g.scatter(i, &zeros_like(s), dim), g, &g.gather(i, dim)];
+        complex Yes;
         batch shift;
         face hidden;
     }

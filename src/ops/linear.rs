@@ -1,10 +1,13 @@
 //! Products of matrices and what is made of them. Leans on graph and backend's contract family.
 
 use super::view::operand;
+use crate::backend::cpu::convert::{self, Cursor};
+use crate::backend::cpu::field::Field;
 use crate::backend::{Launch, Operand, at_home, of};
 use crate::base::{Error, Few, Layout, Result, shape};
 use crate::graph::node::Needs;
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use num_complex::Complex;
 use smallvec::smallvec;
 
 crate::op! {
@@ -15,6 +18,7 @@ crate::op! {
     matmul(input, other) Any {
         kernel(matmul_meta, matmul_run);
         rule matmul_back;
+        complex Yes;
         linear Each;
         batch product;
     }
@@ -22,6 +26,7 @@ crate::op! {
     turned(input, other) Any {
         kernel(turned_meta, turned_run);
         vjp |g, [x, y], _o| [if y.rank() == 1 { y.unsqueeze(-1) * g } else { y.matmul(&g.transpose(0, 1)) }, x.matmul(g)];
+        complex Yes;
         linear Each;
         batch product;
         face hidden;
@@ -33,6 +38,7 @@ crate::op! {
     linear(input, weight, bias: Maybe) Any {
         kernel(linear_meta, linear_run);
         rule linear_back;
+        complex Yes;
         batch affine;
         face function;
     }
@@ -43,6 +49,7 @@ crate::op! {
     det(input) Any {
         kernel(det_meta, det_run);
         vjp |g, [x], y| [(g * y).unsqueeze(-1).unsqueeze(-1) * &x.inverse().transpose(-1, -2)];
+        complex Yes;
         batch lead;
     }
     /// The inverse of square matrices, by LU decomposition with partial pivoting. A singular matrix raises RuntimeError.
@@ -53,6 +60,7 @@ crate::op! {
     inverse(input) Any {
         kernel(inverse_meta, inverse_run);
         vjp |g, [_x], y| [-(y.transpose(-1, -2).matmul(g).matmul(&y.transpose(-1, -2)))];
+        complex Yes;
         batch lead;
     }
 }
@@ -350,7 +358,7 @@ fn square_meta(op: &str, ins: &[Option<Meta>]) -> Result<Meta> {
     if r < 2 || x.shape[r - 1] != x.shape[r - 2] {
         return Err(Error::runtime(op, format!("needs square matrices in the last two axes, got shape {}", shape::show(&x.shape))));
     }
-    if !x.dtype.is_float() || x.dtype.is_short_float() {
+    if !x.dtype.is_inexact() || x.dtype.is_short_float() {
         return Err(Error::dtype(op, format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
     }
     Ok(x.clone())
@@ -369,14 +377,14 @@ fn inverse_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
 const TURN: usize = 256;
 
 /// Gaussian elimination with partial pivoting of `[a | right]`, in place; returns the determinant.
-fn eliminate(a: &mut [f64], right: &mut [f64], n: usize) -> f64 {
+fn eliminate<T: Field>(a: &mut [T], right: &mut [T], n: usize) -> T {
     let columns = right.len() / n.max(1);
-    let mut det = 1.0;
+    let mut det = T::of(1.0);
     for p in 0..n {
         if n > TURN && crate::backend::cpu::stop::asked() {
             break;
         }
-        let best = (p..n).max_by(|&i, &j| a[i * n + p].abs().total_cmp(&a[j * n + p].abs())).unwrap_or(p);
+        let best = (p..n).max_by(|&i, &j| a[i * n + p].size().total_cmp(&a[j * n + p].size())).unwrap_or(p);
         if best != p {
             (0..n).for_each(|c| a.swap(p * n + c, best * n + c));
             (0..columns).for_each(|c| right.swap(p * columns + c, best * columns + c));
@@ -384,15 +392,15 @@ fn eliminate(a: &mut [f64], right: &mut [f64], n: usize) -> f64 {
         }
         let pivot = a[p * n + p];
         det *= pivot;
-        if pivot == 0.0 {
-            return 0.0;
+        if pivot == T::default() {
+            return pivot;
         }
         for r in 0..n {
             if r == p || columns == 0 && r < p {
                 continue;
             }
             let f = a[r * n + p] / pivot;
-            if f != 0.0 {
+            if f != T::default() {
                 (p..n).for_each(|c| a[r * n + c] -= f * a[p * n + c]);
                 (0..columns).for_each(|c| right[r * columns + c] -= f * right[p * columns + c]);
             }
@@ -405,37 +413,52 @@ fn eliminate(a: &mut [f64], right: &mut [f64], n: usize) -> f64 {
     det
 }
 
-fn write(out: &Operand, list: &[f64]) -> Result<()> {
-    let wide = crate::backend::cpu::contract::from_f64(list, &out.layout.shape)?;
+/// All elements of a batch of matrices, in float64 or complex128.
+fn list_of<T: Field>(x: &Operand) -> Vec<T> {
+    let mut list = vec![T::default(); x.numel()];
+    convert::read_all(x, &Cursor::new(&x.layout), &mut list);
+    list
+}
+
+fn write<T: Field>(out: &Operand, list: &[T]) -> Result<()> {
+    let wide = Operand::new(&crate::backend::cpu::Cpu, &out.layout.shape, T::DTYPE)?;
+    convert::write_all(list, &wide);
     crate::backend::copy(&wide, out)
 }
 
 fn det_run(call: &Call) -> Result<()> {
     let x = at_home("det", operand(call, 0)?)?;
+    if x.dtype.is_complex() { dets::<Complex<f64>>(&x, &call.outs[0]) } else { dets::<f64>(&x, &call.outs[0]) }
+}
+
+fn dets<T: Field>(x: &Operand, out: &Operand) -> Result<()> {
     let n = *x.layout.shape.last().unwrap_or(&0);
-    let mut values = crate::backend::cpu::contract::to_f64(&x);
-    let count = call.outs[0].numel();
-    let list: Vec<f64> = (0..count).map(|i| eliminate(&mut values[i * n * n..(i + 1) * n * n], &mut [], n)).collect();
-    write(&call.outs[0], &list)
+    let mut values = list_of::<T>(x);
+    let list: Vec<T> = (0..out.numel()).map(|i| eliminate(&mut values[i * n * n..(i + 1) * n * n], &mut [], n)).collect();
+    write(out, &list)
 }
 
 fn inverse_run(call: &Call) -> Result<()> {
     let x = at_home("inverse", operand(call, 0)?)?;
+    if x.dtype.is_complex() { inverses::<Complex<f64>>(&x, &call.outs[0]) } else { inverses::<f64>(&x, &call.outs[0]) }
+}
+
+fn inverses<T: Field>(x: &Operand, out: &Operand) -> Result<()> {
     let n = *x.layout.shape.last().unwrap_or(&0);
-    let mut values = crate::backend::cpu::contract::to_f64(&x);
-    let mut out = vec![0.0; values.len()];
+    let mut values = list_of::<T>(x);
+    let mut list = vec![T::default(); values.len()];
     for i in 0..values.len() / (n * n).max(1) {
         let part = i * n * n..(i + 1) * n * n;
-        let right = &mut out[part.clone()];
-        (0..n).for_each(|d| right[d * n + d] = 1.0);
-        if eliminate(&mut values[part], right, n) == 0.0 {
+        let right = &mut list[part.clone()];
+        (0..n).for_each(|d| right[d * n + d] = T::of(1.0));
+        if eliminate(&mut values[part], right, n) == T::default() {
             return Err(Error::runtime(
                 "inverse",
                 format!("matrix {i} of the batch is singular (its determinant is 0) and has no inverse"),
             ));
         }
     }
-    write(&call.outs[0], &out)
+    write(out, &list)
 }
 
 /// The product of two vectors, of matrices, or of batches, refusing other ranks by name.

@@ -6,9 +6,11 @@ pub mod attention;
 pub mod batch;
 pub mod bessel;
 pub mod compare;
+pub mod complex;
 pub mod convolution;
 pub mod dense;
 pub mod extreme;
+pub mod fourier;
 pub mod gamma;
 pub mod index;
 pub mod linear;
@@ -19,6 +21,7 @@ pub mod moves;
 pub mod norm;
 pub mod normal;
 pub mod order;
+pub mod parts;
 pub mod recurrent;
 pub mod reduce;
 pub mod running;
@@ -43,6 +46,7 @@ macro_rules! op {
             $(rule $rule:path;)?
             $(check $lo:literal .. $hi:literal;)?
             $(quirk $quirk:ident;)?
+            $(complex $complex:ident;)?
             $(linear $linear:ident;)?
             $(batch $batch:ident;)?
             $(face $($face:ident)*;)?
@@ -54,7 +58,7 @@ macro_rules! op {
             use super::*;
             #[allow(unused_imports)]
             use $crate::graph::arg::{Arg, Param, ParamKind, Typed, kinds};
-            use $crate::graph::op::{Body, Class, Face, Input, InputKind, Op, Quirk, Saves};
+            use $crate::graph::op::{Body, Class, Complex, Face, Input, InputKind, Op, Quirk, Saves};
 
             const VJP: Option<$crate::graph::op::Vjp> = $crate::op!(@vjp
                 [$($x),*] [$($($p: $pk),*)?] $(|$g, [$($vx),*], $vy| { $($($pre;)*)? } [$($ve),*])? $(rule $rule)?);
@@ -71,7 +75,8 @@ macro_rules! op {
                 }),*)?],
                 class: Class::$class,
                 quirk: $crate::op!(@quirk $($quirk)?),
-                body: $crate::op!(@record $body ( $($bt)* )),
+                body: $crate::op!(@record $body $($complex)? ( $($bt)* )),
+                complex: $crate::op!(@complex $body $($complex)?),
                 vjp: VJP,
                 linear: $crate::op!(@linear $($linear)?),
                 batch: $crate::op!(@batch $body $($batch)?),
@@ -106,10 +111,19 @@ macro_rules! op {
     (@face function) => { Face { method: false, function: true, in_place: false } };
     (@face in_place) => { Face { method: true, function: true, in_place: true } };
 
-    (@record map ($($t:tt)*)) => { Body::Map($crate::map_body!($($t)*)) };
-    (@record view ($f:expr)) => { Body::View($f) };
-    (@record kernel ($meta:path, $run:path)) => { Body::Kernel($meta, $run) };
-    (@record inline ($f:path)) => { Body::Inline($f) };
+    (@complex view) => { Complex::Yes };
+    (@complex $body:ident) => { Complex::No };
+    (@complex $body:ident Yes) => { Complex::Yes };
+    (@complex $body:ident Own) => { Complex::Own };
+    (@complex $body:ident $other:ident) => { Complex::Other(&$other::OP) };
+
+    (@record map ($($t:tt)*)) => { Body::Map($crate::map_body!(No: $($t)*)) };
+    (@record map Yes ($($t:tt)*)) => { Body::Map($crate::map_body!(Yes: $($t)*)) };
+    (@record map Own ($($t:tt)*)) => { Body::Map($crate::map_body!(Yes: $($t)*)) };
+    (@record map $other:ident ($($t:tt)*)) => { Body::Map($crate::map_body!(No: $($t)*)) };
+    (@record view $($complex:ident)? ($f:expr)) => { Body::View($f) };
+    (@record kernel $($complex:ident)? ($meta:path, $run:path)) => { Body::Kernel($meta, $run) };
+    (@record inline $($complex:ident)? ($f:path)) => { Body::Inline($f) };
 
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*]) => { None };
     (@vjp [$($x:ident),*] [$($p:ident: $pk:ident),*] rule $rule:path) => { Some($rule) };
@@ -169,6 +183,8 @@ pub static ALL: &[&[&Op]] = &[
     arith::TABLE,
     math::TABLE,
     special::TABLE,
+    complex::TABLE,
+    parts::TABLE,
     bessel::TABLE,
     gamma::TABLE,
     normal::TABLE,
@@ -187,6 +203,7 @@ pub static ALL: &[&[&Op]] = &[
     attention::TABLE,
     recurrent::TABLE,
     dense::TABLE,
+    fourier::TABLE,
     windows::TABLE,
     convolution::TABLE,
     loss::TABLE,

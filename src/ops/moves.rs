@@ -14,6 +14,7 @@ crate::op! {
     cat(tensors: List; dim: Axis = Arg::Int(0)) Any {
         kernel(cat_meta, cat_run);
         rule cat_back;
+        complex Yes;
         linear Together;
         batch shift;
         face function;
@@ -25,6 +26,7 @@ crate::op! {
     flip(input; dims: Ints) Any {
         kernel(flip_meta, flip_run);
         vjp |g, [_x], _y| [g.flip(dims)];
+        complex Yes;
         linear Together;
         batch flipped;
     }
@@ -42,6 +44,7 @@ crate::op! {
     tril(input; diagonal: Int = Arg::Int(0)) Any {
         kernel(triangle_meta, tril_run);
         vjp |g, [_x], _y| [g.tril(diagonal)];
+        complex Yes;
         linear Together;
         batch lead;
     }
@@ -53,6 +56,7 @@ crate::op! {
     triu(input; diagonal: Int = Arg::Int(0)) Any {
         kernel(triangle_meta, triu_run);
         vjp |g, [_x], _y| [g.triu(diagonal)];
+        complex Yes;
         linear Together;
         batch lead;
     }

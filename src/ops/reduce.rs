@@ -1,5 +1,7 @@
 //! Folds along axes. Leans on graph and backend's fold family.
 
+use super::complex::{length_of, parts_of, spread_of};
+use super::parts::logsumexp_parts;
 use crate::backend::{FoldKind, Launch, Operand, any_away, of, trace};
 use crate::base::{DType, Error, Few, Layout, Number, Result, dtype, shape};
 use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
@@ -13,6 +15,7 @@ crate::op! {
     sum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(sum_meta, sum_run);
         vjp |g, [x], _y| [spread(g, x, &dim, keepdim, 1.0)];
+        complex Yes;
         linear Together;
         batch shift;
     }
@@ -23,6 +26,7 @@ crate::op! {
     mean(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false), dtype: MaybeDType = Arg::None) Any {
         kernel(mean_meta, mean_run);
         vjp |g, [x], y| [spread(g, x, &dim, keepdim, y.numel() as f64 / x.numel().max(1) as f64)];
+        complex Yes;
         linear Together;
         batch shift;
     }
@@ -30,6 +34,7 @@ crate::op! {
     repeated(input; size: Ints, scale: Number) Any {
         kernel(repeated_meta, repeated_run);
         vjp |g, [_x], _y| [g.sum((), false, ()) * scale.as_f64()];
+        complex Yes;
         linear Together;
         batch repeated;
         face hidden;
@@ -42,6 +47,7 @@ crate::op! {
         kernel(prod_meta, prod_run);
         rule prod_back;
         check 0.5..2.0;
+        complex Yes;
         batch shift;
         face hidden;
     }
@@ -51,6 +57,7 @@ crate::op! {
     /// tensor(True)
     any(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(any_meta, any_run);
+        complex Yes;
         batch shift;
     }
     /// Whether every element is true (not zero), over some axes or over all.
@@ -59,12 +66,14 @@ crate::op! {
     /// tensor(False)
     all(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(all_meta, all_run);
+        complex Yes;
         batch shift;
     }
     /// The mean squared distance from the mean, divided by (count - correction) instead of the count.
     var(input; dim: Axes = Arg::None, correction: Number = Arg::Int(1), keepdim: Bool = Arg::Bool(false)) Any {
         kernel(variance_meta, variance_run);
         rule variance_back;
+        complex spread_of;
         batch shift;
         face hidden;
     }
@@ -72,6 +81,7 @@ crate::op! {
     norm(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
         inline(euclid_inline);
         rule euclid_back;
+        complex length_of;
         face hidden;
     }
     /// `log(sum(exp(x)))` over some axes without overflow.
@@ -81,6 +91,7 @@ crate::op! {
     logsumexp(input; dim: Axes, keepdim: Bool = Arg::Bool(false)) Any {
         kernel(logsumexp_meta, logsumexp_run);
         vjp |g, [x], y| [open(g, x, &dim, keepdim) * &(x - &open(y, x, &dim, keepdim)).exp()];
+        complex logsumexp_parts;
         batch shift;
     }
     /// `exp(x) / sum(exp(x))` along an axis.
@@ -140,7 +151,11 @@ fn repeated_run(call: &Call) -> Result<()> {
     if trace::on() {
         return repeated_each_time(x, scale, &call.outs[0]);
     }
-    let value = crate::backend::cpu::convert::element(&crate::backend::fetch(x)?, 0).as_f64();
+    let value = crate::backend::cpu::convert::element(&crate::backend::fetch(x)?, 0);
+    if let Number::Complex(re, im) = value {
+        return of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Complex(re * scale, im * scale) });
+    }
+    let value = value.as_f64();
     // As the product of the two would be, rounded to the operand's type.
     let value = if x.dtype == DType::F64 { value * scale } else { f64::from(value as f32 * scale as f32) };
     of(&x.storage).launch(&Launch::Fill { dst: &call.outs[0], value: Number::Float(value) })
@@ -201,6 +216,13 @@ fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
 fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
     let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let out = &call.outs[0];
+    if x.dtype.is_complex() && matches!(kind, FoldKind::Sum | FoldKind::Mean) {
+        // The parts are summed as reals, their axis kept.
+        let (rank, both) = (x.layout.rank(), parts_of(x));
+        let order: Vec<usize> = (0..rank).filter(|i| !axes.contains(i)).chain([rank]).chain(axes.iter().copied()).collect();
+        let input = both.view(both.layout.permute(&order));
+        return of(&x.storage).launch(&Launch::Fold { kind, input: &input, folded: axes.len(), correction, out: &parts_of(out) });
+    }
     if axes.len() == x.layout.rank() {
         return of(&x.storage).launch(&Launch::Fold { kind, input: x, folded: axes.len(), correction, out });
     }
@@ -220,7 +242,7 @@ fn sum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let (shape, _) = folded(op, &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = match args[2] {
         Arg::DType(d) => d,
-        _ if x.dtype.is_float() => x.dtype,
+        _ if x.dtype.is_inexact() => x.dtype,
         _ => DType::I64,
     };
     Ok(smallvec![Meta { shape, dtype }])
@@ -230,7 +252,7 @@ fn sum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 fn converted(call: &Call, dtype: &Arg) -> Result<Option<Operand>> {
     let x = call.ins[0].ok_or_else(|| Error::bug("fold", "no operand"))?;
     let Arg::DType(wanted) = *dtype else { return Ok(None) };
-    let wider = wanted.is_float() && !x.dtype.is_float() || !wanted.is_float() && x.dtype.is_float();
+    let wider = wanted.is_inexact() != x.dtype.is_inexact() || wanted.is_complex() != x.dtype.is_complex();
     if !wider {
         return Ok(None);
     }
@@ -259,7 +281,7 @@ fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("mean", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = if let Arg::DType(d) = args[2] { d } else { x.dtype };
-    if !dtype.is_float() {
+    if !dtype.is_inexact() {
         return Err(Error::dtype("mean", format!("needs a float tensor, got {dtype}; use x.float().mean() or mean(dtype=schuss.float32)")));
     }
     Ok(smallvec![Meta { shape, dtype }])
@@ -340,11 +362,23 @@ fn truth_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 }
 
 fn any_run(call: &Call) -> Result<()> {
-    along(call, FoldKind::Any)
+    truths(call, FoldKind::Any)
 }
 
 fn all_run(call: &Call) -> Result<()> {
-    along(call, FoldKind::All)
+    truths(call, FoldKind::All)
+}
+
+/// A complex number is true if one of its parts is not zero.
+fn truths(call: &Call, kind: FoldKind) -> Result<()> {
+    match call.ins[0].filter(|x| x.dtype.is_complex()) {
+        Some(x) => {
+            let flags = Operand::new(of(&x.storage), &x.layout.shape, DType::Bool)?;
+            of(&x.storage).launch(&Launch::Copy { src: x, dst: &flags })?;
+            along(&Call { ins: &[Some(&flags)], outs: call.outs, args: call.args }, kind)
+        }
+        None => along(call, kind),
+    }
 }
 
 fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {

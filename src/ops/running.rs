@@ -1,8 +1,9 @@
 //! Running sums and products along an axis. Leans on reduce and backend's scan family.
 
+use super::complex::parts_of;
 use super::reduce::turned;
 use super::view::one;
-use crate::backend::{FoldKind, Launch, of};
+use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Few, Result, shape};
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym};
 use smallvec::smallvec;
@@ -15,6 +16,7 @@ crate::op! {
     cumsum(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(cumsum_meta, cumsum_run);
         vjp |g, [x], _y| [g.flip([dim]).cumsum(dim, ()).flip([dim]).cast(x.dtype())];
+        complex Yes;
         linear Together;
         batch shift;
     }
@@ -26,6 +28,7 @@ crate::op! {
         kernel(cumprod_meta, cumprod_run);
         rule cumprod_back;
         check 0.5..2.0;
+        complex Yes;
         batch shift;
     }
 }
@@ -43,7 +46,7 @@ fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
     let dtype = match args[1] {
         Arg::DType(d) => d,
-        _ if x.dtype.is_float() => x.dtype,
+        _ if x.dtype.is_inexact() => x.dtype,
         _ => DType::I64,
     };
     Ok(smallvec![Meta { shape: x.shape, dtype }])
@@ -52,7 +55,16 @@ fn cumsum_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 fn scan(call: &Call, kind: FoldKind) -> Result<()> {
     let x = super::view::operand(call, 0)?;
     let axis = shape::axis("cumsum", call.args[0].int().unwrap_or(0), x.layout.rank())?;
-    let (input, out) = (turned(x, axis), turned(&call.outs[0], axis));
+    let (mut input, mut out) = (turned(x, axis), turned(&call.outs[0], axis));
+    if kind == FoldKind::Sum && x.dtype.is_complex() {
+        // The parts are summed as reals, their axis before the one that is run along.
+        let apart = |x: &Operand| {
+            let both = parts_of(x);
+            let n = both.layout.rank();
+            both.view(both.layout.transpose(n - 2, n - 1))
+        };
+        (input, out) = (apart(&input), apart(&out));
+    }
     of(&x.storage).launch(&Launch::Scan { kind, input: &input, out: &out })
 }
 

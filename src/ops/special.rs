@@ -1,5 +1,7 @@
 //! Special functions and the further elementary ones, element by element. Leans on graph and backend's special family.
 
+use super::complex::{argument, conj};
+use super::parts::logaddexp_parts;
 use super::view::operand;
 use crate::backend::launch::Special;
 use crate::backend::{Launch, of};
@@ -40,6 +42,7 @@ crate::op! {
     positive(input) Arithmetic {
         map(number value, |x;| x);
         vjp |g, [_x], _y| [g];
+        complex Yes;
     }
     /// The complex conjugate: the same, for real numbers.
     ///
@@ -48,15 +51,17 @@ crate::op! {
     conj_physical(input) Number {
         map(number value, |x;| x);
         vjp |g, [_x], _y| [g];
+        complex conj;
         face in_place;
     }
-    /// The angle of a real number in the plane: 0, or pi below 0.
+    /// The angle of a number in the plane, in radians: of a real one 0, or pi below 0.
     ///
     /// >>> schuss.angle(schuss.tensor([1.0, -1.0]))
     /// tensor([0.0000, 3.1416])
     angle(input) Float {
         map(float value, |x;| Value::select(x.is_nan(), x, Value::select(x.lt(V::lit(0.0)), V::lit(std::f64::consts::PI), V::lit(0.0))));
         vjp |g, [_x], _y| [g * 0.0];
+        complex argument;
     }
     /// The larger of two, the other one where one is NaN.
     ///
@@ -93,6 +98,7 @@ crate::op! {
     ldexp(input: Tensor, other: Tensor) Float {
         map(float value, |x, y;| x * y.exp2());
         vjp |g, [_x, y], o| [g * &y.exp2(), g * o * LN2];
+        complex Yes;
         face in_place;
     }
     /// `log(exp(input) + exp(other))` without overflow.
@@ -105,6 +111,7 @@ crate::op! {
             Value::select(x.equals(y) & x.is_inf(), x, high + (low - high).exp().log1p())
         });
         rule logaddexp_back;
+        complex logaddexp_parts;
     }
     /// `log2(2 ** input + 2 ** other)` without overflow.
     ///
@@ -139,6 +146,7 @@ crate::op! {
             Value::select(x.equals(V::lit(0.0)), V::lit(1.0), z.sin() / z)
         });
         rule sinc_back;
+        complex Yes;
         face in_place;
     }
     /// The logarithm of the absolute value of the gamma function.

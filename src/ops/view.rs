@@ -126,6 +126,7 @@ crate::op! {
     window(input; size: Ints, stride: Ints, offset: Int) Any {
         kernel(window_meta, window_run);
         vjp |g, [x], _y| [g.unwindow(&x.shape(), size, stride, offset)];
+        complex Yes;
         linear Together;
         batch windowed;
         face hidden;
@@ -134,6 +135,7 @@ crate::op! {
     unwindow(input; shape: Ints, size: Ints, stride: Ints, offset: Int) Any {
         kernel(unwindow_meta, unwindow_run);
         vjp |g, [_x], _y| [g.window(size, stride, offset)];
+        complex Yes;
         linear Together;
         batch windowed;
         face hidden;
@@ -142,6 +144,7 @@ crate::op! {
     embed(input, value; size: Ints, stride: Ints, offset: Int) Any {
         kernel(embed_meta, embed_run);
         vjp |g, [_x, v], _y| [g.embed(&zeros_like(v), size.clone(), stride.clone(), offset), g.window(size, stride, offset)];
+        complex Yes;
         linear Together;
         batch windowed;
         face hidden;
@@ -153,6 +156,7 @@ crate::op! {
     clone_(input) Any {
         kernel(same_meta, copy_run);
         vjp |g, [_x], _y| [g];
+        complex Yes;
         linear Together;
         batch align;
     }
@@ -160,6 +164,7 @@ crate::op! {
     transfer(input; to: Int, home: Int) Any {
         inline(transfer_inline);
         vjp |g, [_x], _y| [g.transfer(home, to)];
+        complex Yes;
         linear Together;
         batch align;
         face hidden;
@@ -168,6 +173,7 @@ crate::op! {
     cast(input; dtype: MaybeDType) Any {
         kernel(cast_meta, copy_run);
         vjp |g, [x], _y| [g.cast(x.dtype())];
+        complex Yes;
         linear Together;
         batch align;
         face hidden;

@@ -1,5 +1,6 @@
 //! Windows on images: unfolding, folding back, and the largest of each window. Leans on view and backend's windows family.
 
+use super::parts::{fold_parts, unfold_parts};
 use super::view::{one, operand};
 use crate::backend::launch::{Geometry, Span};
 use crate::backend::{Launch, Operand, of};
@@ -12,6 +13,7 @@ crate::op! {
     unfold_windows(input; kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) Any {
         kernel(unfold_meta, unfold_run);
         vjp |g, [x], _y| [g.fold_windows(&x.shape()[2..], kernel, stride, padding, dilation)];
+        complex unfold_parts;
         linear Together;
         face hidden;
     }
@@ -19,6 +21,7 @@ crate::op! {
     fold_windows(input; size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) Any {
         kernel(fold_meta, fold_run);
         vjp |g, [_x], _y| [g.unfold_windows(kernel, stride, padding, dilation)];
+        complex fold_parts;
         linear Together;
         face hidden;
     }

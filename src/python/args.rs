@@ -46,6 +46,9 @@ pub fn number(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
     if let Ok(f) = x.cast::<PyFloat>() {
         return Ok(Some(Number::Float(f.value())));
     }
+    if let Ok(z) = x.cast::<PyComplex>() {
+        return Ok(Some(Number::Complex(z.real(), z.imag())));
+    }
     Ok(None)
 }
 
@@ -69,12 +72,7 @@ pub fn describe(x: &Bound<'_, PyAny>) -> String {
 }
 
 pub fn must_feed<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
-    feed(x)?.ok_or_else(|| {
-        if x.is_instance_of::<PyComplex>() {
-            return Error::dtype(op, format!("{name} is {x}; complex numbers are not supported yet")).into();
-        }
-        PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x)))
-    })
+    feed(x)?.ok_or_else(|| PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x))))
 }
 
 /// A number or a 0-d tensor.
@@ -163,7 +161,7 @@ pub fn int(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<i64> {
     }
     if let Ok(t) = x.cast::<PyTensor>() {
         let t = t.get().tensor();
-        if t.numel() == 1 && !t.dtype().is_float() {
+        if t.numel() == 1 && !t.dtype().is_inexact() {
             return Ok(t.item()?.as_i64());
         }
         return Err(wrong());
@@ -194,7 +192,7 @@ pub fn ints(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Few<i64>> {
         && t.get().tensor().rank() == 1
     {
         let t = t.get().tensor();
-        if !t.dtype().is_float() {
+        if !t.dtype().is_inexact() {
             return Ok(super::data::home(&t)?.to_vec::<i64>()[..].into());
         }
     }

@@ -148,6 +148,7 @@ fn text_signature(op: &Op, name: &str, form: Form) -> String {
         Arg::Bool(false) => "False".into(),
         Arg::Int(i) => i.to_string(),
         Arg::Number(Number::Float(x)) => format!("{x:?}"),
+        Arg::Number(Number::Complex(re, im)) => format!("complex({re:?}, {im:?})"),
         Arg::Number(Number::Bool(b)) => i64::from(*b).to_string(),
         Arg::Number(Number::Int(i)) => i.to_string(),
         Arg::Ints(list) => crate::base::shape::show(list),
@@ -311,7 +312,7 @@ fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> PyResu
         .into());
     }
     let (from, to) = (result.dtype(), target.dtype());
-    if from != to && same || from.is_float() && !to.is_float() {
+    if from != to && same || from.is_inexact() && from.category() > to.category() {
         return Err(Error::dtype(op, format!("a result of type {from} cannot be written to an out of type {to}")).into());
     }
     if result.shape() != target.shape() {

@@ -6,11 +6,12 @@ use crate::backend::{Operand, Storage};
 use crate::base::dtype::Truth;
 use crate::base::{DType, Error, Layout, Number, Result, dtype::default_float, shape};
 use crate::graph::Tensor;
+use num_complex::Complex;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyComplex, PyFloat, PyList, PyString, PyTuple};
 use std::any::Any;
 use std::ffi::{CStr, c_int};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub fn letter(dtype: DType) -> Option<&'static CStr> {
         DType::F16 => c"e",
         DType::F32 => c"f",
         DType::F64 => c"d",
+        DType::C64 => c"Zf",
+        DType::C128 => c"Zd",
         DType::BF16 => return None,
     })
 }
@@ -44,6 +47,8 @@ fn by_letter(format: &CStr, size: usize) -> Option<DType> {
         (b"e", 2) => DType::F16,
         (b"f", 4) => DType::F32,
         (b"d", 8) => DType::F64,
+        (b"Zf", 8) => DType::C64,
+        (b"Zd", 16) => DType::C128,
         _ => return None,
     })
 }
@@ -85,7 +90,7 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
             return PyValueError::new_err("from_numpy: the array's byte order is not this machine's; use .astype() first");
         }
         let text = format!(
-            "an array of {} has no schuss dtype; use .astype() to one of bool, uint8, int8 to int64, float16, float32, float64",
+            "an array of {} has no schuss dtype; use .astype() to one of bool, uint8, int8 to int64, float16 to float64, complex64, complex128",
             x.getattr("dtype").map(|d| d.to_string()).unwrap_or_else(|_| buffer.format().to_string_lossy().into_owned())
         );
         Error::dtype("from_numpy", text).into()
@@ -108,7 +113,7 @@ pub fn share(x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
 
 /// Refuses memory that lies where no element of the dtype may lie.
 pub fn fits(op: &str, base: *const u8, dtype: DType) -> PyResult<()> {
-    if (base as usize).is_multiple_of(dtype.size()) {
+    if (base as usize).is_multiple_of(dtype.real().size()) {
         return Ok(());
     }
     Err(PyValueError::new_err(format!("{op}: the array's memory is not aligned; use .copy() first")))
@@ -147,7 +152,9 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
         });
     }
     // NumPy's float64 is a Python float as well, but keeps its dtype.
-    let wide = x.is_instance_of::<PyFloat>() && !x.is_exact_instance_of::<PyFloat>() && is_array(x);
+    let wide = (x.is_instance_of::<PyFloat>() && !x.is_exact_instance_of::<PyFloat>()
+        || x.is_instance_of::<PyComplex>() && !x.is_exact_instance_of::<PyComplex>())
+        && is_array(x);
     if !wide && let Some(n) = args::number(x)? {
         let dtype = wanted.unwrap_or_else(|| n.dtype());
         return Ok(Tensor::full(&[], checked("tensor", n, dtype)?, dtype)?);
@@ -181,6 +188,11 @@ pub fn to_tensor(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor
 /// NaN and infinity have no integer.
 pub fn checked(op: &str, n: Number, dtype: DType) -> PyResult<Number> {
     match n {
+        Number::Complex(_, im) if !dtype.is_complex() && dtype != DType::Bool && im != 0.0 => {
+            Err(PyRuntimeError::new_err(format!("{op}: {} has no {dtype} value; give a complex dtype", shown(n))))
+        }
+        Number::Complex(re, _) if dtype.is_float() => Ok(Number::Float(re)),
+        Number::Complex(re, _) if dtype.is_int() => checked(op, Number::Float(re), dtype),
         Number::Float(f) if dtype.is_int() && !f.is_finite() => Err(PyRuntimeError::new_err(format!("{op}: {f} has no {dtype} value"))),
         Number::Float(f) if dtype.is_int() => Ok(Number::Int(f as i64)),
         Number::Int(i) if dtype.is_int() => {
@@ -197,6 +209,12 @@ pub fn checked(op: &str, n: Number, dtype: DType) -> PyResult<Number> {
     }
 }
 
+/// A complex number as Python writes it.
+pub fn shown(n: Number) -> String {
+    let (re, im) = n.pair();
+    format!("({re}{im:+}j)")
+}
+
 struct Reader {
     shape: Vec<usize>,
     values: Vec<Number>,
@@ -206,9 +224,13 @@ struct Reader {
 impl Reader {
     fn read(&mut self, x: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
         if let Some(n) = args::number(x)? {
-            // NumPy's float64 is a float of Python's by class, and brings its own width.
-            let wide = n.is_float() && x.cast_exact::<pyo3::types::PyFloat>().is_err();
-            return self.leaf(n, if wide { DType::F64 } else { n.dtype() }, depth);
+            // NumPy's float64 is a float of Python's by class, and brings its own width; its complex128 a complex number.
+            let dtype = match n {
+                Number::Float(_) if x.cast_exact::<PyFloat>().is_err() => DType::F64,
+                Number::Complex(..) if x.cast_exact::<PyComplex>().is_err() => DType::C128,
+                _ => n.dtype(),
+            };
+            return self.leaf(n, dtype, depth);
         }
         if x.is_instance_of::<PyList>() || x.is_instance_of::<PyTuple>() {
             let n = x.len()?;
@@ -232,7 +254,10 @@ impl Reader {
             self.level(depth + k, n)?;
         }
         let (dtype, rank) = (inner.dtype(), inner.rank());
-        if dtype.is_float() {
+        if dtype.is_complex() {
+            let list = inner.to_vec::<Complex<f64>>();
+            list.into_iter().try_for_each(|z| self.leaf(Number::Complex(z.re, z.im), dtype, depth + rank))
+        } else if dtype.is_float() {
             inner.to_vec::<f64>().into_iter().try_for_each(|v| self.leaf(Number::Float(v), dtype, depth + rank))
         } else {
             inner.to_vec::<i64>().into_iter().try_for_each(|v| self.leaf(Number::Int(v), dtype, depth + rank))
@@ -279,6 +304,14 @@ fn nested(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
     let list = &reader.values;
     let made = match dtype {
         DType::Bool => Tensor::from_slice(&list.iter().map(|n| Truth(u8::from(n.truth()))).collect::<Vec<_>>(), &reader.shape)?,
+        d if d.is_complex() => {
+            let pair = |n: &Number| Complex::new(n.pair().0, n.pair().1);
+            Tensor::from_slice(&list.iter().map(pair).collect::<Vec<_>>(), &reader.shape)?
+        }
+        d if d.is_float() && list.iter().any(|n| n.is_complex()) => {
+            let parts = list.iter().map(|&n| checked("tensor", n, d).map(Number::as_f64)).collect::<PyResult<Vec<_>>>()?;
+            Tensor::from_slice(&parts, &reader.shape)?
+        }
         d if d.is_float() => Tensor::from_slice(&list.iter().map(|n| n.as_f64()).collect::<Vec<_>>(), &reader.shape)?,
         d => {
             let ints = list.iter().map(|&n| checked("tensor", n, d).map(Number::as_i64)).collect::<PyResult<Vec<_>>>()?;
@@ -295,6 +328,9 @@ pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
     let shape = t.shape();
     let as_objects: Vec<Py<PyAny>> = match t.dtype() {
         DType::Bool => t.to_vec::<Truth>().into_iter().map(|v| py_number(py, Number::Bool(v.0 != 0))).collect::<PyResult<_>>()?,
+        d if d.is_complex() => {
+            t.to_vec::<Complex<f64>>().into_iter().map(|z| py_number(py, Number::Complex(z.re, z.im))).collect::<PyResult<_>>()?
+        }
         d if d.is_float() => t.to_vec::<f64>().into_iter().map(|v| py_number(py, Number::Float(v))).collect::<PyResult<_>>()?,
         _ => t.to_vec::<i64>().into_iter().map(|v| py_number(py, Number::Int(v))).collect::<PyResult<_>>()?,
     };
@@ -327,6 +363,7 @@ pub fn py_number(py: Python<'_>, n: Number) -> PyResult<Py<PyAny>> {
         Number::Bool(b) => b.into_pyobject(py)?.to_owned().into_any().unbind(),
         Number::Int(i) => i.into_pyobject(py)?.into_any().unbind(),
         Number::Float(f) => f.into_pyobject(py)?.into_any().unbind(),
+        Number::Complex(re, im) => PyComplex::from_doubles(py, re, im).into_any().unbind(),
     })
 }
 

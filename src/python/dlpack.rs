@@ -101,12 +101,13 @@ impl Managed for Versioned {
     }
 }
 
-/// A dtype's kind in the protocol: 0 integers, 1 unsigned ones, 2 floats, 4 bfloat16, 6 truths.
+/// A dtype's kind in the protocol: 0 integers, 1 unsigned ones, 2 floats, 4 bfloat16, 5 complex numbers, 6 truths.
 fn code(dtype: DType) -> u8 {
     match dtype {
         DType::Bool => 6,
         DType::BF16 => 4,
         DType::U8 => 1,
+        DType::C64 | DType::C128 => 5,
         d if d.is_float() => 2,
         _ => 0,
     }
@@ -247,7 +248,7 @@ unsafe fn borrow<M: Managed>(capsule: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> 
     }
     let dtype = by_code(array).ok_or_else(|| {
         refuse(format!(
-            "elements of kind {} with {} bits and {} lanes have no schuss dtype; convert to one of bool, uint8, int8 to int64, bfloat16, float16 to float64",
+            "elements of kind {} with {} bits and {} lanes have no schuss dtype; convert to one of bool, uint8, int8 to int64, bfloat16, float16 to float64, complex64, complex128",
             array.code, array.bits, array.lanes
         ))
     })?;

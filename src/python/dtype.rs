@@ -4,7 +4,7 @@ use crate::base::{DType, Device, Error, dtype};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyString, PyType};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// An element type, such as `schuss.float32`.
@@ -14,7 +14,7 @@ pub struct PyDType(pub DType);
 static OBJECTS: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
 
 /// Other names of the dtypes.
-const ALIASES: [(&str, DType); 7] = [
+const ALIASES: [(&str, DType); 9] = [
     ("double", DType::F64),
     ("float", DType::F32),
     ("half", DType::F16),
@@ -22,6 +22,8 @@ const ALIASES: [(&str, DType); 7] = [
     ("int", DType::I32),
     ("short", DType::I16),
     ("bfloat", DType::BF16),
+    ("cfloat", DType::C64),
+    ("cdouble", DType::C128),
 ];
 
 #[pymethods]
@@ -42,10 +44,27 @@ impl PyDType {
     fn is_floating_point(&self) -> bool {
         self.0.is_float()
     }
-    /// Whether the elements are complex numbers: never.
+    /// Whether the elements are complex numbers.
+    ///
+    /// >>> schuss.complex64.is_complex, schuss.float32.is_complex
+    /// (True, False)
     #[getter]
     fn is_complex(&self) -> bool {
-        false
+        self.0.is_complex()
+    }
+    /// The dtype of the parts of a complex number: of others, this one.
+    ///
+    /// >>> schuss.complex128.to_real()
+    /// schuss.float64
+    fn to_real(&self, py: Python<'_>) -> PyResult<Py<PyDType>> {
+        object(py, self.0.real())
+    }
+    /// The complex dtype whose parts hold this one's numbers.
+    ///
+    /// >>> schuss.float64.to_complex()
+    /// schuss.complex128
+    fn to_complex(&self, py: Python<'_>) -> PyResult<Py<PyDType>> {
+        object(py, self.0.complex())
     }
     /// Whether there are negative elements.
     ///
@@ -101,6 +120,9 @@ pub fn parse(x: &Bound<'_, PyAny>) -> PyResult<DType> {
     }
     if x.is(py.get_type::<PyInt>()) {
         return Ok(DType::I64);
+    }
+    if x.is(py.get_type::<PyComplex>()) {
+        return Ok(DType::C128);
     }
     let name = if let Ok(s) = x.cast::<PyString>() {
         s.to_string()

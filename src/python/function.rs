@@ -219,7 +219,7 @@ fn apply_function(class: &Bound<'_, PyAny>, ctx: &Bound<'_, Ctx>, setup: bool, i
         return Ok(py.import("schuss.func.custom")?.getattr("apply")?.call1((class, inputs))?.unbind());
     }
     let looks: Vec<Option<record::Look>> = tensors.iter().map(|t| t.as_ref().map(|t| record::look(t, mode))).collect();
-    let needs: Vec<bool> = looks.iter().map(|l| l.as_ref().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_float())).collect();
+    let needs: Vec<bool> = looks.iter().map(|l| l.as_ref().is_some_and(|l| l.edge.is_some() && l.operand.dtype.is_inexact())).collect();
     let tracked = needs.iter().any(|&n| n);
     ctx.get().with(|s| s.needs.clone_from(&needs));
     let result = {

@@ -132,7 +132,7 @@ impl PyTensor {
             return Err(PyTypeError::new_err(format!("data: must be a Tensor, got {}", args::describe(value))));
         };
         let other = other.get().tensor();
-        if self.inner.requires_grad() && !other.dtype().is_float() {
+        if self.inner.requires_grad() && !other.dtype().is_inexact() {
             return Err(PyRuntimeError::new_err(format!("data: {} cannot take the place of a tensor that requires grad", other.dtype())));
         }
         if self.inner.lift().is_some() || other.lift().is_some() {

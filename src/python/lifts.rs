@@ -68,7 +68,7 @@ impl BelowLevel {
 #[pyfunction]
 fn _dual(py: Python<'_>, level: u64, primal: &Bound<'_, PyTensor>, tangent: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
     let (primal, tangent) = (primal.get().tensor(), tangent.get().tensor());
-    if primal.shape() != tangent.shape() || primal.dtype() != tangent.dtype() || !primal.dtype().is_float() {
+    if primal.shape() != tangent.shape() || primal.dtype() != tangent.dtype() || !primal.dtype().is_inexact() {
         return Err(PyRuntimeError::new_err(format!(
             "jvp: the tangent has shape {} {}, the value {} {}; they must be floats of one shape and dtype",
             shape::show(&tangent.shape()),

@@ -427,7 +427,7 @@ fn _draw_(
     let what = draw(op, kind, a, b)?;
     let stream = stream(generator)?;
     let t = target.get().get_ref();
-    if !matches!(what, Draw::Integers(..) | Draw::Bernoulli(_)) && !t.dtype().is_float() {
+    if !matches!(what, Draw::Integers(..) | Draw::Bernoulli(_)) && !t.dtype().is_inexact() {
         return Err(crate::base::Error::dtype(op, format!("draws floats, and cannot fill {}; use x.float() first", t.dtype())).into());
     }
     enter(py, t.numel(), || t.random_(op, what, &stream))?;

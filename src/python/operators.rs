@@ -3,7 +3,7 @@
 use super::args::{self, Fed};
 use super::tensor::{PyTensor, wrap, wrap_new};
 use super::{data, dtype, enter};
-use crate::base::{DType, Error, Number};
+use crate::base::{DType, Number};
 use crate::engine::{quick, write};
 use crate::graph::mode::Mode;
 use crate::graph::tensor::{emit, flag};
@@ -12,7 +12,7 @@ use crate::ops::{arith, compare, linear};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyComplex, PyList, PyTuple};
+use pyo3::types::{PyList, PyTuple};
 
 #[inline]
 fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, swapped: bool) -> PyResult<Py<PyAny>> {
@@ -28,11 +28,8 @@ fn binary(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, op: &'static Op, 
     }
     let y = match beside(x, other)? {
         Some(y) => y,
-        None if other.is_instance_of::<PyComplex>() => {
-            return Err(Error::dtype(op.name, format!("other is {other}; complex numbers are not supported yet")).into());
-        }
         // A list repeats itself by what it takes for a count, and would speak of an index.
-        None if (other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>()) && (x.dtype().is_float() || x.numel() != 1) => {
+        None if (other.is_instance_of::<PyList>() || other.is_instance_of::<PyTuple>()) && (x.dtype().is_inexact() || x.numel() != 1) => {
             let name = args::describe(other);
             return Err(PyTypeError::new_err(format!(
                 "{}: other must be a Tensor or a number, got {name}; use schuss.tensor(...) first",
@@ -162,7 +159,7 @@ impl PyTensor {
             return unary(slf, &arith::square::OP);
         }
         if let Some(Number::Float(0.5)) = args::number(other)?
-            && slf.get().inner.dtype().is_float()
+            && slf.get().inner.dtype().is_inexact()
         {
             return unary(slf, &crate::ops::math::sqrt::OP);
         }

@@ -6,6 +6,7 @@ use crate::backend::{Launch, Operand, beside, of};
 use crate::base::{Error, Number, Result, shape};
 use crate::engine::replay;
 use crate::graph::{Body, Op, Tensor, capture};
+use crate::ops::complex::parts_of;
 use crate::ops::step;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -27,7 +28,7 @@ fn operands(op: &str, list: &[&Tensor], outputs: usize) -> Result<Vec<Operand>> 
             let (a, b) = (shape::show(&first.layout.shape), shape::show(&x.layout.shape));
             return Err(Error::shape(op, format!("a parameter of shape {a} has a gradient or a state of shape {b}")));
         }
-        if !x.dtype.is_float() {
+        if !x.dtype.is_inexact() || x.dtype.is_complex() != first.dtype.is_complex() {
             return Err(Error::dtype(op, format!("only float tensors can be optimised, got {}", x.dtype)));
         }
         if k < outputs && !x.storage.is_writable() {
@@ -39,7 +40,8 @@ fn operands(op: &str, list: &[&Tensor], outputs: usize) -> Result<Vec<Operand>> 
             return Err(Error::runtime(op, text));
         }
     }
-    Ok(found)
+    // A complex number is stepped as the two reals that it is made of.
+    Ok(if first.dtype.is_complex() { found.iter().map(parts_of).collect() } else { found })
 }
 
 /// A list of tensors: the usual one at little cost, any other with its errors.

@@ -137,6 +137,17 @@ fn single(slf: &PyTensor, what: &str) -> PyResult<Number> {
     Ok(slf.inner.item()?)
 }
 
+/// A complex number is no other one, unless its imaginary part is 0.
+fn real(what: &str, n: Number) -> PyResult<Number> {
+    match n {
+        Number::Complex(re, 0.0) => Ok(Number::Float(re)),
+        Number::Complex(..) => {
+            Err(PyRuntimeError::new_err(format!("{what}: {} has an imaginary part; use x.real, x.abs() or complex(x)", data::shown(n))))
+        }
+        other => Ok(other),
+    }
+}
+
 #[pymethods]
 impl PyTensor {
     #[new]
@@ -242,10 +253,10 @@ impl PyTensor {
         Ok(self.inner.item()?.truth())
     }
     fn __float__(&self) -> PyResult<f64> {
-        Ok(single(self, "float")?.as_f64())
+        Ok(real("float", single(self, "float")?)?.as_f64())
     }
     fn __int__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let n = single(slf.get(), "int")?;
+        let n = real("int", single(slf.get(), "int")?)?;
         match n {
             // Python's own conversion refuses NaN and infinity by name, and has room for every float.
             Number::Float(f) => Ok(pyo3::types::PyFloat::new(slf.py(), f).call_method0("__int__")?.unbind()),
@@ -253,13 +264,14 @@ impl PyTensor {
         }
     }
     fn __index__(&self) -> PyResult<i64> {
-        match (self.inner.numel(), self.inner.dtype().is_float()) {
+        match (self.inner.numel(), self.inner.dtype().is_inexact()) {
             (1, false) => Ok(self.inner.item()?.as_i64()),
             _ => Err(PyTypeError::new_err("index: only integer tensors of one element can be used as an index")),
         }
     }
     fn __complex__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(PyComplex::from_doubles(py, single(self, "complex")?.as_f64(), 0.0).into_any().unbind())
+        let (re, im) = single(self, "complex")?.pair();
+        Ok(PyComplex::from_doubles(py, re, im).into_any().unbind())
     }
     fn __format__(slf: &Bound<'_, Self>, spec: &str) -> PyResult<String> {
         if slf.get().inner.rank() == 0 {
@@ -439,7 +451,8 @@ impl PyTensor {
         }
         write::refresh(t);
         let dtype = t.dtype();
-        let usual = matches!(dtype, DType::Bool | DType::I64) || dtype == crate::base::dtype::default_float();
+        let first = [crate::base::dtype::default_float(), crate::base::dtype::default_complex()];
+        let usual = matches!(dtype, DType::Bool | DType::I64) || first.contains(&dtype);
         let mut suffixes = Vec::new();
         let sizes = t.shape();
         if t.numel() == 0 && sizes.len() != 1 {

@@ -63,7 +63,7 @@ impl Tensor {
         }
         let n = count as usize;
         let out = room("arange", &[n], dtype)?;
-        if exact && !dtype.is_float() {
+        if exact && !dtype.is_inexact() {
             let (a, s) = (start.as_i64(), step.as_i64());
             convert::write_with(&out, |i| Number::Int(a.wrapping_add((i as i64).wrapping_mul(s))));
         } else {
@@ -78,7 +78,7 @@ impl Tensor {
         let out = room("linspace", &[steps], dtype)?;
         let width = (end - start) / (steps.max(2) - 1) as f64;
         let value = |i: usize| if i < steps.div_ceil(2) { start + i as f64 * width } else { end - (steps - 1 - i) as f64 * width };
-        convert::write_with(&out, |i| Number::Float(if dtype.is_float() { value(i) } else { value(i).trunc() }));
+        convert::write_with(&out, |i| Number::Float(if dtype.is_inexact() { value(i) } else { value(i).trunc() }));
         trace::given(&out)?;
         Ok(Tensor::from_operand(out))
     }

@@ -74,7 +74,7 @@ impl Tensor {
 
     /// Asks that gradients with respect to this tensor be recorded.
     pub fn require_grad(&self, on: bool) -> Result<&Tensor> {
-        if on && !self.dtype().is_float() {
+        if on && !self.dtype().is_inexact() {
             return Err(Error::runtime(
                 "requires_grad_",
                 format!("only float tensors can require gradients, this one is {}", self.dtype()),
@@ -124,6 +124,7 @@ pub fn show(t: &Tensor, opening: &str, options: &print::Options, suffixes: &[Str
     let kind = match operand.dtype {
         DType::Bool => print::Kind::Bool,
         d if d.is_float() => print::Kind::Float,
+        d if d.is_complex() => print::Kind::Complex,
         _ => print::Kind::Integer,
     };
     let at = |index: &[usize]| {

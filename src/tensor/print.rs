@@ -4,10 +4,12 @@
 use crate::base::Number;
 use std::iter::repeat_n;
 
-/// The three families of element, which are formatted differently.
+/// The families of element, which are formatted differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Float,
+    /// Both parts, each in a style of its own.
+    Complex,
     Integer,
     Bool,
 }
@@ -49,7 +51,10 @@ pub fn body(source: &Source, options: &Options, indent: usize) -> String {
     let page = Page { source, options, summarised: elements > options.threshold };
     let mut numbers = Vec::new();
     page.gather(0, &mut vec![0; source.shape.len()], &mut numbers);
-    let style = Style::choose(source.kind, &numbers, options);
+    let style = match source.kind {
+        Kind::Complex => Look::pair(&numbers, options),
+        kind => Look { first: Style::choose(kind, &numbers, options), second: None },
+    };
     let mut text = String::new();
     page.write(0, indent, &style, &mut numbers.into_iter(), &mut text);
     text
@@ -115,7 +120,7 @@ impl Page<'_> {
         }
     }
 
-    fn write(&self, axis: usize, indent: usize, style: &Style, numbers: &mut dyn Iterator<Item = Number>, text: &mut String) {
+    fn write(&self, axis: usize, indent: usize, style: &Look, numbers: &mut dyn Iterator<Item = Number>, text: &mut String) {
         let below = match self.source.shape.len() - axis {
             0 => return text.extend(numbers.next().map(|number| style.cell(number))),
             left => left - 1,
@@ -123,7 +128,7 @@ impl Page<'_> {
         // A vector fills its lines; a higher axis breaks after each item, one blank line per
         // further axis.
         let per_line = match below {
-            0 => (self.options.linewidth.saturating_sub(indent) / (style.width + 2)).max(1),
+            0 => (self.options.linewidth.saturating_sub(indent) / (style.width() + 2)).max(1),
             _ => 1,
         };
         text.push('[');
@@ -145,7 +150,35 @@ impl Page<'_> {
     }
 }
 
-/// How every element of one tensor is written.
+/// How every element of one tensor is written, and its imaginary part.
+struct Look {
+    first: Style,
+    second: Option<Style>,
+}
+
+impl Look {
+    fn pair(numbers: &[Number], options: &Options) -> Look {
+        let part = |of: fn((f64, f64)) -> f64| {
+            let list: Vec<Number> = numbers.iter().map(|n| Number::Float(of(n.pair()))).collect();
+            Style::choose(Kind::Float, &list, options)
+        };
+        Look { first: part(|z| z.0), second: Some(part(|z| z.1)) }
+    }
+
+    fn width(&self) -> usize {
+        self.first.width + self.second.as_ref().map_or(0, |s| s.width + 1)
+    }
+
+    fn cell(&self, number: Number) -> String {
+        let Some(second) = &self.second else { return self.first.cell(number) };
+        let (re, im) = number.pair();
+        let im = second.bare(Number::Float(im));
+        let sign = if im.starts_with('-') { "" } else { "+" };
+        format!("{}{sign}{im}j", self.first.cell(Number::Float(re)))
+    }
+}
+
+/// How one part of every element is written.
 struct Style {
     form: Form,
     precision: usize,
@@ -168,7 +201,7 @@ impl Style {
         let mut style = Style { form: Form::Plain, precision: options.precision, width: 1 };
         let counts = |number: &&Number| match kind {
             Kind::Float => number.float().is_finite() && number.float() != 0.0,
-            Kind::Integer | Kind::Bool => true,
+            Kind::Complex | Kind::Integer | Kind::Bool => true,
         };
         if kind == Kind::Float {
             style.form = Form::Whole;
@@ -226,7 +259,7 @@ fn scientific(value: f64, precision: usize) -> String {
 impl Number {
     fn float(&self) -> f64 {
         match *self {
-            Number::Float(value) => value,
+            Number::Float(value) | Number::Complex(value, _) => value,
             Number::Int(value) => value as f64,
             Number::Bool(value) => f64::from(u8::from(value)),
         }

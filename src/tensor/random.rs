@@ -42,6 +42,14 @@ fn check(op: &str, what: Draw) -> Result<()> {
 /// Draws into an operand and moves the generator on.
 pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> {
     check(op, what)?;
+    if out.dtype.is_complex() {
+        // Of a normal number each part has half the variance.
+        let what = match what {
+            Draw::Normal(mean, spread) => Draw::Normal(mean, spread * std::f64::consts::FRAC_1_SQRT_2),
+            other => other,
+        };
+        return into(op, what, &crate::ops::complex::parts_of(out), stream);
+    }
     let count = blocks(out.numel() as u64, draw::width(what, out.dtype));
     let (seed, offset) = {
         let mut generator = stream.get();
@@ -61,7 +69,7 @@ impl Tensor {
         engine::start();
         shape::count(op, sizes)?;
         let integers = matches!(what, Draw::Integers(..) | Draw::Bernoulli(_) | Draw::Permutation);
-        if !integers && !dtype.is_float() {
+        if !integers && !dtype.is_inexact() {
             return Err(Error::dtype(op, format!("draws floats, and cannot fill {dtype}; use randint for integers")));
         }
         let batches = if Mode::now().lifted() { lift::drawn(op)? } else { Vec::new() };

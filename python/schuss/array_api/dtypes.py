@@ -9,14 +9,15 @@ from schuss._core import Tensor, dtype
 _SIGNED = (_core.int8, _core.int16, _core.int32, _core.int64)
 _UNSIGNED = (_core.uint8,)
 _REAL = (_core.float32, _core.float64, _core.float16, _core.bfloat16)
+_COMPLEX = (_core.complex64, _core.complex128)
 _KINDS = {
     "bool": (_core.bool,),
     "signed integer": _SIGNED,
     "unsigned integer": _UNSIGNED,
     "integral": _SIGNED + _UNSIGNED,
     "real floating": _REAL,
-    "complex floating": (),
-    "numeric": _SIGNED + _UNSIGNED + _REAL,
+    "complex floating": _COMPLEX,
+    "numeric": _SIGNED + _UNSIGNED + _REAL + _COMPLEX,
 }
 
 
@@ -28,11 +29,13 @@ def _kind(x) -> dtype:
 def _weak(scalar, found: dtype | None) -> dtype:
     """The dtype of a Python number beside arrays of a dtype (None: beside numbers alone)."""
     if isinstance(scalar, complex):
-        raise TypeError(f"result_type: {scalar} is complex, and there is no complex dtype")
+        if found not in _REAL + _COMPLEX:
+            raise TypeError(f"result_type: {scalar} is complex, and goes with floats alone")
+        return found.to_complex()
     if isinstance(scalar, bool):
         return _core.bool if found is None else found
     whole = isinstance(scalar, int)
-    if found is not None and (found in _REAL or (whole and found != _core.bool)):
+    if found is not None and (found in _REAL + _COMPLEX or (whole and found != _core.bool)):
         return found
     return _core.int64 if whole else _core.get_default_dtype()
 
@@ -40,7 +43,8 @@ def _weak(scalar, found: dtype | None) -> dtype:
 def result_type(*arrays_and_dtypes):
     """The dtype that arrays, dtypes and Python numbers give together; shapes have no say in it.
 
-    Raises ValueError where no array and no dtype is given, TypeError for a complex number.
+    Raises ValueError where no array and no dtype is given, TypeError for a complex
+    number beside integers.
 
     >>> schuss.array_api.result_type(schuss.int8, schuss.tensor(1000))
     schuss.int64

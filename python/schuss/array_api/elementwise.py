@@ -169,7 +169,7 @@ def conj(x, /):
     >>> schuss.array_api.conj(schuss.tensor([1.0]))
     tensor([1.])
     """
-    return x
+    return schuss.conj(x)
 
 
 def real(x, /):
@@ -178,7 +178,7 @@ def real(x, /):
     >>> schuss.array_api.real(schuss.tensor([1.0]))
     tensor([1.])
     """
-    return x
+    return schuss.real(x)
 
 
 def imag(x, /):
@@ -187,7 +187,7 @@ def imag(x, /):
     >>> schuss.array_api.imag(schuss.tensor([1.0]))
     tensor([0.])
     """
-    return schuss.zeros_like(x)
+    return schuss.imag(x) if x.is_complex() else schuss.zeros_like(x)
 
 
 __all__ = [

@@ -90,7 +90,7 @@ def vecdot(x1, x2, /, *, axis=-1):
         raise ValueError(
             f"vecdot: sizes {x1.shape[-1]} and {x2.shape[-1]} differ along axis {axis}"
         )
-    return statistics.sum(x1 * x2, axis=-1, dtype=x1.dtype)
+    return statistics.sum(schuss.conj(x1) * x2, axis=-1, dtype=x1.dtype)
 
 
 def cholesky(x, /, *, upper=False):

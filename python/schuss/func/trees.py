@@ -31,7 +31,7 @@ def floats(op: str, role: str, tree: Any) -> list[Tensor]:
     """The leaves of a nest, all of which must be tensors of floats."""
     leaves = tensors(op, role, tree)
     for leaf in leaves:
-        if not leaf.is_floating_point():
+        if not leaf.dtype.to_real().is_floating_point:
             raise RuntimeError(f"{op}: {role} must be floats, got {leaf.dtype}; use .float()")
     return leaves
 

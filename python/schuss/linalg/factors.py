@@ -156,10 +156,10 @@ def _through(packed, order, B):
 
 
 def _through_turned(packed, order, B):
-    """x of `(P L U).T x = B`."""
+    """x of `(P L U).H x = B`."""
     packed, B = _batched("lu_solve", packed, B)
-    half = _core._triangular_of(packed.mT, B, False, False)
-    half = _core._triangular_of(packed.mT, half, True, True)
+    half = _core._triangular_of(packed.mH, B, False, False)
+    half = _core._triangular_of(packed.mH, half, True, True)
     places = order.expand(*B.shape[:-1]).unsqueeze(-1).expand(B.shape)
     return _core.zeros(tuple(B.shape), dtype=B.dtype, device=B.device).scatter(-2, places, half)
 
@@ -168,8 +168,8 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     """x of `A x = B` (or `x A = B`, or with A transposed) from the LU factors of A."""
     order = _order(pivots, LU.shape[-2])
     if not left:
-        turned = lu_solve(LU, pivots, B.mT, adjoint=not adjoint)
-        return _to(turned.mT, out)
+        turned = lu_solve(LU, pivots, B.mH, adjoint=not adjoint)
+        return _to(turned.mH, out)
     return _to((_through_turned if adjoint else _through)(LU, order, B), out)
 
 
@@ -202,7 +202,7 @@ def _solved(op, A, B, left):
     if rows != A.shape[-1]:
         raise RuntimeError(f"{op}: {tuple(A.shape)} and {tuple(B.shape)} do not fit")
     packed, _, order, info = _lu(op, A, True)
-    found = _through(packed, order, B) if left else _through_turned(packed, order, B.mT).mT
+    found = _through(packed, order, B) if left else _through_turned(packed, order, B.mH).mH
     return (found.squeeze(-1) if vector else found), packed, order, info
 
 
@@ -263,17 +263,19 @@ def slogdet(A, *, out=None):
     slots = _core.arange(A.shape[-1], device=A.device) + 1
     odd = (pivots.long() != slots).sum(-1) % 2
     values = packed.diagonal(0, -2, -1)
-    sign = values.sign().prod(-1) * (1 - 2 * odd).to(A.dtype)
+    sign = values.sgn().prod(-1) * (1 - 2 * odd).to(A.dtype)
     return _as("slogdet", "sign logabsdet", (sign, values.abs().log().sum(-1)), out)
 
 
 def logdet(A):
-    """The logarithms of determinants; NaN where one is negative.
+    """The logarithms of determinants; NaN where a real one is negative.
 
     >>> schuss.logdet(schuss.tensor([[1.0]]))
     tensor(0.)
     """
     sign, size = slogdet(A)
+    if A.is_complex():
+        return sign.log() + size
     return _core._where(sign < 0, math.nan, size)
 
 
@@ -289,10 +291,10 @@ def det(A, *, out=None):
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
     """The Cholesky factors, and the order that is not positive where there is one."""
     _square("cholesky", A)
-    found, info = _core._cholesky_of(A.mT if upper else A)
+    found, info = _core._cholesky_of(A.mH if upper else A)
     if check_errors:
         _positive(info)
-    return _as("cholesky_ex", "L info", (found.mT if upper else found, info), out)
+    return _as("cholesky_ex", "L info", (found.mH if upper else found, info), out)
 
 
 def _positive(info):
@@ -319,7 +321,7 @@ def cholesky(A, *, upper=False, out=None):
 
 def cholesky_solve(B, L, upper=False, *, out=None):
     """x of `A x = B` from the Cholesky factor of A."""
-    L = L.mT if upper else L
+    L = L.mH if upper else L
     L, B = _batched("cholesky_solve", L, B)
     return _to(_core._cholesky_solve_of(B, L), out)
 
@@ -364,7 +366,7 @@ def householder_product(A, tau, *, out=None):
     below = A.tril(-1) + _core.eye(m, n, dtype=A.dtype, device=A.device)
     for k in reversed(range(tau.shape[-1])):
         v = below[..., k : k + 1]
-        found = found - tau[..., k : k + 1].unsqueeze(-1) * (v @ (v.mT @ found))
+        found = found - tau[..., k : k + 1].unsqueeze(-1) * (v @ (v.mH @ found))
     return _to(found, out)
 
 

@@ -19,6 +19,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     >>> schuss.linalg.vector_norm(schuss.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    x = x.abs() if x.is_complex() else x
     if not x.is_floating_point():
         raise RuntimeError(f"vector_norm: needs a float tensor, got {x.dtype}; use x.float() first")
     if isinstance(ord, str):
@@ -35,7 +36,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     """
     if A.ndim < 2:
         raise RuntimeError(f"matrix_norm: needs at least two axes, got {tuple(A.shape)}")
-    if not A.is_floating_point():
+    if not (A.is_floating_point() or A.is_complex()):
         raise RuntimeError(f"matrix_norm: needs a float tensor, got {A.dtype}; use x.float() first")
     if isinstance(dim, int) or len(dim) != 2:
         raise RuntimeError(f"matrix_norm: dim must be two axes, got {dim}")

@@ -34,7 +34,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
         m, n = input.shape[-2:]
         lead = input.shape[:-2]
         U, Vh = (_core.zeros((*lead, k, k), dtype=input.dtype, device=input.device) for k in (m, n))
-    return _as("svd_turned", "U S V", (U, S, Vh.mT), out)
+    return _as("svd_turned", "U S V", (U, S, Vh.mH), out)
 
 
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):

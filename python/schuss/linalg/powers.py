@@ -19,12 +19,12 @@ def cross(input, other, *, dim=-1, out=None):
 
 
 def vecdot(x, y, *, dim=-1, out=None):
-    """The inner products of vectors along an axis.
+    """The inner products of vectors along an axis; the first are conjugated.
 
     >>> schuss.linalg.vecdot(schuss.tensor([1.0, 2.0]), schuss.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    return _to((x * y).sum(dim), out)
+    return _to((x.conj() * y).sum(dim), out)
 
 
 def matmul(input, other, *, out=None):
@@ -88,9 +88,10 @@ def matrix_exp(A):
             [0., 1.]])
     """
     _square("matrix_exp", A)
-    if A.dtype == _core.float32:
+    wide = _core.promote_types(A.dtype, _core.float64)
+    if A.dtype != wide:
         # The squarings add up rounding errors that float64 has room for.
-        return matrix_exp(A.double()).to(A.dtype)
+        return matrix_exp(A.to(wide)).to(A.dtype)
     eye = _core.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     if A.numel() == 0:
         return A + eye

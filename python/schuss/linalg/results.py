@@ -42,7 +42,7 @@ def _matrices(op, x):
         raise TypeError(f"{op}: needs a Tensor, got {type(x).__name__}")
     if x.ndim < 2:
         raise RuntimeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
-    if x.dtype not in (_core.float32, _core.float64):
+    if x.dtype.to_real() not in (_core.float32, _core.float64):
         raise RuntimeError(f"{op}: needs float32 or float64, got {x.dtype}; use x.float() first")
 
 

@@ -47,10 +47,30 @@ def eigvalsh(A, UPLO="L", *, out=None):
     return _to(_core._eigh_of(A, _side(UPLO))[0], out)
 
 
+def eig(A, *, out=None):
+    """Eigenvalues and vectors, as columns of length 1, of square matrices; both are complex.
+
+    >>> schuss.linalg.eig(schuss.tensor([[0.0, 1.0], [-1.0, 0.0]])).eigenvalues.imag.abs()
+    tensor([1., 1.])
+    """
+    _square("eig", A)
+    return _as("eig", "eigenvalues eigenvectors", _core._eig_of(A), out)
+
+
+def eigvals(A, *, out=None):
+    """The eigenvalues of square matrices, which are complex.
+
+    >>> schuss.linalg.eigvals(schuss.tensor([[2.0]]))
+    tensor([2.+0.j])
+    """
+    _square("eigvals", A)
+    return _to(_core._eig_of(A)[0], out)
+
+
 def matrix_sqrth(A, *, out=None):
     """The square root of symmetric matrices without negative eigenvalues."""
     values, vectors = eigh(A.detach())
-    found = (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mT
+    found = (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mH
     return _to(_core._sqrth_of(A, found), out)
 
 
@@ -58,8 +78,8 @@ def polar(A, *, side="right"):
     """An orthogonal factor and a positive one whose product is the matrix."""
     U, S, Vh = svd(A, False)
     if side == "right":
-        return _as("polar", "U P", (U @ Vh, (Vh.mT * S.unsqueeze(-2)) @ Vh))
-    return _as("polar", "U P", (U @ Vh, (U * S.unsqueeze(-2)) @ U.mT))
+        return _as("polar", "U P", (U @ Vh, (Vh.mH * S.unsqueeze(-2)) @ Vh))
+    return _as("polar", "U P", (U @ Vh, (U * S.unsqueeze(-2)) @ U.mH))
 
 
 def _bounds(values, atol, rtol, shape, given):
@@ -107,7 +127,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     _matrices("pinv", A)
     rtol = rcond if rcond is not None else rtol
     if A.numel() == 0:
-        return _to(A.mT.clone(), out)
+        return _to(A.mH.clone(), out)
     with_no_past = A.detach()
     if hermitian:
         _square("pinv", A)
@@ -118,9 +138,9 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     else:
         left, weight, right = svd(with_no_past, False)
         bound = _bounds(weight, atol, rtol, A.shape[-2:], None)
-        kept, right = weight > bound, right.mT
-    scale = _core._where(kept, 1 / _core._where(kept, weight, 1.0), 0.0)
-    return _to(_core._pinv_of(A, (right * scale.unsqueeze(-2)) @ left.mT), out)
+        kept, right = weight > bound, right.mH
+    scale = _core._where(kept, 1 / _core._where(kept, weight, 1.0), 0.0).to(A.dtype)
+    return _to(_core._pinv_of(A, (right * scale.unsqueeze(-2)) @ left.mH), out)
 
 
 def lstsq(A, B, rcond=None, *, driver=None):
@@ -139,7 +159,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         raise RuntimeError(f"lstsq: {tuple(A.shape)} and {tuple(B.shape)} do not fit")
     m, n = A.shape[-2:]
     found = pinv(A, rcond) @ right
-    none = found.reshape(-1)[:0]
+    none = found.reshape(-1)[:0].real
     ranks, values, residuals = _core.empty(0, dtype=_core.int64), none, none
     if driver != "gels":
         ranks = matrix_rank(A)
@@ -149,14 +169,16 @@ def lstsq(A, B, rcond=None, *, driver=None):
         driver == "gels" or (values is not none and bool((_core._values(ranks) == n).all()))
     ):
         gap = A @ found - right
-        residuals = (gap * gap).sum(-2)
+        residuals = (gap.abs() ** 2 if gap.is_complex() else gap * gap).sum(-2)
     solution = found.squeeze(-1) if vector else found
     names = "solution residuals rank singular_values"
     return _as("lstsq", names, (solution, residuals, ranks, values))
 
 
 __all__ = [
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "lstsq",
     "matrix_rank",

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 
+def _has_slopes(t: Tensor) -> bool:
+    """Whether a tensor holds floats or complex numbers."""
+    return t.dtype.to_real().is_floating_point
+
+
 class Placed(Walks):
     """The converting methods of Model; all go through `_apply`."""
 
@@ -43,8 +48,9 @@ class Placed(Walks):
     def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> Self:
         """Move the model to a device, a floating dtype, or both of another tensor; in place.
 
-        Integer and bool tensors keep their dtype. The device "auto" is the one that `gpu.choose`
-        finds quicker for training this model. Raises TypeError for a dtype that is not floating.
+        Integer and bool tensors keep their dtype; a complex dtype is taken too. The device "auto"
+        is the one that `gpu.choose` finds quicker for training this model. Raises TypeError for
+        any other dtype.
 
         >>> import schuss
         >>> schuss.nn.Linear(2, 1).to(schuss.float64).weight.dtype
@@ -57,13 +63,13 @@ class Placed(Walks):
                 dtype = arg
             elif arg is not None and not isinstance(arg, bool):
                 device = arg
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"to: a model needs a floating dtype, got {dtype}")
+        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+            raise TypeError(f"to: a model needs a floating or complex dtype, got {dtype}")
         if isinstance(device, str) and device == "auto":
             device = schuss.gpu.choose(self if dtype is None else self.to(dtype=dtype))
         place = {} if device is None else {"device": device}
         both = place if dtype is None else {**place, "dtype": dtype}
-        return self._apply(lambda t: t.to(**(both if t.is_floating_point() else place)))
+        return self._apply(lambda t: t.to(**(both if _has_slopes(t) else place)))
 
     def float(self) -> Self:
         """Turn the floating tensors into float32."""

@@ -19,7 +19,9 @@ def _chance(op, p):
 def _channels(input, p, axes):
     """One draw for each of the first axes: 1 with probability 1 - p, else 0."""
     shape = [n if i < axes else 1 for i, n in enumerate(input.shape)]
-    return (schuss.rand(shape, dtype=input.dtype, device=input.device) >= p).to(input.dtype)
+    return (schuss.rand(shape, dtype=input.dtype.to_real(), device=input.device) >= p).to(
+        input.dtype
+    )
 
 
 def _channel_dropout(d):

@@ -358,7 +358,7 @@ def _like(p: Parameter | None, value: Any) -> Any:
     copy = value.detach().clone()
     if not isinstance(p, schuss.Tensor):
         return copy
-    floats = p.is_floating_point() and copy.is_floating_point()
+    floats = p.dtype.to_real().is_floating_point and copy.dtype.to_real().is_floating_point
     return copy.to(dtype=p.dtype, device=p.device) if floats else copy.to(device=p.device)
 
 

@@ -57,6 +57,12 @@ class ByteStorage: ...
 class BoolStorage: ...
 
 
+class ComplexFloatStorage: ...
+
+
+class ComplexDoubleStorage: ...
+
+
 KINDS: dict[Any, type] = {
     schuss.float32: FloatStorage,
     schuss.float64: DoubleStorage,
@@ -68,6 +74,8 @@ KINDS: dict[Any, type] = {
     schuss.int8: CharStorage,
     schuss.uint8: ByteStorage,
     schuss.bool: BoolStorage,
+    schuss.complex64: ComplexFloatStorage,
+    schuss.complex128: ComplexDoubleStorage,
 }
 _DTYPES = {kind: dtype for dtype, kind in KINDS.items()}
 _DTYPE_NAMES = {str(dtype).split(".")[-1]: dtype for dtype in KINDS}

@@ -19,8 +19,9 @@ pub fn mover(size: usize) -> Move {
         2 => halves[isa::level()],
         4 if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u32>,
         4 => words[isa::level()],
-        _ if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u64>,
-        _ => doubles[isa::level()],
+        8 if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u64>,
+        8 => doubles[isa::level()],
+        _ => quads[isa::level()],
     }
 }
 
@@ -34,7 +35,7 @@ macro_rules! sizes {
         crate::per_isa!(static $name: unsafe fn(from: *const u8, by: Steps, to: *mut u8, at: Steps, down: usize, along: usize) = $inner);
     )*};
 }
-sizes!(bytes of_bytes u8, halves of_halves u16, words of_words u32, doubles of_doubles u64);
+sizes!(bytes of_bytes u8, halves of_halves u16, words of_words u32, doubles of_doubles u64, quads of_quads [u64; 2]);
 
 /// Whether the source runs down where the target runs along, which rows would read a line for each element of.
 #[inline(always)]
@@ -395,11 +396,12 @@ pub fn copy(src: &Operand, dst: &Operand) {
     let high = if grid.turned { 16 } else { (2048 / grid.size.1).max(1) }.min(grid.size.0);
     let wide = if grid.turned { 512 } else { 2048 }.min(grid.size.1);
     grid.cut(high, wide);
-    let begin = || Vec::<u64>::with_capacity(2 * high * wide);
+    let size = src.dtype.size().max(dst.dtype.size()).max(8);
+    let begin = || Vec::<u64>::with_capacity(2 * high * wide * size / 8);
     grid.each(begin, |tiles, offsets, (down, along)| {
         let (a, b) = (place(from, offsets[1], src.dtype), place(to, offsets[0], dst.dtype));
         let tile: *mut u8 = tiles.as_mut_ptr().cast();
-        let spare = tile.wrapping_add(8 * high * wide);
+        let spare = tile.wrapping_add(size * high * wide);
         // SAFETY: as above; a job's elements fit the tile and the spare in every type.
         unsafe {
             if at.1 == 1 {

@@ -54,9 +54,13 @@ fn is_link(task: &Task) -> bool {
         Some(out) => out.numel(),
         None => return false,
     };
+    // A tile has eight bytes for an element.
+    if task.operands.iter().any(|o| o.dtype.size() > 8) {
+        return false;
+    }
     let result = match &task.work {
         Work::Map { body, compute, .. } => {
-            if task.operands.len() > MOST || (body.native)(*compute).is_none() {
+            if compute.size() > 8 || task.operands.len() > MOST || (body.native)(*compute).is_none() {
                 return false;
             }
             if body.truth { DType::Bool } else { *compute }

@@ -44,6 +44,7 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
             integers(a, b, out);
             Ok(())
         }
+        DType::C64 | DType::C128 => super::pairs::matmul(a, b, out),
         other => {
             // Short floats multiply in float32 and short integers in int64.
             let wide = if other.is_float() { DType::F32 } else { DType::I64 };

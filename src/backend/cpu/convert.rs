@@ -7,15 +7,20 @@ use crate::backend::trace;
 use crate::base::dtype::{Element, Truth};
 use crate::base::layout::Walk;
 use crate::base::{DType, Error, Few, Layout, Number, Result};
-use crate::dispatch;
+use crate::dispatch_all;
+use num_complex::Complex;
 
 /// One element converted as C converts it.
 #[inline(always)]
 pub fn cast<S: Element, D: Element>(s: S) -> D {
-    match (S::DTYPE.is_float(), D::DTYPE) {
-        (_, DType::F64) => D::from_f64(s.to_f64()),
+    if S::DTYPE.is_complex() && (D::DTYPE.is_complex() || D::DTYPE == DType::Bool) {
+        let (re, im) = s.to_pair();
+        return if D::DTYPE.is_complex() { D::from_pair(re, im) } else { D::from_i64(i64::from(re != 0.0 || im != 0.0)) };
+    }
+    match (S::DTYPE.is_inexact(), D::DTYPE) {
+        (_, DType::F64 | DType::C128 | DType::C64) => D::from_f64(s.to_f64()),
         (_, DType::F32 | DType::F16 | DType::BF16) => {
-            if matches!(S::DTYPE, DType::F64) {
+            if matches!(S::DTYPE, DType::F64 | DType::C128) {
                 D::from_f64(s.to_f64())
             } else {
                 D::from_f32(s.to_f32())
@@ -31,7 +36,8 @@ pub fn cast<S: Element, D: Element>(s: S) -> D {
 pub fn of_number<D: Element>(value: Number) -> D {
     match value {
         Number::Float(f) => D::from_f64(f),
-        other if D::DTYPE.is_float() => D::from_f64(other.as_f64()),
+        Number::Complex(re, im) => D::from_pair(re, im),
+        other if D::DTYPE.is_inexact() => D::from_f64(other.as_f64()),
         other => D::from_i64(other.as_i64()),
     }
 }
@@ -146,7 +152,7 @@ macro_rules! frequent {
 frequent!(widen widen_row f32, f64; narrow narrow_row f64, f32; single single_row i64, f32; double double_row i64, f64; pixels pixels_row u8, f32);
 
 unsafe fn cast_any(from: DType, src: *const u8, to: DType, dst: *mut u8, n: usize) {
-    dispatch!(from, S => dispatch!(to, D => {
+    dispatch_all!(from, S => dispatch_all!(to, D => {
         // SAFETY: the caller's promise.
         unsafe { cast_all::<S, D>(src.cast(), dst.cast(), n) }
     }));
@@ -201,7 +207,7 @@ unsafe fn store<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: u
 /// `dst` must hold `count` elements, and the operand at least `start + count`.
 pub unsafe fn read<D: Element>(op: &Operand, cursor: &Cursor, start: usize, count: usize, dst: *mut D) {
     // SAFETY: the caller's promise.
-    dispatch!(op.dtype, S => unsafe { load::<S, D>(op.ptr().cast::<S>(), cursor, start, count, dst) });
+    dispatch_all!(op.dtype, S => unsafe { load::<S, D>(op.ptr().cast::<S>(), cursor, start, count, dst) });
 }
 
 /// The same with the row's type known only at run time.
@@ -222,6 +228,8 @@ pub unsafe fn read_as(dtype: DType, op: &Operand, cursor: &Cursor, start: usize,
             DType::Bool => read::<Truth>(op, cursor, start, count, dst.cast()),
             DType::F16 => read::<half::f16>(op, cursor, start, count, dst.cast()),
             DType::BF16 => read::<half::bf16>(op, cursor, start, count, dst.cast()),
+            DType::C64 => read::<Complex<f32>>(op, cursor, start, count, dst.cast()),
+            DType::C128 => read::<Complex<f64>>(op, cursor, start, count, dst.cast()),
         }
     }
 }
@@ -231,7 +239,7 @@ pub unsafe fn read_as(dtype: DType, op: &Operand, cursor: &Cursor, start: usize,
 /// # Safety
 /// `src` must hold `count` elements, and the operand at least `start + count`, with no other writer of them.
 pub unsafe fn write_as(dtype: DType, src: *const u8, op: &Operand, cursor: &Cursor, start: usize, count: usize) {
-    dispatch!(op.dtype, D => dispatch!(dtype, S => {
+    dispatch_all!(op.dtype, D => dispatch_all!(dtype, S => {
         // SAFETY: the caller's promise.
         unsafe { store::<S, D>(src.cast::<S>(), cursor, start, count, op.ptr().cast::<D>()) }
     }));
@@ -245,7 +253,7 @@ pub fn copy(src: &Operand, dst: &Operand) -> Result<()> {
     if n == 0 {
         return Ok(());
     }
-    if src.dtype.is_float() && !dst.dtype.is_float() && dst.dtype != DType::Bool && has_nan(src) {
+    if src.dtype.is_inexact() && !dst.dtype.is_inexact() && dst.dtype != DType::Bool && has_nan(src) {
         return Err(Error::value(
             "to",
             format!("NaN has no {} value; replace it first, for example with x.nan_to_num(0) or where(x == x, x, 0)", dst.dtype),
@@ -300,7 +308,7 @@ pub fn fill(dst: &Operand, value: Number) -> Result<()> {
     if n == 0 {
         return Ok(());
     }
-    dispatch!(dst.dtype, D => {
+    dispatch_all!(dst.dtype, D => {
         let v = of_number::<D>(value);
         let base = Bytes(dst.ptr());
         if dst.layout.is_contiguous() {
@@ -347,12 +355,13 @@ pub fn element(op: &Operand, offset: isize) -> Number {
     let at = op.layout.offset as isize + offset;
     let inside = at >= 0 && (at as usize + 1) * size <= op.storage.len();
     assert!(inside, "an element inside the storage");
-    dispatch!(op.dtype, T => {
+    dispatch_all!(op.dtype, T => {
         // SAFETY: just asserted.
         let v = unsafe { *op.ptr().cast::<T>().offset(offset) };
         match T::DTYPE {
             DType::Bool => Number::Bool(v.to_i64() != 0),
             d if d.is_float() => Number::Float(v.to_f64()),
+            d if d.is_complex() => Number::Complex(v.to_pair().0, v.to_pair().1),
             _ => Number::Int(v.to_i64()),
         }
     })
@@ -371,10 +380,11 @@ pub fn write_all<T: Element>(list: &[T], op: &Operand) {
 pub fn write_with(op: &Operand, value: impl Fn(usize) -> Number) {
     assert!(op.layout.is_contiguous(), "a row-major operand");
     let base = op.ptr();
-    dispatch!(op.dtype, T => for i in 0..op.numel() {
+    dispatch_all!(op.dtype, T => for i in 0..op.numel() {
         let v = match value(i) {
             Number::Float(f) => T::from_f64(f),
-            Number::Int(k) => if T::DTYPE.is_float() { T::from_f64(k as f64) } else { T::from_i64(k) },
+            Number::Complex(re, im) => T::from_pair(re, im),
+            Number::Int(k) => if T::DTYPE.is_inexact() { T::from_f64(k as f64) } else { T::from_i64(k) },
             Number::Bool(b) => T::from_i64(i64::from(b)),
         };
         // SAFETY: `i` is below the operand's count, and its elements lie one after the other.

@@ -1,19 +1,21 @@
-//! Decompositions of matrices in float64: LU, Cholesky and QR by plain loops over rows, singular values and eigenvalues by faer.
-//! Leans on convert and faer.
+//! Decompositions of matrices in float64 or complex128: LU, Cholesky and QR by plain loops over rows, singular values and
+//! eigenvalues by faer. Leans on field, convert and faer.
 
 use super::convert::{self, Cursor};
+use super::field::Field;
 use super::{stop, symmetric};
 use crate::backend::launch::{Dense, Operand};
 use crate::base::{Error, Result};
 use faer::{MatRef, Side};
+use num_complex::Complex;
 use std::borrow::Cow;
 
 /// Rows from which a loop over a matrix asks at each row whether to go on.
 const TURN: usize = 256;
 
 /// A row-major matrix of a batch.
-struct Matrix<'a> {
-    list: &'a [f64],
+struct Matrix<'a, T> {
+    list: &'a [T],
     rows: usize,
     columns: usize,
 }
@@ -25,21 +27,37 @@ fn sizes(op: &Operand) -> (usize, usize) {
 }
 
 pub fn run(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
-    let lists: Vec<Vec<f64>> = ins
+    if outs.iter().chain(ins).any(|x| x.dtype.is_complex()) {
+        return each::<Complex<f64>>(what, ins, outs, |_, _, _| Err(Error::bug("linalg", "no such decomposition of complex numbers")));
+    }
+    each::<f64>(what, ins, outs, |what, parts, columns| {
+        let [a, rest @ ..] = parts else { return Err(Error::bug("linalg", "no matrix")) };
+        match (what, rest) {
+            (Dense::LdlSolve, [swaps, b]) => Ok(vec![symmetric::solve(a.list, swaps.list, b.list, a.rows, columns)?]),
+            _ => Ok(symmetric::factor(a.list, a.rows)),
+        }
+    })
+}
+
+type Lists<T> = Result<Vec<Vec<T>>>;
+
+/// One matrix of the batch after the other; `real` does what is for real matrices alone.
+fn each<T: Field>(what: Dense, ins: &[Operand], outs: &[Operand], real: impl Fn(Dense, &[Matrix<T>], usize) -> Lists<T>) -> Result<()> {
+    let lists: Vec<Vec<T>> = ins
         .iter()
         .map(|x| {
-            let mut list = vec![0.0; x.numel()];
+            let mut list = vec![T::default(); x.numel()];
             convert::read_all(x, &Cursor::new(&x.layout), &mut list);
             list
         })
         .collect();
     let batch: usize = ins[0].layout.shape[..ins[0].layout.rank() - 2].iter().product();
-    let mut results: Vec<Vec<f64>> = outs.iter().map(|y| Vec::with_capacity(y.numel())).collect();
+    let mut results: Vec<Vec<T>> = outs.iter().map(|y| Vec::with_capacity(y.numel())).collect();
     for i in 0..batch {
         if i > 0 && stop::asked() {
             break;
         }
-        let parts: Vec<Matrix> = ins
+        let parts: Vec<Matrix<T>> = ins
             .iter()
             .zip(&lists)
             .map(|(x, list)| {
@@ -48,18 +66,18 @@ pub fn run(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
             })
             .collect();
         let a = &parts[0];
-        let found: Vec<Vec<f64>> = match what {
+        let found: Vec<Vec<T>> = match what {
             Dense::Lu { pivot } => lu(a, pivot),
             Dense::Cholesky => cholesky(a),
             Dense::Triangular { upper, unit } => vec![triangular(a, &parts[1], upper, unit)],
-            Dense::Ldl => symmetric::factor(a.list, a.rows),
-            Dense::LdlSolve => vec![symmetric::solve(a.list, parts[1].list, parts[2].list, a.rows, parts[2].columns)?],
+            Dense::Ldl | Dense::LdlSolve => real(what, &parts, parts.get(2).map_or(0, |b| b.columns))?,
             Dense::Qr => {
                 let k = sizes(&outs[0]).1;
                 qr(a, k)
             }
             Dense::Svd => svd(a, sizes(&outs[0]).1, sizes(&outs[2]).0)?,
             Dense::Eigen { upper } => eigen(a, upper)?,
+            Dense::General => general(a)?,
         };
         results.iter_mut().zip(found).for_each(|(all, part)| all.extend(part));
     }
@@ -70,27 +88,27 @@ pub fn run(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
 }
 
 /// Gaussian elimination, in each column by the row of the largest element.
-fn lu(a: &Matrix, pivot: bool) -> Vec<Vec<f64>> {
+fn lu<T: Field>(a: &Matrix<T>, pivot: bool) -> Vec<Vec<T>> {
     let (m, n) = (a.rows, a.columns);
     let mut x = a.list.to_vec();
     let mut order: Vec<usize> = (0..m).collect();
-    let mut swaps: Vec<f64> = (0..m.min(n)).map(|i| (i + 1) as f64).collect();
+    let mut swaps: Vec<T> = (0..m.min(n)).map(|i| T::of((i + 1) as f64)).collect();
     for p in 0..m.min(n) {
         if pivot {
             let mut best = p;
             for r in p + 1..m {
-                if x[r * n + p].abs() > x[best * n + p].abs() {
+                if x[r * n + p].weight() > x[best * n + p].weight() {
                     best = r;
                 }
             }
-            swaps[p] = (best + 1) as f64;
+            swaps[p] = T::of((best + 1) as f64);
             if best != p {
                 (0..n).for_each(|c| x.swap(p * n + c, best * n + c));
                 order.swap(p, best);
             }
         }
         let top = x[p * n + p];
-        if top == 0.0 {
+        if top == T::default() {
             continue;
         }
         if n > TURN && stop::asked() {
@@ -101,37 +119,37 @@ fn lu(a: &Matrix, pivot: bool) -> Vec<Vec<f64>> {
         for row in rest.chunks_exact_mut(n) {
             let f = row[p] / top;
             row[p] = f;
-            if f != 0.0 {
+            if f != T::default() {
                 row[p + 1..].iter_mut().zip(from).for_each(|(y, &u)| *y -= f * u);
             }
         }
     }
-    vec![x, swaps, order.into_iter().map(|i| i as f64).collect()]
+    vec![x, swaps, order.into_iter().map(|i| T::of(i as f64)).collect()]
 }
 
-fn cholesky(a: &Matrix) -> Vec<Vec<f64>> {
+fn cholesky<T: Field>(a: &Matrix<T>) -> Vec<Vec<T>> {
     let n = a.rows;
-    let mut l = vec![0.0; n * n];
+    let mut l = vec![T::default(); n * n];
     for i in 0..n {
         if i > TURN && stop::asked() {
             break;
         }
         for j in 0..=i {
-            let dot: f64 = l[i * n..i * n + j].iter().zip(&l[j * n..j * n + j]).map(|(x, y)| x * y).sum();
+            let dot = l[i * n..i * n + j].iter().zip(&l[j * n..j * n + j]).fold(T::default(), |sum, (&x, &y)| sum + x * y.conj());
             let rest = a.list[i * n + j] - dot;
             if i != j {
                 l[i * n + j] = rest / l[j * n + j];
-            } else if rest > 0.0 {
-                l[i * n + i] = rest.sqrt();
+            } else if rest.re() > 0.0 {
+                l[i * n + i] = T::of(rest.re().sqrt());
             } else {
-                return vec![l, vec![(i + 1) as f64]];
+                return vec![l, vec![T::of((i + 1) as f64)]];
             }
         }
     }
-    vec![l, vec![0.0]]
+    vec![l, vec![T::default()]]
 }
 
-fn triangular(a: &Matrix, b: &Matrix, upper: bool, unit: bool) -> Vec<f64> {
+fn triangular<T: Field>(a: &Matrix<T>, b: &Matrix<T>, upper: bool, unit: bool) -> Vec<T> {
     let (n, k) = (a.rows, b.columns);
     let mut x = b.list.to_vec();
     for step in 0..n {
@@ -142,7 +160,7 @@ fn triangular(a: &Matrix, b: &Matrix, upper: bool, unit: bool) -> Vec<f64> {
         let known = if upper { i + 1..n } else { 0..i };
         for j in known {
             let f = a.list[i * n + j];
-            if f != 0.0 {
+            if f != T::default() {
                 let (low, high) = x.split_at_mut(i.max(j) * k);
                 let (row, from) =
                     if i > j { (&mut high[..k], &low[j * k..(j + 1) * k]) } else { (&mut low[i * k..(i + 1) * k], &high[..k]) };
@@ -158,38 +176,39 @@ fn triangular(a: &Matrix, b: &Matrix, upper: bool, unit: bool) -> Vec<f64> {
 }
 
 /// Householder's reflections, each with the sign that makes no difference of near numbers; `k` columns of Q.
-fn qr(a: &Matrix, k: usize) -> Vec<Vec<f64>> {
+fn qr<T: Field>(a: &Matrix<T>, k: usize) -> Vec<Vec<T>> {
     let (m, n) = (a.rows, a.columns);
     let mut r = a.list.to_vec();
-    let mut kept: Vec<(Vec<f64>, f64)> = Vec::new();
+    let mut kept: Vec<(Vec<T>, T)> = Vec::new();
     for p in 0..m.min(n) {
         if m.max(n) > TURN && stop::asked() {
             break;
         }
-        let tail: f64 = (p + 1..m).map(|i| r[i * n + p] * r[i * n + p]).sum();
+        let tail: f64 = (p + 1..m).map(|i| r[i * n + p].square()).sum();
         let alpha = r[p * n + p];
-        if tail == 0.0 {
-            kept.push((Vec::new(), 0.0));
+        if tail == 0.0 && alpha.is_real() {
+            kept.push((Vec::new(), T::default()));
             continue;
         }
-        let beta = -(alpha * alpha + tail).sqrt().copysign(alpha);
+        // The diagonal of R is real, as LAPACK's.
+        let beta = T::of(-(alpha.square() + tail).sqrt().copysign(alpha.re()));
         let tau = (beta - alpha) / beta;
-        let mut v = vec![1.0];
+        let mut v = vec![T::of(1.0)];
         v.extend((p + 1..m).map(|i| r[i * n + p] / (alpha - beta)));
-        reflect(&mut r, n, p, p, &v, tau);
+        reflect(&mut r, n, p, p, &v, tau.conj());
         kept.push((v, tau));
     }
-    let mut q = vec![0.0; m * k];
-    (0..k.min(m)).for_each(|i| q[i * k + i] = 1.0);
+    let mut q = vec![T::default(); m * k];
+    (0..k.min(m)).for_each(|i| q[i * k + i] = T::of(1.0));
     for (p, (v, tau)) in kept.iter().enumerate().rev() {
         if m.max(k) > TURN && stop::asked() {
             break;
         }
-        if *tau != 0.0 {
+        if *tau != T::default() {
             reflect(&mut q, k, p, 0, v, *tau);
         }
     }
-    let mut top = vec![0.0; k * n];
+    let mut top = vec![T::default(); k * n];
     for i in 0..k.min(m) {
         (i..n).for_each(|j| top[i * n + j] = r[i * n + j]);
     }
@@ -197,11 +216,11 @@ fn qr(a: &Matrix, k: usize) -> Vec<Vec<f64>> {
 }
 
 /// `x - tau v (v' x)` for the rows from `row` and the columns from `column` on.
-fn reflect(x: &mut [f64], n: usize, row: usize, column: usize, v: &[f64], tau: f64) {
-    let mut dots = vec![0.0; n];
+fn reflect<T: Field>(x: &mut [T], n: usize, row: usize, column: usize, v: &[T], tau: T) {
+    let mut dots = vec![T::default(); n];
     for (i, &w) in v.iter().enumerate() {
         let line = &x[(row + i) * n..(row + i + 1) * n];
-        (column..n).for_each(|j| dots[j] += w * line[j]);
+        (column..n).for_each(|j| dots[j] += w.conj() * line[j]);
     }
     for (i, &w) in v.iter().enumerate() {
         let line = &mut x[(row + i) * n..(row + i + 1) * n];
@@ -209,30 +228,30 @@ fn reflect(x: &mut [f64], n: usize, row: usize, column: usize, v: &[f64], tau: f
     }
 }
 
-fn finite(op: &str, a: &Matrix) -> Result<()> {
-    if a.list.iter().all(|x| x.is_finite()) {
+fn finite<T: Field>(op: &str, a: &Matrix<T>) -> Result<()> {
+    if a.list.iter().all(|x| x.size().is_finite()) {
         return Ok(());
     }
     Err(Error::runtime(op, "the matrix holds NaN or infinity, which has no decomposition"))
 }
 
 /// A matrix whose squares neither overflow nor vanish, and what its values have to be multiplied by.
-fn level<'a>(a: &Matrix<'a>) -> (Cow<'a, [f64]>, f64) {
-    let largest = a.list.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+fn level<'a, T: Field>(a: &Matrix<'a, T>) -> (Cow<'a, [T]>, T) {
+    let largest = a.list.iter().fold(0.0f64, |m, x| m.max(x.size()));
     if largest == 0.0 || (1e-90..1e90).contains(&largest) {
-        return (Cow::Borrowed(a.list), 1.0);
+        return (Cow::Borrowed(a.list), T::of(1.0));
     }
     // A power of two changes no mantissa.
-    let scale = f64::powi(2.0, (largest.log2() as i32).clamp(-1000, 1000));
-    (a.list.iter().map(|x| x / scale).collect(), scale)
+    let scale = T::of(f64::powi(2.0, (largest.log2() as i32).clamp(-1000, 1000)));
+    (a.list.iter().map(|&x| x / scale).collect(), scale)
 }
 
-fn svd(a: &Matrix, left: usize, right: usize) -> Result<Vec<Vec<f64>>> {
+fn svd<T: Field>(a: &Matrix<T>, left: usize, right: usize) -> Lists<T> {
     let (m, n) = (a.rows, a.columns);
     if m == 0 || n == 0 {
         let unit = |size: usize, count: usize, wide: usize| {
-            let mut list = vec![0.0; size];
-            (0..count).for_each(|i| list[i * wide + i] = 1.0);
+            let mut list = vec![T::default(); size];
+            (0..count).for_each(|i| list[i * wide + i] = T::of(1.0));
             list
         };
         return Ok(vec![unit(m * left, m.min(left), left), Vec::new(), unit(right * n, right.min(n), n)]);
@@ -244,20 +263,54 @@ fn svd(a: &Matrix, left: usize, right: usize) -> Result<Vec<Vec<f64>>> {
     let (u, s, v) = (found.U(), found.S(), found.V());
     let values = (0..m.min(n)).map(|i| s[i] * scale).collect();
     let lefts = (0..m * left).map(|i| u[(i / left, i % left)]).collect();
-    let rights = (0..right * n).map(|i| v[(i % n, i / n)]).collect();
+    let rights = (0..right * n).map(|i| v[(i % n, i / n)].conj()).collect();
     Ok(vec![lefts, values, rights])
 }
 
-fn eigen(a: &Matrix, upper: bool) -> Result<Vec<Vec<f64>>> {
+fn eigen<T: Field>(a: &Matrix<T>, upper: bool) -> Lists<T> {
     let n = a.rows;
     if n == 0 {
         return Ok(vec![Vec::new(), Vec::new()]);
     }
     finite("eigh", a)?;
-    let side = if upper { Side::Upper } else { Side::Lower };
-    let (list, scale) = level(a);
-    let found = MatRef::from_row_major_slice(&list, n, n).self_adjoint_eigen(side);
+    // The triangle that is not read mirrors the other one, and the diagonal is real.
+    let at = |i: usize, j: usize| a.list[i * n + j];
+    let mirrored = |i: usize, j: usize| match i.cmp(&j) {
+        std::cmp::Ordering::Equal => T::of(at(i, i).re()),
+        order if order.is_lt() == upper => at(i, j),
+        _ => at(j, i).conj(),
+    };
+    let whole: Vec<T> = (0..n * n).map(|k| mirrored(k / n, k % n)).collect();
+    let (list, scale) = level(&Matrix { list: &whole, rows: n, columns: n });
+    let found = MatRef::from_row_major_slice(&list, n, n).self_adjoint_eigen(Side::Lower);
     let found = found.map_err(|_| Error::runtime("eigh", "the iteration did not converge"))?;
     let (u, s) = (found.U(), found.S());
     Ok(vec![(0..n).map(|i| s[i] * scale).collect(), (0..n * n).map(|i| u[(i / n, i % n)]).collect()])
+}
+
+/// Eigenvalues and vectors of any square matrix, each vector of length 1 with its largest element real, as LAPACK's.
+fn general<T: Field>(a: &Matrix<T>) -> Lists<T> {
+    let n = a.rows;
+    if n == 0 {
+        return Ok(vec![Vec::new(), Vec::new()]);
+    }
+    finite("eig", a)?;
+    let (list, scale) = level(a);
+    // Of a real matrix they come in exact pairs.
+    let (values, vectors) = if list.iter().all(|x| x.is_real()) {
+        let plain: Vec<f64> = list.iter().map(|x| x.re()).collect();
+        f64::eigen(MatRef::from_row_major_slice(&plain, n, n))?
+    } else {
+        T::eigen(MatRef::from_row_major_slice(&list, n, n))?
+    };
+    let mut columns = vec![T::default(); n * n];
+    for j in 0..n {
+        let column = &vectors[j * n..(j + 1) * n];
+        let length = column.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+        let top =
+            column.iter().fold(Complex::new(0.0, 0.0), |top: Complex<f64>, z| if z.norm() > top.norm() * (1.0 + 1e-9) { *z } else { top });
+        let turn = if top.im == 0.0 || top.norm() == 0.0 { Complex::new(1.0, 0.0) } else { top.conj() / top.norm() };
+        column.iter().enumerate().for_each(|(i, z)| columns[i * n + j] = T::pair(z * turn / length));
+    }
+    Ok(vec![values.into_iter().map(|w| T::pair(w) * scale).collect(), columns])
 }

@@ -270,6 +270,15 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
     if out.numel() == 0 {
         return Ok(());
     }
+    if input.dtype.is_complex() {
+        return match kind {
+            FoldKind::Prod => {
+                super::pairs::product(input, folded, out);
+                Ok(())
+            }
+            other => Err(Error::bug("fold", format!("no {other:?} of complex numbers"))),
+        };
+    }
     let n = count as f64;
     let wide = if input.dtype.is_float() { input.dtype.compute() } else { DType::I64 };
     let out = &Shared(out);

@@ -6,7 +6,7 @@ use crate::backend::launch::{Operand, Pick};
 use crate::backend::trace;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result, shape};
-use crate::dispatch;
+use crate::dispatch_all;
 
 /// Every index as an element offset into the source, checked; one entry for each element of the output.
 fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
@@ -105,7 +105,7 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
     }
     let places = offsets(picks, source)?;
     let base = source.ptr();
-    dispatch!(out.dtype, T => {
+    dispatch_all!(out.dtype, T => {
         let mut row = vec![T::default(); places.len()];
         for (to, &at) in row.iter_mut().zip(&places) {
             // SAFETY: `offsets` has checked every place against its axis.
@@ -188,7 +188,7 @@ pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) ->
         && let Some((head, picks, run)) = rows(picks, target)
     {
         let places = offsets(&picks, &head)?;
-        dispatch!(target.dtype, T => {
+        dispatch_all!(target.dtype, T => {
             for (k, &place) in places.iter().enumerate() {
                 // SAFETY: `offsets` has checked every place; the contiguous values hold a row for each.
                 unsafe {
@@ -208,7 +208,7 @@ pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) ->
         return Ok(());
     }
     let base = target.ptr();
-    dispatch!(target.dtype, T => {
+    dispatch_all!(target.dtype, T => {
         let mut row = vec![T::default(); places.len()];
         // SAFETY: the row holds as many elements as the values, whose shape is the places'.
         unsafe { convert::read::<T>(values, &Cursor::new(&values.layout), 0, row.len(), row.as_mut_ptr()) };
@@ -227,6 +227,10 @@ pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) ->
 fn sum<T: Element>(a: T, b: T) -> T {
     match T::DTYPE {
         DType::F64 => T::from_f64(a.to_f64() + b.to_f64()),
+        d if d.is_complex() => {
+            let ((a, b), (c, d)) = (a.to_pair(), b.to_pair());
+            T::from_pair(a + c, b + d)
+        }
         d if d.is_float() => T::from_f32(a.to_f32() + b.to_f32()),
         _ => T::from_i64(a.to_i64().wrapping_add(b.to_i64())),
     }

@@ -91,16 +91,17 @@ macro_rules! per_isa {
 }
 
 /// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
+/// `Yes` in front of it says that there are loops over complex numbers too, `No` that there are none.
 /// `angle` is `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches whose arguments it serves.
 #[macro_export]
 macro_rules! map_body {
-    ($class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
+    ($complex:ident: $class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
         use $crate::backend::launch::{MapBody, MapLoops};
         use $crate::base::{DType, Number};
         #[allow(unused_imports)]
         use $crate::formula::{Float, Integer, Value, paper::{OnPaper, Paper}};
         #[allow(unused_imports)]
-        use $crate::backend::cpu::native::{F32, F64, Int, NEAR_TILE, Native, Put};
+        use $crate::backend::cpu::{complex::Cx, native::{F32, F64, Int, NEAR_TILE, Native, Put}};
         #[allow(unused_imports)]
         use std::ops::{Add, Div, Mul, Sub};
 
@@ -119,6 +120,7 @@ macro_rules! map_body {
         }
 
         $crate::map_body!(@loops $class ($($many)? $($out)?) [$($x),*] [$($p),*]);
+        $crate::map_body!(@complex_run $complex ($($many)? $($out)?) [$($x),*] [$($p),*]);
 
         MapBody {
             inputs: INPUTS,
@@ -182,7 +184,7 @@ macro_rules! map_body {
             match dtype {
                 DType::F32 => Some(MapLoops(f32_loops)),
                 DType::F64 => Some(MapLoops(f64_loops)),
-                _ => None,
+                other => complex_loops(other),
             }
         }
     };
@@ -195,7 +197,7 @@ macro_rules! map_body {
             match dtype {
                 DType::F32 => Some(MapLoops(f32_loops)),
                 DType::F64 => Some(MapLoops(f64_loops)),
-                other => int_loops(other),
+                other => int_loops(other).or_else(|| complex_loops(other)),
             }
         }
     };
@@ -271,6 +273,39 @@ macro_rules! map_body {
                 DType::I64 => pair!(i64),
                 _ => None,
             }
+        }
+    };
+    (@complex_run Yes $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        fn complex_loops(dtype: DType) -> Option<MapLoops> {
+            // Two builds, as of integers: what takes long is in functions of its own.
+            macro_rules! pair { ($t:ty) => {{
+                #[inline(always)]
+                #[allow(unused_variables, unused_assignments)]
+                unsafe fn run(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+                    $crate::map_body!(@loop Cx<$t>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
+                }
+                unsafe fn plain(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+                    // SAFETY: the caller's promises are passed on.
+                    unsafe { run(ins, params, outs, n) }
+                }
+                #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,bmi2"))]
+                unsafe fn v3(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
+                    // SAFETY: as above; the table is entered at this level only where the machine has the features.
+                    unsafe { run(ins, params, outs, n) }
+                }
+                Some(MapLoops([plain, v3, v3]))
+            }}; }
+            match dtype {
+                DType::C64 => pair!(f32),
+                DType::C128 => pair!(f64),
+                _ => None,
+            }
+        }
+    };
+    (@complex_run No $($rest:tt)*) => {
+        #[allow(dead_code)]
+        fn complex_loops(_: DType) -> Option<MapLoops> {
+            None
         }
     };
     (@put $v:ty, (value)) => { $v };

@@ -47,7 +47,8 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
         return Ok(());
     }
     let straight = |op: &Operand| op.layout.is_contiguous();
-    if !(ins.iter().all(straight) && outs.iter().all(straight)) {
+    let in_order = ins.iter().chain(outs).all(straight);
+    if !compute.is_complex() && !in_order {
         let layouts: Vec<_> = outs.iter().chain(ins).map(|op| &op.layout).collect();
         let grid = Grid::new(&layouts);
         if grid.size.0 * grid.size.1 >= LEAST {
@@ -189,6 +190,8 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
 
 fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let n = outs[0].numel();
+    // A tile holds half as many elements of sixteen bytes.
+    let most = if compute.size() > 8 { TILE / 2 } else { TILE };
     let reads: Vec<Way> = ins.iter().map(|op| way(op, compute, n)).collect();
     let writes: Vec<Way> = outs.iter().map(|op| way(op, result, n)).collect();
     threads::each(n, CHUNK, |range| {
@@ -196,12 +199,12 @@ fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], in
         for ((way, op), tile) in reads.iter().zip(ins).zip(&mut tiles) {
             if matches!(way, Way::Constant) {
                 let cursor = Cursor::new(&op.layout);
-                // SAFETY: the layout's strides are all 0, so every read is of its one element; the tile holds TILE.
-                unsafe { convert::read_as(compute, op, &cursor, 0, TILE.min(n), tile.as_mut_ptr().cast()) };
+                // SAFETY: the layout's strides are all 0, so every read is of its one element; the tile holds as many.
+                unsafe { convert::read_as(compute, op, &cursor, 0, most.min(n), tile.as_mut_ptr().cast()) };
             }
         }
         let all_direct = reads.iter().chain(&writes).all(|w| matches!(w, Way::Direct(..)));
-        let step = if all_direct { range.len() } else { TILE };
+        let step = if all_direct { range.len() } else { most };
         let mut start = range.start;
         while start < range.end {
             let count = step.min(range.end - start);
@@ -213,7 +216,7 @@ fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], in
                     Way::Direct(p, size) => unsafe { p.add(start * size) },
                     Way::Constant => tile,
                     Way::Tiled(cursor) => {
-                        // SAFETY: `count` is at most TILE, and `start + count` at most `n`.
+                        // SAFETY: `count` is at most what a tile holds, and `start + count` at most `n`.
                         unsafe { convert::read_as(compute, op, cursor, start, count, tile) };
                         tile
                     }
@@ -273,7 +276,7 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
         match dtype {
             DType::F32 => std::slice::from_raw_parts_mut(to.cast::<f32>(), count).fill(value.as_f64() as f32),
             other => {
-                crate::dispatch!(other, T => std::slice::from_raw_parts_mut(to.cast::<T>(), count).fill(convert::of_number::<T>(value)))
+                crate::dispatch_all!(other, T => std::slice::from_raw_parts_mut(to.cast::<T>(), count).fill(convert::of_number::<T>(value)))
             }
         }
     }
@@ -318,15 +321,16 @@ fn beside_numbers(kernel: MapLoop, from: &[From], params: &[Number], out: &Opera
             From::Memory(op) => (op.ptr().cast_const(), dtype.size()),
             From::Number(value) => {
                 let tile: *mut u8 = tile.as_mut_ptr().cast();
-                // SAFETY: the tile has eight bytes for each of 256 elements.
-                unsafe { spread(*value, dtype, tile, n.min(SPREAD)) };
+                // SAFETY: the tile has eight bytes for each of 256 elements, or sixteen for half of them.
+                unsafe { spread(*value, dtype, tile, n.min(if size > 8 { SPREAD / 2 } else { SPREAD })) };
                 (tile.cast_const(), 0)
             }
         };
     }
+    let step = if size > 8 { SPREAD / 2 } else { SPREAD };
     let mut start = 0;
     while start < n {
-        let count = SPREAD.min(n - start);
+        let count = step.min(n - start);
         let ins = at.map(|(base, size)| base.wrapping_add(start * size));
         // SAFETY: operands and output hold `n` elements, and a tile holds a step's.
         unsafe { kernel(&ins[..from.len()], params, &[to.wrapping_add(start * size)], count) };

@@ -9,13 +9,16 @@ pub mod average;
 pub mod bessel;
 pub mod block;
 pub mod chain;
+pub mod complex;
 pub mod contract;
 pub mod conv;
 pub mod convert;
 pub mod dense;
 pub mod draw;
 pub mod entropy;
+pub mod field;
 pub mod fold;
+pub mod fourier;
 pub mod gather;
 pub mod incomplete;
 pub mod isa;
@@ -27,6 +30,7 @@ pub mod merge;
 pub mod native;
 pub mod norm;
 pub mod order;
+pub mod pairs;
 pub mod polynomial;
 pub mod pool;
 pub mod random;
@@ -99,6 +103,7 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Scan { kind, input, out } => scan::run(kind, input, out),
         Launch::Special { function, ins, out } => special::run(function, ins, out),
         Launch::Dense { what, ins, outs } => dense::run(what, ins, outs),
+        Launch::Fourier { kind, scale, input, out } => fourier::run(kind, scale, input, out),
         Launch::Order { order, input, values, places } => order::run(order, input, values, places),
         Launch::Search { sorted, values, right, out } => order::search(sorted, values, right, out),
         Launch::Merge { kind, target, pick, values } => merge::run(kind, target, pick, values),

@@ -1,8 +1,10 @@
 //! The values that formulas are compiled with: floats with and without fused multiply-add, and wrapping integers. Leans on formula and math.
 
+use super::complex::Cx;
 use super::math::{double, single};
 use crate::base::Number;
 use crate::formula::value::{Float, Integer, Truth, Value};
+use num_complex::Complex;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 
 /// float32 in a loop; `FMA` says whether the loop's instruction set multiplies and adds in one rounding, `NEAR` that the
@@ -79,7 +81,7 @@ macro_rules! put {
         }
     )*};
 }
-put!([const FMA: bool, const NEAR: bool] F32<FMA, NEAR>, f32; [const FMA: bool, const NEAR: bool] F64<FMA, NEAR>, f64; [T: Copy] Int<T>, T);
+put!([const FMA: bool, const NEAR: bool] F32<FMA, NEAR>, f32; [const FMA: bool, const NEAR: bool] F64<FMA, NEAR>, f64; [T: Copy] Int<T>, T; [T: Copy] Cx<T>, Complex<T>);
 
 macro_rules! float {
     ($name:ident, $e:ty, $math:ident) => {

@@ -12,6 +12,7 @@ pub fn run(kind: FoldKind, input: &Operand, out: &Operand) -> Result<()> {
     let product = kind == FoldKind::Prod;
     match (input.dtype, out.dtype) {
         _ if out.numel() == 0 => {}
+        (_, wanted) if wanted.is_complex() => super::pairs::running(input, out),
         (DType::F32, DType::F32) => floats::<f32>(product, input, out),
         (DType::F64, DType::F64) => floats::<f64>(product, input, out),
         (_, wanted) if wanted.is_float() => {

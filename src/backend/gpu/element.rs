@@ -20,7 +20,8 @@ impl Reg {
             DType::Bool | DType::U8 | DType::I8 | DType::I16 | DType::I32 => Reg::I32,
             DType::I64 => Reg::I64,
             DType::F16 | DType::BF16 | DType::F32 => Reg::F32,
-            DType::F64 => Reg::F64,
+            // Of complex numbers no operand is ever made here.
+            DType::F64 | DType::C64 | DType::C128 => Reg::F64,
         }
     }
     pub fn name(self) -> &'static str {

@@ -322,7 +322,8 @@ fn bits(n: Number) -> (u8, u64) {
     match n {
         Number::Bool(b) => (0, u64::from(b)),
         Number::Int(i) => (1, i as u64),
-        Number::Float(f) => (2, f.to_bits()),
+        // Complex numbers never come to a shader.
+        Number::Float(f) | Number::Complex(f, _) => (2, f.to_bits()),
     }
 }
 

@@ -244,6 +244,7 @@ impl Gpu {
                 let here = ins.iter().map(place::fetch).collect::<Result<Vec<_>>>()?;
                 test(op, &here, numbers)
             }
+            Launch::Fourier { .. } => Err(self.missing("has no complex numbers", "leave it out")),
             Launch::Convolve { what, ins, outs, geometry, groups } => convolve::run(self, what, ins, outs, geometry, groups),
             Launch::Unpool { values, places, out } => windows::unpool(self, values, places, out),
             Launch::Special { .. } | Launch::Dense { .. } | Launch::Average { .. } => Err(self.missing("has no kernel", "leave it out")),

@@ -4,12 +4,14 @@
 //! ways; an operator that is linear is applied to the tangents; and any other rule is turned round by differentiating what
 //! it gives by the cotangent (J. Townsend, "A new trick for calculating Jacobian vector products", 2017).
 
+use super::super::conjugate;
 use super::super::record::caught;
 use super::{Lifts, is_tracked, made_at, reverse};
 use crate::base::{DType, Device, Error, Result};
 use crate::graph::lift::Lift;
 use crate::graph::mode::{GradGuard, grad_enabled};
 use crate::graph::node::Needs;
+use crate::graph::op::{Complex, Quirk};
 use crate::graph::tensor::emit as ask;
 use crate::graph::{Arg, Body, Feed, Linear, Op, Outs, Pull, Sym, Tensor};
 use crate::ops;
@@ -53,7 +55,7 @@ pub(super) fn moved(
     outs: &[Tensor],
     args: &[Arg],
 ) -> Result<Vec<Option<Tensor>>> {
-    if outs.iter().all(|t| !t.dtype().is_float()) {
+    if outs.iter().all(|t| !t.dtype().is_inexact()) {
         return Ok(vec![None; outs.len()]);
     }
     if let (Body::View(_), Some(Some(tangent))) = (&op.body, tangents.first()) {
@@ -77,7 +79,9 @@ pub(super) fn moved(
     if op.vjp.is_none() {
         return Err(Error::grad(op.name, "has no derivative; use x.detach() before it if none is wanted"));
     }
+    // A rule that conjugates by itself is no factor.
     if let (Body::Map(_), [y]) = (&op.body, outs)
+        && !(matches!(op.complex, Complex::Own) && y.dtype().is_complex())
         && let Some(tangent) = by_element(op, primals, tangents, y, args)?
     {
         return Ok(vec![Some(tangent)]);
@@ -98,7 +102,11 @@ fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> 
         Some(Feed::Tensor(x)) => x.layout() == tangent.layout(),
         _ => false,
     };
-    let absolute = op.quirk == crate::graph::op::Quirk::Reaches;
+    let absolute = op.quirk == Quirk::Reaches;
+    if !alike && matches!(op.quirk, Quirk::Parts | Quirk::Pairs) {
+        let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::clone_(tangent)? };
+        return Ok(ask(op, &[Feed::Tensor(&lies)], args)?.one());
+    }
     if !alike && (absolute || ask(op, &[Feed::Tensor(tangent)], args).is_err()) {
         let Some(Feed::Tensor(x)) = primals.first() else { return Err(Error::bug(op.name, "a view of nothing")) };
         // Where the value starts or how it lies is not known of the tangent: both are read as row-major.
@@ -113,8 +121,8 @@ fn together(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], args
     let mut still = Vec::new();
     for (feed, tangent) in primals.iter().zip(tangents) {
         still.push(match (feed, tangent) {
-            (Feed::Tensor(t), None) if t.dtype().is_float() => Some(zeros(&t.shape(), t.dtype(), t.device())?),
-            (Feed::Operand(o), None) if o.dtype.is_float() => Some(zeros(&o.layout.shape, o.dtype, o.device())?),
+            (Feed::Tensor(t), None) if t.dtype().is_inexact() => Some(zeros(&t.shape(), t.dtype(), t.device())?),
+            (Feed::Operand(o), None) if o.dtype.is_inexact() => Some(zeros(&o.layout.shape, o.dtype, o.device())?),
             _ => None,
         });
     }
@@ -145,10 +153,10 @@ fn mask(tangents: &[Option<Tensor>]) -> u32 {
     tangents.iter().enumerate().filter(|(_, t)| t.is_some()).fold(0, |m, (i, _)| m | 1 << i.min(31))
 }
 
-/// Runs a rule; what it gives for each operand.
-fn ruled(op: &'static Op, pull: &Pull) -> Result<Vec<Option<Tensor>>> {
+/// Runs a rule as it stands, for a factor that serves both ways, or as the walk does; what it gives for each operand.
+fn ruled(op: &'static Op, pull: &Pull, walks: bool) -> Result<Vec<Option<Tensor>>> {
     let Some(vjp) = op.vjp else { return Ok(Vec::new()) };
-    let raw = caught(|| Ok(vjp(pull)))?;
+    let raw = caught(|| Ok(if walks { conjugate::ruled(op, vjp, pull) } else { vjp(pull) }))?;
     Ok(raw
         .into_iter()
         .map(|s| match s {
@@ -172,7 +180,7 @@ fn by_element(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], y:
             u = ops::view::expand(&u, &shape)?;
         }
         let grads = [Some(Sym::Tensor(u))];
-        let given = ruled(op, &Pull { grads: &grads, ins: &ins, outs: &outs, args, needs: Needs(1 << i) })?;
+        let given = ruled(op, &Pull { grads: &grads, ins: &ins, outs: &outs, args, needs: Needs(1 << i) }, false)?;
         let Some(mut part) = given.into_iter().nth(i).flatten() else { continue };
         if part.shape() != shape {
             match ops::view::expand(&part, &shape) {
@@ -196,13 +204,13 @@ fn turned(op: &'static Op, primals: &[Feed], tangents: &[Option<Tensor>], outs: 
     {
         let _on = GradGuard::set(true);
         for y in outs {
-            let seed = if y.dtype().is_float() { Some(reverse::enter(&room(y)?)?) } else { None };
+            let seed = if y.dtype().is_inexact() { Some(reverse::enter(&room(y)?)?) } else { None };
             seeds.push(seed);
         }
         let grads: Vec<Option<Sym>> = seeds.iter().map(|s| s.clone().map(Sym::Tensor)).collect();
         let made: Vec<Sym> = outs.iter().map(|t| Sym::Tensor(t.clone())).collect();
         let pull = Pull { grads: &grads, ins: &syms(primals), outs: &made, args, needs: Needs(mask(tangents)) };
-        for (i, part) in ruled(op, &pull)?.into_iter().enumerate() {
+        for (i, part) in ruled(op, &pull, true)?.into_iter().enumerate() {
             let (Some(part), Some(Some(tangent))) = (part, tangents.get(i)) else { continue };
             if !is_tracked(&part) {
                 continue;

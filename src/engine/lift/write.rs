@@ -178,6 +178,9 @@ fn beside(t: &Tensor) -> Tensor {
 pub(super) fn follow(view: &Tensor, base: &Tensor) -> Option<Arc<Lift>> {
     let lift = base.lift()?;
     let Lift::Dual { level, primal, tangent } = &*lift else { return None };
+    if view.dtype() != base.dtype() {
+        return None;
+    }
     let (own, whole) = (view.layout(), base.layout());
     let _below = below(*level);
     let through = |t: &Tensor, offset: usize| {
