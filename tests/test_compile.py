@@ -826,3 +826,32 @@ def test_a_method_may_be_compiled():
     for _ in range(4):
         assert models[0](schuss.ones(2)).tolist() == [2.0, 3.0]
         assert models[1](schuss.ones(2)).tolist() == [20.0, 30.0]
+
+
+def test_one_tensor_in_two_places_is_part_of_the_form():
+    c = schuss.ones(3)
+    d = c * 10
+    add = schuss.compile(lambda a, b: a + b)
+    for _ in range(3):
+        assert add(c, c).tolist() == [2.0] * 3
+    for _ in range(3):
+        assert add(c, d).tolist() == [11.0] * 3
+        assert add(d, c).tolist() == [11.0] * 3
+        assert add(d, d).tolist() == [20.0] * 3
+    layer = schuss.nn.MultiheadAttention(4, 2, batch_first=True)
+    compiled = schuss.compile(layer)
+    q, k = schuss.randn(2, 3, 4), schuss.randn(2, 5, 4)
+    with schuss.no_grad():
+        for _ in range(3):
+            assert compiled(q, q, q)[0].tolist() == layer(q, q, q)[0].tolist()
+        for _ in range(3):
+            assert compiled(q, k, k)[0].tolist() == layer(q, k, k)[0].tolist()
+
+
+def test_an_argument_that_is_also_reached_by_name():
+    given = schuss.ones(3) * 100
+    step = schuss.compile(lambda a: a + given)
+    for _ in range(3):
+        assert step(given).tolist() == [200.0] * 3
+    for _ in range(3):
+        assert step(schuss.ones(3)).tolist() == [101.0] * 3

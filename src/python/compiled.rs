@@ -26,7 +26,8 @@ thread_local! {
 /// One thing that must be the same for a program to fit.
 #[derive(Clone, Debug)]
 enum Token {
-    Tensor(DType, Few<usize>),
+    /// Its dtype and shape, and which of all tensors it is: one handle in two places is one tensor.
+    Tensor(DType, Few<usize>, usize),
     None,
     Bool(bool),
     Int(i64),
@@ -40,7 +41,7 @@ enum Token {
 impl PartialEq for Token {
     fn eq(&self, other: &Token) -> bool {
         match (self, other) {
-            (Token::Tensor(a, s), Token::Tensor(b, t)) => a == b && s == t,
+            (Token::Tensor(a, s, k), Token::Tensor(b, t, l)) => a == b && s == t && k == l,
             (Token::None, Token::None) => true,
             (Token::Bool(a), Token::Bool(b)) => a == b,
             (Token::Int(a), Token::Int(b)) => a == b,
@@ -65,9 +66,10 @@ impl Taken {
     fn add(&mut self, x: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Ok(t) = x.cast::<PyTensor>() {
             let t = t.get().tensor();
+            let which = self.tensors.iter().position(|known| known.same(&t)).unwrap_or(self.tensors.len());
             let token = {
                 let core = t.0.core.get();
-                Token::Tensor(core.operand.dtype, core.operand.layout.shape.clone())
+                Token::Tensor(core.operand.dtype, core.operand.layout.shape.clone(), which)
             };
             self.tokens.push(token);
             self.tensors.push(t);
@@ -474,6 +476,12 @@ impl PyStep {
     fn record(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, taken: Taken) -> PyResult<Py<PyAny>> {
         let py = args.py();
         let (watches, state) = self.looked(py)?;
+        // An argument that the function also reaches by a name of its own: which of the two it means cannot be told.
+        let named = |t: &Tensor| watches.iter().any(|w| w.seen.bind(py).cast::<PyTensor>().is_ok_and(|own| own.get().tensor().same(t)));
+        if taken.tensors.iter().any(named) {
+            self.shelf.get().eager += 1;
+            return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
+        }
         let changes = CHANGES.load(std::sync::atomic::Ordering::Relaxed);
         let mode = Mode::now();
         let Some(recording) = Recording::start(&taken.tensors, !self.fallback) else {
