@@ -638,3 +638,10 @@ def test_larger_models_follow_the_processor(kind):
     want, got = losses("cpu"), losses(DEVICE)
     assert want[-1] < want[0] / 2, "it learns"
     assert max(abs(a - b) / abs(a) for a, b in zip(want, got, strict=True)) < 1e-3
+
+
+def test_truths_are_filled_with_truths():
+    for value in (2, 0.5, True, 0):
+        x = schuss.zeros(5, dtype=schuss.bool, device=DEVICE)
+        x.fill_(value)
+        assert (x.float() * 3).tolist() == [3.0 * bool(value)] * 5

@@ -6,6 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.naming import given, must_tensor
+from schuss.order import _Histogram
 
 
 def bincount(input, weights=None, minlength=0):
@@ -157,20 +158,6 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requi
     found = found if device is None else found.to(device)
     found = given("range", found, out)
     return found.requires_grad_() if requires_grad else found
-
-
-class _Histogram(tuple):
-    """Counts and the edges of their bins, by name and by position."""
-
-    __slots__ = ()
-
-    @property
-    def hist(self):
-        return self[0]
-
-    @property
-    def bin_edges(self):
-        return self[1]
 
 
 def histogramdd(input, bins, *, range=None, weight=None, density=False, out=None):

@@ -149,7 +149,7 @@ impl Task {
         match *launch {
             Launch::Map { body, compute, params, ins, outs } => many(Work::Map { body, compute, params: params.into() }, ins, outs),
             Launch::Copy { src, dst } => one(Work::Copy, &[src], &[dst]),
-            Launch::Fill { dst, value } => one(Work::Fill { value }, &[], &[dst]),
+            Launch::Fill { dst, value } => one(Work::Fill { value: value.filling(dst.dtype) }, &[], &[dst]),
             Launch::Fold { kind, input, folded, correction, out } => one(Work::Fold { kind, folded, correction }, &[input], &[out]),
             Launch::Contract { a, b, out } => one(Work::Contract, &[a, b], &[out]),
             Launch::Softmax { log, input, out } => one(Work::Softmax { log }, &[input], &[out]),

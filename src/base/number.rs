@@ -36,6 +36,10 @@ impl Number {
             Number::Complex(re, im) => re != 0.0 || im != 0.0,
         }
     }
+    /// The number that an element of a dtype is filled with: of truths, 0 or 1.
+    pub fn filling(self, dtype: DType) -> Number {
+        if dtype == DType::Bool { Number::Int(i64::from(self.truth())) } else { self }
+    }
     /// The real and the imaginary part.
     #[inline]
     pub fn pair(self) -> (f64, f64) {

@@ -41,8 +41,7 @@ pub fn copy(gpu: &Gpu, src: &Operand, dst: &Operand) -> Result<()> {
 }
 
 pub fn fill(gpu: &Gpu, dst: &Operand, value: Number) -> Result<()> {
-    let value = if dst.dtype == DType::Bool { Number::Int(i64::from(value.truth())) } else { value };
-    map::run(gpu, &GIVEN, dst.dtype, &[value], &[], std::slice::from_ref(dst))
+    map::run(gpu, &GIVEN, dst.dtype, &[value.filling(dst.dtype)], &[], std::slice::from_ref(dst))
 }
 
 /// `x *= factor`
