@@ -439,9 +439,9 @@ def test_a_functional_model_lists_its_inputs_among_its_layers():
 
 def test_refusals_are_told_in_the_name_that_was_called():
     model = keras.Sequential([keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="^predict: needs data, got None"):
+    with pytest.raises(ValueError, match=r"^predict: needs data, got None"):
         model.predict(None)
-    with pytest.raises(ValueError, match="^predict: the data are empty"):
+    with pytest.raises(ValueError, match=r"^predict: the data are empty"):
         model.predict(np.ones((0, 3)))
 
 

@@ -1,4 +1,4 @@
-"""Spellings that programs for PyTorch use around a model, and one sentence for each that is not here.
+"""Spellings that programs for PyTorch use around a model; one sentence for each that is not here.
 Leans on schuss, and on interpreters of their own for imports that are refused."""
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ class Holder(nn.Module):
         return self.inner(x)
 
 
-@pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
-)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_what_holds_a_compiled_model_is_copied_and_saved(copied):
     model = Holder()
     again = copied(model)
@@ -99,11 +97,13 @@ def test_kernels_of_attention_may_be_chosen():
 # ---- refusals in the name of the class -----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    "Conv2d ConvTranspose1d BatchNorm2d MaxPool2d InstanceNorm1d AdaptiveAvgPool3d LPPool2d "
-    "ConstantPad2d LazyConv2d Linear LSTM".split(),
+LAYERS = (
+    "Conv2d ConvTranspose1d BatchNorm2d MaxPool2d InstanceNorm1d AdaptiveAvgPool3d LPPool2d"
+    " ConstantPad2d LazyConv2d Linear LSTM"
 )
+
+
+@pytest.mark.parametrize("name", LAYERS.split())
 def test_arguments_that_are_missing_are_told_in_the_name_of_the_class(name):
     with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) missing"):
         getattr(nn, name)()
@@ -172,11 +172,12 @@ def test_a_prefix_is_taken_off():
 # ---- what is not here ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name",
-    "distributed onnx jit fx profiler sparse overrides utils.benchmark autograd.profiler"
-    " vision.ops".split(),
+ABSENT = (
+    "distributed onnx jit fx profiler sparse overrides utils.benchmark autograd.profiler vision.ops"
 )
+
+
+@pytest.mark.parametrize("name", ABSENT.split())
 def test_an_import_of_what_is_not_here_says_why(name):
     with pytest.raises(ModuleNotFoundError, match=rf"No module named 'schuss\.{name}': \w+"):
         __import__(f"schuss.{name}")
@@ -213,7 +214,7 @@ def test_a_rate_below_zero_is_refused_in_a_group_too():
 
 @pytest.mark.parametrize("options", [{"history_size": 0}, {"max_iter": -1}])
 def test_lbfgs_needs_room(options):
-    with pytest.raises(ValueError, match="LBFGS: .* must be at least 1"):
+    with pytest.raises(ValueError, match=r"LBFGS: .* must be at least 1"):
         optim.LBFGS([nn.Parameter(schuss.ones(1))], **options)
 
 

@@ -176,7 +176,9 @@ for _home, _names in {
         "cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power slogdet"
     ),
     "spectrum": "istft stft",
-    "linalg.older": ("cholesky lu lu_solve orgqr pca_lowrank pinverse qr svd svd_lowrank triangular_solve"),
+    "linalg.older": (
+        "cholesky lu lu_solve orgqr pca_lowrank pinverse qr svd svd_lowrank triangular_solve"
+    ),
     "amp": "GradScaler",
     "nn.functional": (
         "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear"
@@ -224,7 +226,7 @@ def __dir__():
     return sorted({*dunder, *__all__, *_MODULES})
 
 
-from schuss.absent import sentence  # noqa: E402 - it refuses imports from here on
+from schuss.absent import sentence
 
 # What `from schuss import *` gives; the other modules are reached by their names.
 __all__ = [

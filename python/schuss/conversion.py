@@ -138,7 +138,7 @@ def get_device(self) -> int:
 def new_tensor(
     self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
 ):
-    """A tensor from data, in this one's dtype and on its device; the last two change nothing."""
+    """A tensor from data, in this one's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
     device = self.device if device is None else device
     return _core.tensor(data, dtype=kind, device=device, requires_grad=requires_grad)
@@ -170,7 +170,7 @@ def new_full(
     layout=None,
     pin_memory=False,
 ):
-    """One number in a shape, in this tensor's dtype and on its device; the last two change nothing."""
+    """One number in a shape, in this tensor's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
     device = self.device if device is None else device
     made = _core.full(size, fill_value, dtype=kind, device=device, requires_grad=requires_grad)

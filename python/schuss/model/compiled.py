@@ -1,4 +1,4 @@
-"""A compiled model where a model is asked for: as a part of another, walked, moved and saved with it.
+"""A compiled model where a model is asked for: as a part of another, walked and saved with it.
 Leans on Model and on compile, which is loaded when something is compiled."""
 
 from __future__ import annotations

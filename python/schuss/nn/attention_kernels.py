@@ -1,4 +1,4 @@
-"""Which kernel computes attention, as programs choose it: there is one here, and every choice is it.
+"""Which kernel computes attention, as programs choose it: there is one here, whatever they choose.
 Leans on nothing."""
 
 from __future__ import annotations

@@ -381,7 +381,7 @@ def _labels(targets, lengths, listed, blank):
         longest = max(listed, default=0)
         short = [p.new_full((longest - p.numel(),), blank) for p in parts]
         rows = [_core.cat(pair) for pair in zip(parts, short, strict=True)]
-        inside = _core.stack(rows) if rows else targets.reshape(0, 0)
+        inside = schuss.stack(rows) if rows else targets.reshape(0, 0)
     else:
         # While a step is recorded no length is looked at, and blanks fill the target's whole width.
         longest = min(max(listed, default=0), targets.shape[1]) if known else targets.shape[1]
