@@ -49,8 +49,7 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
             let wide = if other.is_float() { DType::F32 } else { DType::I64 };
             let widened = |op: &Operand, fill: bool| -> Result<Operand> {
                 let bytes = op.numel() * wide.size();
-                let wider =
-                    Operand { storage: Storage::shared(bytes)?, layout: Layout::contiguous(op.layout.shape.clone()), dtype: wide };
+                let wider = Operand { storage: Storage::shared(bytes)?, layout: Layout::contiguous(op.layout.shape.clone()), dtype: wide };
                 if fill {
                     convert::copy(op, &wider)?;
                 }
