@@ -515,8 +515,7 @@ def _fractional(d):
             shape[1 + axis], shape[1 + d + axis] = m, k
             places = places * n + spots.reshape(shape)
         places = places.reshape(*x.shape[:2], math.prod(wanted), math.prod(kernel)).to(x.device)
-        flat = x.reshape(*x.shape[:2], -1)
-        inside = flat.gather(2, places.flatten(2)).reshape(places.shape)
+        inside = x.flatten(2).gather(2, places.flatten(2)).reshape(places.shape)
         values, which = inside.max(3)
         indices = places.gather(3, which.unsqueeze(3)).squeeze(3)
         found = tuple(t.reshape(*x.shape[:2], *wanted) for t in (values, indices))
