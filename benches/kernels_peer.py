@@ -1,4 +1,4 @@
-"""Times the processor's kernels on a million elements beside PyTorch, one thread each, by turns, and two threads beside one.
+"""Times the processor's kernels beside PyTorch by turns, and two threads beside one.
 
 Leans on schuss, NumPy and torch; `python benches/kernels_peer.py --help` says what can be chosen.
 """
@@ -346,10 +346,9 @@ def measure(
 
 
 def threads(rounds: int) -> None:
-    """What a second thread brings: the best time of many short rounds with one thread over that with two.
+    """What a second thread brings: the best of many short rounds with one over that with two.
 
-    Beside it stand the processor time of two threads over that of one, and the helper's share of it, half at best: both
-    say what was parted and what parting costs where another program has the second processor.
+    Beside it stands the processor time of two threads over that of one: what parting costs.
     """
     nn = schuss.nn
     draw = numpy.random.default_rng(3)
@@ -380,26 +379,19 @@ def threads(rounds: int) -> None:
         "784-128-10, batch 512, SGD": (step(layers, normal(512, 784), 10), 20),
     }
     for name, (run, count) in cases.items():
-        best, spent, helped = [math.inf] * 2, [math.inf] * 2, 0.0
+        best, spent = [math.inf] * 2, [math.inf] * 2
         for turn in range(2 * rounds):
             two = turn % 2
             schuss.set_num_threads(1 + two)
             run()
-            wall, busy, own = time.perf_counter(), time.process_time(), time.thread_time()
+            wall, busy = time.perf_counter(), time.process_time()
             for _ in range(count):
                 run()
-            wall, busy, own = (
-                time.perf_counter() - wall,
-                time.process_time() - busy,
-                time.thread_time() - own,
-            )
-            best[two] = min(best[two], wall / count)
-            spent[two] = min(spent[two], busy / count)
-            if two:
-                helped = max(helped, 1.0 - own / busy)
+            best[two] = min(best[two], (time.perf_counter() - wall) / count)
+            spent[two] = min(spent[two], (time.process_time() - busy) / count)
         print(
             f"{name:40} {1e3 * best[0]:8.2f} {1e3 * best[1]:8.2f} ms {best[0] / best[1]:6.2f}"
-            f"  processor {spent[1] / spent[0]:5.2f}, helper {helped:5.2f}",
+            f"  processor time {spent[1] / spent[0]:5.2f}",
             flush=True,
         )
 
