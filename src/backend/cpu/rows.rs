@@ -203,7 +203,8 @@ unsafe fn down_back_of<L: Lanes>(
             let sum = beside!(L, rows, |r, sum| {
                 let by = r as isize;
                 let (g, y) = (at.load::<L>(g.0.offset(by * g.1)), at.load::<L>(y.0.offset(by * y.1)));
-                (kept[r].0.write(g), kept[r].1.write(y));
+                kept[r].0.write(g);
+                kept[r].1.write(y);
                 if logarithm { sum.add(g) } else { sum.madd(g, y) }
             });
             let scaled = sum.mul(L::splat(L::E::lit(-1.0 / LIFT)));
