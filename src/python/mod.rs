@@ -16,6 +16,7 @@ mod gradients;
 mod items;
 mod keeping;
 mod lifts;
+mod draws;
 mod makers;
 mod modes;
 mod node;
@@ -148,6 +149,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<tensor::PyTensor>()?;
     tensor::measure(m.py())?;
     makers::register(m)?;
+    draws::register(m)?;
     modes::register(m)?;
     node::register(m)?;
     autograd::register(m)?;
