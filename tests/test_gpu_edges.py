@@ -93,8 +93,8 @@ def test_every_map_has_the_processors_edges(name):
         return
     for g, w in zip(got, want, strict=True):
         bad = wrong(g, w, given)
-        # What infinity makes of a number that is nearly 0, or is 0, is a matter of its last digit.
-        bad = [one for one in bad if not (name in FAINT and np.isinf(one[0][0]))]
+        # What a huge number makes of one that is nearly 0, or is 0, is a matter of its last digit.
+        bad = [one for one in bad if not (name in FAINT and abs(one[0][0]) >= 1e30)]
         assert not bad, f"{name}: of (at, GPU, processor) differ {bad}"
 
 

@@ -217,3 +217,50 @@ def test_the_doctor_finds_every_family_right():
     assert "families of kernels are right" in done.stdout, done.stdout + done.stderr
     assert "no kernels here" not in done.stdout, done.stdout
     assert done.returncode == 0
+
+
+CUT = """
+import schuss
+near = lambda p, q, close=1e-5: schuss.allclose(p.cpu().double(), q.double(), close, close)
+schuss.manual_seed(0)
+a = schuss.randn(300_000)
+m, i = a.reshape(3, -1), (a * 9).long()
+x, n, j = a.to("gpu"), m.to("gpu"), i.to("gpu")
+print([
+    near(x.cumsum(0), a.cumsum(0), 1e-4), near(n.cumsum(1), m.cumsum(1), 1e-4),
+    j.cumsum(0).tolist() == i.cumsum(0).tolist(),
+    near((1 + n / 1e4).cumprod(1), (1 + m / 1e4).cumprod(1), 1e-3),
+    near(n.half().cumsum(1)[:, :2000], m.half().cumsum(1)[:, :2000], 1e-2),
+    near(x.flip(0)[::3].cumsum(0), a.flip(0)[::3].cumsum(0), 1e-4),
+])
+print([
+    near(x.sum(), a.sum(), 1e-4), near(x.mean(), a.mean()), near(x.max(), a.max()),
+    x.argmax().item() == a.argmax().item(), x.argmin().item() == a.argmin().item(),
+    j.sum().item() == i.sum().item(), near(x.var(), a.var()),
+])
+c, d = a.reshape(600, 500), x.reshape(600, 500)
+print([
+    near(d.sum(0), c.sum(0), 1e-4), near(d.mean(0), c.mean(0)), near(d.amax(0), c.amax(0)),
+    near(d.half().sum(0), c.half().sum(0), 1e-2), d.argmax(0).tolist() == c.argmax(0).tolist(),
+    *(f(d > 3, 0).tolist() == f(c > 3, 0).tolist() for f in (schuss.sum, schuss.any, schuss.all)),
+    near(d.T.contiguous().T.sum(1), c.sum(1), 1e-4), near(d[:, ::2].sum(0), c[:, ::2].sum(0), 1e-4),
+    near(d.reshape(20, 30, 500).sum((0, 1)), c.sum(0), 1e-4),
+])
+k = schuss.randint(0, 3, (20_000,))
+w = schuss.zeros(3).index_add(0, k, a[:20_000])
+v = [schuss.zeros(3, device="gpu").index_add(0, k.to("gpu"), x[:20_000]) for _ in range(2)]
+e = schuss.zeros(40, 500).index_add(0, k[:600], c)
+f = schuss.zeros(40, 500, device="gpu").index_add(0, k[:600].to("gpu"), d)
+print([near(v[0], w, 1e-4), v[0].tolist() == v[1].tolist(), near(f, e, 1e-4)])
+try:
+    print(x[schuss.tensor([2**32], device="gpu")].tolist())
+except IndexError:
+    print("refused")
+"""
+
+
+def test_long_rows_are_cut_into_parts_where_many_run_at_once():
+    done = told(CUT, SCHUSS_GPU_PROFILE="gpu")
+    lines = done.stdout.splitlines()
+    assert lines[4:] == ["refused"], done.stdout + done.stderr
+    assert "False" not in done.stdout, done.stdout

@@ -245,7 +245,8 @@ fn _set_default_device(device: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The number of a device, which is counted from 0.
 fn counted(index: i64, name: &str) -> PyResult<usize> {
-    usize::try_from(index).map_err(|_| Error::device("device", format!("{name:?} is no device by the number {index}: they are counted from 0")).into())
+    usize::try_from(index)
+        .map_err(|_| Error::device("device", format!("{name:?} is no device by the number {index}: they are counted from 0")).into())
 }
 
 impl PyDevice {

@@ -36,7 +36,9 @@ impl<'py> Home<'py> {
             return Err(Error::dtype(op, format!("dtype is {kind}, and out is of type {own}; leave dtype out, or give another out")).into());
         }
         if let Some(place) = place.filter(|&place| place != there) {
-            return Err(Error::device(op, format!("device is {place}, and out lies on {there}; leave device out, or give another out")).into());
+            return Err(
+                Error::device(op, format!("device is {place}, and out lies on {there}; leave device out, or give another out")).into()
+            );
         }
         Ok(Home { dtype: Some(own), place: Some(there), out: Some((object, target)) })
     }

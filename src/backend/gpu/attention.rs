@@ -165,7 +165,8 @@ fn lone(form: Form, caps: &Caps) -> Shader {
             let _ = writeln!(body, "let {letter}{d} = {};", form.at(letter, "row", &format!("{d}u")));
         }
     };
-    let vars = |body: &mut String, letter: &str, count: usize| (0..count).for_each(|d| body.push_str(&format!("var {letter}{d} = 0.0f;\n")));
+    let vars =
+        |body: &mut String, letter: &str, count: usize| (0..count).for_each(|d| body.push_str(&format!("var {letter}{d} = 0.0f;\n")));
     let own_side = |letter: &'static str| move |d: usize| format!("{letter}{d}");
     let other = |letter: &'static str| move |d: usize| form.at(letter, "n", &format!("{d}u"));
     match form.way {
@@ -260,21 +261,17 @@ fn products(form: Form, name: &str, (near, far): (&str, &str), (own, others): (&
     };
     fill(near, ROWS, ("start", own), 0);
     fill(far, MET, ("met", others), DEPTH * (ROWS + 1));
-    text.push_str("workgroupBarrier();\n");
-    for d in 0..DEPTH {
-        text.push_str("{\n");
-        for i in 0..4 {
-            let _ = writeln!(text, "let x{i} = shelf[{}u + li];", d * (ROWS + 1) + i * SIDE);
-        }
-        for j in 0..2 {
-            let _ = writeln!(text, "let y{j} = shelf[{}u + rj];", DEPTH * (ROWS + 1) + d * (MET + 1) + j * SIDE);
-        }
-        for (i, j) in (0..4).flat_map(|i| (0..2).map(move |j| (i, j))) {
-            let _ = writeln!(text, "{name}{i}_{j} += x{i} * y{j};");
-        }
-        text.push_str("}\n");
+    let _ = writeln!(text, "workgroupBarrier();\nfor (var d = 0u; d < {DEPTH}u; d = d + 1u) {{");
+    for i in 0..4 {
+        let _ = writeln!(text, "let x{i} = shelf[d * {}u + li + {}u];", ROWS + 1, i * SIDE);
     }
-    text + "workgroupBarrier();\n}\n"
+    for j in 0..2 {
+        let _ = writeln!(text, "let y{j} = shelf[{}u + d * {}u + rj + {}u];", DEPTH * (ROWS + 1), MET + 1, j * SIDE);
+    }
+    for (i, j) in (0..4).flat_map(|i| (0..2).map(move |j| (i, j))) {
+        let _ = writeln!(text, "{name}{i}_{j} += x{i} * y{j};");
+    }
+    text + "}\nworkgroupBarrier();\n}\n"
 }
 
 /// Lines that add the rows of a matrix from `met` on, weighed by the shares, to `{name}{i}_{j}`.

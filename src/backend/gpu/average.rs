@@ -41,8 +41,13 @@ fn write(form: Form, names: &[String], caps: &Caps) -> Shader {
     }
     // Where the elements that are gathered begin along each axis, and how many they are.
     for i in 0..d {
-        let (size, place, stride, kernel, pad) =
-            (format!("i32(p.size{i})"), format!("i32(p.place{i})"), format!("i32(p.stride{i})"), format!("i32(p.kernel{i})"), format!("i32(p.pad{i})"));
+        let (size, place, stride, kernel, pad) = (
+            format!("i32(p.size{i})"),
+            format!("i32(p.place{i})"),
+            format!("i32(p.stride{i})"),
+            format!("i32(p.kernel{i})"),
+            format!("i32(p.pad{i})"),
+        );
         let _ = if back {
             writeln!(
                 body,
@@ -65,7 +70,12 @@ fn write(form: Form, names: &[String], caps: &Caps) -> Shader {
         }
     };
     let by = if given { divisor } else { element::change(&format!("({})", product(&share)), Reg::I32, reg) };
-    let _ = writeln!(body, "var sum = {};\nlet all = {};\nfor (var k = 0u; k < all; k = k + 1u) {{\nvar left = k;", reg.zero(), product(&|i| format!("n{i}")));
+    let _ = writeln!(
+        body,
+        "var sum = {};\nlet all = {};\nfor (var k = 0u; k < all; k = k + 1u) {{\nvar left = k;",
+        reg.zero(),
+        product(&|i| format!("n{i}"))
+    );
     for i in (0..d).rev() {
         let _ = writeln!(body, "let x{i} = a{i} + i32(left % n{i}); left = left / n{i};");
     }
@@ -90,7 +100,13 @@ fn names_of(lists: &mut Vec<u32>, sizes: &[usize], places: &[usize], geometry: &
     let list = |items: &[usize]| items.iter().map(|&v| v as u32).collect::<Vec<_>>();
     let pad = geometry.padding.iter().map(|&p| p as u32).collect();
     axes(
-        &[("size", list(sizes)), ("place", list(places)), ("kernel", list(&geometry.kernel)), ("stride", list(&geometry.stride)), ("pad", pad)],
+        &[
+            ("size", list(sizes)),
+            ("place", list(places)),
+            ("kernel", list(&geometry.kernel)),
+            ("stride", list(&geometry.stride)),
+            ("pad", pad),
+        ],
         lists,
     )
 }

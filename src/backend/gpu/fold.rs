@@ -114,13 +114,12 @@ fn write(pass: &Pass, caps: &Caps) -> Shader {
             body + &format!("b0[p.qo0 / {lanes}u + t] = word;\n")
         }
         _ => {
-            let place = if pass.side {
-                "let row = t % p.rows; let part = t / p.rows;"
-            } else {
-                "let row = t / p.parts; let part = t % p.parts;"
-            };
+            let place =
+                if pass.side { "let row = t % p.rows; let part = t / p.rows;" } else { "let row = t / p.parts; let part = t % p.parts;" };
             let out = pass.outs.code("at", "q");
-            format!("if (t >= p.rows * p.parts) {{ return; }}\n{place}\nlet at = row * p.parts + part;\n{out}put0(qi0, folded(row, part));\n")
+            format!(
+                "if (t >= p.rows * p.parts) {{ return; }}\n{place}\nlet at = row * p.parts + part;\n{out}put0(qi0, folded(row, part));\n"
+            )
         }
     };
     shader

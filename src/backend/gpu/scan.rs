@@ -2,14 +2,14 @@
 //! each is brought afterwards. Leans on index and stream.
 
 use super::adapter::{Caps, TURNS};
-use super::block;
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
+use super::{block, copy};
 use crate::backend::launch::{FoldKind, Operand};
-use crate::base::{Layout, Result};
+use crate::base::{DType, Layout, Result};
 
 /// Rows that keep an adapter busy by themselves, and the fewest elements worth an invocation.
 const BUSY: usize = 1 << 12;
@@ -36,6 +36,12 @@ pub fn run(gpu: &Gpu, kind: FoldKind, input: &Operand, out: &Operand) -> Result<
     let length = out.layout.shape[rank - 1];
     let n = out.numel() / length;
     if !gpu.caps.software && n < BUSY && length >= 16 * LEAST {
+        if out.dtype.is_short_float() {
+            // Sums of parts are rounded once.
+            let wide = gpu.scratch(&out.layout.shape, DType::F32)?;
+            run(gpu, kind, input, &wide)?;
+            return copy::copy(gpu, &wide, out);
+        }
         let parts = (4 * BUSY / n).min(length / LEAST);
         return by_parts(gpu, kind, input, out, length.div_ceil(parts));
     }
