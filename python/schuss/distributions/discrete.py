@@ -87,7 +87,8 @@ class Categorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Every class, along a new first axis."""
-        found = schuss.arange(self._num_events).reshape(-1, *(1,) * len(self._batch_shape))
+        found = schuss.arange(self._num_events, device=self.logits.device)
+        found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
     @property
@@ -190,7 +191,7 @@ class Bernoulli(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """0 and 1, along a new first axis."""
-        found = schuss.arange(2, dtype=self.probs.dtype)
+        found = schuss.arange(2, dtype=self.probs.dtype, device=self.probs.device)
         found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
@@ -220,7 +221,7 @@ class Geometric(Distribution):
             refuse(self, "probs", self.probs, good, "above 0 and at most 1")
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.probs.dtype).uniform_()
+        u = self.probs.new_empty(self._extended(sample_shape)).uniform_()
         tiny = schuss.finfo(u.dtype).tiny
         return (schuss.log1p(-u) / schuss.log1p(-self.probs.detach()).clamp(max=-tiny)).floor()
 
