@@ -25,6 +25,55 @@ def rename(error: Exception, op: str) -> None:
         error.args = (f"{op}: {rest}",)
 
 
+def called(op: str, hidden: bool) -> str:
+    """The public function that a program called, for the core's refusals: of the package's frames
+    that lead to the record `op` the outermost that is one, or else the layer whose `forward` runs.
+    """
+    names, found, layer = _public_names(), None, None
+    frame = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        code = frame.f_code
+        found = names.get(code, found)
+        if code.co_name == "forward" and "self" in frame.f_locals:
+            layer = type(frame.f_locals["self"]).__name__
+        frame = frame.f_back
+    name = found or (layer if hidden else None) or op
+    return op if op.rpartition(".")[2] == name else name
+
+
+_names: dict[Any, str] = {}
+_seen = 0
+
+
+def _public_names() -> dict[Any, str]:
+    """The names under which programs reach the package's functions, by their code."""
+    global _seen
+    inner = ("nn.functional", "linalg", "fft", "special", "signal")
+    modules = [sys.modules.get("schuss." + name) for name in inner]
+    holders = [vars(m) for m in (sys.modules.get("schuss"), Tensor, *modules) if m is not None]
+    count = sum(map(len, holders))
+    if count == _seen:
+        return _names
+    _names.clear()
+    makers: dict[Any, Any] = {}
+    several: set[Any] = set()
+    for holder in holders:
+        for name, value in list(holder.items()):
+            function = getattr(value, "__wrapped__", value)
+            code = getattr(function, "__code__", None)
+            if code is None or name.startswith("_"):
+                continue
+            if name == code.co_name or code not in makers:
+                _names[code], makers[code] = name, function
+            elif makers[code] is not function and _names[code] != code.co_name:
+                several.add(code)
+    # What one maker made under many names cannot be told apart by its code.
+    for code in several:
+        del _names[code]
+    _seen = count
+    return _names
+
+
 def must_tensor(op: str, **named) -> None:
     """Refuses what is no tensor (nor an array, which the core reads as one)."""
     for name, value in named.items():
@@ -33,6 +82,15 @@ def must_tensor(op: str, **named) -> None:
                 f"{op}: {name} must be a Tensor, got {type(value).__name__};"
                 " use schuss.tensor(...) first"
             )
+
+
+def must_float(op: str, *values: Tensor, wanted: str = "a float tensor") -> None:
+    """Refuses elements that are no real floats, and says how to come by some."""
+    for x in values:
+        if not x.dtype.is_floating_point:
+            half = "take x.real, x.imag or x.abs(), or view_as_real(x)"
+            advice = half if x.dtype.is_complex else "use x.float() first"
+            raise _core.DTypeError(f"{op}: needs {wanted}, got {x.dtype.name}; {advice}")
 
 
 def given(op: str, found, out, same=False):
@@ -73,6 +131,17 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, category, stacklevel=level)
+
+
+_warned_of_half = False
+
+
+def warn_of_half() -> None:
+    """Warns, the first time, that complex numbers lose their imaginary parts."""
+    global _warned_of_half
+    if not _warned_of_half:
+        _warned_of_half = True
+        warn("complex numbers made real lose their imaginary parts; use x.real where that is meant")
 
 
 def _is_ours(frame: Any) -> bool:

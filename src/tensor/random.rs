@@ -98,7 +98,8 @@ pub fn dropout(x: &Tensor, p: f64, stream: &Stream) -> Result<Tensor> {
     if p == 0.0 {
         return Ok(x.clone());
     }
-    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype(), stream, x.device())?;
+    // A complex number is kept or dropped as one.
+    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype().real(), stream, x.device())?;
     let scale = if p == 1.0 { 0.0 } else { 1.0 / (1.0 - p) };
     let mask = crate::ops::arith::mul(&keep, scale)?;
     crate::ops::arith::mul(x, &mask)
