@@ -192,9 +192,11 @@ fn qr<T: Field>(a: &Matrix<T>, k: usize) -> Vec<Vec<T>> {
         }
         // The diagonal of R is real, as LAPACK's.
         let beta = T::of(-((square(alpha) + tail).sqrt() / even).copysign(alpha.re()));
-        let tau = (beta - alpha) / beta;
+        // Numbers are divided after levelling: quotients of complex ones have squares in them.
+        let over = |x: T, y: T| (x * T::of(even)) / (y * T::of(even));
+        let tau = over(beta - alpha, beta);
         let mut v = vec![T::of(1.0)];
-        v.extend((p + 1..m).map(|i| r[i * n + p] / (alpha - beta)));
+        v.extend((p + 1..m).map(|i| over(r[i * n + p], alpha - beta)));
         reflect(&mut r, n, p, p, &v, tau.conj());
         kept.push((v, tau));
     }
