@@ -7,7 +7,7 @@ import math
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import given
+from schuss.naming import given, publish
 
 _NORMS = ("backward", "ortho", "forward")
 
@@ -287,3 +287,5 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+
+publish(globals(), __name__, __all__)

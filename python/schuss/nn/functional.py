@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
-from schuss.naming import must_float
+from schuss.naming import must_float as _must_float
+from schuss.naming import publish as _publish
 from schuss.naming import warn as _warn
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
@@ -209,7 +210,7 @@ celu_, elu_, hardtanh_, leaky_relu_, relu_, rrelu_, selu_ = (
 
 def _refuse_complex(op: str, *values: Tensor) -> None:
     """These are functions of reals: of complex numbers they would give some number, and no loss."""
-    must_float(op, *(x for x in values if x.dtype.is_complex), wanted="float tensors")
+    _must_float(op, *(x for x in values if x.dtype.is_complex), wanted="float tensors")
 
 
 def huber_loss(
@@ -468,3 +469,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     left = left.reshape(*input1.shape[:-1], k, m)
     result = (left * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
+
+
+_TOOLS = {"in_place", "legacy_reduction"}
+_publish(globals(), __name__, [n for n in globals() if not n.startswith("_") and n not in _TOOLS])
