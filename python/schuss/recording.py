@@ -80,7 +80,8 @@ def compile(
         raise TypeError(f"compile: needs a function, got {type(model).__name__}")
     if disable:
         return model
-    step = _core.Step(model, functools.partial(_look, model), _known, fallback, cache_size)
+    look, reach = functools.partial(_look, model), functools.partial(_reach, model)
+    step = _core.Step(model, look, reach, _known, fallback, cache_size)
     functools.update_wrapper(step, model, updated=())
     return step
 
@@ -151,34 +152,110 @@ def _plain(function: Any) -> tuple[Any, Any]:
             return None, own
 
 
-def _names(code: Any) -> list[str]:
-    """The globals that a function names, and the functions inside it."""
-    found = list(code.co_names)
+def _names(code: Any) -> tuple[list[str], set[Any]]:
+    """What a function and the functions inside it name: globals and attributes, and the texts that
+    may be keys."""
+    found, texts = list(code.co_names), {c for c in code.co_consts if isinstance(c, str)}
     for const in code.co_consts:
         if hasattr(const, "co_names"):
-            found += _names(const)
+            names, inner = _names(const)
+            found += names
+            texts |= inner
+    return found, texts
+
+
+def _is_record(value: Any) -> bool:
+    """Whether a value is an object of a class of the user's, whose attributes are its own."""
+    guarded = (Model, schuss.optim.Optimizer, schuss.optim.lr_scheduler.LRScheduler)
+    if isinstance(value, (*guarded, schuss.Tensor, type, ModuleType, functools.partial)):
+        return False
+    return hasattr(value, "__dict__") and not hasattr(value, "__code__")
+
+
+def _functions(plain: Any, own: Any) -> list[Any]:
+    """A function and those of its module that it names, be it as methods of objects at hand."""
+    found, around = [plain], plain.__globals__
+    for function in found:
+        names, _ = _names(function.__code__)
+        values = [around[name] for name in names if name in around]
+        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
+        classes = {type(value) for value in (own, *values, *cells) if _is_record(value)}
+        methods = [getattr(kind, name, None) for kind in classes for name in names]
+        for value in (*values, *cells, *methods):
+            if getattr(value, "__globals__", None) is around and value not in found:
+                found.append(value)
     return found
 
 
+def _is_full(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - an empty cell raises
+    except ValueError:
+        return False
+    return True
+
+
 def _look(function: Any) -> tuple[list[tuple[Any, str | None, Any]], tuple[Any, ...]]:
-    """What a function depends on besides its arguments: variables around it and globals that it
-    names, and the state of the models among them."""
+    """What a function depends on besides its arguments: variables around it, globals, attributes
+    and entries that it and the functions of its module name, and the state of the models there."""
     plain, own = _plain(function)
     places: list[tuple[Any, str | None, Any]] = []
-    if plain is not None:
-        for cell in plain.__closure__ or ():
-            try:
-                places.append((cell, None, cell.cell_contents))
-            except ValueError:
-                continue
-        names = plain.__globals__
-        for name in dict.fromkeys(_names(plain.__code__)):
-            if name in names and not isinstance(names[name], ModuleType):
-                places.append((names, name, names[name]))
-    reached = [value for *_, value in places]
-    if own is not None:
-        reached += [own, *getattr(own, "__dict__", {}).values()]
+    names: dict[str, None] = {}
+    texts: set[Any] = set()
+    for code in () if plain is None else _functions(plain, own):
+        cells = [cell for cell in code.__closure__ or () if _is_full(cell)]
+        places += [(cell, None, cell.cell_contents) for cell in cells]
+        found, more = _names(code.__code__)
+        names |= dict.fromkeys(found)
+        texts |= more
+    around = {} if plain is None else plain.__globals__
+    for name in names:
+        if name in around and not isinstance(around[name], ModuleType):
+            places.append((around, name, around[name]))
+    reached = [own] if own is not None else []
+    reached += [value for *_, value in places]
+    seen: set[int] = set()
+    for value in reached:
+        inside = vars(value) if _is_record(value) else value
+        if isinstance(inside, dict) and id(inside) not in seen:
+            seen.add(id(inside))
+            keys = texts if inside is value else names
+            entries = [(inside, key, inside[key]) for key in keys if key in inside]
+            places += entries
+            reached += [entry for *_, entry in entries]
+    if isinstance(own, Model):
+        reached += vars(own).values()
     return places, tuple(_state(value) for value in reached if isinstance(value, Model))
+
+
+def _reach(function: Any) -> list[Any]:
+    """Every tensor that a function can reach without its arguments."""
+    plain, own = _plain(function)
+    todo, seen, found = [plain, own], set(), []
+    while todo:
+        value = todo.pop()
+        if id(value) in seen or isinstance(value, (*_NUMBERS, bytes, type, ModuleType)):
+            continue
+        seen.add(id(value))
+        if isinstance(value, schuss.Tensor):
+            found.append(value)
+        elif isinstance(value, dict):
+            todo += value.values()
+        elif isinstance(value, list | tuple | set | frozenset):
+            todo += value
+        elif hasattr(value, "__code__"):
+            names, _ = _names(value.__code__)
+            todo += (value.__globals__[name] for name in names if name in value.__globals__)
+            todo += (value.__closure__, value.__defaults__, value.__kwdefaults__)
+        elif hasattr(value, "cell_contents"):
+            todo.append(value.cell_contents)
+        elif hasattr(value, "__func__"):
+            todo += (value.__func__, value.__self__)
+        elif isinstance(value, functools.partial):
+            todo += (value.func, value.args, value.keywords)
+        elif hasattr(value, "__dict__"):
+            todo.append(vars(value))
+    return found
 
 
 def _state(model: Model) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ pub struct Operand {
 
 impl Operand {
     /// The address of the first element.
-    #[inline]
+    #[inline(always)]
     pub fn ptr(&self) -> *mut u8 {
         self.storage.ptr().wrapping_add(self.layout.offset * self.dtype.size())
     }

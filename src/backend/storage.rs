@@ -1,5 +1,6 @@
 //! Bytes and who owns them: allocated fallibly, shared by views, counted by version. Leans on std's allocator.
 
+use crate::base::memory::Unique;
 use crate::base::{Device, Error, Result, memory};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
@@ -73,6 +74,17 @@ impl Storage {
         Storage::make(bytes, true)
     }
 
+    /// One that is shared at once; a small one is put together where it will lie.
+    #[inline(always)]
+    pub fn shared(bytes: usize) -> Result<Arc<Storage>> {
+        if bytes > SMALL {
+            return Storage::make(bytes, false).map(Arc::new);
+        }
+        let room = Unique::room();
+        let owner = Owner::Small(UnsafeCell::new(MaybeUninit::uninit()));
+        Ok(room.fill(Storage { owner, len: bytes, version: AtomicU32::new(0) }).share())
+    }
+
     #[inline]
     fn make(bytes: usize, zero: bool) -> Result<Storage> {
         if bytes <= SMALL {
@@ -135,8 +147,16 @@ impl Storage {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn ptr(&self) -> *mut u8 {
+        match &self.owner {
+            Owner::Small(cell) => cell.get().cast(),
+            Owner::Heap(ptr, _) => *ptr,
+            _ => self.other_ptr(),
+        }
+    }
+    #[inline(never)]
+    fn other_ptr(&self) -> *mut u8 {
         match &self.owner {
             Owner::Small(cell) => cell.get().cast(),
             Owner::Heap(ptr, _) | Owner::Foreign(ptr, ..) => *ptr,

@@ -28,12 +28,10 @@ impl Layout {
     }
 
     /// The same row-major layout from the start of a storage of its own.
-    #[inline]
+    #[inline(always)]
     pub fn like(other: &Layout) -> Layout {
         debug_assert!(other.dense);
-        let mut own = other.clone();
-        own.offset = 0;
-        own
+        Layout { shape: other.shape.clone(), strides: other.strides.clone(), offset: 0, numel: other.numel, dense: true }
     }
 
     pub fn new(shape: Shape, strides: Few<isize>, offset: usize) -> Layout {
@@ -51,7 +49,7 @@ impl Layout {
         self.numel
     }
     /// Whether it has no axes, or no elements.
-    #[inline]
+    #[inline(always)]
     pub fn is_odd(&self) -> bool {
         self.numel == 0 || self.shape.is_empty()
     }
@@ -67,6 +65,11 @@ impl Layout {
         self.strides.iter().zip(self.shape.iter()).all(|(&s, &d)| s == 0 || d == 1)
     }
 
+    /// Whether both are row-major and of one shape, wherever they begin.
+    #[inline(always)]
+    pub fn is_like(&self, other: &Layout) -> bool {
+        self.dense && other.dense && self.shape == other.shape
+    }
     /// Whether another layout has the same shape and strides, wherever it begins.
     #[inline]
     pub fn lies_like(&self, other: &Layout) -> bool {

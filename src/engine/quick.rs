@@ -149,30 +149,32 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
     if !known {
         return None;
     }
-    match feeds {
+    match *feeds {
         [Feed::Tensor(a)] => {
             let x = a.0.core.get();
-            work(op, &[Side::Tensor(a, &x)], args, mode)
+            let sides = [Side::Tensor(a, &x)];
+            let from = [From::Memory(&x.operand)];
+            straight(op, &sides, from, &x, args, mode).or_else(|| work(op, &sides, args, mode))
         }
         [Feed::Tensor(a), Feed::Number(n)] => {
             let x = a.0.core.get();
-            work(op, &[Side::Tensor(a, &x), Side::Number(*n)], args, mode)
+            let sides = [Side::Tensor(a, &x), Side::Number(n)];
+            let from = [From::Memory(&x.operand), From::Number(n)];
+            straight(op, &sides, from, &x, args, mode).or_else(|| work(op, &sides, args, mode))
         }
         [Feed::Tensor(a), Feed::Operand(o)] => {
             let x = a.0.core.get();
             work(op, &[Side::Tensor(a, &x), Side::Operand(o)], args, mode)
         }
-        [Feed::Tensor(a), Feed::Tensor(b)] if a.id() < b.id() => {
-            let (x, y) = (a.0.core.get(), b.0.core.get());
-            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
-        }
-        [Feed::Tensor(a), Feed::Tensor(b)] if a.id() > b.id() => {
-            let (y, x) = (b.0.core.get(), a.0.core.get());
-            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &y)], args, mode)
-        }
-        [Feed::Tensor(a), Feed::Tensor(b)] if a.same(b) => {
-            let x = a.0.core.get();
-            work(op, &[Side::Tensor(a, &x), Side::Tensor(b, &x)], args, mode)
+        [Feed::Tensor(a), Feed::Tensor(b)] => {
+            let (low, high) = if a.id() <= b.id() { (a, b) } else { (b, a) };
+            let first = low.0.core.get();
+            let second = (!low.same(high)).then(|| high.0.core.get());
+            let second = second.as_deref().unwrap_or(&first);
+            let (x, y): (&Core, &Core) = if a.same(low) { (&first, second) } else { (second, &first) };
+            let sides = [Side::Tensor(a, x), Side::Tensor(b, y)];
+            let from = [From::Memory(&x.operand), From::Memory(&y.operand)];
+            straight(op, &sides, from, x, args, mode).or_else(|| work(op, &sides, args, mode))
         }
         _ => {
             let held = Held::new(feeds);
@@ -181,7 +183,60 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
     }
 }
 
-#[inline]
+/// A map over operands of one row-major shape and one float dtype, or such a one beside a number: the most frequent calls
+/// of all, from which everything is left out that others ask for. `lead` is the first operand; `from` says where all are.
+#[inline(always)]
+fn straight<const N: usize>(
+    op: &'static Op,
+    sides: &[Side; N],
+    from: [From; N],
+    lead: &Core,
+    args: &[Arg],
+    mode: Mode,
+) -> Option<Result<Tensor>> {
+    let (Body::Map(body), own) = (&op.body, &lead.operand) else { return None };
+    let fits = body.params == 0 && op.quirk != Quirk::Masks && own.layout.is_contiguous();
+    if !fits || !matches!(own.dtype, DType::F32 | DType::F64) {
+        return None;
+    }
+    let (mut needs, mut others) = (0, 0);
+    for (i, side) in sides.iter().enumerate() {
+        match side {
+            Side::Tensor(_, core) if is_plain(core, mode) => {
+                let alike = i == 0 || core.operand.dtype == own.dtype && core.operand.layout.is_like(&own.layout);
+                if !alike {
+                    return None;
+                }
+                needs |= u32::from(core.requires_grad) << i;
+            }
+            Side::Number(Number::Int(_) | Number::Float(_)) => others |= 8 << i,
+            _ => return None,
+        }
+    }
+    let n = own.layout.numel();
+    if n > MOST {
+        return None;
+    }
+    let result = if body.truth { DType::Bool } else { own.dtype };
+    needs = if mode.grad() && !body.truth { needs } else { 0 };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others | odd(own))? };
+    let loops = (body.native)(own.dtype)?.pick();
+    let storage = match Storage::shared(n * result.size()) {
+        Ok(storage) => storage,
+        Err(error) => return Some(Err(error)),
+    };
+    let room = Fresh::room();
+    let mut fresh = room.fill(Core::plain(Operand { storage, layout: Layout::like(&own.layout), dtype: result }));
+    let core = fresh.core();
+    core.flags = made_in(mode);
+    plain(loops, &from, &[], &core.operand, own.dtype);
+    if needs != 0 {
+        record(op, core, sides, args, needs, reads);
+    }
+    Some(Ok(fresh.done()))
+}
+
+#[inline(never)]
 fn work(op: &'static Op, sides: &[Side], args: &[Arg], mode: Mode) -> Option<Result<Tensor>> {
     match &op.body {
         Body::Map(body) => map(op, body, sides, args, mode),
@@ -235,8 +290,8 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
     }
     let needs = if mode.grad() && form.dtype.is_inexact() { needs } else { 0 };
     let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
-    let storage = match Storage::new(form.shape.iter().product::<usize>() * form.dtype.size()) {
-        Ok(storage) => Arc::new(storage),
+    let storage = match Storage::shared(form.shape.iter().product::<usize>() * form.dtype.size()) {
+        Ok(storage) => storage,
         Err(error) => return Some(Err(error)),
     };
     let room = Fresh::room();
@@ -292,8 +347,8 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
         return None;
     }
     let loops = (body.native)(compute)?.pick();
-    let storage = match Storage::new(n * result.size()) {
-        Ok(storage) => Arc::new(storage),
+    let storage = match Storage::shared(n * result.size()) {
+        Ok(storage) => storage,
         Err(error) => return Some(Err(error)),
     };
     let room = Fresh::room();
@@ -344,7 +399,8 @@ fn record(op: &'static Op, core: &mut Core, sides: &[Side], args: &[Arg], needs:
     let below = sides.iter().map(Side::serial).max().unwrap_or(0);
     let mut draft = Draft::new(Rule::Op(op), args, 1, mode::next_serial(below), None);
     for (i, side) in sides.iter().enumerate() {
-        draft.input(if needs >> i & 1 == 1 { side.edge() } else { None }, side.kept(reads >> i & 1 == 1));
+        let edge = if needs >> i & 1 == 1 { side.edge() } else { None };
+        draft.input(edge, side.kept(reads >> i & 1 == 1), side.operand().map_or(0, Operand::numel));
     }
     draft.output(core.kept(reads >> OUTPUT_BIT & 1 == 1));
     core.edge = Some((draft.done(), 0));

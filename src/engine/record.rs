@@ -355,8 +355,8 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
     let mut draft = draft(rule, args, outs.len(), below, mode);
     for (i, s) in seen.iter().enumerate() {
         match s {
-            Seen::Absent => draft.input(None, Kept::Absent),
-            Seen::Number(n) => draft.input(None, Kept::Number(*n)),
+            Seen::Absent => draft.input(None, Kept::Absent, 0),
+            Seen::Number(n) => draft.input(None, Kept::Number(*n), 0),
             Seen::Tensor(look) => {
                 let edge = if look.operand.dtype.is_inexact() { look.edge.clone() } else { None };
                 let full = reads >> i.min(7) & 1 == 1;
@@ -366,7 +366,8 @@ fn attach(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], outs: &[Tensor], nee
                         "a tensor made in inference mode cannot be kept for the derivative; use x.clone() outside of inference mode",
                     ));
                 }
-                draft.input(edge, Kept::of(&look.operand, full.then(|| (look.version, look.family.clone()))));
+                let kept = Kept::of(&look.operand, full.then(|| (look.version, look.family.clone())));
+                draft.input(edge, kept, look.operand.numel());
             }
         }
     }
@@ -403,7 +404,8 @@ pub(crate) fn make(
 ) -> Arc<Node> {
     let mut draft = draft(rule, args, outputs, inputs_serial, mode);
     for (edge, kept) in edges.into_iter().zip(kept.inputs) {
-        draft.input(edge, kept);
+        let numel = kept.numel();
+        draft.input(edge, kept, numel);
     }
     kept.outputs.into_iter().for_each(|k| draft.output(k));
     finished(draft, mode)

@@ -41,8 +41,7 @@ pub struct Full {
 }
 
 impl Kept {
-    #[inline]
-    fn numel(&self) -> usize {
+    pub(crate) fn numel(&self) -> usize {
         match self {
             Kept::Meta(m) => m.shape.iter().product(),
             Kept::Full(f) => f.operand.layout.numel(),
@@ -171,10 +170,11 @@ impl Draft {
             extra,
         }))
     }
+    /// The next operand, of so many elements.
     #[inline(always)]
-    pub fn input(&mut self, edge: Option<Edge>, kept: Kept) {
+    pub fn input(&mut self, edge: Option<Edge>, kept: Kept, numel: usize) {
         let node = &mut *self.0;
-        node.largest = node.largest.max(kept.numel());
+        node.largest = node.largest.max(numel);
         node.edges.push(edge);
         node.kept.get_mut().inputs.push(kept);
     }

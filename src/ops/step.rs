@@ -5,6 +5,11 @@
 //! float32 loop they would lose half their digits. `sign` is -1 where the loss is to rise.
 
 crate::op! {
+    /// A number from outside, whatever was there before.
+    given_step(number; value: Number) Float {
+        map(float [1], |_before; value| [value]);
+        face hidden;
+    }
     /// Gradient descent without momentum.
     plain_step(param, grad; sign: Number, lr: Number, decay: Number) Float {
         map(float [1], |p, g; sign, lr, decay| [p - lr * (sign * g + decay * p)]);

@@ -1,7 +1,7 @@
 //! Python values to feeds, parameters and shapes. Leans on graph's arguments and the tensor class.
 
 use super::tensor::PyTensor;
-use super::{data, dtype};
+use super::{data, dtype, given};
 use crate::base::{DType, Error, Few, Number};
 use crate::graph::{Arg, Feed, ParamKind, Tensor};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
@@ -49,7 +49,7 @@ pub fn number(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
     if let Ok(z) = x.cast::<PyComplex>() {
         return Ok(Some(Number::Complex(z.real(), z.imag())));
     }
-    Ok(None)
+    given::value(x)
 }
 
 /// What an operator can be fed with: a tensor, a number, an array; None for anything else.

@@ -1,19 +1,22 @@
 //! `compile`: a Python function that is recorded once and then run again without Python. Leans on engine's replay.
 
 use super::enter;
-use super::tensor::{PyTensor, wrap};
+use super::forms::{Form, Taken, Token, token};
+use super::given::Given;
+use super::tensor::PyTensor;
 use crate::backend::program::{Facts, Part};
 use crate::backend::trace;
 use crate::base::dtype::default_float;
-use crate::base::{DType, Error, Few, Lock, shape};
+use crate::base::{DType, Few, Lock, shape};
 use crate::engine::replay::{self, Recording, Replay};
 use crate::graph::Tensor;
 use crate::graph::mode::Mode;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 thread_local! {
@@ -23,184 +26,19 @@ thread_local! {
     static ONCE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// One thing that must be the same for a program to fit.
-#[derive(Clone, Debug)]
-enum Token {
-    /// Its dtype and shape, and which of all tensors it is: one handle in two places is one tensor.
-    Tensor(DType, Few<usize>, usize),
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(u64),
-    Text(String),
-    Open(u8, usize),
-    /// Anything else is the same only as itself.
-    Object(usize),
-}
-
-impl PartialEq for Token {
-    fn eq(&self, other: &Token) -> bool {
-        match (self, other) {
-            (Token::Tensor(a, s, k), Token::Tensor(b, t, l)) => a == b && s == t && k == l,
-            (Token::None, Token::None) => true,
-            (Token::Bool(a), Token::Bool(b)) => a == b,
-            (Token::Int(a), Token::Int(b)) => a == b,
-            (Token::Float(a), Token::Float(b)) => a == b,
-            (Token::Text(a), Token::Text(b)) => a == b,
-            (Token::Open(a, n), Token::Open(b, m)) => a == b && n == m,
-            (Token::Object(a), Token::Object(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
-/// Arguments taken apart: what must be the same, the tensors, and objects held so that they stay the same.
-#[derive(Default)]
-struct Taken {
-    tokens: Vec<Token>,
-    tensors: Vec<Tensor>,
-    objects: Vec<Py<PyAny>>,
-}
-
-impl Taken {
-    fn add(&mut self, x: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Ok(t) = x.cast::<PyTensor>() {
-            let t = t.get().tensor();
-            let which = self.tensors.iter().position(|known| known.same(&t)).unwrap_or(self.tensors.len());
-            let token = {
-                let core = t.0.core.get();
-                Token::Tensor(core.operand.dtype, core.operand.layout.shape.clone(), which)
-            };
-            self.tokens.push(token);
-            self.tensors.push(t);
-        } else if let Ok(list) = x.cast::<PyTuple>() {
-            self.tokens.push(Token::Open(0, list.len()));
-            for item in list.iter() {
-                self.add(&item)?;
-            }
-        } else if let Ok(list) = x.cast_exact::<PyList>() {
-            self.tokens.push(Token::Open(1, list.len()));
-            for item in list.iter() {
-                self.add(&item)?;
-            }
-        } else if let Ok(dict) = x.cast_exact::<PyDict>() {
-            self.tokens.push(Token::Open(2, dict.len()));
-            for (key, item) in dict.iter() {
-                self.add(&key)?;
-                self.add(&item)?;
-            }
-        } else {
-            let token = token(x)?;
-            if let Token::Object(_) = token {
-                self.objects.push(x.clone().unbind());
-            }
-            self.tokens.push(token);
-        }
-        Ok(())
-    }
-}
-
-fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
-    Ok(if x.is_none() {
-        Token::None
-    } else if let Ok(b) = x.cast_exact::<PyBool>() {
-        Token::Bool(b.is_true())
-    } else if let Ok(f) = x.cast_exact::<PyFloat>() {
-        Token::Float(f.value().to_bits())
-    } else if x.is_exact_instance_of::<PyInt>() {
-        x.extract::<i64>().map_or_else(|_| Token::Text(x.to_string()), Token::Int)
-    } else if let Ok(text) = x.cast_exact::<PyString>() {
-        Token::Text(text.to_cow()?.into_owned())
-    } else {
-        Token::Object(x.as_ptr() as usize)
-    })
-}
-
-/// Whether a value can never be another.
-fn is_plain(x: &Bound<'_, PyAny>) -> bool {
-    let known = |t: &Bound<'_, PyType>| {
-        t.is(t.py().get_type::<PyBytes>()) || t.is(t.py().get_type::<PyComplex>()) || t.module().is_ok_and(|m| m == "schuss")
-    };
-    !matches!(token(x), Ok(Token::Object(_)) | Err(_)) || known(&x.get_type())
-}
-
-/// What a step returned, around its tensors.
-enum Form {
-    Tensor(usize),
-    Other(Py<PyAny>),
-    Tuple(Vec<Form>),
-    List(Vec<Form>),
-    Dict(Vec<(Py<PyAny>, Form)>),
-    /// A named tuple, by its class.
-    Named(Py<PyAny>, Vec<Form>),
-}
-
-impl Form {
-    fn of(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>) -> Result<Form, Error> {
-        let all = |items: Vec<Bound<'_, PyAny>>, tensors: &mut Vec<Tensor>| -> Result<Vec<Form>, Error> {
-            items.iter().map(|item| Form::of(item, tensors)).collect()
-        };
-        Ok(if let Ok(t) = x.cast::<PyTensor>() {
-            let own = t.get().get_ref();
-            let k = tensors.iter().position(|known| known.same(own)).unwrap_or_else(|| {
-                tensors.push(own.clone());
-                tensors.len() - 1
-            });
-            Form::Tensor(k)
-        } else if let Ok(list) = x.cast_exact::<PyTuple>() {
-            Form::Tuple(all(list.iter().collect(), tensors)?)
-        } else if let Ok(list) = x.cast_exact::<PyList>() {
-            Form::List(all(list.iter().collect(), tensors)?)
-        } else if let Ok(dict) = x.cast_exact::<PyDict>() {
-            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::of(&v, tensors)?))).collect::<Result<_, Error>>()?;
-            Form::Dict(items)
-        } else if let Ok(list) = x.cast::<PyTuple>() {
-            Form::Named(x.get_type().into_any().unbind(), all(list.iter().collect(), tensors)?)
-        } else if is_plain(x) {
-            Form::Other(x.clone().unbind())
-        } else {
-            let what = x.get_type().name().map_or_else(|_| "unknown".to_string(), |name| name.to_string());
-            let why =
-                format!("the step returns an object of {what}, which may change (tensors, plain values, tuples, lists and dicts leave)");
-            return Err(trace::refusal(&why));
-        })
-    }
-
-    fn build(&self, py: Python<'_>, tensors: &[Tensor]) -> PyResult<Py<PyAny>> {
-        let all = |items: &[Form]| items.iter().map(|f| f.build(py, tensors)).collect::<PyResult<Vec<_>>>();
-        Ok(match self {
-            Form::Tensor(k) => wrap(py, tensors[*k].clone())?,
-            Form::Other(x) => x.clone_ref(py),
-            Form::Tuple(items) => PyTuple::new(py, all(items)?)?.into_any().unbind(),
-            Form::List(items) => PyList::new(py, all(items)?)?.into_any().unbind(),
-            Form::Named(class, items) => {
-                let class = class.bind(py);
-                match class.getattr_opt("_make")? {
-                    Some(make) => make.call1((all(items)?,))?.unbind(),
-                    None => class.call1((all(items)?,))?.unbind(),
-                }
-            }
-            Form::Dict(items) => {
-                let dict = PyDict::new(py);
-                for (key, item) in items {
-                    dict.set_item(key, item.build(py, tensors)?)?;
-                }
-                dict.into_any().unbind()
-            }
-        })
-    }
-}
-
-/// A value outside the step that it depends on: a global of its module, or a variable of the function around it.
+/// A value outside the step that it depends on: a global of its module, a variable of the function around it, an attribute.
 struct Watch {
     holder: Py<PyAny>,
-    /// The global's name; none for a cell.
+    /// The name in a dictionary; none for a cell.
     name: Option<Py<PyString>>,
     seen: Py<PyAny>,
     token: Token,
 }
 
 impl Watch {
+    fn name(&self) -> String {
+        self.name.as_ref().map_or_else(|| "a variable around it".to_string(), |name| format!("`{name}`"))
+    }
     /// Whether it is what it was; only numbers, truths and texts are asked.
     fn holds(&self, py: Python<'_>) -> PyResult<bool> {
         let now = match &self.name {
@@ -228,6 +66,8 @@ struct Entry {
     changes: u64,
     replay: Replay,
     host: Vec<Py<PyAny>>,
+    /// The list that the host reads given floats from, if there are any.
+    values: Option<Py<PyList>>,
     form: Form,
     /// Runs so far, and the shortest of those that were timed, in seconds.
     runs: u32,
@@ -241,8 +81,10 @@ const TIMED: u32 = 8;
 struct Seen {
     tokens: Vec<Token>,
     _objects: Vec<Py<PyAny>>,
-    /// Why it is run eagerly for good, if it is.
+    /// Whether it is run eagerly for good.
     refused: bool,
+    /// Whether this only says that floats in these places count by their values, since a step has asked for them.
+    bound: bool,
 }
 
 #[derive(Default)]
@@ -253,14 +95,22 @@ struct Shelf {
     replays: u64,
     recordings: u64,
     eager: u64,
+    /// What had changed when a program was last found not to fit, and how often that was since one fitted.
+    changed: String,
+    misfits: u32,
 }
+
+/// Recordings in a row that something outside the arguments has asked for, after which the user is told.
+const RESTLESS: u32 = 8;
 
 /// A function that is recorded at its second call with arguments of one form, and run again without Python from then on.
 #[pyclass(frozen, module = "schuss", name = "Step", dict, weakref)]
 pub struct PyStep {
     function: Py<PyAny>,
-    /// `(watched cells and globals, state)`: the Python side of the guards.
+    /// `(watched cells, globals and attributes, state)`: the Python side of the guards.
     look: Py<PyAny>,
+    /// Every tensor that the function can reach without its arguments.
+    reach: Py<PyAny>,
     /// Whether arguments that are no plain values are of kinds that are guarded.
     known: Py<PyAny>,
     fallback: bool,
@@ -279,8 +129,8 @@ static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new
 #[pymethods]
 impl PyStep {
     #[new]
-    fn new(function: Py<PyAny>, look: Py<PyAny>, known: Py<PyAny>, fallback: bool, size: usize) -> PyStep {
-        PyStep { function, look, known, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
+    fn new(function: Py<PyAny>, look: Py<PyAny>, reach: Py<PyAny>, known: Py<PyAny>, fallback: bool, size: usize) -> PyStep {
+        PyStep { function, look, reach, known, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
     }
 
     /// What it has not itself is the function's: the parameters of a compiled model, its state, its mode.
@@ -306,20 +156,18 @@ impl PyStep {
         if !Mode::now().is_plain() {
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
         }
-        let mut taken = Taken::default();
-        taken.add(args)?;
-        if let Some(kwargs) = kwargs.filter(|k| !k.is_empty()) {
-            taken.add(kwargs)?;
-        }
+        let taken = Taken::new(args, kwargs)?;
         if let Some(done) = self.again(py, &taken)? {
             return Ok(done);
         }
-        let known = {
+        let loose = taken.loose();
+        let (known, bound) = {
             let shelf = self.shelf.get();
-            shelf.seen.iter().find(|s| s.tokens == taken.tokens).map(|s| s.refused)
+            let bound = shelf.seen.iter().any(|s| s.bound && s.tokens == loose);
+            (shelf.seen.iter().find(|s| !s.bound && s.tokens == taken.tokens).map(|s| s.refused), bound)
         };
         match known {
-            Some(false) => self.record(args, kwargs, taken),
+            Some(false) => self.record(args, kwargs, taken, loose),
             refused => {
                 if refused.is_none() {
                     let mut shelf = self.shelf.get();
@@ -329,7 +177,8 @@ impl PyStep {
                         drop(gone);
                         shelf = self.shelf.get();
                     }
-                    shelf.seen.push(Seen { tokens: taken.tokens, _objects: taken.objects, refused: false });
+                    let tokens = if bound { taken.tokens } else { loose };
+                    shelf.seen.push(Seen { tokens, _objects: taken.objects, refused: false, bound: false });
                 }
                 self.shelf.get().eager += 1;
                 Ok(self.function.bind(py).call(args, kwargs)?.unbind())
@@ -341,6 +190,7 @@ impl PyStep {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.function)?;
         visit.call(&self.look)?;
+        visit.call(&self.reach)?;
         if let Some(shelf) = self.shelf.attempt() {
             for entry in &shelf.entries {
                 visit.call(&entry.state)?;
@@ -416,6 +266,7 @@ impl PyStep {
             let mut shelf = self.shelf.get();
             if matches!(done, Ok(Some(_))) {
                 shelf.replays += 1;
+                shelf.misfits = 0;
                 shelf.entries.push(entry);
                 return done;
             }
@@ -430,6 +281,7 @@ impl PyStep {
     fn attempt(&self, py: Python<'_>, entry: &mut Entry, taken: &Taken) -> PyResult<Option<Py<PyAny>>> {
         for watch in &entry.watches {
             if !watch.holds(py)? {
+                self.shelf.get().changed = watch.name();
                 return Ok(None);
             }
         }
@@ -446,6 +298,11 @@ impl PyStep {
             entry.changes = changes;
         }
         let Some(ready) = entry.replay.ready(&taken.tensors) else { return Ok(None) };
+        if let Some(values) = &entry.values {
+            for (k, &(_, value)) in taken.floats.iter().enumerate() {
+                values.bind(py).set_item(k, value)?;
+            }
+        }
         let numbers = if entry.host.is_empty() {
             Vec::new()
         } else {
@@ -473,12 +330,26 @@ impl PyStep {
         Ok((watches, state))
     }
 
-    fn record(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>, taken: Taken) -> PyResult<Py<PyAny>> {
+    /// Whether the function reaches elements of its arguments by itself too: which of the two it means could not be told.
+    fn is_met(&self, py: Python<'_>, tensors: &[Tensor]) -> PyResult<bool> {
+        if tensors.is_empty() {
+            return Ok(false);
+        }
+        let own: Vec<Bound<'_, PyTensor>> = self.reach.bind(py).call0()?.extract()?;
+        let own: Vec<_> = own.iter().map(|t| t.get().get_ref().storage()).collect();
+        Ok(tensors.iter().any(|t| own.iter().any(|known| Arc::ptr_eq(known, &t.storage()))))
+    }
+
+    fn record(
+        &self,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+        taken: Taken,
+        loose: Vec<Token>,
+    ) -> PyResult<Py<PyAny>> {
         let py = args.py();
         let (watches, state) = self.looked(py)?;
-        // An argument that the function also reaches by a name of its own: which of the two it means cannot be told.
-        let named = |t: &Tensor| watches.iter().any(|w| w.seen.bind(py).cast::<PyTensor>().is_ok_and(|own| own.get().tensor().same(t)));
-        if taken.tensors.iter().any(named) {
+        if self.is_met(py, &taken.tensors)? {
             self.shelf.get().eager += 1;
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
         }
@@ -487,9 +358,13 @@ impl PyStep {
         let Some(recording) = Recording::start(&taken.tensors, !self.fallback) else {
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
         };
+        let given = if taken.floats.is_empty() { None } else { Some(Given::new(args, kwargs)?) };
         HOST.set(Some(Vec::new()));
         ONCE.set(false);
-        let called = self.function.bind(py).call(args, kwargs);
+        let called = match &given {
+            Some(given) => self.function.bind(py).call(&given.args, given.kwargs.as_ref()),
+            None => self.function.bind(py).call(args, kwargs),
+        };
         let host = HOST.take().unwrap_or_default();
         let result = match called {
             Ok(result) => result,
@@ -504,6 +379,20 @@ impl PyStep {
         }
         let mut tensors = Vec::new();
         let formed = Form::of(&result, &mut tensors);
+        let (mut tokens, mut bound) = (taken.tokens, false);
+        let result = match (&given, &formed) {
+            (Some(given), Ok(form)) => {
+                for (k, &(at, _)) in taken.floats.iter().enumerate() {
+                    if given.was_read(k)? {
+                        bound = true;
+                    } else {
+                        tokens[at] = Token::Given;
+                    }
+                }
+                form.build(py, &tensors)?.into_bound(py)
+            }
+            _ => result,
+        };
         let known: bool = self.known.bind(py).call1((taken.objects.iter().map(|o| o.bind(py)).collect::<Vec<_>>(),))?.extract()?;
         let done = match formed {
             Ok(form) if known => recording.finish(&tensors).map(|replay| (replay, form)),
@@ -513,7 +402,7 @@ impl PyStep {
         match done {
             Ok((replay, form)) => {
                 let entry = Box::new(Entry {
-                    tokens: taken.tokens,
+                    tokens,
                     _objects: taken.objects,
                     mode: (mode.grad(), mode.inference(), default_float()),
                     watches,
@@ -521,21 +410,37 @@ impl PyStep {
                     changes,
                     replay,
                     host,
+                    values: given.map(|g| g.values),
                     form,
                     runs: 0,
                     time: None,
                 });
                 let mut shelf = self.shelf.get();
                 shelf.recordings += 1;
+                if bound {
+                    // Floats that a step asks for count by their values from now on: each runs as it is at first.
+                    shelf.seen.iter_mut().filter(|s| s.tokens == loose).for_each(|s| s.bound = true);
+                }
                 shelf.entries.push(entry);
                 let gone = if shelf.entries.len() > self.size { Some(shelf.entries.remove(0)) } else { None };
+                shelf.misfits += u32::from(!shelf.changed.is_empty());
+                let changed = std::mem::take(&mut shelf.changed);
+                let restless = shelf.misfits == RESTLESS;
                 drop(shelf);
                 drop(gone);
+                if restless {
+                    let text = format!(
+                        "compile: the step was recorded {RESTLESS} times in a row because {changed} had changed, which costs more than running \
+                         it; give it as an argument (a tensor, where it is a number), or keep it out of the step"
+                    );
+                    let text = std::ffi::CString::new(text).unwrap_or_default();
+                    PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 1)?;
+                }
                 Ok(result.unbind())
             }
             Err(error) if self.fallback => {
                 for seen in &mut self.shelf.get().seen {
-                    seen.refused |= seen.tokens == taken.tokens;
+                    seen.refused |= seen.tokens == tokens;
                 }
                 let text = std::ffi::CString::new(format!("{error}; the step is run eagerly")).unwrap_or_default();
                 PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 1)?;

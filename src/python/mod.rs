@@ -10,7 +10,9 @@ mod dlpack;
 mod dtype;
 mod error;
 mod facts;
+mod forms;
 mod function;
+mod given;
 mod gpu;
 mod gradients;
 mod items;
@@ -160,6 +162,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     scalar::register(m)?;
     calls::register(m)?;
     compiled::register(m)?;
+    given::register(m)?;
     dlpack::register(m)?;
     gpu::register(m)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -2,7 +2,7 @@
 
 use super::args::{self, Fed};
 use super::tensor::{PyTensor, wrap, wrap_new};
-use super::{data, dtype, enter};
+use super::{data, dtype, enter, given};
 use crate::base::{DType, Number};
 use crate::engine::{quick, write};
 use crate::graph::mode::Mode;
@@ -51,7 +51,10 @@ fn beside<'a>(x: &Tensor, other: &'a Bound<'_, PyAny>) -> PyResult<Option<Fed<'a
         let convert = py.import("schuss.tf.conversion")?.getattr("operand")?;
         return args::tensor("operand", "other", &convert.call1((other, dtype::object(py, x.dtype())?))?).map(|t| Some(Fed::Tensor(t)));
     }
-    args::feed(other)
+    match given::operand(other, x)? {
+        Some(t) => Ok(Some(Fed::Tensor(t))),
+        None => args::feed(other),
+    }
 }
 
 /// Two operands: the short way at once, the long one with the lock let go where there is much to do.
@@ -90,7 +93,7 @@ impl<'a, 'py> TryFrom<&'a Bound<'py, PyTensor>> for Target<'a, 'py> {
 /// `x += y`: in place, and the same object comes back.
 fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static Op) -> PyResult<()> {
     let x = &slf.get().inner;
-    let y = match args::feed(other)? {
+    let y = match beside(x, other)? {
         Some(y) => y,
         None => args::must_feed(&format!("{}_", op.name), "other", other)?,
     };

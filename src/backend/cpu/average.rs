@@ -9,7 +9,6 @@ use crate::backend::launch::{Geometry, Operand};
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result};
 use std::ops::{AddAssign, Div};
-use std::sync::Arc;
 
 /// Elements of a chunk of planes, about.
 const CHUNK: usize = 1 << 14;
@@ -216,7 +215,7 @@ pub fn run(image: &Operand, means: &Operand, geometry: &Geometry, divisor: (Opti
         short if short.is_float() => {
             // Short floats are added in float32, and rounded once.
             let fresh = |x: &Operand| -> Result<Operand> {
-                let storage = Arc::new(Storage::new(x.numel() * DType::F32.size())?);
+                let storage = Storage::shared(x.numel() * DType::F32.size())?;
                 Ok(Operand { storage, layout: Layout::contiguous(x.layout.shape.clone()), dtype: DType::F32 })
             };
             let (wide, other) = (fresh(image)?, fresh(means)?);

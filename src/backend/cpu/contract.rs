@@ -6,7 +6,6 @@ use crate::backend::Storage;
 use crate::backend::launch::Operand;
 use crate::backend::trace;
 use crate::base::{DType, Layout, Result};
-use std::sync::Arc;
 
 /// Multiply-adds below which a plain loop beats the set-up of the blocked product.
 const SMALL: usize = 4096;
@@ -51,7 +50,7 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
             let widened = |op: &Operand, fill: bool| -> Result<Operand> {
                 let bytes = op.numel() * wide.size();
                 let wider =
-                    Operand { storage: Arc::new(Storage::new(bytes)?), layout: Layout::contiguous(op.layout.shape.clone()), dtype: wide };
+                    Operand { storage: Storage::shared(bytes)?, layout: Layout::contiguous(op.layout.shape.clone()), dtype: wide };
                 if fill {
                     convert::copy(op, &wider)?;
                 }

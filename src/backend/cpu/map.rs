@@ -283,7 +283,7 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
 }
 
 /// A map over up to three row-major operands of the loop's own type into row-major memory.
-#[inline]
+#[inline(always)]
 pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let n = out.numel();
     let check = |op: &Operand| assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "an operand like the result");

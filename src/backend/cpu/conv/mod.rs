@@ -19,7 +19,6 @@ use crate::base::{DType, Error, Layout, Result};
 use band::View;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Multiply-adds of a task, about.
 const TASK: usize = 1 << 18;
@@ -99,7 +98,7 @@ pub fn run(what: Convolution, ins: &[Operand], outs: &[Operand], geometry: &Geom
         short if short.is_float() => {
             // Short floats are multiplied and added in float32, and rounded once.
             let fresh = |x: &Operand| -> Result<Operand> {
-                let storage = Arc::new(Storage::new(x.numel() * DType::F32.size())?);
+                let storage = Storage::shared(x.numel() * DType::F32.size())?;
                 Ok(Operand { storage, layout: Layout::contiguous(x.layout.shape.clone()), dtype: DType::F32 })
             };
             let widened = |x: &Operand| fresh(x).and_then(|wide| convert::copy(x, &wide).map(|()| wide));

@@ -1,0 +1,214 @@
+//! What a compiled function is given and what it gives, taken apart: plain values that must stay the same, tensors, and the
+//! tree around them. Leans on tensor and PyO3.
+
+use super::given;
+use super::tensor::{PyTensor, wrap};
+use crate::backend::trace;
+use crate::base::{DType, Error, Few, Number};
+use crate::graph::Tensor;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use smallvec::SmallVec;
+
+/// One thing that must be the same for a program to fit.
+#[derive(Clone, Debug)]
+pub(super) enum Token {
+    /// Its dtype and shape, and which of all tensors it is: one handle in two places is one tensor.
+    Tensor(DType, Few<usize>, usize),
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(u64),
+    /// Any float: it is told to the program at each run.
+    Given,
+    Text(String),
+    Open(u8, usize),
+    /// Anything else is the same only as itself.
+    Object(usize),
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Token) -> bool {
+        match (self, other) {
+            (Token::Tensor(a, s, k), Token::Tensor(b, t, l)) => a == b && s == t && k == l,
+            (Token::None, Token::None) => true,
+            (Token::Bool(a), Token::Bool(b)) => a == b,
+            (Token::Int(a), Token::Int(b)) => a == b,
+            (Token::Float(a), Token::Float(b)) => a == b,
+            (Token::Given, Token::Given | Token::Float(_)) | (Token::Float(_), Token::Given) => true,
+            (Token::Text(a), Token::Text(b)) => a == b,
+            (Token::Open(a, n), Token::Open(b, m)) => a == b && n == m,
+            (Token::Object(a), Token::Object(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Arguments taken apart: what must be the same, the tensors, and objects held so that they stay the same.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub tokens: Vec<Token>,
+    pub tensors: Vec<Tensor>,
+    pub objects: Vec<Py<PyAny>>,
+    /// Which tokens are floats that stand for themselves, in no list or tuple of the caller's, and their values.
+    pub floats: SmallVec<[(usize, f64); 2]>,
+}
+
+impl Taken {
+    pub fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Taken> {
+        let mut taken = Taken::default();
+        taken.tokens.push(Token::Open(0, args.len()));
+        for x in args.iter() {
+            taken.outermost(&x)?;
+        }
+        if let Some(kwargs) = kwargs.filter(|k| !k.is_empty()) {
+            taken.tokens.push(Token::Open(2, kwargs.len()));
+            for (key, x) in kwargs.iter() {
+                taken.add(&key)?;
+                taken.outermost(&x)?;
+            }
+        }
+        Ok(taken)
+    }
+    fn outermost(&mut self, x: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(f) = x.cast_exact::<PyFloat>() {
+            self.floats.push((self.tokens.len(), f.value()));
+        }
+        self.add(x)
+    }
+    /// The same with any float where one stands for itself.
+    pub fn loose(&self) -> Vec<Token> {
+        let mut tokens = self.tokens.clone();
+        self.floats.iter().for_each(|&(k, _)| tokens[k] = Token::Given);
+        tokens
+    }
+    fn add(&mut self, x: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(t) = x.cast::<PyTensor>() {
+            let t = t.get().tensor();
+            let which = self.tensors.iter().position(|known| known.same(&t)).unwrap_or(self.tensors.len());
+            let token = {
+                let core = t.0.core.get();
+                Token::Tensor(core.operand.dtype, core.operand.layout.shape.clone(), which)
+            };
+            self.tokens.push(token);
+            self.tensors.push(t);
+        } else if let Ok(list) = x.cast::<PyTuple>() {
+            self.tokens.push(Token::Open(0, list.len()));
+            for item in list.iter() {
+                self.add(&item)?;
+            }
+        } else if let Ok(list) = x.cast_exact::<PyList>() {
+            self.tokens.push(Token::Open(1, list.len()));
+            for item in list.iter() {
+                self.add(&item)?;
+            }
+        } else if let Ok(dict) = x.cast_exact::<PyDict>() {
+            self.tokens.push(Token::Open(2, dict.len()));
+            for (key, item) in dict.iter() {
+                self.add(&key)?;
+                self.add(&item)?;
+            }
+        } else {
+            let token = token(x)?;
+            if let Token::Object(_) = token {
+                self.objects.push(x.clone().unbind());
+            }
+            self.tokens.push(token);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
+    Ok(if x.is_none() {
+        Token::None
+    } else if let Ok(b) = x.cast_exact::<PyBool>() {
+        Token::Bool(b.is_true())
+    } else if let Ok(f) = x.cast_exact::<PyFloat>() {
+        Token::Float(f.value().to_bits())
+    } else if x.is_exact_instance_of::<PyInt>() {
+        x.extract::<i64>().map_or_else(|_| Token::Text(x.to_string()), Token::Int)
+    } else if let Ok(text) = x.cast_exact::<PyString>() {
+        Token::Text(text.to_cow()?.into_owned())
+    } else {
+        Token::Object(x.as_ptr() as usize)
+    })
+}
+
+/// Whether a value can never be another.
+fn is_plain(x: &Bound<'_, PyAny>) -> bool {
+    let known = |t: &Bound<'_, PyType>| {
+        t.is(t.py().get_type::<PyBytes>()) || t.is(t.py().get_type::<PyComplex>()) || t.module().is_ok_and(|m| m == "schuss")
+    };
+    !matches!(token(x), Ok(Token::Object(_)) | Err(_)) || known(&x.get_type())
+}
+
+/// What a step returned, around its tensors.
+pub(super) enum Form {
+    Tensor(usize),
+    Other(Py<PyAny>),
+    Tuple(Vec<Form>),
+    List(Vec<Form>),
+    Dict(Vec<(Py<PyAny>, Form)>),
+    /// A named tuple, by its class.
+    Named(Py<PyAny>, Vec<Form>),
+}
+
+impl Form {
+    pub fn of(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>) -> Result<Form, Error> {
+        let all = |items: Vec<Bound<'_, PyAny>>, tensors: &mut Vec<Tensor>| -> Result<Vec<Form>, Error> {
+            items.iter().map(|item| Form::of(item, tensors)).collect()
+        };
+        Ok(if let Ok(t) = x.cast::<PyTensor>() {
+            let own = t.get().get_ref();
+            let k = tensors.iter().position(|known| known.same(own)).unwrap_or_else(|| {
+                tensors.push(own.clone());
+                tensors.len() - 1
+            });
+            Form::Tensor(k)
+        } else if let Ok(list) = x.cast_exact::<PyTuple>() {
+            Form::Tuple(all(list.iter().collect(), tensors)?)
+        } else if let Ok(list) = x.cast_exact::<PyList>() {
+            Form::List(all(list.iter().collect(), tensors)?)
+        } else if let Ok(dict) = x.cast_exact::<PyDict>() {
+            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::of(&v, tensors)?))).collect::<Result<_, Error>>()?;
+            Form::Dict(items)
+        } else if let Ok(list) = x.cast::<PyTuple>() {
+            Form::Named(x.get_type().into_any().unbind(), all(list.iter().collect(), tensors)?)
+        } else if given::is(x) {
+            let value = given::value(x).ok().flatten().map_or(f64::NAN, Number::as_f64);
+            Form::Other(PyFloat::new(x.py(), value).into_any().unbind())
+        } else if is_plain(x) {
+            Form::Other(x.clone().unbind())
+        } else {
+            let what = x.get_type().name().map_or_else(|_| "unknown".to_string(), |name| name.to_string());
+            let why =
+                format!("the step returns an object of {what}, which may change (tensors, plain values, tuples, lists and dicts leave)");
+            return Err(trace::refusal(&why));
+        })
+    }
+
+    pub fn build(&self, py: Python<'_>, tensors: &[Tensor]) -> PyResult<Py<PyAny>> {
+        let all = |items: &[Form]| items.iter().map(|f| f.build(py, tensors)).collect::<PyResult<Vec<_>>>();
+        Ok(match self {
+            Form::Tensor(k) => wrap(py, tensors[*k].clone())?,
+            Form::Other(x) => x.clone_ref(py),
+            Form::Tuple(items) => PyTuple::new(py, all(items)?)?.into_any().unbind(),
+            Form::List(items) => PyList::new(py, all(items)?)?.into_any().unbind(),
+            Form::Named(class, items) => {
+                let class = class.bind(py);
+                match class.getattr_opt("_make")? {
+                    Some(make) => make.call1((all(items)?,))?.unbind(),
+                    None => class.call1((all(items)?,))?.unbind(),
+                }
+            }
+            Form::Dict(items) => {
+                let dict = PyDict::new(py);
+                for (key, item) in items {
+                    dict.set_item(key, item.build(py, tensors)?)?;
+                }
+                dict.into_any().unbind()
+            }
+        })
+    }
+}
