@@ -2114,10 +2114,10 @@ def _l1_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None)
 def _lamb_direction(first: Any, second: Any, direction: Any, grad: Any, param: Any, sign: Any, decay: Any, rest1: Any, beta2: Any, rest2: Any, scale1: Any, scale2: Any, eps: Any, *, out: Any = None) -> Any:
     """The direction of LAMB (You et al. 2020), whose length the caller sets: new moments, and the direction."""
 
-def _ldl_of(input: Any, *, out: Any = None) -> Any:
+def _ldl_of(input: Any, hermitian: Any, *, out: Any = None) -> Any:
     """A unit lower triangle and the blocks of the diagonal, the exchanges, and 0 or the row without a pivot."""
 
-def _ldl_solve_of(input: Any, pivots: Any, b: Any, *, out: Any = None) -> Any:
+def _ldl_solve_of(input: Any, pivots: Any, b: Any, hermitian: Any, *, out: Any = None) -> Any:
     """x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal."""
 
 def _lend(tensor: Any, versioned: Any, copied: Any) -> Any:

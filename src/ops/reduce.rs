@@ -389,7 +389,7 @@ fn truths(call: &Call, kind: FoldKind) -> Result<()> {
 fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
-        return Err(Error::dtype("var", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float("var", "a float tensor", x.dtype));
     }
     let (shape, _) = folded("var", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
     Ok(smallvec![Meta { shape, dtype: x.dtype }])
@@ -447,10 +447,12 @@ fn logsumexp_run(call: &Call) -> Result<()> {
 fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
-    let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
-    if !dtype.is_float() {
-        return Err(Error::dtype(op, format!("needs a float tensor, got {dtype}; use x.float() first")));
-    }
+    let dtype = match args[1] {
+        Arg::DType(d) if !d.is_float() => return Err(Error::dtype(op, format!("dtype must be one of floats, got {d}"))),
+        Arg::DType(d) => d,
+        _ if !x.dtype.is_float() => return Err(Error::no_float(op, "a float tensor", x.dtype)),
+        _ => x.dtype,
+    };
     Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 

@@ -355,6 +355,9 @@ fn arange<'py>(
     };
     let Some(last) = last else { return Err(PyTypeError::new_err("arange: needs an end")) };
     let by = by.unwrap_or(Number::Int(1));
+    if let Some(z) = [first, last, by].into_iter().find(|n| n.is_complex()) {
+        return Err(PyRuntimeError::new_err(format!("arange: bounds must be real numbers, got {}", data::shown(z))));
+    }
     let any_float = first.is_float() || last.is_float() || by.is_float();
     let dtype = home.dtype.unwrap_or_else(|| if any_float { default_float() } else { DType::I64 });
     home.finish(py, "arange", Tensor::arange(first, last, by, dtype)?, requires_grad)

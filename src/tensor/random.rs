@@ -108,7 +108,8 @@ pub fn dropout(x: &Tensor, p: f64, stream: &Stream) -> Result<Tensor> {
         let (seed, offset) = taken(stream, count);
         return crate::ops::drops::dropped(x, seed as i64, offset as i64, 1.0 - p, scale);
     }
-    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype(), stream, x.device())?;
+    // A complex number is kept or dropped as one.
+    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype().real(), stream, x.device())?;
     let mask = crate::ops::arith::mul(&keep, scale)?;
     crate::ops::arith::mul(x, &mask)
 }

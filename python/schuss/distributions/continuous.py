@@ -28,6 +28,7 @@ class Spread(Distribution):
         self.loc, self.scale = tensors(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         if self._validate:
+            refuse(self, "loc", self.loc, ~self.loc.isnan(), "a number")
             refuse(self, "scale", self.scale, self.scale > 0, "above 0")
 
     def _standard(self, shape: Any) -> Tensor:
@@ -260,6 +261,11 @@ class Uniform(Distribution):
         return (self.high - self.low).log()
 
     @property
+    def mode(self) -> Tensor:
+        """NaN: no value is likelier than another."""
+        return schuss.full_like(self.high.detach(), math.nan)
+
+    @property
     def mean(self) -> Tensor:
         return (self.low + self.high) / 2
 
@@ -314,6 +320,23 @@ class Exponential(Distribution):
         return self.rate**-2
 
 
+def factor_of(owner: Any, asked: bool, covariance: Any, precision: Any, factor: Any) -> Tensor:
+    """The lower factor of a covariance, by whichever of the three is given.
+
+    Where it is `asked`, ValueError for a matrix that none of the kind can be.
+    """
+    names = ("covariance_matrix", "precision_matrix", "scale_tril")
+    definite = constraints.positive_definite
+    kinds = (definite, definite, constraints.lower_cholesky)
+    for name, given, kind in zip(names, (covariance, precision, factor), kinds, strict=True):
+        if given is not None and asked:
+            refuse(owner, name, given, kind.check(given.detach()), kind.words())
+    if factor is not None:
+        return factor
+    whole = covariance if covariance is not None else schuss.linalg.inv(precision)
+    return schuss.linalg.cholesky(whole)
+
+
 class MultivariateNormal(Distribution):
     """Several normal numbers at once, by a covariance, a precision, or a lower factor.
 
@@ -337,12 +360,8 @@ class MultivariateNormal(Distribution):
             raise ValueError(
                 "MultivariateNormal: give one of covariance_matrix, precision_matrix, scale_tril"
             )
-        if scale_tril is not None:
-            factor = scale_tril
-        elif covariance_matrix is not None:
-            factor = schuss.linalg.cholesky(covariance_matrix)
-        else:
-            factor = schuss.linalg.cholesky(schuss.linalg.inv(given[0]))
+        asked = self._default_validate if validate_args is None else validate_args
+        factor = factor_of(self, asked, covariance_matrix, precision_matrix, scale_tril)
         n = loc.shape[-1]
         if tuple(factor.shape[-2:]) != (n, n):
             raise schuss.ShapeError(

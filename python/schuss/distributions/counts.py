@@ -69,6 +69,8 @@ class Chances(Distribution):
             refuse(self, "total_count", n, (n >= 0) & (n % 1 == 0), "a whole number from 0 on")
             if probs is not None:
                 refuse(self, "probs", first, (first >= 0) & (first <= 1), "from 0 to 1")
+            else:
+                refuse(self, "logits", first, ~first.isnan(), "numbers")
         if probs is not None:
             tiny = schuss.finfo(first.dtype).eps
             inner = first.clamp(tiny, 1 - tiny)
@@ -162,6 +164,8 @@ class NegativeBinomial(Chances):
     ) -> None:
         (count,) = tensors(total_count)
         super().__init__(count.ceil(), probs, logits, validate_args)
+        if probs is not None and self._validate:
+            refuse(self, "probs", self.probs, self.probs < 1, "from 0 to 1, without that")
         self.total_count = count.to(self.probs.dtype).expand(self.probs.shape)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:

@@ -10,6 +10,7 @@ import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
 from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.continuous import factor_of
 from schuss.distributions.gammas import Beta, Chi2, _above_0
 
 if TYPE_CHECKING:
@@ -132,12 +133,8 @@ class Wishart(Distribution):
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
             raise ValueError("Wishart: give one of covariance_matrix, precision_matrix, scale_tril")
-        if scale_tril is not None:
-            factor = scale_tril
-        elif covariance_matrix is not None:
-            factor = schuss.linalg.cholesky(covariance_matrix)
-        else:
-            factor = schuss.linalg.cholesky(schuss.linalg.inv(given[0]))
+        asked = self._default_validate if validate_args is None else validate_args
+        factor = factor_of(self, asked, covariance_matrix, precision_matrix, scale_tril)
         df = df if isinstance(df, Tensor) else factor.new_tensor(float(df))
         n = factor.shape[-1]
         batch = schuss.broadcast_shapes(df.shape, factor.shape[:-2])

@@ -227,6 +227,11 @@ class RelaxedOneHotCategorical(TransformedDistribution):
         super().__init__(base, ExpTransform(), validate_args)
         self.temperature, self.probs, self.logits = temperature, base.probs, base.logits
 
+    @property
+    def support(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Shares with the sum 1."""
+        return constraints.simplex
+
 
 class OneHotCategoricalStraightThrough(OneHotCategorical):
     """One of several classes as a row, with the gradient of its probabilities (Bengio et al. 2013).

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
-from schuss.naming import rename
+from schuss.naming import must_float, rename
 
 if TYPE_CHECKING:
     from typing import Any
@@ -39,8 +39,7 @@ def _batched(op, input, d):
 
 
 def _floats(op, x):
-    if not x.is_floating_point():
-        raise RuntimeError(f"{op}: needs a float tensor, got {x.dtype}; use x.float() first")
+    must_float(op, x)
 
 
 def _places(op, sizes, kernel, stride, padding, dilation, ceil):

@@ -10,6 +10,7 @@ pub mod bessel;
 pub mod block;
 pub mod chain;
 pub mod complex;
+mod complex_edges;
 pub mod contract;
 pub mod conv;
 pub mod convert;
