@@ -223,8 +223,13 @@ class Geometric(Distribution):
 
     support = constraints.nonnegative_integer
 
-    def __init__(self, probs: Any, validate_args: bool | None = None) -> None:
-        (self.probs,) = tensors(probs)
+    def __init__(
+        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        if (probs is None) == (logits is None):
+            raise ValueError("Geometric: needs one of probs and logits")
+        (given,) = tensors(logits if probs is None else probs)
+        self.probs = given.sigmoid() if probs is None else given
         super().__init__(self.probs.shape, (), validate_args)
         if self._validate:
             good = (self.probs > 0) & (self.probs <= 1)
@@ -241,6 +246,11 @@ class Geometric(Distribution):
     def entropy(self) -> Tensor:
         again = 1 - self.probs
         return -(schuss.xlogy(again, again) + schuss.xlogy(self.probs, self.probs)) / self.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """The logarithm of the odds."""
+        return self.probs.log() - schuss.log1p(-self.probs)
 
     @property
     def mode(self) -> Tensor:
