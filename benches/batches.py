@@ -1,11 +1,12 @@
 """Times an epoch of shuffled batches from memory beside PyTorch's, in one process, turn by turn.
 
-Leans on schuss and torch. `python benches/batches.py` prints a table of batches a second.
+Leans on schuss and torch. `python benches/batches.py [threads]` prints a table of times.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from typing import Any
 
@@ -30,7 +31,11 @@ def loader(library: Any, width: int, size: int) -> Any:
     return library.utils.data.DataLoader(data, batch_size=size, shuffle=True)
 
 
-def main() -> None:
+def main(threads: int | None = None) -> None:
+    """With one thread each, or with as many as each library takes by itself."""
+    if threads is not None:
+        schuss.set_num_threads(threads)
+        torch.set_num_threads(threads)
     print("| 60,000 rows of | batch | schuss | torch | ratio |\n|---|---|---|---|---|")
     for width in (1, 20, 784):
         for size in (32, 64, 256):
@@ -43,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)

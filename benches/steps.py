@@ -1,6 +1,6 @@
-"""Times whole training steps, eager and compiled, beside PyTorch and JAX.
+"""Times whole training steps, eager and compiled, beside PyTorch, JAX and MLX.
 
-Leans on schuss and NumPy; torch and jax are measured where they are installed, by x.py bench.
+Leans on schuss and NumPy; torch, jax and mlx are measured where they are installed, by x.py bench.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ except ImportError:
     torch = None
 try:
     import jax  # pyright: ignore[reportMissingImports]
-    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 except ImportError:
     jax = None
+try:
+    import mlx.core as mlx  # pyright: ignore[reportMissingImports]
+    from mlx.utils import tree_map  # pyright: ignore[reportMissingImports]
+except ImportError:
+    mlx = None
 
 Step = Callable[[], Any]
 RNG = numpy.random.default_rng(0)
@@ -125,62 +129,88 @@ def series(lib: Any) -> Step:
     return step
 
 
-def by_jax(name: str) -> Step | None:
-    """The same step by `jax.jit`, where it is short to say."""
-    if jax is None:
+class Jax:
+    """What a pure step needs of JAX."""
+
+    def __init__(self) -> None:
+        self.np, self.grad, self.map = jax.numpy, jax.value_and_grad, jax.tree.map
+        self.array, self.compile, self.wait = jax.numpy.asarray, jax.jit, jax.block_until_ready
+
+    def log_softmax(self, x: Any) -> Any:
+        return jax.nn.log_softmax(x)
+
+
+class Mlx:
+    """What a pure step needs of MLX."""
+
+    def __init__(self) -> None:
+        mlx.set_default_device(mlx.cpu)
+        self.np, self.grad, self.map = mlx, mlx.value_and_grad, tree_map
+        self.array, self.compile = mlx.array, mlx.compile
+
+    def log_softmax(self, x: Any) -> Any:
+        return x - mlx.logsumexp(x, axis=1, keepdims=True)
+
+    def wait(self, found: Any) -> Any:
+        mlx.eval(found)
+        return found
+
+
+def pure(name: str, lib: Any) -> Step | None:
+    """The same step as a function of its state, compiled by a library that works so, where it is
+    short to say."""
+    if lib is None:
         return None
+    np = lib.np
 
     def sgd(loss: Any, rate: float) -> Any:
         def step(w: Any, x: Any, y: Any) -> Any:
-            value, grads = jax.value_and_grad(loss)(w, x, y)
-            return jax.tree.map(lambda p, g: p - rate * g, w, grads), value
+            value, grads = lib.grad(loss)(w, x, y)
+            return lib.map(lambda p, g: p - rate * g, w, grads), value
 
-        return jax.jit(step)
+        return step
 
     def layers(*sizes: int) -> list[Any]:
-        return [(jnp.asarray(draw(a, b)) * 0.1, jnp.zeros(b)) for a, b in pairwise(sizes)]
+        return [[lib.array(draw(a, b)) * 0.1, np.zeros(b)] for a, b in pairwise(sizes)]
+
+    def adam(state: Any, x: Any, y: Any) -> Any:
+        w, m, v, n = state
+        n = n + 1
+
+        def loss(w: Any) -> Any:
+            h = np.tanh(x @ w[0][0] + w[0][1])
+            return ((h @ w[1][0] + w[1][1] - y) ** 2).mean()
+
+        value, g = lib.grad(loss)(w)
+        m = lib.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = lib.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        size = 1e-3 * np.sqrt(1 - 0.999**n) / (1 - 0.9**n)
+        w = lib.map(lambda w, m, v: w - size * m / (np.sqrt(v) + 1e-8), w, m, v)
+        return [w, m, v, n], value
 
     if name == "line":
-        state = jnp.array([-1.0, 1.0])
+        state, data = lib.array(numpy.float32([-1.0, 1.0])), LINE
         run = sgd(lambda w, x, y: ((x @ w - y) ** 2).mean(), 0.1)
-        data = LINE
     elif name == "perceptron":
-        state = layers(784, 128, 10)
-        data = DIGITS
+        state, data = layers(784, 128, 10), DIGITS
 
         def loss(w: Any, x: Any, y: Any) -> Any:
-            h = jax.nn.relu(x @ w[0][0] + w[0][1]) @ w[1][0] + w[1][1]
-            return -jnp.take_along_axis(jax.nn.log_softmax(h), y[:, None], 1).mean()
+            h = np.maximum(x @ w[0][0] + w[0][1], 0.0) @ w[1][0] + w[1][1]
+            return -np.take_along_axis(lib.log_softmax(h), y[:, None], axis=1).mean()
 
         run = sgd(loss, 0.01)
     elif name == "tiny":
         w = layers(1, 16, 1)
-        zeros = jax.tree.map(jnp.zeros_like, w)
-        state, data = (w, zeros, zeros, 0), CURVE
-
-        def adam(state: Any, x: Any, y: Any) -> Any:
-            w, m, v, n = state
-            n = n + 1
-
-            def loss(w: Any) -> Any:
-                h = jnp.tanh(x @ w[0][0] + w[0][1])
-                return ((h @ w[1][0] + w[1][1] - y) ** 2).mean()
-
-            value, g = jax.value_and_grad(loss)(w)
-            m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
-            v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
-            size = 1e-3 * jnp.sqrt(1 - 0.999**n) / (1 - 0.9**n)
-            w = jax.tree.map(lambda w, m, v: w - size * m / (jnp.sqrt(v) + 1e-8), w, m, v)
-            return (w, m, v, n), value
-
-        run = jax.jit(adam)
+        zeros = lib.map(np.zeros_like, w)
+        state, data, run = [w, zeros, zeros, lib.array(numpy.float32(0))], CURVE, adam
     else:
         return None
-    held, (x, y) = [state], (jnp.asarray(a) for a in data)
+    run = lib.compile(run)
+    held, (x, y) = [state], (lib.array(a) for a in data)
 
     def step() -> Any:
-        held[0], value = run(held[0], x, y)
-        return value.block_until_ready()
+        held[0], value = lib.wait(run(held[0], x, y))
+        return value
 
     return step
 
@@ -222,18 +252,20 @@ def main() -> None:
     if torch is not None:
         torch.set_num_threads(options.threads)
     print(f"{options.threads} thread(s), median of {options.rounds} rounds by turns\n")
-    print(f"{'':12s}{'schuss':>13s}{'compiled':>13s}{'torch':>13s}{'jax.jit':>13s}   ratios")
+    heads = ("schuss", "compiled", "torch", "jax.jit", "mlx.compile")
+    print(f"{'':12s}{''.join(f'{head:>13s}' for head in heads)}   ratios")
+    functional = [Jax() if jax is not None else None, Mlx() if mlx is not None else None]
     for name, (make, asked, asked_compiled) in CASES.items():
         if options.names and name not in options.names:
             continue
         steps: list[Step | None] = [make(schuss), schuss.compile(make(schuss))]
-        steps += [make(torch) if torch is not None else None, by_jax(name)]
+        steps += [make(torch) if torch is not None else None, *(pure(name, f) for f in functional)]
         for step in steps:
             for _ in range(3 if step else 0):
                 step()
         found: list[list[float]] = [[] for _ in steps]
         for turn in range(options.rounds):
-            for k in range(4) if turn % 2 else reversed(range(4)):
+            for k in range(len(steps)) if turn % 2 else reversed(range(len(steps))):
                 if (step := steps[k]) is not None:
                     found[k].append(seconds(step, options.milliseconds / 1000))
         row = "".join(f"{text(statistics.median(f)):>13s}" if f else f"{'-':>13s}" for f in found)
@@ -247,6 +279,8 @@ def main() -> None:
             notes.append(f"compiled {ratio(1, 2):.1f}x torch")
         if found[3]:
             notes.append(f"compiled {ratio(1, 3):.1f}x jax (aim {asked_compiled:g})")
+        if found[4]:
+            notes.append(f"compiled {ratio(1, 4):.1f}x mlx")
         print(f"{name:12s}{row}   {', '.join(notes)}", flush=True)
 
 

@@ -350,12 +350,30 @@ writes this page, and the tests fail where it is no longer true.
 """
 
 
+WHY = """## Why some are not compiled
+
+A program is a fixed list of launches. What decides by looking at elements how many there are, or
+how large they are, has none:
+
+- Line searches (`LBFGS`, `BFGS` and their kin) evaluate as often as the losses that they meet ask
+  for. Compile the closure; the optimiser calls it.
+- `AdaptiveLogSoftmaxWithLoss` works on the rows of each cluster alone, and how many those are only
+  the targets tell. Working on all rows for each cluster would undo what it saves.
+- `parametrizations.orthogonal` exponentiates a matrix, or solves a system: how often it squares,
+  and whether there is an answer, the elements say.
+
+What merely asks (is this class there, is that variance positive) asks as a launch of its own, in
+every run, and raises the error of the eager call. `ctc_loss` with all targets in a row needs their
+lengths as plain numbers, and so does a batch that is packed inside the step.
+"""
+
+
 def page(told: dict[str, dict[str, tuple[str, str]]]) -> str:
     lines = [INTRO]
     for part, listed in told.items():
         lines += [f"## {part}", "", "| | compiled | on a GPU |", "|---|---|---|"]
         lines += [f"| `{name}` | {c} | {g} |" for name, (c, g) in listed.items()] + [""]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, WHY]).rstrip() + "\n"
 
 
 def main() -> None:

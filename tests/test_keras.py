@@ -186,6 +186,7 @@ def test_a_layer_that_does_not_train():
     assert len(model.trainable_variables) == 2 and len(model.variables) == 4
 
 
+@pytest.mark.filterwarnings("ignore:save. .* not as HDF5")
 def test_callbacks_and_saved_weights(tmp_path):
     x = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
     model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
@@ -407,3 +408,49 @@ def test_the_beginning_of_a_program():
     assert layers.Dense(1).name == "dense" and layers.Dense(1).name == "dense_1"
     drawn = tf.random.categorical([[0.0, 0.0, -100.0]], 200)
     assert set(drawn.flatten().tolist()) == {0, 1}
+
+
+def test_weights_are_listed_layer_by_layer():
+    """As Keras 3 lists them: of a normalisation its moving numbers stand beside its others."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((10, 10, 1)),
+            layers.Conv2D(8, 3),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    shapes = [w.shape for w in model.get_weights()]
+    assert shapes == [(3, 3, 1, 8), *[(8,)] * 5, (512, 3), (3,)]
+    means = [v.name for v in model.non_trainable_variables]
+    assert len(means) == 2 and [v.name for v in model.weights][4:6] == means
+    model.layers[1].trainable = False
+    assert [w.shape for w in model.get_weights()] == shapes
+
+
+def test_a_functional_model_lists_its_inputs_among_its_layers():
+    a, b = keras.Input((3,)), keras.Input((3,))
+    model = keras.Model([a, b], keras.layers.Dense(2)(keras.layers.add([a, b])))
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds[:2] == ["InputLayer"] * 2 and kinds[-1] == "Dense" and len(kinds) == 4
+
+
+def test_refusals_are_told_in_the_name_that_was_called():
+    model = keras.Sequential([keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"^predict: needs data, got None"):
+        model.predict(None)
+    with pytest.raises(ValueError, match=r"^predict: the data are empty"):
+        model.predict(np.ones((0, 3)))
+
+
+def test_a_file_that_is_called_hdf5_is_said_to_be_none(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.warns(UserWarning, match="not as HDF5"):
+        model.save(tmp_path / "m.h5")
+    x = np.ones((1, 3), np.float32)
+    assert (keras.models.load_model(tmp_path / "m.h5").predict(x) == model.predict(x)).all()
+    (tmp_path / "real.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
+    with pytest.raises(RuntimeError, match="load: this is an HDF5 file"):
+        keras.models.load_model(tmp_path / "real.h5")

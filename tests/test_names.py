@@ -20,6 +20,7 @@ LATER = [
     "array_api",
     "autograd",
     "backends",
+    "compiler",
     "cuda",
     "descent",
     "distributions",

@@ -244,3 +244,11 @@ def test_the_bits_do_not_depend_on_the_threads_in_one_process() -> None:
     finally:
         schuss.set_num_threads(before)
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize(("n", "told"), [(100, 241024), (60_000, 901553662631)])
+def test_a_seed_names_one_permutation(n, told):
+    """Sums of the keys sorted as a whole: how they are sorted shows nowhere."""
+    schuss.manual_seed(5)
+    order = schuss.randperm(n)
+    assert (order * (schuss.arange(n) % 1009)).sum().item() == told

@@ -131,6 +131,7 @@ _MODULES = (
     "array_api",
     "autograd",
     "backends",
+    "compiler",
     "cuda",
     "descent",
     "distributions",
@@ -173,11 +174,12 @@ _HOMES = {
 # Functions that PyTorch has both here and in a module of their kind.
 for _home, _names in {
     "linalg": (
-        "cholesky cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power qr"
-        " slogdet"
+        "cholesky_inverse cholesky_solve inv logdet lu_unpack matrix_exp matrix_power slogdet"
     ),
     "spectrum": "istft stft",
-    "linalg.older": ("lu lu_solve orgqr pca_lowrank pinverse svd svd_lowrank triangular_solve"),
+    "linalg.older": (
+        "cholesky lu lu_solve orgqr pca_lowrank pinverse qr svd svd_lowrank triangular_solve"
+    ),
     "amp": "GradScaler",
     "nn.functional": (
         "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear"
@@ -214,7 +216,9 @@ def __getattr__(name: str):
         globals()[name] = found
         naming.publish(globals(), "schuss", (name,))
         return globals()[name]
-    from schuss.absent import sentence
+    if name.endswith("_") and hasattr(Tensor, name):
+        # What writes in place is a method, and a function in older programs.
+        return getattr(Tensor, name)
 
     raise AttributeError(sentence("schuss", name), name=name, obj=_sys.modules["schuss"])
 
@@ -223,6 +227,8 @@ def __dir__():
     dunder = [name for name in globals() if name.startswith("__") and name.endswith("__")]
     return sorted({*dunder, *__all__, *_MODULES})
 
+
+from schuss.absent import sentence
 
 # What `from schuss import *` gives; the other modules are reached by their names.
 __all__ = [

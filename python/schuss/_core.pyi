@@ -694,6 +694,8 @@ class Tensor:
         """A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError."""
     def as_strided_scatter(input, src: Any, size: Any, stride: Any, storage_offset: Any = None) -> Tensor:
         """A copy with `src` where a view by strides lies."""
+    def as_subclass(self, cls: Any) -> Tensor:
+        """The same elements as an instance of a subclass of Tensor."""
     def asin(self, /) -> Tensor:
         """The angle in radians whose sine it is; NaN outside [-1, 1]."""
     def asin_(self, /) -> Tensor:
@@ -798,6 +800,7 @@ class Tensor:
         """In-place form of `clamp`."""
     def clone(self, /) -> Tensor:
         """A row-major copy."""
+    coalesce: ClassVar[Any]
     def conj(input) -> Tensor:
         """The complex conjugates; a real tensor itself."""
     def conj_physical(self, /) -> Tensor:
@@ -890,11 +893,11 @@ class Tensor:
         """The p-norm of the difference."""
     def div(input, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None, out: Any = None) -> Tensor:
         """The quotient; rounding_mode \"floor\" rounds down, \"trunc\" towards 0."""
-    def div_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+    def div_(self, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None) -> Tensor:
         """In-place form of `div`."""
     def divide(input, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None, out: Any = None) -> Tensor:
         """The quotient; rounding_mode \"floor\" rounds down, \"trunc\" towards 0."""
-    def divide_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+    def divide_(self, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None) -> Tensor:
         """In-place form of `div`."""
     def dot(input, tensor: Any, *, out: Any = None) -> Tensor:
         """The inner product of two vectors."""
@@ -1084,6 +1087,7 @@ class Tensor:
         """In-place form of `index_reduce`."""
     def index_select(input, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Tensor:
         """The positions of an axis that the index lists."""
+    indices: ClassVar[Any]
     def inner(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
         """Products summed over the last axis of both."""
     def int(self, memory_format: Any = None) -> Tensor:
@@ -1096,6 +1100,9 @@ class Tensor:
         """Whether a tensor waits to be conjugated: never."""
     def is_contiguous(self, /, **_options: Any) -> _bool:
         """Whether the elements lie in memory row by row, without gaps."""
+    @property
+    def is_cpu(self) -> Any:
+        """Whether the elements are in the processor's memory."""
     @property
     def is_cuda(self) -> Any:
         """Whether the elements lie on a GPU, of whatever make."""
@@ -1113,6 +1120,7 @@ class Tensor:
     @is_leaf.setter
     def is_leaf(self, value: Any) -> None: ...
     is_meta: ClassVar[_bool]
+    is_mkldnn: ClassVar[_bool]
     is_mps: ClassVar[_bool]
     def is_neg(input) -> Tensor:
         """Whether a tensor waits to be negated: never."""
@@ -1131,6 +1139,7 @@ class Tensor:
     def is_signed(self) -> _bool:
         """Whether the dtype has negative numbers."""
     is_sparse: ClassVar[_bool]
+    is_sparse_csr: ClassVar[_bool]
     is_xpu: ClassVar[_bool]
     def isclose(input, other: Tensor | _bool | _int | _float, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Tensor:
         """Where `|input - other| <= atol + rtol * |other|`."""
@@ -1361,11 +1370,11 @@ class Tensor:
         """`empty` in this tensor's dtype."""
     def new_empty_strided(self, size: Any, stride: Any, dtype: _dtype | None = None, layout: Any = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Tensor:
         """A tensor of a shape and strides, of this one's dtype, whose elements nobody has written."""
-    def new_full(self, size: Any, fill_value: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Tensor:
+    def new_full(self, size: Any, fill_value: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """One number in a shape, in this tensor's dtype and on its device."""
     def new_ones(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`ones` in this tensor's dtype."""
-    def new_tensor(self, data: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False) -> Tensor:
+    def new_tensor(self, data: Any, *, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """A tensor from data, in this one's dtype and on its device."""
     def new_zeros(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`zeros` in this tensor's dtype."""
@@ -1414,6 +1423,8 @@ class Tensor:
         """A power, element by element. Integers to negative integer powers raise RuntimeError."""
     def pow_(self, /, exponent: Any) -> Tensor:
         """In-place form of `pow`."""
+    def prelu(self, weight: Any) -> Tensor:
+        """max(0, x) + weight * min(0, x), `nn.functional.prelu`."""
     def prod(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, axis: _int | Sequence[_int] | None = None) -> Tensor:
         """The product of all elements, or along one axis."""
     def put(input, index: Any, source: Any, accumulate: Any = False) -> Tensor:
@@ -1441,6 +1452,8 @@ class Tensor:
         """One over each element."""
     def reciprocal_(self, /) -> Tensor:
         """In-place form of `reciprocal`."""
+    def record_stream(self, *args: Any, **kwargs: Any) -> Tensor:
+        """This tensor itself: work is queued in one order."""
     def register_hook(self, /, hook: Any) -> Any:
         """Calls `hook(grad)` whenever a gradient for this tensor is computed; a Tensor that it returns takes the gradient's place."""
     def register_post_accumulate_grad_hook(self, /, hook: Any) -> Any:
@@ -1476,6 +1489,8 @@ class Tensor:
         """The first elements in another shape; RuntimeError where there are too few."""
     def resize_(self, *size: Any) -> Tensor:
         """This tensor's first elements in another shape, in place; RuntimeError where there are too few, or where a gradient is recorded."""
+    def resize_as_(self, the_template: Any, *, memory_format: Any = None) -> Tensor:
+        """`resize_` to another tensor's shape."""
     def resolve_conj(input) -> Tensor:
         """The tensor itself: nothing is conjugated late."""
     def resolve_neg(input) -> Tensor:
@@ -1493,7 +1508,7 @@ class Tensor:
         """Turned by k right angles in the plane of two axes, from the first towards the second."""
     def round(self, *, decimals: Any = 0) -> Tensor:
         """The nearest integer, halves to the even one; or the nearest multiple of 10^-decimals."""
-    def round_(self, /) -> Tensor:
+    def round_(self, *, decimals: Any = 0) -> Tensor:
         """In-place form of `round`."""
     def rsqrt(self, /) -> Tensor:
         """One over the square root."""
@@ -1605,6 +1620,8 @@ class Tensor:
         """`swapaxes`, of this very tensor."""
     def swapdims(input, axis0: Any, axis1: Any) -> Tensor:
         """Two axes exchanged, as a view."""
+    def swapdims_(input, axis0: Any, axis1: Any) -> Tensor:
+        """`swapdims`, of this very tensor."""
     def t(input) -> Tensor:
         """A matrix transposed, as a view."""
     def t_(input) -> Tensor:
@@ -1627,6 +1644,8 @@ class Tensor:
         """Repeated along each axis, axes counted from the end."""
     def to(self, *args: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, non_blocking: Any = False, copy: Any = False, memory_format: Any = None, other: Tensor | _bool | _int | _float | None = None) -> Tensor:
         """This tensor in another dtype or on another device; itself where nothing changes."""
+    def to_dense(self, *args: Any, **kwargs: Any) -> Tensor:
+        """This tensor itself: it is dense already."""
     def to_device(self, device: _device | str | _int, /, *, stream: Any = None) -> Tensor:
         """This tensor on a device: itself where it is there already."""
     to_sparse: ClassVar[Any]
@@ -1652,7 +1671,7 @@ class Tensor:
         """In-place form of `triu`."""
     def true_divide(input, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None, out: Any = None) -> Tensor:
         """The quotient; rounding_mode \"floor\" rounds down, \"trunc\" towards 0."""
-    def true_divide_(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
+    def true_divide_(self, other: Tensor | _bool | _int | _float, *, rounding_mode: Any = None) -> Tensor:
         """In-place form of `div`."""
     def trunc(self, *, out: Any = None) -> Tensor:
         """The integer part; the derivative is 0."""
@@ -1682,6 +1701,8 @@ class Tensor:
         """A new axis of size 1."""
     def unsqueeze_(self, /, dim: _int | Sequence[_int]) -> Tensor:
         """`unsqueeze`, of this very tensor."""
+    untyped_storage: ClassVar[Any]
+    values: ClassVar[Any]
     def var(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The variance: squared distances from the mean divided by (count - correction)."""
     def vdot(input, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Tensor:
@@ -1953,12 +1974,18 @@ def _convolve_input(input: Any, weight: Any, bias: Any, size: Any, stride: Any, 
 def _convolve_weight(input: Any, grad: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The weight's cotangent, with kernels of the sizes given, from images and the result's cotangent; and the bias's."""
 
+def _default_device() -> Any:
+    """Where tensors are made that name no device."""
+
 def _default_generator() -> Any: ...
+
+def _demand(holds: Any, kind: Any, op: Any, text: Any) -> Any:
+    """Asks that all truths of a tensor hold, also of every run of a compiled step; else an \"index\", \"runtime\" or \"value\" error."""
 
 def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Twice the product: the derivative of the square, in one pass."""
 
-def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False, device: _device | str | _int | None = None) -> Any:
+def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False, device: _device | str | _int | None = None, out: Any = None) -> Any:
     """Draws into a new tensor; Python gives PyTorch's names and keywords to it."""
 
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
@@ -2062,6 +2089,9 @@ def _gpu_counters(index: Any) -> Any:
 def _gpu_empty_cache(index: Any) -> Any:
     """Gives back what is kept for reuse."""
 
+def _gpu_folder() -> Any:
+    """Where what programs need again is kept, if anywhere."""
+
 def _gpu_keep() -> Any:
     """Keeps compiled kernels for the next program."""
 
@@ -2150,7 +2180,7 @@ def _max(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out:
     """The largest elements along an axis, and their positions."""
 
 def _mean_windows(input: Any, places: Any, kernel: Any, stride: Any, padding: Any, include: Any, divisor: Any, *, out: Any = None) -> Any:
-    """The means of windows of (n, c, sizes...) on the processor, `places` of them along each axis. A window's divisor is the number of its positions, those in the padding among them with `include`, or the one given."""
+    """The means of windows of (n, c, sizes...), `places` of them along each axis. A window's divisor is the number of its positions, those in the padding among them with `include`, or the one given."""
 
 def _median_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, skip_nan: Any, *, out: Any = None) -> Any:
     """The lower of the middle elements along an axis, and where it stands."""
@@ -2314,6 +2344,9 @@ def _select(input: Any, dim: _int | Sequence[_int], index: Any, *, out: Any = No
 def _set_anomaly(on: Any, check_nan: Any) -> Any:
     """Whether operations note their line, and the walk back searches gradients for NaN; returns what both were."""
 
+def _set_default_device(device: _device | str | _int) -> Any:
+    """Sets it for this thread; None takes that back."""
+
 def _set_grad_enabled(on: Any) -> Any:
     """Turns recording on or off; returns what it was."""
 
@@ -2396,7 +2429,7 @@ def _unit(input: Any, *, out: Any = None) -> Any:
     """Complex numbers divided by their modulus; 0 at 0."""
 
 def _unpool_windows(input: Any, places: Any, *size: Any, out: Any = None) -> Any:
-    """`pool_windows` undone on the processor: values at their places in images of the sizes given, 0 elsewhere."""
+    """`pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere."""
 
 def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""

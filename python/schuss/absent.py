@@ -1,7 +1,9 @@
 """One sentence for each name that PyTorch has and schuss has not: why, and what to do instead.
-Leans on nothing; hasattr answers no for all of them."""
+Leans on the import system; hasattr answers no for all of them, and an import is refused."""
 
 from __future__ import annotations
+
+import sys
 
 _TABLE = {
     "jit": "programs are not compiled to a language of their own; schuss.compile records a step",
@@ -22,6 +24,32 @@ _TABLE = {
     "mps": 'GPUs of every make are called "gpu"; see schuss.gpu',
     "package": "use save and load for weights, and Python's packages for code",
     "masked": "use masked_fill, where and sums over them",
+    "sparse": "tensors are dense; index_add and embedding take sparse work",
+    "quantization": "there are no quantised layers",
+    "overrides": "functions are overridden by subclasses of Model and Function alone",
+    "monitor": "use Python's logging, or utils.tensorboard",
+    "Stream": "work is queued in one order, and waited for by itself",
+    "UntypedStorage": "elements are reached by indexing and numpy()",
+    "TypedStorage": "elements are reached by indexing and numpy()",
+    "FloatStorage": "elements are reached by indexing and numpy()",
+    "float8_e4m3fn": "the narrowest floats are float16 and bfloat16",
+    "float8_e5m2": "the narrowest floats are float16 and bfloat16",
+    "uint16": "use int32 or int64",
+    "uint32": "use int64",
+    "uint64": "use int64",
+    "complex32": "use complex64",
+    "autograd.profiler": "use Python's cProfile, and time.perf_counter around what is to be timed",
+    "utils.benchmark": "use Python's timeit; what is on a GPU is waited for by gpu.synchronize()",
+    "utils.bottleneck": "use Python's cProfile",
+    "utils.cpp_extension": "a new operation is an autograd.Function here",
+    "utils.mobile_optimizer": "programs are not exported; save a state_dict",
+    "nn.quantized": "there are no quantised layers",
+    "nn.qat": "there are no quantised layers",
+    "nn.intrinsic": "there are no quantised layers",
+    "cuda.nccl": "there are no process groups; one process uses all cores of a machine",
+    "_dynamo": "schuss.compile records a step as it runs; see docs/compile.md",
+    "_inductor": "schuss.compile records a step as it runs; see docs/compile.md",
+    "vision.ops": "boxes of detectors have no functions here",
 }
 
 
@@ -34,3 +62,19 @@ def sentence(module: str, name: str) -> str:
     said = f"module {module!r} has no attribute {name!r}"
     why = _TABLE.get(name)
     return f"{said}: {why}" if why else said
+
+
+class Finder:
+    """Refuses to import a module that is not here with the sentence about it."""
+
+    @staticmethod
+    def find_spec(fullname: str, path=None, target=None) -> None:
+        """None, so that the import goes on, for any module that nothing is said of."""
+        package, _, name = fullname.partition(".")
+        why = _TABLE.get(name) if package == "schuss" else None
+        if why:
+            said = f"No module named {fullname!r}: {why}"
+            raise ModuleNotFoundError(said, name=fullname)
+
+
+sys.meta_path.append(Finder)  # pyright: ignore[reportArgumentType]

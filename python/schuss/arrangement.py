@@ -334,22 +334,28 @@ def index_select(input, dim, index, *, out=None):
         )
     source = input.reshape(1) if input.ndim == 0 else input
     size = source.shape[axis]
-    # Of all examples, where they differ.
-    places = _core._values(index)
-    if index.numel() and not bool(((places >= 0) & (places < size)).all()):
-        raise IndexError(
-            f"index_select: {_stray(places, size)} is out of range for axis {axis} of size {size}"
-            f" ({_allowed(size)})"
-        )
+    _must_lie_in("index_select", index, 0, axis, size)
     found = _core._take_at([source, index.reshape(-1)], [axis], False)
     if input.ndim == 0:
         found = found.reshape(())
     return found if out is None else out.copy_(found)
 
 
-def _stray(index, size) -> str:
+def _must_lie_in(op, index, first, axis, size) -> None:
+    """Refuses an index outside of an axis; in a compiled step at every run."""
+    # Of all examples, where they differ.
+    places = _core._values(index)
+    fine = (places >= first) & (places < size)
+    where = f"out of range for axis {axis} of size {size} ({_allowed(size)})"
+    if _core._is_recording():
+        _core._demand(fine, "index", op, f"an index is {where}")
+    elif index.numel() and not bool(fine.all()):
+        raise IndexError(f"{op}: {_stray(places, size, first)} is {where}")
+
+
+def _stray(index, size, first=0) -> str:
     """The first of some indices that an axis of this size has not."""
-    return f"index {index[(index < 0) | (index >= size)].reshape(-1)[0].item()}"
+    return f"index {index[(index < first) | (index >= size)].reshape(-1)[0].item()}"
 
 
 def _allowed(size: int) -> str:
@@ -376,9 +382,7 @@ def _at_index(op, input, dim, index, source, add):
     if source.dtype != input.dtype:
         raise RuntimeError(f"{op}: the input is {input.dtype} and the source {source.dtype}")
     size = input.shape[axis]
-    first, places = -size if op == "index_fill" else 0, _core._values(index)
-    if index.numel() and not bool(((places >= first) & (places < size)).all()):
-        raise IndexError(f"{op}: an index is out of range for axis {axis} of size {size}")
+    _must_lie_in(op, index, -size if op == "index_fill" else 0, axis, size)
     return _core._put_at([input, source, index], [axis], False, add)
 
 

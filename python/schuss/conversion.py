@@ -135,7 +135,9 @@ def get_device(self) -> int:
 
 
 @speaks
-def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+def new_tensor(
+    self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
+):
     """A tensor from data, in this one's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
     device = self.device if device is None else device
@@ -157,7 +159,17 @@ def _new(name: str):
 
 
 @speaks
-def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False):
+def new_full(
+    self,
+    size,
+    fill_value,
+    *,
+    dtype=None,
+    device=None,
+    requires_grad=False,
+    layout=None,
+    pin_memory=False,
+):
     """One number in a shape, in this tensor's dtype and on its device."""
     kind = self.dtype if dtype is None else dtype
     device = self.device if device is None else device
@@ -257,6 +269,15 @@ def resize_(self, *size):
     return self
 
 
+def _is_cpu(self) -> bool:
+    return self.device.type == "cpu"
+
+
+def as_subclass(self, cls):
+    """The same elements as an instance of a subclass of Tensor."""
+    return self if cls is Tensor else Tensor._make_subclass(cls, self, self.requires_grad)
+
+
 def _nameless(self) -> None:
     """None: tensors have no names."""
 
@@ -296,7 +317,19 @@ def attach() -> None:
         "__copy__": _copy,
         "__array_wrap__": _array_wrap,
         "__array_priority__": 1000,
+        "as_subclass": as_subclass,
+        "is_cpu": property(_is_cpu, doc="Whether the elements are in the processor's memory."),
         "is_sparse": False,
+        "is_sparse_csr": False,
+        "is_mkldnn": False,
+        "record_stream": _itself("record_stream", "work is queued in one order"),
+        "to_dense": _itself("to_dense", "it is dense already"),
+        "untyped_storage": Elsewhere(
+            "Tensor", "untyped_storage", "elements are reached by indexing and numpy()"
+        ),
+        "values": Elsewhere("Tensor", "values", "elements are all kept: tensors are dense"),
+        "indices": Elsewhere("Tensor", "indices", "elements are all kept: tensors are dense"),
+        "coalesce": Elsewhere("Tensor", "coalesce", "elements are all kept: tensors are dense"),
         "is_quantized": False,
         "is_meta": False,
         "is_mps": False,

@@ -140,5 +140,6 @@ def give(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> tuple[Any, Any
         values.append(x)
         return Given(x, lambda: values[k], frozenset((k,)), read)
 
+    plain = tuple(map(given, args))
     named = None if kwargs is None else {name: given(x) for name, x in kwargs.items()}
-    return tuple(map(given, args)), named, values, read
+    return plain, named, values, read

@@ -211,6 +211,7 @@ def attach() -> None:
     )
     for name in written.split():
         setattr(Tensor, f"{name}_", _written(name, getattr(Tensor, name)))
+    Tensor.div_, Tensor.round_ = _divided(Tensor.div_), _rounded(Tensor.round_)
     Tensor.where = _reversed_where
     Tensor.round = _whole_round
     for name, method in (("floor", floor), ("trunc", trunc), ("ceil", ceil)):
@@ -221,7 +222,7 @@ def attach() -> None:
             setattr(Tensor, f"{alias}_", getattr(Tensor, f"{name}_"))
     for name, method in _draws().items():
         setattr(Tensor, name, method)
-    for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes"):
+    for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims"):
         setattr(Tensor, f"{name}_", _reshaped(name))
     turned = property(
         lambda self: self.transpose(-2, -1), doc="The last two axes exchanged, as a view."
@@ -231,6 +232,8 @@ def attach() -> None:
     Tensor.ndimension = ndimension
     Tensor.is_same_size = is_same_size
     Tensor.unfold = unfold
+    Tensor.resize_as_ = resize_as_
+    Tensor.prelu = _prelu
     homes = {__name__, *(module.__name__ for module in _PLAIN)}
     own = {n: f for n, f in vars(Tensor).items() if getattr(f, "__module__", "") in homes}
     naming.publish(own, "schuss", list(own))
@@ -292,6 +295,36 @@ def _reshaped(name: str):
     method.__doc__ = f"`{name}`, of this very tensor."
     method.__wrapped__ = getattr(Tensor, name)
     return method
+
+
+def _divided(plain):
+    def div_(self, other, *, rounding_mode=None):
+        if rounding_mode is None:
+            return plain(self, other)
+        return self.copy_(self.div(other, rounding_mode=rounding_mode))
+
+    div_.__doc__ = plain.__doc__
+    return div_
+
+
+def _rounded(plain):
+    def round_(self, *, decimals=0):
+        return plain(self) if decimals == 0 else self.copy_(self.round(decimals=decimals))
+
+    round_.__doc__ = plain.__doc__
+    return round_
+
+
+def resize_as_(self, the_template, *, memory_format=None):
+    """`resize_` to another tensor's shape."""
+    return self.resize_(the_template.shape)
+
+
+def _prelu(self, weight):
+    """max(0, x) + weight * min(0, x), `nn.functional.prelu`."""
+    from schuss.nn import functional
+
+    return functional.prelu(self, weight)
 
 
 def unfold(self, dimension, size, step):

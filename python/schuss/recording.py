@@ -30,6 +30,10 @@ def compile(
     mode: str | None = None,
     options: dict[str, Any] | None = None,
     disable: bool = False,
+    name: str | None = None,
+    recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    dynamic_shapes: Any = None,
 ) -> Any:
     """A function that is recorded at its second call and run again without Python from then on.
 
@@ -83,6 +87,10 @@ def compile(
     look, reach = functools.partial(_look, model), functools.partial(_reach, model)
     step = _core.Step(model, look, reach, _known, fallback, cache_size)
     functools.update_wrapper(step, model, updated=())
+    if isinstance(model, Model):
+        # Under the name by which PyTorch keeps it; what else a part of another model needs.
+        step._orig_mod = model
+        step._options = {"fallback": fallback, "cache_size": cache_size}
     return step
 
 

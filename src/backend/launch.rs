@@ -474,6 +474,15 @@ pub enum Launch<'a> {
         offset: u64,
         out: &'a Operand,
     },
+    /// Each element times a number where the draw of `Bernoulli(keep)` is 1, else times 0; both row-major and of one dtype.
+    Drop {
+        keep: f64,
+        scale: f64,
+        seed: u64,
+        offset: u64,
+        input: &'a Operand,
+        out: &'a Operand,
+    },
     /// Asks something of values: an error where it does not hold.
     Demand {
         op: &'static str,

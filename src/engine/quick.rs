@@ -162,6 +162,12 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
             let from = [From::Memory(&x.operand), From::Number(n)];
             straight(op, &sides, from, &x, args, mode).or_else(|| work(op, &sides, args, mode))
         }
+        [Feed::Number(n), Feed::Tensor(b)] => {
+            let y = b.0.core.get();
+            let sides = [Side::Number(n), Side::Tensor(b, &y)];
+            let from = [From::Number(n), From::Memory(&y.operand)];
+            straight(op, &sides, from, &y, args, mode).or_else(|| work(op, &sides, args, mode))
+        }
         [Feed::Tensor(a), Feed::Operand(o)] => {
             let x = a.0.core.get();
             work(op, &[Side::Tensor(a, &x), Side::Operand(o)], args, mode)
@@ -184,7 +190,7 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
 }
 
 /// A map over operands of one row-major shape and one float dtype, or such a one beside a number: the most frequent calls
-/// of all, from which everything is left out that others ask for. `lead` is the first operand; `from` says where all are.
+/// of all, from which everything is left out that others ask for. `lead` is the first tensor; `from` says where all are.
 #[inline(always)]
 fn straight<const N: usize>(
     op: &'static Op,
@@ -203,7 +209,7 @@ fn straight<const N: usize>(
     for (i, side) in sides.iter().enumerate() {
         match side {
             Side::Tensor(_, core) if is_plain(core, mode) => {
-                let alike = i == 0 || core.operand.dtype == own.dtype && core.operand.layout.is_like(&own.layout);
+                let alike = std::ptr::eq(*core, lead) || core.operand.dtype == own.dtype && core.operand.layout.is_like(&own.layout);
                 if !alike {
                     return None;
                 }

@@ -311,7 +311,7 @@ pub fn pack(py: Python<'_>, outs: Outs) -> PyResult<Py<PyAny>> {
 }
 
 /// Writes a result into the tensor given as `out=`, which takes its shape.
-fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> PyResult<Py<PyAny>> {
+pub fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> PyResult<Py<PyAny>> {
     let target = args::tensor(op, "out", out)?;
     if result.requires_grad() || target.requires_grad() && crate::graph::mode::grad_enabled() {
         return Err(Error::runtime(

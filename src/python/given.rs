@@ -29,12 +29,16 @@ pub fn value(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
 }
 
 /// The operand that it is beside a tensor while a step is recorded: one element that is written anew before each run. A number
-/// beside a float is one of the float's type whatever its own, as a 0-d float64 is.
+/// never changes the type of a float beside it, and a 0-d float64 only that of another 0-d one.
 pub fn operand(x: &Bound<'_, PyAny>, beside: &Tensor) -> PyResult<Option<Tensor>> {
     if !is(x) || !Mode::now().traced() || !beside.device().is_cpu() {
         return Ok(None);
     }
-    let own = if beside.dtype().is_inexact() { DType::F64 } else { default_float() };
+    let own = match beside.dtype() {
+        dtype if !dtype.is_inexact() => default_float(),
+        dtype if beside.rank() == 0 && !dtype.is_complex() => dtype,
+        _ => DType::F64,
+    };
     let made = x.call_method1("_operand", (super::dtype::object(x.py(), own)?,))?;
     Ok(Some(made.cast::<PyTensor>()?.get().tensor()))
 }

@@ -3,11 +3,12 @@
 
 use super::tensor::PyTensor;
 use super::wrap;
-use crate::base::shape;
+use crate::base::{ErrorKind, shape};
 use crate::engine::lift;
 use crate::graph::Tensor;
 use crate::graph::lift::{self as levels, Draws, Kind, Lift};
 use crate::graph::mode::Mode;
+use crate::tensor::demand::demand;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -132,6 +133,17 @@ fn _values(py: Python<'_>, t: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
     wrap(py, t.get().get_ref().values())
 }
 
+/// Asks that all truths of a tensor hold, also of every run of a compiled step; else an "index", "runtime" or "value" error.
+#[pyfunction]
+fn _demand(holds: &Bound<'_, PyTensor>, kind: &str, op: &str, text: &str) -> PyResult<()> {
+    let kind = match kind {
+        "index" => ErrorKind::Index,
+        "runtime" => ErrorKind::Runtime,
+        _ => ErrorKind::Value,
+    };
+    Ok(demand(holds.get().get_ref(), kind, op, text)?)
+}
+
 /// A handle of its own to differentiate at.
 #[pyfunction]
 fn _entered(py: Python<'_>, t: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
@@ -159,6 +171,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_lifted, m)?)?;
     m.add_function(wrap_pyfunction!(_each, m)?)?;
     m.add_function(wrap_pyfunction!(_values, m)?)?;
+    m.add_function(wrap_pyfunction!(_demand, m)?)?;
     m.add_function(wrap_pyfunction!(_out_of_graph, m)?)?;
     m.add_function(wrap_pyfunction!(_tracked, m)?)?;
     m.add_function(wrap_pyfunction!(_entered, m)?)

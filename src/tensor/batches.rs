@@ -32,8 +32,10 @@ type Ready = SmallVec<[(Operand, Mark); 2]>;
 /// A storage and the number of writes into it.
 type Mark = (usize, u32);
 
-/// Bytes that are gathered at once.
-const TOGETHER: usize = 2 << 20;
+/// Bytes that are gathered at once: many, since a thread that has slept comes late, once for each time.
+const TOGETHER: usize = 8 << 20;
+/// A batch from this size on is long enough for that.
+const LONG: usize = 32 << 10;
 
 impl Batches {
     pub fn new(tensors: Vec<Tensor>, order: Option<Tensor>, size: usize, drop_last: bool) -> Result<Batches> {
@@ -101,7 +103,7 @@ impl Batches {
         let bytes = sources.iter().map(|(s, _)| row(s)).sum::<usize>() * self.size;
         let many = (TOGETHER / bytes.max(1)).min((self.rows - start).div_ceil(self.size));
         // Memory that somebody else owns may be written without our knowledge.
-        if many < 2 || bytes < TOGETHER / 64 || threads::count() < 2 || sources.iter().any(|(s, _)| s.storage.is_foreign()) {
+        if many < 2 || bytes < LONG || threads::count() < 2 || sources.iter().any(|(s, _)| s.storage.is_foreign()) {
             return Ok(());
         }
         let end = (start + many * self.size).min(self.rows);

@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod create;
+pub mod demand;
 pub mod index;
 pub mod number;
 pub mod print;

@@ -18,14 +18,22 @@ if TYPE_CHECKING:
 
 
 def tensors(*values: Any) -> tuple[Tensor, ...]:
-    """Numbers and tensors as tensors of one shape and dtype."""
+    """Numbers and tensors as tensors of one shape and dtype; numbers go where the tensors lie."""
     for v in values:
         if not isinstance(v, Tensor) and not hasattr(v, "__float__"):
             owner = type(sys._getframe(1).f_locals.get("self")).__name__
             raise TypeError(f"{owner}: takes numbers and Tensors, got {type(v).__name__} {v!r}")
-    known = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
+    given = [v for v in values if isinstance(v, Tensor)]
+    known = [v for v in given if v.is_floating_point()]
     dtype = known[0].dtype if known else schuss.get_default_dtype()
-    made = [v if isinstance(v, Tensor) else schuss.tensor(float(v), dtype=dtype) for v in values]
+    device = max(given, key=lambda v: v.is_cuda).device if given else None
+
+    def made_of(v: Any) -> Tensor:
+        if not isinstance(v, Tensor):
+            return schuss.tensor(float(v), dtype=dtype, device=device)
+        return v if v.ndim else v.to(device)
+
+    made = [made_of(v) for v in values]
     made = [v if v.is_floating_point() else v.to(dtype) for v in made]
     try:
         return tuple(schuss.broadcast_tensors(*made))

@@ -39,11 +39,7 @@ class Spread(Distribution):
 
     def _uniform(self, shape: Any) -> Tensor:
         """Uniform draws that are never 0."""
-        return (
-            1.0 - schuss.rand(*shape, dtype=self.loc.dtype)
-            if shape
-            else 1.0 - schuss.rand(1, dtype=self.loc.dtype).squeeze(0)
-        )
+        return 1.0 - self.loc.new_empty(shape).uniform_()
 
     def _at(self, value: Any) -> Tensor:
         return (value - self.loc) / self.scale
@@ -66,7 +62,7 @@ class Normal(Spread):
     """
 
     def _standard(self, shape: Any) -> Tensor:
-        return schuss.empty(shape, dtype=self.loc.dtype).normal_()
+        return self.loc.new_empty(shape).normal_()
 
     def log_prob(self, value: Any) -> Tensor:
         return -0.5 * self._at(value) ** 2 - self.scale.log() - _HALF_LOG_TAU
@@ -248,7 +244,7 @@ class Uniform(Distribution):
         return constraints.interval(self.low, self.high)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.low.dtype).uniform_()
+        u = self.low.new_empty(self._extended(sample_shape)).uniform_()
         return self.low + (self.high - self.low) * u
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -295,7 +291,7 @@ class Exponential(Distribution):
             refuse(self, "rate", self.rate, self.rate > 0, "above 0")
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.rate.dtype).uniform_()
+        u = self.rate.new_empty(self._extended(sample_shape)).uniform_()
         return -schuss.log1p(-u) / self.rate
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -382,7 +378,7 @@ class MultivariateNormal(Distribution):
         return self.scale_tril @ self.scale_tril.mT
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        z = schuss.empty(self._extended(sample_shape), dtype=self.loc.dtype).normal_()
+        z = self.loc.new_empty(self._extended(sample_shape)).normal_()
         return self.loc + (self.scale_tril @ z.unsqueeze(-1)).squeeze(-1)
 
     def _half_log_det(self) -> Tensor:

@@ -87,7 +87,8 @@ class Categorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Every class, along a new first axis."""
-        found = schuss.arange(self._num_events).reshape(-1, *(1,) * len(self._batch_shape))
+        found = schuss.arange(self._num_events, device=self.logits.device)
+        found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
     @property
@@ -200,7 +201,7 @@ class Bernoulli(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """0 and 1, along a new first axis."""
-        found = schuss.arange(2, dtype=self.probs.dtype)
+        found = schuss.arange(2, dtype=self.probs.dtype, device=self.probs.device)
         found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
@@ -222,15 +223,20 @@ class Geometric(Distribution):
 
     support = constraints.nonnegative_integer
 
-    def __init__(self, probs: Any, validate_args: bool | None = None) -> None:
-        (self.probs,) = tensors(probs)
+    def __init__(
+        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        if (probs is None) == (logits is None):
+            raise ValueError("Geometric: needs one of probs and logits")
+        (given,) = tensors(logits if probs is None else probs)
+        self.probs = given.sigmoid() if probs is None else given
         super().__init__(self.probs.shape, (), validate_args)
         if self._validate:
             good = (self.probs > 0) & (self.probs <= 1)
             refuse(self, "probs", self.probs, good, "above 0 and at most 1")
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.probs.dtype).uniform_()
+        u = self.probs.new_empty(self._extended(sample_shape)).uniform_()
         tiny = schuss.finfo(u.dtype).tiny
         return (schuss.log1p(-u) / schuss.log1p(-self.probs.detach()).clamp(max=-tiny)).floor()
 
@@ -240,6 +246,11 @@ class Geometric(Distribution):
     def entropy(self) -> Tensor:
         again = 1 - self.probs
         return -(schuss.xlogy(again, again) + schuss.xlogy(self.probs, self.probs)) / self.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """The logarithm of the odds."""
+        return self.probs.log() - schuss.log1p(-self.probs)
 
     @property
     def mode(self) -> Tensor:

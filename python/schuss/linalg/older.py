@@ -10,6 +10,24 @@ from schuss.linalg.results import _as
 pinverse = spectra.pinv
 
 
+def cholesky(input, upper=False, *, out=None):
+    """The lower triangle L with `L L^H = A`, or with `upper` the upper one; `linalg.cholesky`.
+
+    >>> schuss.cholesky(schuss.tensor([[4.0]]))
+    tensor([[2.]])
+    """
+    return factors.cholesky(input, upper=upper, out=out)
+
+
+def qr(input, some=True, *, out=None):
+    """Orthonormal columns and an upper triangle; all columns where not `some`. `linalg.qr`.
+
+    >>> schuss.qr(schuss.ones(3, 1), some=False)[0].shape
+    schuss.Size([3, 3])
+    """
+    return factors.qr(input, "reduced" if some else "complete", out=out)
+
+
 def lu(A, pivot=True, get_infos=False, out=None):
     """The LU factors in one matrix and the row swaps; with `get_infos` where a pivot was 0.
 

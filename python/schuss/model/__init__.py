@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, no_grad
-from schuss._core import _changed
+from schuss._core import Step, _changed
 from schuss.model.parameter import Buffer, Parameter
 from schuss.model.placement import Placed
 from schuss.model.registry import Registry
 from schuss.model.state import Stateful, set_value
 from schuss.model.walks import BUFFERS
-from schuss.naming import check_making
+from schuss.naming import check_making, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,6 +52,10 @@ class Model(Stateful, Placed):
         object.__setattr__(self, "_member_kinds", {})
         return self
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own_name(cls)
+
     def __init__(self) -> None:
         pass
 
@@ -66,11 +70,27 @@ class Model(Stateful, Placed):
             f"{type(self).__name__}: has no forward method; define forward(self, ...)"
         )
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the model in its own place: calls then run `schuss.compile(model.forward)`.
+
+        Takes what `schuss.compile` takes.
+
+        >>> import schuss
+        >>> model = schuss.nn.Linear(2, 1)
+        >>> model.compile()
+        >>> model(schuss.ones(3, 2)).shape
+        schuss.Size([3, 1])
+        """
+        forward = type(self).forward.__get__(self)
+        self.__dict__["forward"] = schuss.compile(forward, *args, **kwargs)
+
     # Registration
 
     def __setattr__(self, name: str, value: Any) -> None:
         _changed()
         kind = self._member_kinds.get(name)
+        if type(value) is Step:
+            value = _part(value)
         if isinstance(value, Parameter):
             fits = "parameter"
         elif isinstance(value, Model):
@@ -102,6 +122,13 @@ class Model(Stateful, Placed):
     def __dir__(self) -> list[str]:
         return sorted(name for name in super().__dir__() if not name[:1].isdigit())
 
+    def __getstate__(self) -> dict[str, Any]:
+        members = self.__dict__
+        if type(members.get("forward")) is not Step:
+            return members
+        # Compiled in its place; a program is neither copied nor saved.
+        return {name: value for name, value in members.items() if name != "forward"}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         # A shallow copy must not share the table of names with its original.
@@ -122,6 +149,8 @@ class Model(Stateful, Placed):
     def _register_new_member(
         self, name: str, kind: str, value: Any, wanted: type, *same: str
     ) -> None:
+        if type(value) is Step:
+            value = _part(value)
         if value is not None and not isinstance(value, wanted):
             got = type(value).__name__
             if isinstance(value, type) and issubclass(value, wanted):
@@ -288,6 +317,12 @@ class Model(Stateful, Placed):
             return f"{self._get_name()}({extra})"
         body = "\n".join(lines + parts).replace("\n", "\n  ")
         return f"{self._get_name()}(\n  {body}\n)"
+
+
+def _part(step: Step) -> Any:
+    from schuss.model.compiled import part_of
+
+    return part_of(step)
 
 
 _WANTED = {

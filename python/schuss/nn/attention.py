@@ -8,14 +8,16 @@ import math
 import schuss
 from schuss import _core
 from schuss.nn import fused
+from schuss.nn.attention_kernels import SDPBackend, sdpa_kernel
 
 
 def _tiled(query, key, value, mask, is_causal, scale):
     """Attention whose scores are never all held; None where only the formula does."""
     lead = query.shape[:-2]
     if (
-        query.device.type != "cpu"
-        or not query.is_floating_point()
+        not query.is_floating_point()
+        or not query.device == key.device == value.device
+        or (query.is_cuda and query.dtype == _core.float64)
         or key.shape[:-2] != lead
         or value.shape[:-2] != lead
         or query.shape[-1] != key.shape[-1]
@@ -33,7 +35,7 @@ def _tiled(query, key, value, mask, is_causal, scale):
         ):
             return None
         if mask.dtype == _core.bool:
-            mask = _core.zeros(*mask.shape, dtype=query.dtype).masked_fill(~mask, -float("inf"))
+            mask = query.new_zeros(mask.shape).masked_fill(~mask, -float("inf"))
         elif mask.dtype != query.dtype:
             return None
         mask = mask.expand(wanted)
@@ -222,7 +224,8 @@ def multi_head_attention_forward(
     simple = not (use_separate_proj_weight or add_zero_attn or (dropout_p and training))
     absent = (bias_k, bias_v, static_k, static_v)
     itself = key is query and value is query and all(x is None for x in absent)
-    if simple and itself and not need_weights and query.device.type == "cpu" and query.numel():
+    narrow = not query.is_cuda or query.dtype != _core.float64
+    if simple and itself and not need_weights and narrow and query.numel():
         mask = _gathered_mask(attn_mask, key_padding_mask, batch, num_heads, steps, steps)
         found = _attended(query, in_proj_weight, in_proj_bias, num_heads, mask)
         found = _core.linear(found, out_proj_weight, out_proj_bias).transpose(0, 1)
@@ -329,26 +332,28 @@ def embedding_bag(
             offsets = offsets[:-1]
     else:
         raise ValueError(f"embedding_bag: needs one or two axes, got {tuple(input.shape)}")
-    if offsets.numel() and int(offsets[0]) != 0:
-        raise RuntimeError(f"embedding_bag: the first offset must be 0, got {int(offsets[0])}")
+    _core._demand(offsets[:1] == 0, "runtime", "embedding_bag", "the first offset must be 0")
     bags = offsets.numel()
     steps = _core.arange(input.numel(), device=input.device)
     bag = schuss.bucketize(steps, offsets.long(), right=True) - 1
+    counted = schuss.ones_like(bag)
     if padding_idx is not None:
         padding_idx = padding_idx % weight.shape[0]
-        kept = input != padding_idx
-        input, bag = input[kept], bag[kept]
-        if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights[kept]
+        counted = (input != padding_idx).long()
     rows = fused.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(1)
     blank = _core.zeros(bags, weight.shape[1], dtype=weight.dtype, device=weight.device)
     sizes = _core.zeros(bags, dtype=_core.int64, device=bag.device)
-    sizes = sizes.index_add(0, bag, schuss.ones_like(bag))
+    sizes = sizes.index_add(0, bag, counted)
+    if padding_idx is not None:
+        # What pads is in no bag: it is less than all, or nothing.
+        lowest = -float("inf") if mode == "max" else 0.0
+        rows = rows.masked_fill((counted == 0).unsqueeze(1), lowest)
     if mode == "max":
         places = bag.unsqueeze(1).expand(rows.shape)
-        return blank.scatter_reduce(0, places, rows, "amax", include_self=False)
+        most = blank.scatter_reduce(0, places, rows, "amax", include_self=False)
+        return most.masked_fill((sizes == 0).unsqueeze(1), 0.0)
     total = blank.index_add(0, bag, rows)
     if mode == "sum":
         return total
@@ -356,7 +361,9 @@ def embedding_bag(
 
 
 __all__ = [
+    "SDPBackend",
     "embedding_bag",
     "multi_head_attention_forward",
     "scaled_dot_product_attention",
+    "sdpa_kernel",
 ]

@@ -267,8 +267,9 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if var < 0:
             raise ValueError(f"gaussian_nll_loss: the variance must not be negative, got {var}")
         var = schuss.full_like(input, var)
-    if bool((_core._values(var) < 0).any()):
-        raise ValueError("gaussian_nll_loss: a variance is negative")
+    # What is no number is no fault of the variance.
+    fine = ~(_core._values(var.detach()) < 0)
+    _core._demand(fine, "value", "gaussian_nll_loss", "a variance is negative")
     if var.shape != input.shape:
         if var.shape == input.shape[:-1]:
             var = var.unsqueeze(-1)
@@ -360,25 +361,36 @@ def linear_cross_entropy(
 
 
 def _lengths(lengths):
-    return _core.tensor(lengths.tolist() if isinstance(lengths, Tensor) else list(lengths))
+    """Lengths as a tensor, and as plain numbers where they are that already."""
+    if isinstance(lengths, Tensor):
+        return lengths.detach().to("cpu", _core.int64), None
+    listed = [int(n) for n in lengths]
+    return _core.tensor(listed, dtype=_core.int64), listed
 
 
-def _labels(targets, lengths, blank):
+def _labels(targets, lengths, listed, blank):
     """Each target with blanks around every label, one row for each, filled up with blanks."""
+    known = listed is not None
+    if not known and not _core._is_recording():
+        listed, known = lengths.tolist(), True
     if targets.ndim == 1:
-        rows, start = [], 0
-        flat = targets.tolist()
-        for n in lengths.tolist():
-            rows.append(flat[start : start + n])
-            start += n
+        # All labels in a row: where each target begins, its lengths alone tell.
+        listed = lengths.tolist() if listed is None else listed
+        ends = [sum(listed[: i + 1]) for i in range(len(listed))]
+        parts = [targets[end - n : end] for end, n in zip(ends, listed, strict=True)]
+        longest = max(listed, default=0)
+        short = [p.new_full((longest - p.numel(),), blank) for p in parts]
+        rows = [_core.cat(pair) for pair in zip(parts, short, strict=True)]
+        inside = schuss.stack(rows) if rows else targets.reshape(0, 0)
     else:
-        rows = [row[:n] for row, n in zip(targets.tolist(), lengths.tolist(), strict=True)]
-    longest = max((len(row) for row in rows), default=0)
-    wide = [
-        [blank, *(v for label in row for v in (label, blank)), *[blank] * 2 * (longest - len(row))]
-        for row in rows
-    ]
-    return _core.tensor(wide, dtype=_core.int64).reshape(len(rows), 2 * longest + 1)
+        # While a step is recorded no length is looked at, and blanks fill the target's whole width.
+        longest = min(max(listed, default=0), targets.shape[1]) if known else targets.shape[1]
+        inside = targets[:, :longest]
+        beyond = _core.arange(longest) >= lengths.unsqueeze(1)
+        inside = inside.masked_fill(beyond.to(inside.device), blank)
+    wide = inside.new_full((inside.shape[0], 2 * longest + 1), blank)
+    wide[:, 1::2] = inside
+    return wide
 
 
 def ctc_loss(
@@ -409,16 +421,22 @@ def ctc_loss(
             for v in (input_lengths, target_lengths)
         )
     steps, batch, classes = x.shape
-    spoken, written = _lengths(input_lengths), _lengths(target_lengths)
+    spoken, _ = _lengths(input_lengths)
+    written, listed = _lengths(target_lengths)
     if not 0 <= blank < classes:
         raise RuntimeError(f"ctc_loss: blank {blank} is no class of {classes}")
     if spoken.numel() != batch or written.numel() != batch:
         raise RuntimeError(f"ctc_loss: needs {batch} input lengths and as many target lengths")
-    if batch and (int(spoken.max()) > steps or int(spoken.min()) < 0):
-        raise RuntimeError(f"ctc_loss: an input length is not from 0 to {steps}")
-    labels = _labels(targets, written, blank)
-    if labels.numel() and not bool(((labels >= 0) & (labels < classes)).all()):
-        raise RuntimeError(f"ctc_loss: a label is not from 0 to {classes - 1}")
+    fine = (spoken >= 0) & (spoken <= steps)
+    said = f"an input length is not from 0 to {steps}"
+    _core._demand(fine, "runtime", "ctc_loss", said)
+    most = targets.shape[-1] if targets.ndim == 2 else targets.numel()
+    fine = (written >= 0) & (written <= most)
+    said = f"a target length is not from 0 to {most}, the labels that there are"
+    _core._demand(fine, "runtime", "ctc_loss", said)
+    labels = _labels(targets.detach(), written, listed, blank).long()
+    said = f"a label is not from 0 to {classes - 1}"
+    _core._demand((labels >= 0) & (labels < classes), "runtime", "ctc_loss", said)
     labels, spoken, written = (v.to(x.device) for v in (labels, spoken, written))
     states = labels.shape[1]
     each = x.gather(2, labels.unsqueeze(0).expand(steps, batch, states))

@@ -425,15 +425,16 @@ def embedding(
     return found
 
 
-def _shrink(input, weight, max_norm, norm_type) -> None:
+def _shrink(index, weight, max_norm, norm_type) -> None:
     """Scales the rows in use down to a length, in place."""
     before = _core._set_grad_enabled(False)
     try:
-        used = sorted(set(input.reshape(-1).tolist()))
-        for row in used:
-            length = float(weight[row].norm(norm_type))
-            if length > max_norm:
-                weight[row] *= max_norm / (length + 1e-7)
+        used = index.reshape(-1)
+        rows = weight[used]
+        lengths = rows.norm(norm_type, 1, keepdim=True)
+        short = _core._where(lengths > max_norm, max_norm / (lengths + 1e-7), 1.0)
+        # A row that is named twice is written twice, as the same numbers.
+        weight.index_copy_(0, used, rows * short.to(rows.dtype))
     finally:
         _core._set_grad_enabled(before)
 

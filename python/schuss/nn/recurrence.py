@@ -14,7 +14,7 @@ from schuss.nn import functional as F
 from schuss.nn import init
 from schuss.nn.cells import sequence, stepper
 from schuss.nn.settings import probability, whole
-from schuss.nn.utils.rnn import PackedSequence
+from schuss.nn.utils.rnn import PackedSequence, step_counts
 
 if TYPE_CHECKING:
     from typing import Any
@@ -230,7 +230,7 @@ class RNNBase(Model):
             )
         alone = not packed and data.ndim == 2
         if packed:
-            sizes = input.batch_sizes.tolist()
+            sizes = step_counts(input)
         else:
             if alone:
                 data = data.unsqueeze(1)

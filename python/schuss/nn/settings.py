@@ -77,5 +77,22 @@ def factory_kwargs(kwargs: dict[str, Any] | None) -> dict[str, Any]:
     return found
 
 
+def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
+    """Take a prefix off the names of a state dict, in place: "module." of a wrapped model's.
+
+    >>> from schuss.nn.modules.utils import consume_prefix_in_state_dict_if_present as consume
+    >>> state = {"module.weight": 1}
+    >>> consume(state, "module.")
+    >>> state
+    {'weight': 1}
+    """
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        state_dict[name[len(prefix) :]] = state_dict.pop(name)
+    facts = getattr(state_dict, "_metadata", None)
+    for name in list(facts or ()):
+        if name and (name.startswith(prefix) or name == prefix.removesuffix(".")):
+            facts[name[len(prefix) :]] = facts.pop(name)
+
+
 _single, _pair, _triple, _quadruple = (repeated(n) for n in (1, 2, 3, 4))
 _ntuple = repeated

@@ -244,18 +244,6 @@ def fold(input, output_size, kernel_size, dilation: Any = 1, padding: Any = 0, s
 # ---- means ---------------------------------------------------------------------------------------
 
 
-def _divisors(sizes, counts, kernel, stride, padding, include):
-    """For each axis how many positions the windows have, the padding among them or not."""
-    lists = []
-    for n, count, k, s, p in zip(sizes, counts, kernel, stride, padding, strict=True):
-        starts = [i * s - p for i in range(count)]
-        if include:
-            lists.append([min(a + k, n + p) - a for a in starts])
-        else:
-            lists.append([min(a + k, n) - max(a, 0) for a in starts])
-    return lists
-
-
 def _mean_pool(d):
     name = f"avg_pool{d}d"
 
@@ -278,31 +266,8 @@ def _mean_pool(d):
             raise RuntimeError(f"{name}: divisor_override must not be 0")
         sizes = list(x.shape[2:])
         counts = _places(name, sizes, kernel, stride, padding, [1] * d, ceil_mode)
-        if x.device.type == "cpu":
-            divisor = None if divisor_override is None else float(divisor_override)
-            found = _core._mean_windows(
-                x, counts, kernel, stride, padding, count_include_pad, divisor
-            )
-            return found.squeeze(0) if alone else found
-        lists = _divisors(sizes, counts, kernel, stride, padding, count_include_pad)
-        widths = []
-        for n, count, k, s, p in reversed(
-            list(zip(sizes, counts, kernel, stride, padding, strict=True))
-        ):
-            widths += [p, (count - 1) * s + k - n - p]
-        if any(widths):
-            x = schuss.nn.functional.pad(x, widths)
-        columns = _core._unfold_windows(x, kernel, stride, [0] * d, [1] * d)
-        found = columns.sum(list(range(2, 2 + d)))
-        if divisor_override is not None:
-            found = found / divisor_override
-        else:
-            for axis, each in enumerate(lists):
-                shape = [1] * (2 + d)
-                shape[2 + axis] = -1
-                found = found / _core.tensor(each, dtype=found.dtype, device=found.device).reshape(
-                    shape
-                )
+        divisor = None if divisor_override is None else float(divisor_override)
+        found = _core._mean_windows(x, counts, kernel, stride, padding, count_include_pad, divisor)
         return found.squeeze(0) if alone else found
 
     pool.__name__ = pool.__qualname__ = name
@@ -504,18 +469,20 @@ def _fractional(d):
         draws = _random_samples
         if draws is None:
             draws = schuss.rand(x.shape[0], x.shape[1], d, dtype=x.dtype, device=x.device)
-        wide = draws.reshape(-1, d).tolist()
-        planes = x.reshape(-1, 1, 1, *sizes)
-        parts = []
-        for plane, sample in zip(planes, wide, strict=True):
-            # The draws stand for the axes from the last to the first.
-            spans = [
-                [(a, k) for a in _starts(n, m, k, u)]
-                for n, m, k, u in zip(sizes, wanted, kernel, reversed(sample), strict=True)
-            ]
-            parts.append(_largest(plane, spans, [1] * d))
-        shape = (*x.shape[:2], *wanted)
-        found = tuple(_core.cat([p[i] for p in parts]).reshape(shape) for i in range(2))
+        # The draws stand for the axes from the last to the first; devices have no float64.
+        drawn = draws.detach().to("cpu", _core.float64).reshape(-1, d).flip(1)
+        places = _core.zeros(drawn.shape[0], *[1] * 2 * d, dtype=_core.int64)
+        for axis, (n, m, k) in enumerate(zip(sizes, wanted, kernel, strict=True)):
+            spots = _starts(n, m, k, drawn[:, axis : axis + 1]).unsqueeze(2) + _core.arange(k)
+            # Windows along the first d axes, what is in each along the others.
+            shape = [spots.shape[0], *[1] * 2 * d]
+            shape[1 + axis], shape[1 + d + axis] = m, k
+            places = places * n + spots.reshape(shape)
+        places = places.reshape(*x.shape[:2], math.prod(wanted), math.prod(kernel)).to(x.device)
+        inside = x.flatten(2).gather(2, places.flatten(2)).reshape(places.shape)
+        values, which = inside.max(3)
+        indices = places.gather(3, which.unsqueeze(3)).squeeze(3)
+        found = tuple(t.reshape(*x.shape[:2], *wanted) for t in (values, indices))
         return tuple(t.squeeze(0) for t in found) if alone else found
 
     def pool(
@@ -537,11 +504,13 @@ def _fractional(d):
 
 
 def _starts(n, m, k, u):
-    """Where m windows of k elements begin on an axis of n, at a pseudo-random step."""
+    """Where m windows of k elements begin on an axis of n, at a pseudo-random step, for each u."""
+    last = u.new_full(u.shape, n - k).long()
     if m == 1:
-        return [n - k]
+        return last
     step = (n - k) / (m - 1)
-    return [*(int((i + u) * step) - int(u * step) for i in range(m - 1)), n - k]
+    first = ((_core.arange(m - 1) + u) * step).long() - (u * step).long()
+    return _core.cat([first, last], 1)
 
 
 fractional_max_pool2d, fractional_max_pool2d_with_indices = _fractional(2)

@@ -52,6 +52,9 @@ class LBFGS(Flat):
         maximize: bool = False,
     ) -> None:
         check_number("LBFGS", "lr", lr)
+        for name, number in (("max_iter", max_iter), ("history_size", history_size)):
+            if number < 1:
+                raise ValueError(f"LBFGS: {name} must be at least 1, got {number}")
         defaults = {
             "lr": lr,
             "max_iter": max_iter,

@@ -232,6 +232,8 @@ class Optimizer(Checked):
         group = {**param_group, "params": params}
         if names:
             group["param_names"] = names
+        if param_group.get("lr") is not None:
+            check_number(owner, "lr", param_group["lr"])
         for key, value in self.defaults.items():
             if group.setdefault(key, value) is required:
                 raise ValueError(f"{owner}: a group needs a value for {key}, it has no default")
@@ -308,6 +310,10 @@ class Optimizer(Checked):
         for hook in list(self._state_hooks["before loading"]):
             state_dict = _else(hook(self, state_dict), state_dict)
         owner, groups = type(self).__name__, self.param_groups
+        if not {"state", "param_groups"} <= state_dict.keys():
+            raise KeyError(
+                f"{owner}.load_state_dict: needs state and param_groups, got {sorted(state_dict)}"
+            )
         saved = deepcopy(state_dict["param_groups"])
         sizes = [len(group["params"]) for group in groups]
         saved_sizes = [len(group["params"]) for group in saved]

@@ -109,8 +109,12 @@ def save(
             os.fsync(file.fileno())
         os.chmod(beside, _mode(path))
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(beside)
+        if isinstance(error, OSError) and error.errno is not None:
+            kept = "; the file that was there is whole" if os.path.exists(path) else ""
+            said = f"save: {path} could not be written: {error.strerror}{kept}"
+            raise OSError(error.errno, said) from error
         raise
 
 
@@ -174,6 +178,8 @@ def _read(file: Any, map_location: Any, trusted: bool) -> Any:
             "load: this is a plain pickle, or PyTorch's format from before 2020; read it there and "
             "save it again"
         )
+    if head[:4] == b"\x89HDF":
+        raise RuntimeError("load: this is an HDF5 file; read it there and save its arrays again")
     raise RuntimeError(
         f"load: neither a checkpoint nor safetensors: it begins with {head[:8]!r}; is it cut off?"
     )

@@ -1,12 +1,12 @@
-//! Elements read from, or written to, places that other tensors name. Leans on convert, and on threads for rows.
+//! Elements read from, or written to, places that other tensors name. Leans on convert, and on isa and threads for rows.
 
 use super::convert::{self, Cursor};
-use super::{stop, threads};
+use super::{isa, stop, threads};
 use crate::backend::launch::{Operand, Pick};
 use crate::backend::trace;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result, shape};
-use crate::dispatch_all;
+use crate::{dispatch_all, per_isa};
 
 /// Every index as an element offset into the source, checked; one entry for each element of the output.
 fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
@@ -122,21 +122,61 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
 /// Bytes of rows that are asked for before they are copied: enough to hide how far away memory is.
 const AHEAD: usize = 1 << 13;
 const LINE: usize = 64;
+/// Rows of so many bytes are copied two at a time: longer ones hide their own distance, shorter ones are one or two lines.
+const PAIRED: std::ops::RangeInclusive<usize> = 4 * LINE..=AHEAD;
 
 /// Rows of `run` elements from checked places, each to where `to` says, in chunks of so many bytes.
 fn copy_rows(source: &Operand, places: &[isize], run: usize, chunk: usize, to: impl Fn(usize) -> Address + Sync) {
     let (size, bytes) = (source.dtype.size(), run * source.dtype.size());
-    let from = Address(source.ptr());
+    let base = Address(source.ptr());
+    let from = |k: usize| base.at(places[k] * size as isize);
+    let per = (chunk / bytes).max(1);
+    // SAFETY, for both: `offsets` has checked every place; rows of contiguous outputs do not overlap.
+    if PAIRED.contains(&bytes) {
+        let pair = two_rows[isa::level()];
+        threads::each(places.len(), per.next_multiple_of(2), |range| {
+            let last = places.len() - 1;
+            for k in range.clone().step_by(2).take_while(|k| k + 1 < range.end) {
+                let coming = [from((k + 2).min(last)).0, from((k + 3).min(last)).0];
+                unsafe { pair([from(k).0, from(k + 1).0], coming, [to(k).0, to(k + 1).0], bytes) };
+            }
+            if range.len() % 2 == 1 {
+                unsafe { std::ptr::copy_nonoverlapping(from(range.end - 1).0, to(range.end - 1).0, bytes) };
+            }
+        });
+        return;
+    }
     let ahead = (AHEAD / bytes).clamp(1, 16);
-    threads::each(places.len(), (chunk / bytes).max(1), |range| {
+    threads::each(places.len(), per, |range| {
         for k in range.clone() {
             if k + ahead < range.end {
-                from.at(places[k + ahead] * size as isize).ask_for(bytes.min(AHEAD));
+                from(k + ahead).ask_for(bytes.min(AHEAD));
             }
-            // SAFETY: `offsets` has checked every place; rows of contiguous outputs do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(from.at(places[k] * size as isize).0, to(k).0, bytes) };
+            unsafe { std::ptr::copy_nonoverlapping(from(k).0, to(k).0, bytes) };
         }
     });
+}
+
+per_isa!(static two_rows: unsafe fn(from: [*mut u8; 2], coming: [*mut u8; 2], to: [*mut u8; 2], bytes: usize) = copy_two);
+
+/// Copies two rows line by line by turns, and asks for as much of the two that come next: four streams keep more of
+/// memory's answers under way than one. What comes next is read once, so it need not stay.
+#[inline(always)]
+unsafe fn copy_two<const FMA: bool>(from: [*mut u8; 2], coming: [*mut u8; 2], to: [*mut u8; 2], bytes: usize) {
+    let mut at = 0;
+    while at + LINE <= bytes {
+        for side in 0..2 {
+            Address(coming[side].wrapping_add(at)).ask_for_once();
+            // SAFETY: inside the rows, by the caller's promise.
+            unsafe { to[side].add(at).cast::<[u8; LINE]>().write_unaligned(from[side].add(at).cast::<[u8; LINE]>().read_unaligned()) };
+        }
+        at += LINE;
+    }
+    for side in 0..2 {
+        Address(coming[side].wrapping_add(at)).ask_for_once();
+        // SAFETY: as above.
+        unsafe { std::ptr::copy_nonoverlapping(from[side].add(at), to[side].add(at), bytes - at) };
+    }
 }
 
 /// Bytes of rows that a thread takes at a time where several outputs are filled at once.
@@ -177,6 +217,16 @@ impl Address {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = bytes;
+    }
+    /// The same for one line that will be read once.
+    #[inline(always)]
+    fn ask_for_once(&self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_NTA>(self.0.cast()) };
+        }
     }
 }
 

@@ -252,10 +252,10 @@ pub fn permutation(seed: u64, offset: u64, n: usize) -> Result<Vec<i64>, TryRese
     Ok(order)
 }
 
-/// Sorts keys that are spread evenly: dealt out by their first bits into short lists, which are then sorted.
+/// Sorts keys that are spread evenly: dealt out by their first bits into lists of one or two, or of more where there are
+/// very many, which a pass of neighbour by neighbour then brings in order.
 fn by_first_bits(keyed: &mut Vec<u128>) -> Result<(), TryReserveError> {
-    const SHORT: usize = 16;
-    let bits = (keyed.len() / SHORT).max(1).ilog2().min(16);
+    let bits = keyed.len().max(1).ilog2().min(16);
     if bits < 4 {
         keyed.sort_unstable();
         return Ok(());
@@ -274,10 +274,22 @@ fn by_first_bits(keyed: &mut Vec<u128>) -> Result<(), TryReserveError> {
         dealt[*end] = key;
         *end += 1;
     }
-    let mut start = 0;
-    for &end in &ends[..1 << bits] {
-        dealt[start..end].sort_unstable();
-        start = end;
+    if keyed.len() >> bits < 4 {
+        for k in 1..dealt.len() {
+            let key = dealt[k];
+            let mut at = k;
+            while at > 0 && dealt[at - 1] > key {
+                dealt[at] = dealt[at - 1];
+                at -= 1;
+            }
+            dealt[at] = key;
+        }
+    } else {
+        let mut start = 0;
+        for &end in &ends[..1 << bits] {
+            dealt[start..end].sort_unstable();
+            start = end;
+        }
     }
     *keyed = dealt;
     Ok(())

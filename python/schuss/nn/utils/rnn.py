@@ -112,6 +112,18 @@ def _listed(lengths: Any) -> list[int]:
     return [int(n) for n in (lengths.tolist() if isinstance(lengths, Tensor) else lengths)]
 
 
+def step_counts(packed: PackedSequence) -> list[int]:
+    """How many sequences go on at each step; a batch packed here by plain lengths is not read.
+
+    >>> import schuss
+    >>> from schuss.nn.utils.rnn import pack_sequence, step_counts
+    >>> step_counts(pack_sequence([schuss.tensor([1, 2]), schuss.tensor([3])]))
+    [2, 1]
+    """
+    known = getattr(packed.batch_sizes, "_counts", None)
+    return _listed(packed.batch_sizes) if known is None else list(known)
+
+
 def pack_padded_sequence(
     input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
@@ -151,7 +163,10 @@ def pack_padded_sequence(
     taken = [step * batch + row for step, count in enumerate(counts) for row in range(count)]
     rows = input.reshape(time * batch, *input.shape[2:])
     data = rows.index_select(0, schuss.tensor(taken, dtype=schuss.int64, device=input.device))
-    return PackedSequence(data, schuss.tensor(counts, dtype=schuss.int64), order)
+    told: Any = schuss.tensor(counts, dtype=schuss.int64)
+    # So a compiled step need not look at what it has just written.
+    told._counts = counts
+    return PackedSequence(data, told, order)
 
 
 def pad_packed_sequence(
@@ -171,7 +186,7 @@ def pad_packed_sequence(
     (tensor([[1, 2],
             [3, 0]]), tensor([2, 1]))
     """
-    counts = _listed(sequence.batch_sizes)
+    counts = step_counts(sequence)
     time, batch, data = len(counts), counts[0], sequence.data
     if total_length is not None:
         if total_length < time:

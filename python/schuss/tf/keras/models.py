@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schuss.tf.keras.layers.base import Input, Layer, Making, Symbol, _symbols
+from schuss.tf.keras.layers.core import InputLayer
 from schuss.tf.keras.training import Trained
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ class Functional(Model):
                 raise ValueError(f"{self.name}: the outputs need an Input that is not in inputs")
             waiting.append((symbol, True))
             waiting += [(part, False) for part in _symbols(symbol.args)]
+        symbols = _symbols(inputs if _many(inputs) else [inputs])
+        self._heads = []
+        for i, symbol in enumerate(symbols):
+            head = InputLayer(symbol.shape[1:], name="input_layer" + (f"_{i}" if i else ""))
+            head._gave = symbol.shape
+            self._heads.append(head)
         self._steps = order
         self.built = True
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import schuss
+from schuss.naming import warn
 from schuss.tf.keras import activations, models
 from schuss.tf.keras.layers.base import Input, Layer, Symbol
 from schuss.tf.optimizers import Optimizer
@@ -261,6 +262,8 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, **options: Any
     >>> bool((again(schuss.ones(1, 3)) == model(schuss.ones(1, 3))).all())
     True
     """
+    if str(filepath).endswith((".h5", ".hdf5")):
+        warn(f"save: {filepath} is written as schuss writes models, not as HDF5: it is read here")
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"save: {filepath} is there already")
     writer = Writer()

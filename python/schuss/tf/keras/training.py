@@ -66,17 +66,21 @@ def _arrays(value: Any) -> Any:
 class Batches:
     """Arrays in batches, shuffled or not, or what gives batches as it is."""
 
-    def __init__(self, x: Any, y: Any, weights: Any, size: int | None, shuffle: bool) -> None:
+    def __init__(
+        self, op: str, x: Any, y: Any, weights: Any, size: int | None, shuffle: bool
+    ) -> None:
         self.source = None
+        if x is None:
+            raise ValueError(f"{op}: needs data, got None")
         if y is None and hasattr(x, "__iter__") and not _is_data(x):
             self.source = x
             return
         self.x, self.y, self.weights = _arrays(x), _arrays(y), _arrays(weights)
         self.n, self.size, self.shuffle = _rows(self.x), size or 32, shuffle
         if not self.n:
-            raise ValueError("fit: the data are empty")
+            raise ValueError(f"{op}: the data are empty")
         if y is not None and _rows(self.y) != self.n:
-            raise ValueError(f"fit: {self.n} inputs and {_rows(self.y)} targets; give as many")
+            raise ValueError(f"{op}: {self.n} inputs and {_rows(self.y)} targets; give as many")
 
     def __len__(self) -> int:
         return len(self.source) if self.source is not None else -(-self.n // self.size)
@@ -243,7 +247,7 @@ class Trained:
             rest = slice(cut, None)
             validation_data = tuple(_taken(part, rest) for part in (x, y, sample_weight))
             x, y, sample_weight = (_taken(part, slice(0, cut)) for part in (x, y, sample_weight))
-        data = Batches(x, y, sample_weight, batch_size, shuffle)
+        data = Batches("fit", x, y, sample_weight, batch_size, shuffle)
         history = History()
         everyone = Everyone([history, *(callbacks or [])], self, {"epochs": epochs})
         self.history, self.stop_training = history, False
@@ -303,7 +307,7 @@ class Trained:
         self._must_be_compiled()
         self.reset_metrics()
         done = 0
-        for i, batch in enumerate(Batches(x, y, sample_weight, batch_size, False)):
+        for i, batch in enumerate(Batches("evaluate", x, y, sample_weight, batch_size, False)):
             if steps is not None and i >= steps:
                 break
             self.test_step(batch)
@@ -327,7 +331,7 @@ class Trained:
     ) -> Any:
         """What the model says of data, as an array; a list of arrays for several results."""
         made = []
-        for i, batch in enumerate(Batches(x, None, None, batch_size, False)):
+        for i, batch in enumerate(Batches("predict", x, None, None, batch_size, False)):
             if steps is not None and i >= steps:
                 break
             inputs = batch[0] if isinstance(batch, tuple) else batch

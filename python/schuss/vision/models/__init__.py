@@ -48,7 +48,11 @@ _BUILDERS = {
 def __getattr__(name: str):
     if name.endswith("_Weights") and name.removesuffix("_Weights").lower() in _BUILDERS:
         return Names(name)
-    raise AttributeError(f"module 'schuss.vision.models' has no attribute {name!r}")
+    known = "alexnet, lenet, resnet18 to wide_resnet101_2, vgg11 to vgg19_bn"
+    raise AttributeError(
+        f"module 'schuss.vision.models' has no attribute {name!r}; there are {known}; another"
+        " network is a subclass of nn.Module"
+    )
 
 
 def list_models() -> list[str]:

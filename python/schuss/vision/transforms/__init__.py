@@ -87,4 +87,15 @@ def __getattr__(name: str):
         from importlib import import_module
 
         return import_module("schuss.vision.transforms.v2")
-    raise AttributeError(f"module 'schuss.vision.transforms' has no attribute {name!r}")
+    said = f"module 'schuss.vision.transforms' has no attribute {name!r}"
+    if name in _POLICIES:
+        said += (
+            ": no policies that were searched for are here; RandomApply and RandomChoice put"
+            " together what the other transforms do"
+        )
+    elif name == "ElasticTransform":
+        said += ": pictures are not bent here; RandomPerspective and RandomAffine turn and warp"
+    raise AttributeError(said)
+
+
+_POLICIES = ("AugMix", "AutoAugment", "AutoAugmentPolicy", "RandAugment", "TrivialAugmentWide")

@@ -236,11 +236,26 @@ class Layer(Remembered, Module):
             else:
                 yield from ((v, v.trainable and self.trainable) for v in part.variables)
 
+    def _gather(self, found: list[Variable], seen: set[int]) -> None:
+        parts = [part for part in self._parts() if id(part) not in seen]
+        own = [part for part in parts if isinstance(part, Variable)]
+        for part in sorted(own, key=lambda v: not v.trainable) + parts:
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
+            if isinstance(part, Variable):
+                found.append(part)
+            elif isinstance(part, Layer):
+                part._gather(found, seen)
+            else:
+                found += part.variables
+
     @property
     def variables(self) -> list[Variable]:  # type: ignore[override]
-        """All Variables, those that are trained first."""
-        found = list(self._all(set()))
-        return [v for v, on in found if on] + [v for v, on in found if not on]
+        """All Variables, layer by layer; of each layer those that may be trained come first."""
+        found: list[Variable] = []
+        self._gather(found, set())
+        return found
 
     weights = variables
 
