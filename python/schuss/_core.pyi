@@ -440,7 +440,7 @@ class ShapeError(RuntimeError, ValueError):
 @final
 class Step:
     """A function that is recorded at its second call with arguments of one form, and run again without Python from then on."""
-    def __new__(cls, function: Any, look: Any, known: Any, fallback: Any, size: Any) -> Self: ...
+    def __new__(cls, function: Any, look: Any, reach: Any, known: Any, fallback: Any, size: Any) -> Self: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
     def counts(self, /) -> Any:
@@ -2071,6 +2071,11 @@ def _gelu_tanh(input: Any, *, out: Any = None) -> Any:
 
 def _gelu_tanh_slope(grad: Any, input: Any, *, out: Any = None) -> Any:
     """A cotangent times the slope of `gelu_tanh`."""
+
+def _given_class(*args: Any, **kwargs: Any) -> Any: ...
+
+def _given_step(number: Any, value: Any, *, out: Any = None) -> Any:
+    """A number from outside, whatever was there before."""
 
 def _gpu_adapters() -> Any:
     """All adapters, those that may be used first."""

@@ -5,9 +5,12 @@
 
 use num_complex::Complex;
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
-use std::f64::{INFINITY as INF, NAN};
 
 type Z = Complex<f64>;
+
+const INF: f64 = f64::INFINITY;
+const DEEP: f64 = f64::NEG_INFINITY;
+const NAN: f64 = f64::NAN;
 
 /// Whether both parts are plain numbers.
 #[inline(always)]
@@ -32,8 +35,8 @@ pub fn sinh(z: Z) -> Z {
     let (re, im) = match (z.re.abs(), z.im.abs()) {
         (INF, y) if y.is_finite() => far(y),
         (INF, _) => (INF, NAN),
-        (x, _) if x == 0.0 => (0.0, NAN),
-        (x, y) if x.is_nan() && y == 0.0 => (NAN, 0.0),
+        (0.0, _) => (0.0, NAN),
+        (x, 0.0) if x.is_nan() => (NAN, 0.0),
         _ => (NAN, NAN),
     };
     // The sign of the real part turns with the angle.
@@ -44,8 +47,7 @@ pub fn cosh(z: Z) -> Z {
     let (re, im) = match (z.re.abs(), z.im.abs()) {
         (INF, y) if y.is_finite() => far(y),
         (INF, _) => (INF, NAN),
-        (x, _) if x == 0.0 => (NAN, 0.0),
-        (_, y) if y == 0.0 => (NAN, 0.0),
+        (0.0, _) | (_, 0.0) => (NAN, 0.0),
         _ => (NAN, NAN),
     };
     Complex::new(re, im * 1f64.copysign(z.re) * 1f64.copysign(z.im))
@@ -55,19 +57,19 @@ pub fn tanh(z: Z) -> Z {
     odd(z, |x, y| match (x, y) {
         (INF, y) if y.is_finite() => (1.0, 0.0f64.copysign((2.0 * y).sin())),
         (INF, _) => (1.0, 0.0),
-        (x, _) if x == 0.0 => (0.0, NAN),
-        (_, y) if y == 0.0 => (NAN, 0.0),
+        (0.0, _) => (0.0, NAN),
+        (_, 0.0) => (NAN, 0.0),
         _ => (NAN, NAN),
     })
 }
 
 pub fn expm1(z: Z) -> Z {
     let (re, im) = match (z.re, z.im.abs()) {
-        (x, y) if x == -INF && y.is_finite() => (-1.0, 0.0f64.copysign(y.sin())),
-        (x, _) if x == -INF => (-1.0, 0.0),
+        (DEEP, y) if y.is_finite() => (-1.0, 0.0f64.copysign(y.sin())),
+        (DEEP, _) => (-1.0, 0.0),
         (INF, y) if y.is_finite() => far(y),
         (INF, _) => (INF, NAN),
-        (_, y) if y == 0.0 => (NAN, 0.0),
+        (_, 0.0) => (NAN, 0.0),
         _ => (NAN, NAN),
     };
     Complex::new(re, im * 1f64.copysign(z.im))
@@ -80,7 +82,7 @@ pub fn asinh(z: Z) -> Z {
         (INF, _) => (INF, 0.0),
         (x, INF) if x.is_nan() => (INF, NAN),
         (_, INF) => (INF, FRAC_PI_2),
-        (_, y) if y == 0.0 => (NAN, 0.0),
+        (_, 0.0) => (NAN, 0.0),
         _ => (NAN, NAN),
     })
 }
@@ -93,7 +95,7 @@ pub fn acos(z: Z) -> Z {
         (INF, _) => (if below { PI } else { 0.0 }, -INF),
         (x, INF) if x.is_nan() => (NAN, -INF),
         (_, INF) => (FRAC_PI_2, -INF),
-        (x, _) if x == 0.0 => (FRAC_PI_2, NAN),
+        (0.0, _) => (FRAC_PI_2, NAN),
         _ => (NAN, NAN),
     };
     Complex::new(re, im * 1f64.copysign(z.im))
@@ -110,7 +112,7 @@ pub fn atanh(z: Z) -> Z {
         (_, INF) => (0.0, FRAC_PI_2),
         (INF, y) if y.is_nan() => (0.0, NAN),
         (INF, _) => (0.0, FRAC_PI_2),
-        (x, _) if x == 0.0 => (0.0, NAN),
+        (0.0, _) => (0.0, NAN),
         _ => (NAN, NAN),
     })
 }
