@@ -413,12 +413,11 @@ def arrayapi(arguments: list[str]) -> None:
     ours = ROOT / "tests/array_api"
     variables = {
         "ARRAY_API_TESTS_MODULE": "schuss.array_api",
-        "ARRAY_API_TESTS_SKIP_DTYPES": "uint16,uint32,uint64,complex64,complex128",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ours), os.environ.get("PYTHONPATH")])),
+        "ARRAY_API_TESTS_SKIP_DTYPES": "uint16,uint32,uint64",
     }
     # Pytest's own settings must come from the suite, not from this repository.
     suite = ("-m", "pytest", f"--rootdir={path}", path / "array_api_tests")
-    known = ("-p", "without_complex", f"--xfails-file={ours / 'failures.txt'}")
+    known = (f"--xfails-file={ours / 'failures.txt'}",)
     fixed = ("--max-examples=50", "--disable-deadline", "-p", "no:cacheprovider", "-rX")
     run(
         BENCH.python, *suite, *known, *fixed, *rest, env={**variables, **chosen("ARRAY_API_TESTS_")}

@@ -1,4 +1,4 @@
-"""Times the processor's kernels on a million elements beside PyTorch, one thread each, by turns.
+"""Times the processor's kernels beside PyTorch by turns, and two threads beside one.
 
 Leans on schuss, NumPy and torch; `python benches/kernels_peer.py --help` says what can be chosen.
 """
@@ -255,6 +255,37 @@ def words() -> list[tuple[str, str, str, Make]]:
     return [("words", statement, shape(make), make) for statement, make in rows]
 
 
+class Blas:
+    """NumPy's own product of matrices, under the names that a row uses."""
+
+    tensor = staticmethod(numpy.asarray)
+
+
+def products() -> list[tuple[str, str, str, Make]]:
+    """Products of matrices of every size and both orders, and in a linear layer's own layout."""
+
+    def sides(one: tuple[int, int], other: tuple[int, int], dtype: str) -> Make:
+        def make(library: Any) -> dict[str, Any]:
+            draw = numpy.random.default_rng(7)
+            a, b = (draw.uniform(-1.0, 1.0, size).astype(dtype) for size in (one, other))
+            return {"L": library, "a": library.tensor(a), "b": library.tensor(b)}
+
+        return make
+
+    rows = []
+    for dtype in ("float32", "float64"):
+        for n in (8, 16, 32, 64, 128, 256, 512, 1024, 2048):
+            square = sides((n, n), (n, n), dtype)
+            rows += [(s, square) for s in ("a @ b", "a.T @ b", "a @ b.T", "a.T @ b.T")]
+        for n, inner, m in ((64, 784, 128), (64, 128, 10), (512, 784, 128), (1024, 512, 512)):
+            rows += [("a @ b.T", sides((n, inner), (m, inner), dtype))]
+            rows += [("a.T @ b", sides((n, m), (n, inner), dtype))]
+            rows += [("a @ b", sides((n, m), (m, inner), dtype))]
+    return [
+        ("matmul", s, f"{shape(make)} {tuple(make(Blas)['b'].shape)}", make) for s, make in rows
+    ]
+
+
 def scans() -> list[tuple[str, str, str, Make]]:
     """Running sums and products."""
     rows = []
@@ -288,22 +319,81 @@ def agree(statement: str, make: Make) -> float:
 
 
 def measure(
-    statement: str, make: Make, rounds: int, milliseconds: float, clock: Callable[[], float]
+    statement: str,
+    make: Make,
+    rounds: int,
+    milliseconds: float,
+    clock: Callable[[], float],
+    libraries: tuple[Any, ...] = LIBRARIES,
 ) -> tuple[float, float, float]:
-    """Median seconds a call for each library, and the median ratio."""
-    names = [make(library) for library in LIBRARIES]
+    """Median seconds a call of ours and of the quickest peer, and the median ratio."""
+    names = [make(library) for library in libraries]
     timers = [timeit.Timer(statement, timer=clock, globals=each) for each in names]
     counts = []
     for timer in timers:
         timer.timeit(2)
         once = min(timer.repeat(3, 1))
         counts.append(max(1, round(milliseconds / 1e3 / once)))
-    seconds: list[list[float]] = [[], []]
+    seconds: list[list[float]] = [[] for _ in libraries]
+    order = range(len(libraries))
     for turn in range(rounds):
-        for k in (0, 1) if turn % 2 else (1, 0):
+        for k in order if turn % 2 else reversed(order):
             seconds[k].append(timers[k].timeit(counts[k]) / counts[k])
-    ratio = statistics.median(t / s for s, t in zip(*seconds, strict=True))
-    return statistics.median(seconds[0]), statistics.median(seconds[1]), ratio
+    ours = seconds[0]
+    theirs = min(seconds[1:], key=statistics.median)
+    ratio = statistics.median(t / s for s, t in zip(ours, theirs, strict=True))
+    return statistics.median(ours), statistics.median(theirs), ratio
+
+
+def threads(rounds: int) -> None:
+    """What a second thread brings: the best of many short rounds with one over that with two.
+
+    Beside it stands the processor time of two threads over that of one: what parting costs.
+    """
+    nn = schuss.nn
+    draw = numpy.random.default_rng(3)
+
+    def step(model: Any, x: Any, classes: int) -> Callable[[], Any]:
+        y = schuss.tensor(draw.integers(0, classes, len(x)))
+        optimizer = schuss.optim.SGD(model.parameters(), lr=0.01)
+
+        def run() -> None:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+        return run
+
+    def normal(*sizes: int) -> Any:
+        return schuss.tensor(draw.normal(size=sizes).astype("float32"))
+
+    pictures = nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10)),
+    )
+    layers = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    a, b = normal(1024, 1024), normal(1024, 1024)
+    cases = {
+        "matmul 1024": (lambda: a @ b, 2),
+        "two convolutions, batch 64, SGD": (step(pictures, normal(64, 1, 28, 28), 10), 2),
+        "784-128-10, batch 512, SGD": (step(layers, normal(512, 784), 10), 20),
+    }
+    for name, (run, count) in cases.items():
+        best, spent = [math.inf] * 2, [math.inf] * 2
+        for turn in range(2 * rounds):
+            two = turn % 2
+            schuss.set_num_threads(1 + two)
+            run()
+            wall, busy = time.perf_counter(), time.process_time()
+            for _ in range(count):
+                run()
+            best[two] = min(best[two], (time.perf_counter() - wall) / count)
+            spent[two] = min(spent[two], (time.process_time() - busy) / count)
+        print(
+            f"{name:40} {1e3 * best[0]:8.2f} {1e3 * best[1]:8.2f} ms {best[0] / best[1]:6.2f}"
+            f"  processor time {spent[1] / spent[0]:5.2f}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -320,6 +410,8 @@ def main() -> None:
         "--beside", type=Path, help="figures of an earlier run, to stand in the table"
     )
     chosen = parser.parse_args()
+    if "threads" in chosen.words:
+        return threads(4 * chosen.rounds)
     for library in LIBRARIES:
         library.set_num_threads(1)
     gc.disable()
@@ -334,13 +426,16 @@ def main() -> None:
         *words(),
         *scans(),
         *windows(),
+        *products(),
     ]:
         name = f"{statement:48} {on}"
         line = f"{group} {name}"
         if chosen.words and not any(word in line for word in chosen.words):
             continue
         gap = agree(statement, make)
-        ours, theirs, ratio = measure(statement, make, chosen.rounds, chosen.milliseconds, clock)
+        peers = (*LIBRARIES, Blas) if group == "matmul" else LIBRARIES
+        timing = (chosen.rounds, chosen.milliseconds, clock)
+        ours, theirs, ratio = measure(statement, make, *timing, peers)
         kept[f"{group} {name}"] = (ours, theirs, ratio)
         group_of.setdefault(group, []).append(ratio)
         was = f"{before[line][2]:6.2f} ->" if line in before else ""

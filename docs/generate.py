@@ -73,6 +73,7 @@ MODULES = {
     "vision_transforms_functional.md": "schuss.vision.transforms.functional",
     "vision_utils.md": "schuss.vision.utils",
     "array_api.md": "schuss.array_api",
+    "array_api_fft.md": "schuss.array_api.fft",
     "array_api_linalg.md": "schuss.array_api.linalg",
 }
 PLAIN = (bool, int, float, str)

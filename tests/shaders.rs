@@ -4,7 +4,7 @@
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use schuss::backend::gpu::{Caps, contract, convolve, fold, map, norm, softmax};
+use schuss::backend::gpu::{Caps, attention, average, contract, convolve, draw, fold, map, norm, softmax};
 use schuss::base::{DType, dtype};
 use schuss::graph::Body;
 
@@ -74,11 +74,27 @@ fn products_and_folds_are_shaders_in_every_type() {
 fn rows_and_convolutions_are_shaders() {
     for caps in [Caps::usual(), Caps { immediates: 0, ..Caps::usual() }] {
         for d in [DType::F32, DType::F16, DType::BF16] {
-            let kinds = [("softmax", softmax::texts(d, &caps)), ("a norm", norm::texts(d, &caps)), ("conv", convolve::texts(d, &caps))];
+            let kinds = [
+                ("softmax", softmax::texts(d, &caps)),
+                ("a norm", norm::texts(d, &caps)),
+                ("conv", convolve::texts(d, &caps)),
+                ("a mean of windows", average::texts(d, &caps)),
+            ];
             for (name, texts) in kinds {
                 assert!(texts.len() > 10, "{name} has too few kernels");
                 texts.iter().for_each(|text| accepted(&format!("{name} of {d}"), text));
             }
+        }
+    }
+}
+
+#[test]
+fn attention_and_draws_are_shaders() {
+    for caps in [Caps::usual(), Caps { immediates: 0, ..Caps::usual() }] {
+        let kinds = [("attention", attention::texts(&caps), 27), ("a draw", draw::texts(&caps), 5)];
+        for (name, texts, count) in kinds {
+            assert_eq!(texts.len(), count, "{name} has other kernels");
+            texts.iter().for_each(|text| accepted(name, text));
         }
     }
 }

@@ -332,3 +332,61 @@ def test_the_list_of_failures_has_a_reason_for_each() -> None:
             assert reason and line.startswith("array_api_tests/"), line
             tests.append(line)
     assert len(tests) == len(set(tests)) <= 60
+
+
+# ---- complex numbers and transforms -------------------------------------------------------------
+
+
+def test_complex_dtypes_are_told_of() -> None:
+    info = xp.__array_namespace_info__()
+    assert info.dtypes(kind="complex floating") == {
+        "complex64": schuss.complex64,
+        "complex128": schuss.complex128,
+    }
+    assert info.default_dtypes()["complex floating"] == schuss.complex64
+    assert xp.finfo(xp.complex128).dtype == xp.float64
+    assert xp.asarray(1j).dtype == xp.complex64
+    assert xp.linspace(0, 2 + 4j, 3).tolist() == [0, 1 + 2j, 2 + 4j]
+
+
+def test_functions_of_complex_arrays() -> None:
+    z = xp.asarray([3 + 4j, 1 - 2j, 3 + 4j, -0.0j])
+    assert xp.sign(z)[0].item() == pytest.approx(0.6 + 0.8j)
+    assert math.copysign(1, xp.sign(z)[3].item().real) == 1
+    assert xp.round(xp.asarray([1.4 + 2.5j])).tolist() == [1 + 2j]
+    assert xp.unique_values(z).tolist() == [0, 1 - 2j, 3 + 4j]
+    assert xp.unique_counts(z).counts.tolist() == [1, 1, 2]
+    assert xp.isin(z, xp.asarray([1 - 2j])).tolist() == [False, True, False, False]
+    assert xp.isin(z, xp.asarray([1 - 2j]), invert=True).tolist() == [True, False, True, True]
+    assert xp.linalg.matrix_rank(xp.asarray([[1j, 1], [1, -1j]]), rtol=xp.asarray(1e-3)) == 1
+    turned = xp.linalg.eigvals(xp.asarray([[0.0, -1.0], [1.0, 0.0]]))
+    assert sorted(turned.tolist(), key=lambda v: v.imag) == pytest.approx([-1j, 1j])
+    found = xp.linalg.eig(xp.asarray([[2.0]]))
+    assert found.eigenvalues.tolist() == [2] and found.eigenvectors.dtype == xp.complex64
+
+
+TRANSFORMS = ["fft", "ifft", "fftn", "ifftn", "rfft", "irfft", "rfftn", "irfftn", "hfft", "ihfft"]
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_are_numpys(name: str) -> None:
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal((4, 6))
+    if name not in ("rfft", "rfftn", "ihfft"):
+        a = a + 1j * rng.standard_normal((4, 6))
+    options = {"axes": (0, 1), "s": (4, 5)} if name.endswith("n") else {"axis": 0, "n": 5}
+    for more in ({}, {"norm": "ortho"}, options):
+        if name.endswith("n") and not more:
+            more = {"axes": (0, 1)}
+        got = getattr(xp.fft, name)(schuss.from_numpy(a), **more)
+        assert np.allclose(got.numpy(), getattr(np.fft, name)(a, **more))
+
+
+def test_frequencies_and_shifts_are_numpys() -> None:
+    for n in (4, 5):
+        for name in ("fftfreq", "rfftfreq"):
+            got = getattr(xp.fft, name)(n, d=0.5, dtype=xp.float64)
+            assert np.allclose(got.numpy(), getattr(np.fft, name)(n, d=0.5))
+        for name in ("fftshift", "ifftshift"):
+            got = getattr(xp.fft, name)(xp.arange(n))
+            assert np.array_equal(got.numpy(), getattr(np.fft, name)(np.arange(n)))

@@ -36,9 +36,9 @@ CASES = {
     "FisherSnedecor": (D.FisherSnedecor(t(3.0), t(9.0)), stats.f(3.0, 9.0), [0.1, 1.0, 4.0]),
     "HalfNormal": (D.HalfNormal(t(2.0)), stats.halfnorm(scale=2.0), [0.1, 1.0, 4.0]),
     "HalfCauchy": (D.HalfCauchy(t(2.0)), stats.halfcauchy(scale=2.0), [0.1, 1.0, 40.0]),
-    "Pareto": (D.Pareto(t(2.0), t(3.5)), stats.pareto(3.5, scale=2.0), [1.0, 2.5, 9.0]),
+    "Pareto": (D.Pareto(t(2.0), t(3.5), False), stats.pareto(3.5, scale=2.0), [1.0, 2.5, 9.0]),
     "GeneralizedPareto": (
-        D.GeneralizedPareto(t(0.5), t(2.0), t(0.2)),
+        D.GeneralizedPareto(t(0.5), t(2.0), t(0.2), False),
         stats.genpareto(0.2, 0.5, 2.0),
         [0.0, 1.0, 9.0],
     ),

@@ -117,6 +117,44 @@ def test_derivatives_of_softmax(name: str, sizes: tuple[int, ...], axis: int) ->
     assert schuss.autograd.gradgradcheck(lambda x: getattr(x, name)(axis), (x,))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 2, 5, 32, 63, 64, 65, 130])
+@pytest.mark.parametrize("width", [16, 21, 530])
+def test_softmax_of_columns(n: int, width: int, dtype: str) -> None:
+    draw = numpy.random.default_rng(n)
+    # Rows lie a power of two apart, as channels of pictures do.
+    whole, slopes = (draw.normal(size=(n, 2048)) * 3 for _ in range(2))
+    a, g = (x[:, :width].astype(dtype) for x in (whole, slopes))
+    x = schuss.tensor(whole.astype(dtype), requires_grad=True)
+    e = numpy.exp(a.astype(float) - a.max(0))
+    y = e / e.sum(0)
+    for name, value, slope in (
+        ("softmax", y, y * (g - (g * y).sum(0))),
+        ("log_softmax", numpy.log(y), g - y * g.sum(0, dtype=float)),
+    ):
+        result = getattr(x[:, :width], name)(0)
+        got = schuss.autograd.grad(result, x, schuss.tensor(slopes.astype(dtype))[:, :width])[0]
+        rough = 3e-6 if dtype == "float32" else 1e-14
+        for ours, truth in ((result.detach(), value), (got[:, :width], slope)):
+            most = abs(truth).max()
+            numpy.testing.assert_allclose(ours.numpy(), truth, rtol=rough, atol=rough * most)
+        assert not got[:, width:].any().item()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 3, 8, 15, 16, 17, 24])
+def test_small_products_of_turned_sides(n: int, dtype: str) -> None:
+    draw = numpy.random.default_rng(n)
+    for rows, inner in ((n, n), (n, 9), (1, n), (5, 1)):
+        a, b = (draw.normal(size=s).astype(dtype) for s in ((rows, inner), (n, inner)))
+        across = schuss.tensor(a.T.copy()).T
+        truth = a.astype(float) @ b.T
+        for left in (schuss.tensor(a), across):
+            ours = (left @ schuss.tensor(b).T).numpy()
+            rough = 1e-6 if dtype == "float32" else 1e-15
+            numpy.testing.assert_allclose(ours, truth, rtol=0, atol=rough * 4 * inner)
+
+
 @pytest.mark.parametrize("n", [5, 16, 64, 515, 3000])
 @pytest.mark.parametrize("place", [0, -1])
 def test_what_is_not_finite(n: int, place: int) -> None:
@@ -153,6 +191,7 @@ def test_near_and_far_arguments_meet(dtype: str) -> None:
     draw = numpy.random.default_rng(2)
     a = draw.uniform(-1e4, 1e4, 2000).astype(dtype)
     b = draw.uniform(-7.0, 7.0, 2000).astype(dtype)
+    a[100:104] = 99999.0, 100001.0, 1e6, -1e5
     a[700], a[1300], a[1301], b[900], b[901] = 3e30, numpy.inf, numpy.nan, 0.0, numpy.inf
     x, y = schuss.tensor(a), schuss.tensor(b)
     rough = 1e-6 if dtype == "float32" else 1e-14

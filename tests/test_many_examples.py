@@ -158,3 +158,101 @@ def test_checkpoints_inside_transformations():
     assert_close(
         jvp(lambda x: checkpoint(part, x), (ROWS,), (ROWS,))[1], jvp(part, (ROWS,), (ROWS,))[1]
     )
+
+
+# ---- hooks --------------------------------------------------------------------------------------
+
+
+def hooked(seen: list):
+    def loss(x: schuss.Tensor) -> schuss.Tensor:
+        y = x * x
+        y.register_hook(lambda g: (seen.append(g.shape), g * 10)[1])
+        return (y * 3).sum()
+
+    return loss
+
+
+def test_hooks_on_what_differs_see_one_example() -> None:
+    seen: list = []
+    got = vmap(grad(hooked(seen)))(ROWS)
+    assert_close(got, 60 * ROWS)
+    assert seen == [(4,)]
+    # Two batches, one in the other.
+    assert_close(vmap(vmap(grad(hooked(seen))))(ROWS[None]), 60 * ROWS[None])
+    assert_close(grad(hooked(seen))(ROWS[1]), 60 * ROWS[1])
+
+
+def test_hooks_on_the_argument_itself() -> None:
+    def loss(x: schuss.Tensor) -> schuss.Tensor:
+        x.register_hook(lambda g: schuss.ones(4) * 7)
+        return (x * 3).sum()
+
+    assert_close(vmap(grad(loss))(ROWS), schuss.full((3, 4), 7.0))
+
+
+def test_a_hook_that_is_removed_is_not_called() -> None:
+    def loss(x: schuss.Tensor) -> schuss.Tensor:
+        y = x * x
+        y.register_hook(lambda g: g * 10).remove()
+        return y.sum()
+
+    assert_close(vmap(grad(loss))(ROWS), 2 * ROWS)
+
+
+def test_hooks_that_could_not_be_right_are_refused() -> None:
+    weight = schuss.ones(4, requires_grad=True)
+
+    def inside(x: schuss.Tensor) -> schuss.Tensor:
+        y = weight * x
+        y.register_hook(lambda g: g * 10)
+        return y.sum()
+
+    found = vmap(inside)(ROWS)
+    with refuses(RuntimeError, "register_hook", "inside vmap", "grad or vjp"):
+        found.sum().backward()
+    with refuses(RuntimeError, "does not require grad"):
+        vmap(lambda x: x.register_hook(print) or x)(ROWS)
+    with refuses(RuntimeError, "register_hook", "forward mode"):
+        jvp(grad(hooked([])), (ROWS[0],), (ROWS[0],))
+    with refuses(RuntimeError, "backward", "func.grad"):
+        vmap(lambda x: (weight * x).sum().backward())(ROWS)
+
+
+# ---- tangents and writes in place ---------------------------------------------------------------
+
+
+def test_a_write_reaches_the_tangents_of_views_alone() -> None:
+    def f(x: schuss.Tensor):
+        a, b, c, d = x + 0, x.clone(), schuss.zeros(4) + x, x * 1
+        a.mul_(3)
+        c[0] = a[1] * 7
+        b[1:].zero_()
+        return a, b, c, d, x * 1
+
+    x, t = ROWS[1], schuss.tensor([1.0, 2.0, 3.0, 4.0])
+    _, found = jvp(f, (x,), (t,))
+    want = [3 * t, schuss.tensor([1.0, 0, 0, 0]), schuss.tensor([42.0, 2, 3, 4]), t, t]
+    for got, wish in zip(found, want, strict=True):
+        assert_close(got, wish)
+    assert_close(t, schuss.tensor([1.0, 2.0, 3.0, 4.0]))
+
+
+def test_a_view_and_its_base_still_move_together() -> None:
+    def f(x: schuss.Tensor):
+        y = x * 2
+        y[:2].mul_(5)
+        y.view(2, 2)[1].add_(y[:2])
+        return y
+
+    _, found = jvp(f, (ROWS[1],), (schuss.ones(4),))
+    assert_close(found, schuss.tensor([10.0, 10.0, 12.0, 12.0]))
+
+
+def test_a_tangent_that_is_one_row_for_all_is_written_for_one() -> None:
+    with schuss.autograd.forward_ad.dual_level():
+        row = schuss.ones(3)
+        x = schuss.autograd.forward_ad.make_dual(schuss.ones(2, 3), row.expand(2, 3))
+        x[0].mul_(5)
+        tangent = schuss.autograd.forward_ad.unpack_dual(x).tangent
+    assert_close(tangent, schuss.tensor([[5.0] * 3, [1.0] * 3]))
+    assert_close(row, schuss.ones(3))

@@ -29,6 +29,7 @@ from schuss import (
     mathematics,
     methods,
     modes,
+    naming,
     order,
     parts,
     products,
@@ -213,7 +214,8 @@ def __getattr__(name: str):
     if name in _HOMES:
         found = getattr(import_module(f"schuss.{_HOMES[name]}"), name)
         globals()[name] = found
-        return found
+        naming.publish(globals(), "schuss", (name,))
+        return globals()[name]
     if name.endswith("_") and hasattr(Tensor, name):
         # What writes in place is a method, and a function in older programs.
         return getattr(Tensor, name)
@@ -302,3 +304,4 @@ __all__ += products.__all__
 __all__ += questions.__all__
 __all__ += series.__all__
 __all__ += [name for name in _HOMES if name not in __all__]
+naming.publish(globals(), "schuss", __all__)

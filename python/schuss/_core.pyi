@@ -1974,6 +1974,9 @@ def _convolve_input(input: Any, weight: Any, bias: Any, size: Any, stride: Any, 
 def _convolve_weight(input: Any, grad: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: Any, *, out: Any = None) -> Any:
     """The weight's cotangent, with kernels of the sizes given, from images and the result's cotangent; and the bias's."""
 
+def _default_device() -> Any:
+    """Where tensors are made that name no device."""
+
 def _default_generator() -> Any: ...
 
 def _demand(holds: Any, kind: Any, op: Any, text: Any) -> Any:
@@ -1982,7 +1985,7 @@ def _demand(holds: Any, kind: Any, op: Any, text: Any) -> Any:
 def _double_product(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Twice the product: the derivative of the square, in one pass."""
 
-def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False, device: _device | str | _int | None = None) -> Any:
+def _draw(op: Any, size: Any, kind: Any, a: Any, b: Any, dtype: _dtype | None, generator: Generator | None, requires_grad: _bool = False, device: _device | str | _int | None = None, out: Any = None) -> Any:
     """Draws into a new tensor; Python gives PyTorch's names and keywords to it."""
 
 def _draw_(op: Any, target: Any, kind: Any, a: Any, b: Any, generator: Generator | None) -> Any:
@@ -2086,6 +2089,9 @@ def _gpu_counters(index: Any) -> Any:
 def _gpu_empty_cache(index: Any) -> Any:
     """Gives back what is kept for reuse."""
 
+def _gpu_folder() -> Any:
+    """Where what programs need again is kept, if anywhere."""
+
 def _gpu_keep() -> Any:
     """Keeps compiled kernels for the next program."""
 
@@ -2137,10 +2143,10 @@ def _l1_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None)
 def _lamb_direction(first: Any, second: Any, direction: Any, grad: Any, param: Any, sign: Any, decay: Any, rest1: Any, beta2: Any, rest2: Any, scale1: Any, scale2: Any, eps: Any, *, out: Any = None) -> Any:
     """The direction of LAMB (You et al. 2020), whose length the caller sets: new moments, and the direction."""
 
-def _ldl_of(input: Any, *, out: Any = None) -> Any:
+def _ldl_of(input: Any, hermitian: Any, *, out: Any = None) -> Any:
     """A unit lower triangle and the blocks of the diagonal, the exchanges, and 0 or the row without a pivot."""
 
-def _ldl_solve_of(input: Any, pivots: Any, b: Any, *, out: Any = None) -> Any:
+def _ldl_solve_of(input: Any, pivots: Any, b: Any, hermitian: Any, *, out: Any = None) -> Any:
     """x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal."""
 
 def _lend(tensor: Any, versioned: Any, copied: Any) -> Any:
@@ -2174,7 +2180,7 @@ def _max(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out:
     """The largest elements along an axis, and their positions."""
 
 def _mean_windows(input: Any, places: Any, kernel: Any, stride: Any, padding: Any, include: Any, divisor: Any, *, out: Any = None) -> Any:
-    """The means of windows of (n, c, sizes...) on the processor, `places` of them along each axis. A window's divisor is the number of its positions, those in the padding among them with `include`, or the one given."""
+    """The means of windows of (n, c, sizes...), `places` of them along each axis. A window's divisor is the number of its positions, those in the padding among them with `include`, or the one given."""
 
 def _median_along(input: Any, dim: _int | Sequence[_int], keepdim: _bool, skip_nan: Any, *, out: Any = None) -> Any:
     """The lower of the middle elements along an axis, and where it stands."""
@@ -2338,6 +2344,9 @@ def _select(input: Any, dim: _int | Sequence[_int], index: Any, *, out: Any = No
 def _set_anomaly(on: Any, check_nan: Any) -> Any:
     """Whether operations note their line, and the walk back searches gradients for NaN; returns what both were."""
 
+def _set_default_device(device: _device | str | _int) -> Any:
+    """Sets it for this thread; None takes that back."""
+
 def _set_grad_enabled(on: Any) -> Any:
     """Turns recording on or off; returns what it was."""
 
@@ -2420,7 +2429,7 @@ def _unit(input: Any, *, out: Any = None) -> Any:
     """Complex numbers divided by their modulus; 0 at 0."""
 
 def _unpool_windows(input: Any, places: Any, *size: Any, out: Any = None) -> Any:
-    """`pool_windows` undone on the processor: values at their places in images of the sizes given, 0 elsewhere."""
+    """`pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere."""
 
 def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""

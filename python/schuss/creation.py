@@ -37,11 +37,7 @@ own = _Own()
 
 def _drawn(op, shape, kind, a, b, dtype, device, generator, requires_grad=False, out=None):
     generator = own.generator if generator is None else generator
-    made = _core._draw(op, shape, kind, a, b, dtype, generator, requires_grad, device)
-    if out is None:
-        return made
-    out.data = made.to(out.dtype)
-    return out
+    return _core._draw(op, shape, kind, a, b, dtype, generator, requires_grad, device, out)
 
 
 def rand(
@@ -122,9 +118,8 @@ def randint(
         low, high = 0, low
     if isinstance(size, int):
         raise TypeError(f"randint: size must be a tuple of integers, got {size}; write ({size},)")
-    wanted = _core.int64 if dtype is None else dtype
     return _drawn(
-        "randint", tuple(size), "integers", low, high, wanted, device, generator, requires_grad, out
+        "randint", tuple(size), "integers", low, high, dtype, device, generator, requires_grad, out
     )
 
 
@@ -148,9 +143,8 @@ def randperm(
         raise TypeError(f"randperm: n must be an integer, got {type(n).__name__}")
     if n < 0:
         raise RuntimeError(f"randperm: n must be at least 0, got {n}")
-    wanted = _core.int64 if dtype is None else dtype
     return _drawn(
-        "randperm", (n,), "permutation", 0, 0, wanted, device, generator, requires_grad, out
+        "randperm", (n,), "permutation", 0, 0, dtype, device, generator, requires_grad, out
     )
 
 
@@ -186,14 +180,10 @@ def normal(
             raise RuntimeError("normal: every standard deviation must be at least 0")
     elif std < 0:
         raise RuntimeError(f"normal: the standard deviation must be at least 0, got {std}")
-    kind = next(x.dtype for x in (mean, std) if isinstance(x, Tensor))
-    shape = _core.add(mean, std).shape
-    with_noise = _drawn("normal", shape, "normal", 0.0, 1.0, kind, device, generator)
-    made = (with_noise * std + mean).detach()
-    if out is not None:
-        out.data = made
-        return out
-    return made
+    whole = _core.add(mean, std)
+    kind, place = next(x.dtype for x in (mean, std) if isinstance(x, Tensor)), whole.device
+    with_noise = _drawn("normal", whole.shape, "normal", 0.0, 1.0, kind, place, generator)
+    return given("normal", (with_noise * std + mean).detach(), out)
 
 
 def bernoulli(input, p=None, *, generator=None, out=None):
@@ -203,14 +193,17 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     tensor([1., 1., 1.])
     """
     if p is not None:
-        return _drawn("bernoulli", input.shape, "bernoulli", p, 0.0, input.dtype, None, generator)
+        chance, like = (p, 0.0), (input.dtype, input.device)
+        found = _drawn("bernoulli", input.shape, "bernoulli", *chance, *like, generator)
+        return given("bernoulli", found, out)
     if not input.is_floating_point():
         raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
     chances = _core._values(input)
     if input.numel() and not bool(((chances >= 0) & (chances <= 1)).all()):
         raise RuntimeError("bernoulli: every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32
-    draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, None, generator)
+    device = input.device
+    draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, device, generator)
     made = (draws < input.detach()).to(input.dtype)
     return made if out is None else out.copy_(made)
 
@@ -228,7 +221,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         raise RuntimeError(f"multinomial: needs float weights, got {input.dtype.name}")
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: num_samples must be positive, got {num_samples}")
-    weights = input.detach().double()
+    weights, like = input.detach().double(), (_core.float64, input.device)
     # Of all examples, where they differ.
     rows = _core._values(weights)
     if not bool(rows.isfinite().all()) or bool((rows < 0).any()):
@@ -238,7 +231,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     if replacement:
         edges = weights.cumsum(-1)
         shape = (*weights.shape[:-1], num_samples)
-        draws = _drawn("multinomial", shape, "uniform", 0.0, 1.0, _core.float64, None, generator)
+        draws = _drawn("multinomial", shape, "uniform", 0.0, 1.0, *like, generator)
         below = draws.unsqueeze(-1) * edges[..., -1:].unsqueeze(-2) >= edges.unsqueeze(-2)
         found = below.sum(-1).clamp(max=weights.shape[-1] - 1)
         return given("multinomial", found, out, same=True)
@@ -246,9 +239,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         raise RuntimeError(
             f"multinomial: {num_samples} samples without replacement need as many weights above 0"
         )
-    keys = _drawn(
-        "multinomial", weights.shape, "exponential", 1.0, 0.0, _core.float64, None, generator
-    )
+    keys = _drawn("multinomial", weights.shape, "exponential", 1.0, 0.0, *like, generator)
     found = (keys / weights).argsort(-1)[..., :num_samples]
     return given("multinomial", found, out, same=True)
 

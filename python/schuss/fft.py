@@ -7,7 +7,7 @@ import math
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import given
+from schuss.naming import given, publish
 
 _NORMS = ("backward", "ortho", "forward")
 
@@ -56,6 +56,9 @@ def _axes(op: str, x, s, dim):
     sizes = [None] * len(axes) if s is None else list(s)
     if len(sizes) != len(axes):
         raise RuntimeError(f"{op}: {len(sizes)} sizes for {len(axes)} axes")
+    for n in sizes:
+        if n is not None and (isinstance(n, bool) or not hasattr(n, "__index__")):
+            raise TypeError(f"{op}: sizes must be integers, got {type(n).__name__}")
     sizes = [None if n == -1 and s is not None else n for n in sizes]
     if rank == 0 and axes:
         raise RuntimeError(f"{op}: a 0-d tensor has no axis to transform along")
@@ -284,3 +287,5 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+
+publish(globals(), __name__, __all__)

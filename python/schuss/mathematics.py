@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import given, must_tensor, rename, speaks
+from schuss.naming import given, must_float, must_tensor, rename, speaks
 
 
 class _Pair(tuple):
@@ -157,10 +157,8 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
         input = input.to(dtype)
     if input.is_complex() and (p not in (2, 2.0, "fro", None, "nuc")):
         input = input.abs()
-    if not (input.is_floating_point() or input.is_complex()):
-        raise RuntimeError(
-            f"norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
-        )
+    if not input.is_complex():
+        must_float("norm", input)
     if p == "nuc":
         import schuss
 

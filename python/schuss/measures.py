@@ -7,14 +7,13 @@ import contextlib
 import json
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import schuss
-from schuss import gpu, nn, optim
+from schuss import _core, gpu, nn, optim
 
 F = nn.functional
 
@@ -130,15 +129,8 @@ def _product(device: str, least: float) -> float:
 
 def folder() -> Path | None:
     """Where the core keeps kernels too: `SCHUSS_CACHE_DIR`, or the system's place for it."""
-    if own := os.environ.get("SCHUSS_CACHE_DIR"):
-        return Path(own)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    else:
-        base, home = os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME")
-        if not base and home:
-            base = f"{home}/Library/Caches" if sys.platform == "darwin" else f"{home}/.cache"
-    return Path(base) / "schuss" if base else None
+    found = _core._gpu_folder()
+    return None if found is None else Path(found)
 
 
 def key(adapter: dict[str, str | None]) -> str:

@@ -10,6 +10,7 @@ from schuss import (
     creation,
     draws,
     mathematics,
+    naming,
     order,
     parts,
     products,
@@ -160,6 +161,8 @@ def _draws() -> dict:
 
 def _room(dtype) -> int:
     """One past the largest integer that a dtype holds exactly."""
+    if dtype.is_complex:
+        raise RuntimeError(f"random_: draws integers, and cannot fill {dtype.name}; use normal_")
     digits = {
         "float16": 11,
         "bfloat16": 8,
@@ -231,6 +234,11 @@ def attach() -> None:
     Tensor.unfold = unfold
     Tensor.resize_as_ = resize_as_
     Tensor.prelu = _prelu
+    homes = {__name__, *(module.__name__ for module in _PLAIN)}
+    own = {n: f for n, f in vars(Tensor).items() if getattr(f, "__module__", "") in homes}
+    naming.publish(own, "schuss", list(own))
+    for name, method in own.items():
+        setattr(Tensor, name, method)
 
 
 def _algebra(name: str):

@@ -26,6 +26,55 @@ def rename(error: Exception, op: str) -> None:
         error.args = (f"{op}: {rest}",)
 
 
+def called(op: str, hidden: bool) -> str:
+    """The public function that a program called, for the core's refusals: of the package's frames
+    that lead to the record `op` the outermost that is one, or else the layer whose `forward` runs.
+    """
+    names, found, layer = _public_names(), None, None
+    frame = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        code = frame.f_code
+        found = names.get(code, found)
+        if code.co_name == "forward" and "self" in frame.f_locals:
+            layer = type(frame.f_locals["self"]).__name__
+        frame = frame.f_back
+    name = found or (layer if hidden else None) or op
+    return op if op.rpartition(".")[2] == name else name
+
+
+_names: dict[Any, str] = {}
+_seen = 0
+
+
+def _public_names() -> dict[Any, str]:
+    """The names under which programs reach the package's functions, by their code."""
+    global _seen
+    inner = ("nn.functional", "linalg", "fft", "special", "signal.windows")
+    modules = [sys.modules.get("schuss." + name) for name in inner]
+    holders = [vars(m) for m in (sys.modules.get("schuss"), Tensor, *modules) if m is not None]
+    count = sum(map(len, holders))
+    if count == _seen:
+        return _names
+    _names.clear()
+    makers: dict[Any, Any] = {}
+    several: set[Any] = set()
+    for holder in holders:
+        for name, value in list(holder.items()):
+            function = getattr(value, "__wrapped__", value)
+            code = getattr(function, "__code__", None)
+            if code is None or name.startswith("_"):
+                continue
+            if name == code.co_name or code not in makers:
+                _names[code], makers[code] = name, function
+            elif makers[code] is not function and _names[code] != code.co_name:
+                several.add(code)
+    # What one maker made under many names cannot be told apart by its code.
+    for code in several:
+        del _names[code]
+    _seen = count
+    return _names
+
+
 def must_tensor(op: str, **named) -> None:
     """Refuses what is no tensor (nor an array, which the core reads as one)."""
     for name, value in named.items():
@@ -34,6 +83,15 @@ def must_tensor(op: str, **named) -> None:
                 f"{op}: {name} must be a Tensor, got {type(value).__name__};"
                 " use schuss.tensor(...) first"
             )
+
+
+def must_float(op: str, *values: Tensor, wanted: str = "a float tensor") -> None:
+    """Refuses elements that are no real floats, and says how to come by some."""
+    for x in values:
+        if not x.dtype.is_floating_point:
+            half = "take x.real, x.imag or x.abs(), or view_as_real(x)"
+            advice = half if x.dtype.is_complex else "use x.float() first"
+            raise _core.DTypeError(f"{op}: needs {wanted}, got {x.dtype.name}; {advice}")
 
 
 def given(op: str, found, out, same=False):
@@ -74,6 +132,17 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, category, stacklevel=level)
+
+
+_warned_of_half = False
+
+
+def warn_of_half() -> None:
+    """Warns, the first time, that complex numbers lose their imaginary parts."""
+    global _warned_of_half
+    if not _warned_of_half:
+        _warned_of_half = True
+        warn("complex numbers made real lose their imaginary parts; use x.real where that is meant")
 
 
 def _is_ours(frame: Any) -> bool:
@@ -147,16 +216,94 @@ class Checked:
         return following(cls) if following is object.__new__ else following(cls, *args, **kwargs)
 
 
-def speaks(function: F) -> F:
+def speaks(function: F, name: str = "") -> F:
     """A function made of others whose errors carry its own name."""
-    name = getattr(function, "__name__", "")
+    name = name or getattr(function, "__name__", "")
 
     @wraps(function)
     def call(*args, **kwargs):
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            rename(error, name)
+            wrong = _retold(error, name, function, args, kwargs)
+            if wrong is not None:
+                raise wrong from error
             raise
 
+    call.__dict__["speaks"] = True
     return call  # pyright: ignore[reportReturnType]
+
+
+_SILENT = (__name__, "schuss.modes", "schuss.recording")
+_THIN = {"gelu", "l1_loss", "leaky_relu", "linear", "mse_loss", "relu", "sigmoid", "tanh"}
+_THIN |= {"add_", "sub_"}
+
+
+def publish(holder: dict[str, Any], home: str, names: Any) -> None:
+    """Has the functions of a namespace that are written in Python speak; `home` is its name.
+
+    Not the thinnest of them, for which a call more would count.
+    """
+    shared: dict[Any, Any] = {}
+    thin = [holder[name] for name in _THIN if name in holder]
+    for name in names:
+        function = holder.get(name)
+        if not isinstance(function, FunctionType) or "speaks" in vars(function) or function in thin:
+            continue
+        if function.__module__.startswith("schuss.") and function.__module__ not in _SILENT:
+            if function not in shared:
+                own = function.__name__
+                shared[function] = made = speaks(function, own if own in names else name)
+                # Functions are pickled by where they are found.
+                made.__module__, made.__name__ = home, own if own in names else name
+            # What had two names is still one function.
+            holder[name] = shared[function]
+
+
+def _retold(error: Exception, name: str, function: Any, args: tuple, kwargs: dict) -> Any:
+    """An error in the name of the function that was called: mended, or another one in its place."""
+    if isinstance(error, Warning) or not error.args or not isinstance(error.args[0], str):
+        return None
+    text = error.args[0]
+    inner, colon, rest = text.partition(": ")
+    if isinstance(error, AttributeError) and not isinstance(error.obj, (Tensor, type(sys))):
+        return _not_a_tensor(error, name, function, args, kwargs)
+    form, bracket, after = text.partition("()")
+    if colon and inner.isidentifier() and _is_operation(inner):
+        error.args = (f"{name}: {rest}",)
+    elif bracket and (form == function.__name__ or (form.isidentifier() and _is_operation(form))):
+        error.args = (f"{name}(){after}",)
+    elif type(error) in _PLAIN_ERRORS and not _speaks_of(text):
+        error.args = (f"{name}: {text}",)
+    return None
+
+
+_PLAIN_ERRORS = (TypeError, ValueError, IndexError, RuntimeError)
+# What a function asks of an argument, Python's words for it among them.
+_QUESTIONS = {"bool", "complex", "dtype", "device", "float", "int", "item", "len", "requires_grad"}
+
+
+def _is_operation(name: str) -> bool:
+    """Whether a word in front of a message is one that stands for what was called."""
+    stem = name.rstrip("_")
+    if stem in _QUESTIONS:
+        return False
+    forms = (stem, f"{stem}_", f"_{stem}")
+    known = any(hasattr(holder, n) for holder in (Tensor, _core) for n in forms)
+    return known or name == "index" or name in _public_names().values()
+
+
+def _speaks_of(text: str) -> bool:
+    """Whether a message begins with a name: `view: ...`, `linalg.svd: ...`, `view() takes ...`."""
+    head = text.partition(": ")[0] if ": " in text else text.partition("(")[0]
+    plain = head != text and all(part.isidentifier() for part in head.split("."))
+    return plain and head not in _QUESTIONS
+
+
+def _not_a_tensor(error: Any, name: str, function: Any, args: tuple, kwargs: dict) -> Exception:
+    """The refusal of what was used as a tensor and is none."""
+    given = {**dict(zip(function.__code__.co_varnames, args, strict=False)), **kwargs}
+    which = [key for key, value in given.items() if value is error.obj]
+    what = f"{which[0]} must be a Tensor" if which else "expected a Tensor"
+    found = type(error.obj).__name__
+    return TypeError(f"{name}: {what}, got {found}; use schuss.tensor(...) first")

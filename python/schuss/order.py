@@ -8,6 +8,7 @@ from schuss._core import Tensor
 from schuss.arrangement import _axis, gather
 from schuss.creation import full_like, ones_like
 from schuss.mathematics import _named
+from schuss.naming import must_float
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None):
@@ -328,8 +329,7 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     if bins < 1:
         raise RuntimeError(f"histc: bins must be at least 1, got {bins}")
     x = input.detach().reshape(-1)
-    if not x.is_floating_point():
-        raise RuntimeError(f"histc: needs a float tensor, got {x.dtype}; use x.float() first")
+    must_float("histc", x)
     low, high = float(min), float(max)
     if low == high and x.numel():
         low, high = float(x.min()), float(x.max())
@@ -366,8 +366,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     tensor([2., 1.])
     """
     x = input.detach().reshape(-1)
-    if not x.is_floating_point():
-        raise RuntimeError(f"histogram: needs a float tensor, got {x.dtype}; use x.float() first")
+    must_float("histogram", x)
     if isinstance(bins, Tensor):
         edges = bins
         if edges.ndim != 1 or edges.numel() == 0:

@@ -10,6 +10,7 @@ from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis
 from schuss.mathematics import broadcast_shapes, norm
+from schuss.naming import must_float
 
 
 def _to(found, out):
@@ -362,6 +363,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     >>> schuss.cdist(schuss.zeros(1, 2), schuss.tensor([[3.0, 4.0]]))
     tensor([[5.]])
     """
+    must_float("cdist", x1, x2, wanted="float tensors")
     if x1.ndim < 2 or x2.ndim < 2:
         raise RuntimeError("cdist: needs at least two axes")
     if x1.shape[-1] != x2.shape[-1]:
@@ -382,6 +384,7 @@ def pdist(input, p=2.0):
     """
     if input.ndim != 2:
         raise RuntimeError(f"pdist: needs a matrix, got shape {tuple(input.shape)}")
+    must_float("pdist", input)
     pairs = list(itertools.combinations(range(input.shape[0]), 2))
     rows = _core.tensor([i for i, _ in pairs], dtype=_core.int64, device=input.device)
     others = _core.tensor([j for _, j in pairs], dtype=_core.int64, device=input.device)

@@ -114,16 +114,19 @@ def get_default_device():
     >>> schuss.get_default_device()
     device(type='cpu')
     """
-    return _core.device("cpu")
+    return _core._default_device()
 
 
 def set_default_device(device) -> None:
-    """Accepted for the processor and None; NotImplementedError for a GPU, which makers name."""
-    if device is not None and _core.device(device).type != "cpu":
-        raise NotImplementedError(
-            f"set_default_device: tensors are made on the processor unless told otherwise; give "
-            f"makers device={str(device)!r}"
-        )
+    """Where this thread's tensors are made from now on that name no device; None takes it back.
+
+    `with schuss.device(...)` says it for a block. Tensors made like another, or from one, lie where
+    that one does; DeviceError for what is no device.
+
+    >>> schuss.set_default_device("cpu")
+    >>> schuss.set_default_device(None)
+    """
+    _core._set_default_device(device)
 
 
 def set_default_tensor_type(t) -> None:

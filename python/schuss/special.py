@@ -19,7 +19,7 @@ from schuss._core import (
     xlogy,
 )
 from schuss.mathematics import rounded as round
-from schuss.naming import given, must_tensor
+from schuss.naming import given, must_tensor, publish
 from schuss.series import polygamma
 
 psi, expit, gammaln = digamma, _core.sigmoid, _core.lgamma
@@ -462,3 +462,5 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+publish(globals(), __name__, __all__)

@@ -204,11 +204,11 @@ pub enum Dense {
     Lu { pivot: bool },
     /// In: a, of which the lower triangle is read. Out: the lower factor, and 0 or the order that is not positive (int32).
     Cholesky,
-    /// In: a symmetric a, of which the lower triangle is read. Out: a unit lower triangle with the diagonal's blocks, the
+    /// In: a symmetric or Hermitian a, of which the lower triangle is read. Out: a unit lower triangle with the diagonal's blocks, the
     /// exchanges (int32, from 1, negative for blocks of two), and 0 or the row without a pivot (int32).
-    Ldl,
+    Ldl { hermitian: bool },
     /// In: what `Ldl` gives, the exchanges, and b. Out: x of a x = b.
-    LdlSolve,
+    LdlSolve { hermitian: bool },
     /// In: a triangle and b. Out: x of a x = b.
     Triangular { upper: bool, unit: bool },
     /// In: a. Out: an orthogonal and an upper triangular factor, by Householder's reflections.
@@ -472,6 +472,15 @@ pub enum Launch<'a> {
         draw: Draw,
         seed: u64,
         offset: u64,
+        out: &'a Operand,
+    },
+    /// Each element times a number where the draw of `Bernoulli(keep)` is 1, else times 0; both row-major and of one dtype.
+    Drop {
+        keep: f64,
+        scale: f64,
+        seed: u64,
+        offset: u64,
+        input: &'a Operand,
         out: &'a Operand,
     },
     /// Asks something of values: an error where it does not hold.

@@ -69,34 +69,39 @@ fn abroad(storage: &Storage) -> &'static dyn Backend {
     }
 }
 
-/// The one device of an operation's operands. Those that are one number may lie on the host beside operands on a device.
-pub fn together<'a>(op: &str, operands: impl Iterator<Item = &'a Operand> + Clone) -> Result<Device> {
-    let mut away = operands.clone().filter(|o| o.storage.is_away());
-    let Some(first) = away.next() else { return Ok(Device::Cpu) };
+/// The one device of an operation's operands, those that were left out among them. Those that are one number may lie on the
+/// host beside operands on a device. `name` says what the operation calls the operand of a number.
+pub fn together<'a>(
+    op: &str,
+    name: impl Fn(usize) -> &'static str,
+    operands: impl Iterator<Item = Option<&'a Operand>> + Clone,
+) -> Result<Device> {
+    let mut given = operands.enumerate().filter_map(|(k, o)| Some((k, o?)));
+    let mut away = given.clone().filter(|(_, o)| o.storage.is_away());
+    let Some((k, first)) = away.next() else { return Ok(Device::Cpu) };
     let device = first.device();
-    operands.clone().try_for_each(somewhere)?;
-    for other in operands {
-        let own = other.device();
-        if own == device || own.is_cpu() && other.layout.rank() == 0 {
-            continue;
-        }
-        return Err(Error::device(
-            op,
-            format!(
-                "expected all tensors to be on the same device, but found {device} (shape {}) and {own} (shape {}); move one with \
-                 x.to({:?})",
-                shape::show(&first.layout.shape),
-                shape::show(&other.layout.shape),
-                device.to_string()
-            ),
-        ));
-    }
-    Ok(device)
+    given.clone().try_for_each(|(_, o)| somewhere(o))?;
+    let apart = |o: &Operand| o.device() != device && !(o.device().is_cpu() && o.layout.rank() == 0);
+    let Some((j, other)) = given.find(|(_, o)| apart(o)) else { return Ok(device) };
+    let shown = |k: usize, o: &Operand| {
+        let word = name(k);
+        let comma = if word.is_empty() { "" } else { ", " };
+        format!("{} ({word}{comma}shape {})", o.device(), shape::show(&o.layout.shape))
+    };
+    Err(Error::device(
+        op,
+        format!(
+            "expected all tensors to be on the same device, but found {} and {}; move one with x.to({:?})",
+            shown(k, first),
+            shown(j, other),
+            device.to_string()
+        ),
+    ))
 }
 
 /// What is written in place, and what it is written from, lie on one device.
 pub fn beside<'a>(op: &str, own: &'a Operand, others: impl Iterator<Item = &'a Operand> + Clone) -> Result<()> {
-    let device = together(op, std::iter::once(own).chain(others))?;
+    let device = together(op, |k| if k == 0 { "what is written" } else { "" }, std::iter::once(own).chain(others).map(Some))?;
     if device == own.device() {
         return Ok(());
     }

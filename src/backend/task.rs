@@ -119,6 +119,12 @@ pub enum Work {
         seed: u64,
         offset: u64,
     },
+    Drop {
+        keep: f64,
+        scale: f64,
+        seed: u64,
+        offset: u64,
+    },
     Demand {
         op: &'static str,
         test: Test,
@@ -191,6 +197,7 @@ impl Task {
             Launch::Attention { what, ins, outs } => many(Work::Attention { what }, ins, outs),
             Launch::Recur { what, ins, outs } => many(Work::Recur { what: what.clone() }, ins, outs),
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
+            Launch::Drop { keep, scale, seed, offset, input, out } => one(Work::Drop { keep, scale, seed, offset }, &[input], &[out]),
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
             Launch::Segments { body, compute, params, segments } => {
                 let work = || Work::Map { body, compute, params: params.into() };
@@ -267,6 +274,7 @@ impl Task {
             Work::Attention { what } => Launch::Attention { what: *what, ins, outs },
             Work::Recur { what } => Launch::Recur { what, ins, outs },
             Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
+            &Work::Drop { keep, scale, seed, offset } => Launch::Drop { keep, scale, seed, offset, input: &ins[0], out: &outs[0] },
             Work::Demand { op, test, numbers } => return test(op, ins, numbers),
         };
         go(&launch, &outs[0])
@@ -302,6 +310,7 @@ impl Task {
             Work::Attention { .. } => "attention",
             Work::Recur { .. } => "recurrence",
             Work::Random { .. } => "random",
+            Work::Drop { .. } => "dropout",
             Work::Demand { .. } => "demand",
         }
     }

@@ -1,5 +1,6 @@
 //! The one error: which operation refused, what it saw, what to do. Leans on std.
 
+use super::DType;
 use std::any::Any;
 use std::fmt;
 
@@ -87,6 +88,12 @@ impl Error {
     pub fn device(op: &str, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Device, op, message)
     }
+    /// An element type in the place of a float; a complex number is not made one by leaving out half of it.
+    #[cold]
+    pub fn no_float(op: &str, wanted: &str, found: DType) -> Error {
+        let advice = if found.is_complex() { "take x.real, x.imag or x.abs(), or view_as_real(x)" } else { "use x.float() first" };
+        Error::dtype(op, format!("needs {wanted}, got {found}; {advice}"))
+    }
     /// A broken promise of our own.
     #[cold]
     pub fn bug(op: &str, message: impl Into<String>) -> Error {
@@ -115,6 +122,14 @@ impl Error {
             self.0.kind = ErrorKind::Runtime;
         }
         self
+    }
+    /// The operation that it names; nothing where it names none.
+    pub fn op(&self) -> &str {
+        &self.0.op
+    }
+    /// What is said behind the operation's name.
+    pub fn message(&self) -> &str {
+        &self.0.message
     }
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

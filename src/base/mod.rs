@@ -3,7 +3,6 @@
 pub mod device;
 pub mod dtype;
 pub mod error;
-pub mod few;
 pub mod layout;
 pub mod memory;
 pub mod number;
@@ -12,7 +11,7 @@ pub mod shape;
 pub use device::Device;
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
-pub use few::Few;
 pub use layout::Layout;
+pub use memory::Few;
 pub use memory::Lock;
 pub use number::Number;

@@ -498,6 +498,12 @@ pub fn backward(roots: &[Tensor], given: &[Option<Tensor>], retain: bool, create
     let mut starts: SmallVec<[(Edge, Tensor); 1]> = SmallVec::new();
     for (root, g) in roots.iter().zip(given) {
         super::write::refresh(root);
+        if root.lift().is_some() {
+            return Err(Error::grad(
+                "backward",
+                "inside a transformation (vmap, jvp) leaves hold no gradients; use func.grad or func.vjp there, or walk back outside of it",
+            ));
+        }
         if !root.requires_grad() {
             return Err(Error::grad(
                 "backward",

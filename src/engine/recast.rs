@@ -19,7 +19,7 @@ pub(super) fn dtype_of(op: &Op, dtype: DType) -> Result<DType> {
         Quirk::Parts if dtype.is_complex() => Ok(dtype.real()),
         Quirk::Parts => Err(Error::dtype(op.name, format!("needs a complex tensor, got {dtype}"))),
         Quirk::Pairs if matches!(dtype, DType::F32 | DType::F64) => Ok(dtype.complex()),
-        Quirk::Pairs => Err(Error::dtype(op.name, format!("needs float32 or float64, got {dtype}; use x.float() first"))),
+        Quirk::Pairs => Err(Error::no_float(op.name, "float32 or float64", dtype)),
         _ => Ok(dtype),
     }
 }

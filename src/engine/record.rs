@@ -208,7 +208,7 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args:
         note(seen);
         return Ok(outs_of(made.into_iter().map(|m| stand_in(m, 0)).collect()));
     }
-    let device = together(op.name, ins.iter().flatten().copied())?;
+    let device = together(op.name, |k| op.called(k), ins.iter().copied())?;
     let backend = at(device)?;
     moved = if device.is_cpu() { SmallVec::<[Option<Operand>; 3]>::new() } else { brought(&ins, device)? };
     for (slot, own) in ins.iter_mut().zip(&moved) {
@@ -571,7 +571,7 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     if op.class == Class::Logic {
         ins = as_truths(ins)?;
     }
-    let backend = at(together(op.name, seen.iter().filter_map(Seen::look).map(|l| &l.operand))?)?;
+    let backend = at(together(op.name, |k| op.called(k), seen.iter().map(|s| s.look().map(|l| &l.operand)))?)?;
     let mut outs = Vec::with_capacity(body.outputs);
     for _ in 0..body.outputs {
         outs.push(Operand::new(backend, &shape, result)?);

@@ -88,7 +88,7 @@ pub(crate) fn weigh(op: &Op, facts: &[Fact], mode: Mode) -> Result<(DType, DType
             (d.compute(), d)
         }
         Class::Real if !full.or(zero).unwrap_or(common).is_inexact() || zero.is_some_and(|d| !d.is_inexact()) => {
-            return refuse("a float tensor", "use x.float() first");
+            return Err(Error::no_float(op.name, "a float tensor", common));
         }
         Class::Number if op.quirk == Quirk::Counts && common == DType::Bool => (DType::I64, DType::I64),
         Class::Number | Class::Any | Class::Real => (common.compute(), common),

@@ -91,6 +91,14 @@ pub fn below(level: u64) -> Below {
     Below(old)
 }
 
+/// While it lives, a transformation and those around it look, whatever was set aside; None where it is closed.
+pub fn within(level: u64) -> Option<Below> {
+    let count = OPEN.with_borrow(|list| list.iter().position(|(own, _)| *own == level))? + 1;
+    let old = ACTIVE.get();
+    activate(count);
+    Some(Below(old))
+}
+
 impl Below {
     /// For those who cannot hold a guard: what it would put back, for `again`.
     pub fn keep(self) -> usize {

@@ -227,6 +227,11 @@ impl Op {
             Body::Inline(_) => "inline",
         }
     }
+    /// What an input is called; those of a list go by the list's name.
+    pub fn called(&self, k: usize) -> &'static str {
+        let k = if self.is_list() { 0 } else { k };
+        self.inputs.get(k).map_or("", |input| input.name)
+    }
     pub fn is_list(&self) -> bool {
         self.inputs.first().is_some_and(|i| i.kind == InputKind::List)
     }

@@ -240,7 +240,7 @@ fn hardswish_back(pull: &Pull) -> Grads {
 fn glu_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let x = ins[0].as_ref().unwrap_or(&Sym::Absent);
     if !x.dtype().is_float() {
-        return Err(Error::dtype("glu", format!("needs a float tensor, got {}; use x.float() first", x.dtype())));
+        return Err(Error::no_float("glu", "a float tensor", x.dtype()));
     }
     let sizes = x.shape();
     let axis = shape::axis("glu", args[0].int().unwrap_or(-1), sizes.len())?;

@@ -1,4 +1,4 @@
-//! Scaled dot-product attention as one node: in tiles on the processor, the formula where the walk itself is recorded.
+//! Scaled dot-product attention as one node: in tiles, the formula where the walk itself is recorded.
 //! Leans on graph and backend's attention family.
 
 use super::view::operand;

@@ -26,13 +26,15 @@ crate::op! {
         face hidden;
     }
     /// A unit lower triangle and the blocks of the diagonal, the exchanges, and 0 or the row without a pivot.
-    ldl_of(input) Any {
+    ldl_of(input; hermitian: Bool) Any {
         kernel(ldl_meta, ldl_run);
+        complex Own;
         face hidden;
     }
     /// x of `a x = b` for a matrix that `ldl_of` took apart; the batches are equal.
-    ldl_solve_of(input, pivots, b) Any {
+    ldl_solve_of(input, pivots, b; hermitian: Bool) Any {
         kernel(ldl_solve_meta, ldl_solve_run);
+        complex Own;
         face hidden;
     }
     /// x of `a x = b` for a triangle a; the batches are equal.
@@ -106,7 +108,7 @@ fn matrix(op: &str, ins: &[Option<Meta>], i: usize) -> Result<(Few<usize>, usize
         return Err(Error::runtime(op, format!("needs matrices in the last two axes, got shape {}", shape::show(&x.shape))));
     }
     if !x.dtype.is_inexact() || x.dtype.is_short_float() {
-        return Err(Error::dtype(op, format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float(op, "float32 or float64", x.dtype));
     }
     Ok((x.shape[..r - 2].into(), x.shape[r - 2], x.shape[r - 1], x.dtype))
 }
@@ -203,10 +205,10 @@ fn cholesky_run(call: &Call) -> Result<()> {
     launch(call, Dense::Cholesky)
 }
 fn ldl_run(call: &Call) -> Result<()> {
-    launch(call, Dense::Ldl)
+    launch(call, Dense::Ldl { hermitian: is(&call.args[0]) })
 }
 fn ldl_solve_run(call: &Call) -> Result<()> {
-    launch(call, Dense::LdlSolve)
+    launch(call, Dense::LdlSolve { hermitian: is(&call.args[0]) })
 }
 fn triangular_run(call: &Call) -> Result<()> {
     launch(call, Dense::Triangular { upper: is(&call.args[0]), unit: is(&call.args[1]) })

@@ -65,7 +65,7 @@ fn to_half_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let mut x = one(ins);
     let axes = axes_of("rfft", &x, args)?;
     if !matches!(x.dtype, DType::F32 | DType::F64) {
-        return Err(Error::dtype("rfft", format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float("rfft", "float32 or float64", x.dtype));
     }
     let last = axes[axes.len() - 1];
     x.shape[last] = x.shape[last] / 2 + 1;

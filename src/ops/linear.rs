@@ -359,7 +359,7 @@ fn square_meta(op: &str, ins: &[Option<Meta>]) -> Result<Meta> {
         return Err(Error::runtime(op, format!("needs square matrices in the last two axes, got shape {}", shape::show(&x.shape))));
     }
     if !x.dtype.is_inexact() || x.dtype.is_short_float() {
-        return Err(Error::dtype(op, format!("needs float32 or float64, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float(op, "float32 or float64", x.dtype));
     }
     Ok(x.clone())
 }

@@ -149,6 +149,9 @@ pub fn reduced(op: &str, each: &Sym, reduction: &Arg) -> Result<Vec<Tensor>> {
 
 fn mse(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let (x, y) = pair(ins)?;
+    if let Some(found) = [x, y].into_iter().find(|s| s.has_form() && s.dtype().is_complex()) {
+        return Err(Error::no_float("mse_loss", "float tensors", found.dtype()));
+    }
     reduced("mse_loss", &(x - y).square(), &args[0])
 }
 
@@ -246,7 +249,7 @@ fn are_probabilities(op: &'static str, ins: &[Operand], _: &[i64]) -> Result<()>
 
 fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
     if !x.dtype().is_float() {
-        return Err(Error::dtype(op, format!("the input must be floats, got {}; use input.float()", x.dtype())));
+        return Err(Error::no_float(op, "a float tensor", x.dtype()));
     }
     if x.shape() != y.shape() {
         return Err(Error::value(

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod complex;
 pub mod convolution;
 pub mod dense;
+pub mod drops;
 pub mod extreme;
 pub mod fourier;
 pub mod gamma;

@@ -190,7 +190,7 @@ fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
 fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if x.shape.len() < 2 {
-        return Err(Error::runtime("tril/triu", format!("needs at least two axes, got shape {}", shape::show(&x.shape))));
+        return Err(Error::runtime("", format!("needs at least two axes, got shape {}", shape::show(&x.shape))));
     }
     Ok(smallvec![x])
 }

@@ -2,7 +2,7 @@
 //! where the walk itself is recorded. Leans on graph and backend's norm family.
 
 use crate::backend::launch::Norm;
-use crate::backend::{Launch, Operand, at, of};
+use crate::backend::{Launch, Operand, any_away, at, of, together};
 use crate::base::{DType, Error, Few, Result};
 use crate::graph::mode::Mode;
 use crate::graph::sym::must;
@@ -126,6 +126,11 @@ fn given(ins: &[Option<Sym>]) -> Vec<&Sym> {
 
 fn forward(form: &Form, ins: &[&Sym]) -> Result<Vec<Tensor>> {
     let x = ins[0];
+    if any_away() {
+        let seen: Vec<Option<Operand>> = ins.iter().map(|s| if let Sym::Tensor(t) = s { Some(t.operand()) } else { None }).collect();
+        let op = if form.channels { &normalised_channels::OP } else { &normalised_rows::OP };
+        together(op.name, |k| op.called(k), seen.iter().map(Option::as_ref))?;
+    }
     if !form.has_kernel(ins) {
         let (centred, mean, scale, var) = parts(form, x);
         let mut y = &centred * &scale;

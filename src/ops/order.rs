@@ -215,7 +215,7 @@ fn msort_inline(ins: &[Option<Sym>], _args: &[Arg]) -> Result<Vec<Tensor>> {
 fn logcumsumexp_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let x = ins[0].as_ref().unwrap_or(&Sym::Absent);
     if !x.dtype().is_inexact() {
-        return Err(Error::dtype("logcumsumexp", format!("needs a float tensor, got {}; use x.float() first", x.dtype())));
+        return Err(Error::no_float("logcumsumexp", "a float tensor", x.dtype()));
     }
     let sizes = x.shape();
     let axis = shape::axis("logcumsumexp", args[0].int().unwrap_or(0), sizes.len())?;

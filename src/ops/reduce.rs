@@ -100,7 +100,7 @@ crate::op! {
     /// tensor([0.5000, 0.5000])
     softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(softmax_meta, softmax_run);
-        vjp |g, [x], y| [g.softmax_back(y, dim, false).cast(x.dtype())];
+        vjp |g, [x], y| [as_of(g.softmax_back(y, dim, false), x)];
         batch shift;
     }
     /// The logarithm of the softmax along an axis, exact also far out.
@@ -109,7 +109,7 @@ crate::op! {
     /// tensor([-0.6931, -0.6931])
     log_softmax(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(log_softmax_meta, log_softmax_run);
-        vjp |g, [x], y| [g.softmax_back(y, dim, true).cast(x.dtype())];
+        vjp |g, [x], y| [as_of(g.softmax_back(y, dim, true), x)];
         batch shift;
     }
     /// The cotangent of what a softmax, or its logarithm, was taken of: from the result's cotangent and the result.
@@ -210,7 +210,12 @@ fn spread(g: &Sym, x: &Sym, dim: &[i64], keepdim: bool, scale: f64) -> Sym {
         let g = if scale == 1.0 { g.clone() } else { g * scale };
         open(&g, x, dim, keepdim).expand(&x.shape())
     };
-    if wide.dtype() == x.dtype() { wide } else { wide.cast(x.dtype()) }
+    as_of(wide, x)
+}
+
+/// A gradient in its operand's dtype: itself where it has it already.
+pub(super) fn as_of(grad: Sym, x: &Sym) -> Sym {
+    if grad.dtype() == x.dtype() { grad } else { grad.cast(x.dtype()) }
 }
 
 fn fold(call: &Call, kind: FoldKind, axes: &Few<usize>, correction: f64) -> Result<()> {
@@ -305,7 +310,7 @@ fn prod_back(pull: &Pull) -> Grads {
     let n: usize = axes.iter().map(|&i| shape[i]).product();
     let mut flat: Vec<i64> = keep.iter().map(|&i| shape[i] as i64).collect();
     flat.push(n as i64);
-    let rows = x.cast(g.dtype()).permute(&order[..]).reshape(&flat[..]);
+    let rows = as_of(x.clone(), g).permute(&order[..]).reshape(&flat[..]);
     let last = flat.len() as i64 - 1;
     let mut edge = flat.clone();
     edge[last as usize] = n.min(1) as i64;
@@ -325,7 +330,7 @@ fn prod_back(pull: &Pull) -> Grads {
     let mut back = vec![0i64; rank];
     order.iter().enumerate().for_each(|(i, &d)| back[d as usize] = i as i64);
     let others = others.reshape(&opened[..]).permute(&back[..]);
-    let grad = (spread_like(g, x, &dims, keepdim) * others).cast(x.dtype());
+    let grad = as_of(spread_like(g, x, &dims, keepdim) * others, x);
     [Some(grad)].into_iter().collect()
 }
 
@@ -384,7 +389,7 @@ fn truths(call: &Call, kind: FoldKind) -> Result<()> {
 fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
-        return Err(Error::dtype("var", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float("var", "a float tensor", x.dtype));
     }
     let (shape, _) = folded("var", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
     Ok(smallvec![Meta { shape, dtype: x.dtype }])
@@ -442,10 +447,12 @@ fn logsumexp_run(call: &Call) -> Result<()> {
 fn softmax_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     shape::axis(op, args[0].int().unwrap_or(0), x.shape.len())?;
-    let dtype = if let Arg::DType(d) = args[1] { d } else { x.dtype };
-    if !dtype.is_float() {
-        return Err(Error::dtype(op, format!("needs a float tensor, got {dtype}; use x.float() first")));
-    }
+    let dtype = match args[1] {
+        Arg::DType(d) if !d.is_float() => return Err(Error::dtype(op, format!("dtype must be one of floats, got {d}"))),
+        Arg::DType(d) => d,
+        _ if !x.dtype.is_float() => return Err(Error::no_float(op, "a float tensor", x.dtype)),
+        _ => x.dtype,
+    };
     Ok(smallvec![Meta { shape: x.shape, dtype }])
 }
 

@@ -1,7 +1,7 @@
 //! Running sums and products along an axis. Leans on reduce and backend's scan family.
 
 use super::complex::parts_of;
-use super::reduce::turned;
+use super::reduce::{as_of, turned};
 use super::view::one;
 use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Few, Result, shape};
@@ -15,7 +15,7 @@ crate::op! {
     /// tensor([1, 3, 6])
     cumsum(input; dim: Axis, dtype: MaybeDType = Arg::None) Any {
         kernel(cumsum_meta, cumsum_run);
-        vjp |g, [x], _y| [g.flip([dim]).cumsum(dim, ()).flip([dim]).cast(x.dtype())];
+        vjp |g, [x], _y| [as_of(g.flip([dim]).cumsum(dim, ()).flip([dim]), x)];
         complex Yes;
         linear Together;
         batch shift;
@@ -88,7 +88,7 @@ fn cumprod_back(pull: &Pull) -> Grads {
     }
     let axis = crate::graph::sym::must(shape::axis("cumprod", pull.args[0].int().unwrap_or(0), rank));
     let n = shape[axis];
-    let wide = x.cast(g.dtype());
+    let wide = as_of(x.clone(), g);
     let part = |t: &Sym, start: usize, len: usize| {
         let (mut starts, mut sizes) = (Few::filled(0i64, rank), Few::from(&shape[..]));
         starts[axis] = start as i64;
@@ -107,5 +107,5 @@ fn cumprod_back(pull: &Pull) -> Grads {
         step *= 2;
     }
     let before = join(&one, &part(&wide, 0, n - 1)).cumprod(axis, ());
-    [Some((sums * before).cast(x.dtype()))].into_iter().collect()
+    [Some(as_of(sums * before, x))].into_iter().collect()
 }

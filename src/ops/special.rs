@@ -268,7 +268,7 @@ fn logit_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
 pub(super) fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let mut made = Meta { shape: shape::Shape::new(), dtype: DType::Bool };
     for x in ins.iter().flatten() {
-        made.shape = shape::broadcast("special", &made.shape, &x.shape)?;
+        made.shape = shape::broadcast("", &made.shape, &x.shape)?;
         made.dtype = made.dtype.promote(x.dtype);
     }
     if !made.dtype.is_float() {
@@ -279,7 +279,7 @@ pub(super) fn special_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas>
 
 pub(super) fn floats_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     if let Some(x) = ins.iter().flatten().find(|x| !x.dtype.is_float()) {
-        return Err(Error::dtype("igamma", format!("needs float tensors, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float("igamma", "float tensors", x.dtype));
     }
     special_meta(ins, args)
 }
@@ -288,7 +288,7 @@ pub(super) fn special(call: &Call, function: Special) -> Result<()> {
     let out = &call.outs[0];
     let mut ins = Vec::new();
     for x in call.ins.iter().flatten() {
-        ins.push(x.view(x.layout.broadcast_to("special", &out.layout.shape)?));
+        ins.push(x.view(x.layout.broadcast_to("", &out.layout.shape)?));
     }
     of(&out.storage).launch(&Launch::Special { function, ins: &ins, out })
 }
@@ -300,7 +300,7 @@ fn nextafter_run(call: &Call) -> Result<()> {
 fn frexp_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     let x = super::view::one(ins);
     if !x.dtype.is_float() {
-        return Err(Error::dtype("frexp", format!("needs a float tensor, got {}; use x.float() first", x.dtype)));
+        return Err(Error::no_float("frexp", "a float tensor", x.dtype));
     }
     Ok(smallvec![x.clone(), Meta { shape: x.shape, dtype: DType::I32 }])
 }

@@ -32,13 +32,13 @@ crate::op! {
         rule pool_back;
         face hidden;
     }
-    /// `pool_windows` undone on the processor: values at their places in images of the sizes given, 0 elsewhere.
+    /// `pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere.
     unpool_windows(input, places; size: Ints) Any {
         kernel(unpool_meta, unpool_run);
         rule unpool_back;
         face hidden;
     }
-    /// The means of windows of (n, c, sizes...) on the processor, `places` of them along each axis. A window's divisor is the number of
+    /// The means of windows of (n, c, sizes...), `places` of them along each axis. A window's divisor is the number of
     /// its positions, those in the padding among them with `include`, or the one given.
     mean_windows(input; places: Ints, kernel: Ints, stride: Ints, padding: Ints, include: Bool, divisor: MaybeNumber) Real {
         kernel(mean_meta, mean_run);

@@ -72,7 +72,7 @@ pub fn describe(x: &Bound<'_, PyAny>) -> String {
 }
 
 pub fn must_feed<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResult<Fed<'a>> {
-    feed(x)?.ok_or_else(|| PyTypeError::new_err(format!("{op}: {name} must be a Tensor or a number, got {}", describe(x))))
+    feed(x)?.ok_or_else(|| of_type(op, format!("{name} must be a Tensor or a number, got {}", describe(x))))
 }
 
 /// A number or a 0-d tensor.
@@ -91,7 +91,7 @@ pub fn tensor(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<Tensor> {
     match x.cast::<PyTensor>() {
         Ok(t) => Ok(t.get().tensor()),
         Err(_) if data::is_array(x) => data::to_tensor(x, None),
-        Err(_) => Err(PyTypeError::new_err(format!("{op}: {name} must be a Tensor, got {}; use schuss.tensor(...) first", describe(x)))),
+        Err(_) => Err(of_type(op, format!("{name} must be a Tensor, got {}; use schuss.tensor(...) first", describe(x)))),
     }
 }
 
@@ -104,10 +104,16 @@ pub fn must_tensor<'a>(op: &str, name: &str, x: &'a Bound<'_, PyAny>) -> PyResul
     }
 }
 
+/// An argument of the wrong kind, in the name of the function that was called.
+#[cold]
+pub fn of_type(op: &str, message: String) -> PyErr {
+    Error::type_(op, message).into()
+}
+
 /// A list of tensors from any sequence.
 pub fn tensors(op: &str, x: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
     if x.cast::<PyTensor>().is_ok() || x.cast::<PyList>().is_err() && x.cast::<PyTuple>().is_err() && x.cast::<PySequence>().is_err() {
-        return Err(PyTypeError::new_err(format!("{op}: expected a list or tuple of Tensors, got {}", describe(x))));
+        return Err(of_type(op, format!("expected a list or tuple of Tensors, got {}", describe(x))));
     }
     let mut list = Vec::new();
     for (i, item) in x.try_iter()?.enumerate() {
@@ -155,7 +161,7 @@ pub fn requires_grad(x: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// An integer, from anything that counts as one; truths and floats do not.
 pub fn int(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let wrong = || PyTypeError::new_err(format!("{op}: {name} must be an integer, got {}", describe(x)));
+    let wrong = || of_type(op, format!("{name} must be an integer, got {}", describe(x)));
     if x.is_instance_of::<PyFloat>() {
         return Err(wrong());
     }
@@ -176,7 +182,7 @@ pub fn float(op: &str, name: &str, x: &Bound<'_, PyAny>) -> PyResult<f64> {
     {
         return Ok(t.get().tensor().item()?.as_f64());
     }
-    x.extract::<f64>().map_err(|_| PyTypeError::new_err(format!("{op}: {name} must be a number, got {}", describe(x))))
+    x.extract::<f64>().map_err(|_| of_type(op, format!("{name} must be a number, got {}", describe(x))))
 }
 
 /// A list of integers from a tuple, a list, a Size or one integer.
@@ -211,10 +217,7 @@ pub fn shape(op: &str, args: &[Bound<'_, PyAny>]) -> PyResult<Few<usize>> {
 
 pub fn sizes(op: &str, list: &[i64]) -> PyResult<Few<usize>> {
     if let Some(bad) = list.iter().find(|&&s| s < 0) {
-        return Err(pyo3::exceptions::PyRuntimeError::new_err(format!(
-            "{op}: a size must be at least 0, got {bad} in {}",
-            crate::base::shape::show(list)
-        )));
+        return Err(Error::runtime(op, format!("a size must be at least 0, got {bad} in {}", crate::base::shape::show(list))).into());
     }
     Ok(list.iter().map(|&s| s as usize).collect())
 }
@@ -228,7 +231,7 @@ pub fn maybe_dtype(x: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
 
 /// One parameter of a record.
 pub fn param(op: &str, name: &str, kind: ParamKind, x: &Bound<'_, PyAny>) -> PyResult<Arg> {
-    let wrong = |what: &str| PyTypeError::new_err(format!("{op}: {name} must be {what}, got {}", describe(x)));
+    let wrong = |what: &str| of_type(op, format!("{name} must be {what}, got {}", describe(x)));
     let real = |x: &Bound<'_, PyAny>| -> PyResult<Number> {
         if let Some(n) = number(x)? {
             return Ok(n);

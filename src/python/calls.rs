@@ -3,7 +3,7 @@
 use super::args::{self, Fed};
 use super::tensor::PyTensor;
 use super::{enter, wrap};
-use crate::base::{Error, Few, Number};
+use crate::base::{Error, ErrorKind, Few, Number};
 use crate::engine::write;
 use crate::graph::tensor::emit;
 use crate::graph::{Arg, Feed, InputKind, Op, Outs, ParamKind, Tensor};
@@ -271,10 +271,10 @@ fn call(
     let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);
     if form == Form::InPlace {
         let Feed::Tensor(target) = feeds[0] else { return Err(PyTypeError::new_err("in-place forms write a Tensor")) };
-        enter(py, size, || write::apply(op, target, &feeds, &list))?;
+        enter(py, size, || write::apply(op, target, &feeds, &list).map_err(|e| spoken(op, "_", e)))?;
         return Ok((*given[0]).clone().unbind());
     }
-    let outs = enter(py, size, || emit(op, &feeds, &list))?;
+    let outs = enter(py, size, || emit(op, &feeds, &list).map_err(|e| spoken(op, "", e)))?;
     match out {
         None => pack(py, outs),
         Some(out) => into(op.name, &outs.one(), &out, keeps(op)),
@@ -285,6 +285,15 @@ fn call(
 fn keeps(op: &Op) -> bool {
     let asked = op.params.iter().any(|p| p.kind == ParamKind::MaybeDType);
     matches!(op.body, crate::graph::Body::Kernel(..)) && !op.is_list() && !asked
+}
+
+/// What a part refused, in the name of the record that was called; of hidden ones the package knows the public name.
+#[cold]
+fn spoken(op: &Op, tail: &str, error: Error) -> Error {
+    let hidden = !op.face.function && !op.face.method;
+    let nameless = error.op().is_empty() && error.kind() != ErrorKind::Foreign;
+    let part = !hidden && ops::find(error.op()).is_some();
+    if nameless || part { error.named(&format!("{}{tail}", op.name)) } else { error }
 }
 
 fn maps(op: &Op) -> bool {
@@ -302,7 +311,7 @@ pub fn pack(py: Python<'_>, outs: Outs) -> PyResult<Py<PyAny>> {
 }
 
 /// Writes a result into the tensor given as `out=`, which takes its shape.
-fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> PyResult<Py<PyAny>> {
+pub fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> PyResult<Py<PyAny>> {
     let target = args::tensor(op, "out", out)?;
     if result.requires_grad() || target.requires_grad() && crate::graph::mode::grad_enabled() {
         return Err(Error::runtime(

@@ -1,10 +1,11 @@
 //! dtypes and devices as Python objects: one object for each dtype, compared by identity. Leans on base's dtype.
 
 use crate::base::{DType, Device, Error, dtype};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyComplex, PyFloat, PyInt, PyString, PyType};
+use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// An element type, such as `schuss.float32`.
@@ -151,12 +152,15 @@ pub struct PyDevice {
 impl PyDevice {
     #[new]
     #[pyo3(signature = (device, index=None))]
-    fn new(device: &Bound<'_, PyAny>, index: Option<usize>) -> PyResult<PyDevice> {
-        let mut found = device_of(device)?;
-        if index.is_some() {
-            found.index = index;
+    fn new(device: &Bound<'_, PyAny>, index: Option<i64>) -> PyResult<PyDevice> {
+        let Some(index) = index else { return device_of(device) };
+        let name = device.str()?.to_string();
+        // "auto" says the number too.
+        if device.cast::<PyString>().is_err() || name.contains(':') || name == "auto" {
+            let text = format!("a number ({index}) belongs to a kind such as \"gpu\", and {name:?} says which device it is already");
+            return Err(Error::device("device", text).into());
         }
-        Ok(found)
+        Ok(PyDevice { index: Some(counted(index, &name)?), ..device_of(device)? })
     }
     /// The kind of device.
     ///
@@ -200,10 +204,60 @@ impl PyDevice {
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyType>, (String,))> {
         Ok((slf.py().get_type::<PyDevice>().unbind(), (slf.get().__str__(),)))
     }
-    fn __enter__(slf: Py<Self>) -> Py<Self> {
-        slf
+    /// Within the block, tensors that name no device are made on this one.
+    ///
+    /// >>> with schuss.device("cpu"):
+    /// ...     schuss.ones(1).device
+    /// device(type='cpu')
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        let place = slf.get().place()?;
+        BLOCKS.with_borrow_mut(|blocks| blocks.push(place));
+        Ok(slf)
     }
-    fn __exit__(&self, _a: &Bound<'_, PyAny>, _b: &Bound<'_, PyAny>, _c: &Bound<'_, PyAny>) {}
+    fn __exit__(&self, _a: &Bound<'_, PyAny>, _b: &Bound<'_, PyAny>, _c: &Bound<'_, PyAny>) {
+        BLOCKS.with_borrow_mut(Vec::pop);
+    }
+}
+
+thread_local! {
+    /// Where a thread's tensors are made that name no device: what was set, and over it the blocks that are open.
+    static CHOSEN: Cell<Option<Device>> = const { Cell::new(None) };
+    static BLOCKS: RefCell<Vec<Device>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The place of tensors that name none; None where nobody has said one.
+pub fn default_place() -> Option<Device> {
+    BLOCKS.with_borrow(|blocks| blocks.last().copied()).or_else(|| CHOSEN.get())
+}
+
+/// Where tensors are made that name no device.
+#[pyfunction]
+fn _default_device() -> PyDevice {
+    device_object(default_place().unwrap_or_default())
+}
+
+/// Sets it for this thread; None takes that back.
+#[pyfunction]
+fn _set_default_device(device: &Bound<'_, PyAny>) -> PyResult<()> {
+    CHOSEN.set(place_of(Some(device))?);
+    Ok(())
+}
+
+/// The number of a device, which is counted from 0.
+fn counted(index: i64, name: &str) -> PyResult<usize> {
+    usize::try_from(index)
+        .map_err(|_| Error::device("device", format!("{name:?} is no device by the number {index}: they are counted from 0")).into())
+}
+
+impl PyDevice {
+    fn place(&self) -> PyResult<Device> {
+        if !self.gpu {
+            return Ok(Device::Cpu);
+        }
+        let index = self.index.unwrap_or(0);
+        let index = u8::try_from(index).map_err(|_| Error::device("device", format!("\"gpu:{index}\" is not there")))?;
+        Ok(Device::Gpu(index))
+    }
 }
 
 pub fn cpu() -> PyDevice {
@@ -227,17 +281,19 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
         return Ok(cpu());
     }
     let Ok(name) = x.cast::<PyString>() else {
-        if let Ok(i) = x.extract::<usize>() {
-            return Ok(PyDevice { gpu: true, index: Some(i) });
+        if let Ok(i) = x.extract::<i64>() {
+            return Ok(PyDevice { gpu: true, index: Some(counted(i, "gpu")?) });
         }
         return Err(PyTypeError::new_err(format!("device: expected a name such as \"cpu\" or \"gpu\", got {}", x.get_type().name()?)));
     };
     let name = name.to_string();
     let (kind, index) = match name.split_once(':') {
         Some((kind, index)) => {
-            let i = index
-                .parse::<usize>()
-                .map_err(|_| PyRuntimeError::new_err(format!("device: {name:?} has no whole number after the colon")))?;
+            let digits = index.bytes().all(|c| c.is_ascii_digit());
+            let Some(i) = index.parse::<usize>().ok().filter(|_| digits) else {
+                let text = format!("{name:?} has no whole number from 0 on after the colon, as \"{kind}:0\" has");
+                return Err(Error::device("device", text).into());
+            };
             (kind.to_string(), Some(i))
         }
         None => (name.clone(), None),
@@ -256,18 +312,14 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
 /// The place that a device parameter names; None where it was left out.
 pub fn place_of(x: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Device>> {
     let Some(x) = x.filter(|x| !x.is_none()) else { return Ok(None) };
-    let device = device_of(x)?;
-    if !device.gpu {
-        return Ok(Some(Device::Cpu));
-    }
-    let index = device.index.unwrap_or(0);
-    let index = u8::try_from(index).map_err(|_| Error::device("device", format!("\"gpu:{index}\" is not there")))?;
-    Ok(Some(Device::Gpu(index)))
+    device_of(x)?.place().map(Some)
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyDType>()?;
     m.add_class::<PyDevice>()?;
+    m.add_function(wrap_pyfunction!(_default_device, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_default_device, m)?)?;
     let py = m.py();
     for d in dtype::ALL {
         m.add(d.name(), object(py, d)?)?;

@@ -1,6 +1,7 @@
-//! Each kind of error to its Python exception. Leans on base's error.
+//! Each kind of error to its Python exception, in the name of the function that was called. Leans on base's error and ops.
 
 use crate::base::{Error, ErrorKind};
+use crate::ops;
 use pyo3::exceptions::{
     PyIndexError, PyKeyboardInterrupt, PyLookupError, PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError,
 };
@@ -48,7 +49,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 impl From<Error> for PyErr {
     #[cold]
     fn from(error: Error) -> PyErr {
-        let text = error.to_string();
+        let text = told(error.op()).map_or_else(|| error.to_string(), |name| format!("{name}: {}", error.message()));
         let own = |i: usize, text: String| {
             Python::attach(|py| match class(py, i) {
                 Ok(class) => PyErr::from_type(class, text),
@@ -74,6 +75,16 @@ impl From<Error> for PyErr {
             },
         }
     }
+}
+
+/// The public function that a program called, where it is another one than the record that refused: the package knows
+/// from its own frames. What is not a record's name was said on purpose, and stays.
+#[cold]
+fn told(op: &str) -> Option<String> {
+    let record = ops::find(op).or_else(|| ops::find(op.strip_suffix('_')?))?;
+    let ask =
+        |py: Python<'_>| py.import("schuss.naming")?.call_method1("called", (op, !record.face.function && !record.face.method))?.extract();
+    Python::attach(|py| ask(py).unwrap_or(None))
 }
 
 /// A Python exception on its way through Rust.

@@ -59,6 +59,9 @@ mod present {
     pub fn keep() {
         gpu::keep();
     }
+    pub fn folder() -> Option<std::path::PathBuf> {
+        gpu::folder()
+    }
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -96,6 +99,9 @@ mod present {
         none(index)
     }
     pub fn keep() {}
+    pub fn folder() -> Option<std::path::PathBuf> {
+        None
+    }
 }
 
 /// The number of GPUs that may be used.
@@ -147,6 +153,11 @@ fn _gpu_empty_cache(py: Python<'_>, index: u8) -> PyResult<()> {
 fn _gpu_keep(py: Python<'_>) {
     py.detach(present::keep);
 }
+/// Where what programs need again is kept, if anywhere.
+#[pyfunction]
+fn _gpu_folder() -> Option<std::path::PathBuf> {
+    present::folder()
+}
 /// Ends a device as if its driver had lost it, to see what a program does then.
 #[pyfunction]
 fn _gpu_lose(py: Python<'_>, index: u8) -> PyResult<()> {
@@ -162,6 +173,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_lose, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_folder, m)?)?;
     let keep = wrap_pyfunction!(_gpu_keep, m)?;
     m.py().import("atexit")?.call_method1("register", (&keep,))?;
     m.add_function(keep)

@@ -78,6 +78,7 @@ fn _dual(py: Python<'_>, level: u64, primal: &Bound<'_, PyTensor>, tangent: &Bou
             primal.dtype()
         )));
     }
+    let tangent = lift::own_tangent(&primal, tangent)?;
     wrap(py, Tensor::dual(level, primal, tangent))
 }
 

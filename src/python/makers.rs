@@ -1,44 +1,88 @@
-//! Functions that make tensors, random ones included, and the generator. Leans on tensor's makers.
+//! Functions that make tensors, and where what they make goes. Leans on tensor's makers.
 
+use super::dtype::{default_place, place_of};
 use super::tensor::PyTensor;
-use super::{args, data, enter, wrap};
-use crate::backend::launch::Draw;
-use crate::base::{DType, Few, Number, dtype::default_float};
+use super::{args, calls, data, enter, wrap};
+use crate::base::{DType, Device, Error, Few, Number, dtype::default_float};
 use crate::graph::mode::Mode;
 use crate::graph::tensor::flag;
 use crate::graph::{Feed, Tensor};
-use crate::tensor::random::{self, Stream};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-fn finish(py: Python<'_>, t: Tensor, device: Option<&Bound<'_, PyAny>>, requires_grad: bool) -> PyResult<Py<PyAny>> {
-    let t = placed(py, t, device)?;
-    if Mode::now().inference() {
-        t.set_flag(flag::INFERENCE, true);
-    }
-    if requires_grad {
-        t.require_grad(true)?;
-    }
-    wrap(py, t)
+/// A keyword's value, where it was given.
+pub type Given<'py> = Option<Bound<'py, PyAny>>;
+
+/// What was asked of a maker's result: its dtype and its place, and the tensor given as `out=`, which says both.
+pub struct Home<'py> {
+    pub dtype: Option<DType>,
+    pub place: Option<Device>,
+    out: Option<(Bound<'py, PyAny>, Tensor)>,
 }
 
-/// A fresh tensor on the device that was asked for.
-fn placed(py: Python<'_>, t: Tensor, device: Option<&Bound<'_, PyAny>>) -> PyResult<Tensor> {
-    match super::dtype::place_of(device)? {
-        Some(place) if place != t.device() => enter(py, crate::python::LONG, || t.to_device(place)),
-        _ => Ok(t),
+impl<'py> Home<'py> {
+    pub fn of(op: &str, dtype: Option<&Bound<'py, PyAny>>, device: Option<&Bound<'py, PyAny>>, out: Given<'py>) -> PyResult<Home<'py>> {
+        let (kind, place) = (args::maybe_dtype(dtype)?, place_of(device)?);
+        let Some(object) = out.filter(|out| !out.is_none()) else {
+            return Ok(Home { dtype: kind, place: place.or_else(default_place), out: None });
+        };
+        if object.cast::<PyTensor>().is_err() {
+            return Err(PyTypeError::new_err(format!("{op}: out must be a Tensor, got {}", args::describe(&object))));
+        }
+        let target = args::tensor(op, "out", &object)?;
+        let (own, there) = (target.dtype(), target.device());
+        if let Some(kind) = kind.filter(|&kind| kind != own) {
+            return Err(Error::dtype(op, format!("dtype is {kind}, and out is of type {own}; leave dtype out, or give another out")).into());
+        }
+        if let Some(place) = place.filter(|&place| place != there) {
+            return Err(
+                Error::device(op, format!("device is {place}, and out lies on {there}; leave device out, or give another out")).into()
+            );
+        }
+        Ok(Home { dtype: Some(own), place: Some(there), out: Some((object, target)) })
+    }
+
+    /// Whether the result lies on a GPU.
+    fn away(&self) -> bool {
+        self.place.is_some_and(|place| !place.is_cpu())
+    }
+
+    /// What was made, brought to where it belongs; an `out` of another shape takes the new one.
+    pub fn finish(self, py: Python<'_>, op: &str, made: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>> {
+        let made = match self.place {
+            Some(place) if place != made.device() => enter(py, crate::python::LONG, || made.to_device(place))?,
+            _ => made,
+        };
+        if let Some((object, target)) = self.out {
+            if made.shape() == target.shape() {
+                return calls::into(op, &made, &object, false);
+            }
+            target.set_data(&made.to_dtype(target.dtype())?);
+            return Ok(object.unbind());
+        }
+        if Mode::now().inference() {
+            made.set_flag(flag::INFERENCE, true);
+        }
+        if requires_grad {
+            made.require_grad(true)?;
+        }
+        wrap(py, made)
     }
 }
 
-fn stream(generator: Option<&Bound<'_, PyAny>>) -> PyResult<Stream> {
-    match generator {
-        Some(g) if !g.is_none() => match g.cast::<PyGenerator>() {
-            Ok(g) => Ok(g.get().stream.clone()),
-            Err(_) => Err(PyTypeError::new_err(format!("generator: must be a schuss.Generator, got {}", args::describe(g)))),
-        },
-        _ => Ok(random::default()),
-    }
+/// One number in a shape, made where it belongs: to a GPU the number travels alone.
+fn repeated(py: Python<'_>, home: &Home, shape: &[usize], value: Option<Number>, dtype: DType) -> PyResult<Tensor> {
+    let n = crate::base::shape::count("full", shape)?;
+    let away = home.place.filter(|_| home.away());
+    enter(py, if away.is_some() { crate::python::LONG } else { n }, || match (away, value) {
+        (Some(place), _) => {
+            let one = Tensor::full(&[], value.unwrap_or(Number::Int(0)), dtype)?.to_device(place)?;
+            crate::ops::view::clone_(&crate::ops::view::expand(&one, shape)?)
+        }
+        (None, Some(value)) => Tensor::full(shape, value, dtype),
+        (None, None) => Tensor::empty(shape, dtype),
+    })
 }
 
 /// A tensor of its own from numbers, nested lists, arrays or tensors. Several numbers make a vector.
@@ -50,16 +94,17 @@ fn stream(generator: Option<&Bound<'_, PyAny>>) -> PyResult<Stream> {
 /// tensor([3., 2.])
 #[pyfunction]
 #[pyo3(signature = (*data, dtype=None, device=None, requires_grad=false, **more))]
-fn tensor(
-    py: Python<'_>,
-    data: &Bound<'_, PyTuple>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
+fn tensor<'py>(
+    py: Python<'py>,
+    data: &Bound<'py, PyTuple>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("tensor", more)?;
-    let wanted = self::data::options(dtype, device)?;
+    let home = Home::of("tensor", dtype, device, None)?;
+    let wanted = home.dtype;
     let made = match data.len() {
         0 => return Err(PyTypeError::new_err("tensor: needs data; for an empty tensor give []")),
         1 => self::data::to_tensor(&data.get_item(0)?, wanted)?,
@@ -75,7 +120,7 @@ fn tensor(
             self::data::to_tensor(data.as_any(), wanted)?
         }
     };
-    finish(py, made, device, requires_grad)
+    home.finish(py, "tensor", made, requires_grad)
 }
 
 /// The data as a tensor, sharing memory where it can.
@@ -84,30 +129,32 @@ fn tensor(
 /// tensor(16.)
 #[pyfunction]
 #[pyo3(signature = (data, dtype=None, device=None, **more))]
-fn as_tensor(
-    py: Python<'_>,
-    data: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+fn as_tensor<'py>(
+    py: Python<'py>,
+    data: &Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     extras("as_tensor", more)?;
-    let wanted = self::data::options(dtype, device)?;
+    let home = Home::of("as_tensor", dtype, device, None)?;
+    let wanted = home.dtype;
     if let Ok(t) = data.cast::<PyTensor>() {
         let t = t.get().get_ref();
-        let there = super::dtype::place_of(device)?.is_none_or(|d| d == t.device());
-        if there && wanted.is_none_or(|d| d == t.dtype()) {
+        if home.place.is_none_or(|d| d == t.device()) && wanted.is_none_or(|d| d == t.dtype()) {
             return Ok(data.clone().unbind());
         }
-        return wrap(py, placed(py, t.to_dtype(wanted.unwrap_or_else(|| t.dtype()))?, device)?);
+        let other = t.to_dtype(wanted.unwrap_or_else(|| t.dtype()))?;
+        return wrap(py, enter(py, crate::python::LONG, || other.to_device(home.place.unwrap_or_else(|| t.device())))?);
     }
     if self::data::is_array(data)
         && let Ok(shared) = self::data::share(data)
         && wanted.is_none_or(|d| d == shared.dtype())
     {
-        return wrap(py, placed(py, shared, device)?);
+        return home.finish(py, "as_tensor", shared, false);
     }
-    wrap(py, placed(py, self::data::to_tensor(data, wanted)?, device)?)
+    let made = self::data::to_tensor(data, wanted)?;
+    home.finish(py, "as_tensor", made, false)
 }
 
 /// A tensor over a NumPy array's own memory.
@@ -137,13 +184,13 @@ macro_rules! constants {
         $(#[doc = $doc])*
         #[pyfunction]
         #[pyo3(signature = (*size, dtype=None, device=None, requires_grad=false, **more))]
-        fn $name(
-            py: Python<'_>,
-            size: &Bound<'_, PyTuple>,
-            dtype: Option<&Bound<'_, PyAny>>,
-            device: Option<&Bound<'_, PyAny>>,
+        fn $name<'py>(
+            py: Python<'py>,
+            size: &Bound<'py, PyTuple>,
+            dtype: Option<&Bound<'py, PyAny>>,
+            device: Option<&Bound<'py, PyAny>>,
             #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-            more: Option<&Bound<'_, pyo3::types::PyDict>>,
+            more: Option<&Bound<'py, pyo3::types::PyDict>>,
         ) -> PyResult<Py<PyAny>> {
             constant(py, stringify!($name), size, $value, dtype, device, requires_grad, more)
         }
@@ -168,9 +215,6 @@ constants! {
     /// schuss.Size([2, 3])
     empty(None);
 }
-
-/// A keyword's value, where it was given.
-type Given<'py> = Option<Bound<'py, PyAny>>;
 
 /// Keywords that PyTorch's makers take and that change nothing here; `size=` and `out=` do.
 const IDLE: [&str; 5] = ["layout", "pin_memory", "memory_format", "names", "non_blocking"];
@@ -211,37 +255,22 @@ fn extras<'py>(op: &str, more: Option<&Bound<'py, pyo3::types::PyDict>>) -> PyRe
 }
 
 #[allow(clippy::too_many_arguments)]
-fn constant(
-    py: Python<'_>,
+fn constant<'py>(
+    py: Python<'py>,
     op: &str,
-    size: &Bound<'_, PyTuple>,
+    size: &Bound<'py, PyTuple>,
     value: Option<Number>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
     requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     let (named, out) = extras(op, more)?;
     let shape = sizes_of(op, size, named.as_ref())?;
-    let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    let n: usize = crate::base::shape::count(op, &shape)?;
-    let away = super::dtype::place_of(device)?.is_some_and(|d| !d.is_cpu());
-    let made = if away {
-        // One number travels, and is spread over the shape where it is wanted.
-        let one = placed(py, Tensor::full(&[], value.unwrap_or(Number::Int(0)), dtype)?, device)?;
-        enter(py, n, || crate::ops::view::clone_(&crate::ops::view::expand(&one, &shape)?))?
-    } else {
-        enter(py, n, || match value {
-            Some(v) => Tensor::full(&shape, v, dtype),
-            None => Tensor::empty(&shape, dtype),
-        })?
-    };
-    if let Some(out) = out {
-        let target = args::tensor(op, "out", &out)?;
-        target.set_data(&made.to_dtype(target.dtype())?);
-        return Ok(out.unbind());
-    }
-    finish(py, made, device, requires_grad)
+    let home = Home::of(op, dtype, device, out)?;
+    crate::base::shape::count(op, &shape)?;
+    let made = repeated(py, &home, &shape, value, home.dtype.unwrap_or_else(default_float))?;
+    home.finish(py, op, made, requires_grad)
 }
 
 /// One number, a shape of times.
@@ -250,16 +279,16 @@ fn constant(
 /// tensor([7., 7.])
 #[pyfunction]
 #[pyo3(signature = (size, fill_value, dtype=None, device=None, requires_grad=false, **more))]
-fn full(
-    py: Python<'_>,
-    size: &Bound<'_, PyAny>,
-    fill_value: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
+fn full<'py>(
+    py: Python<'py>,
+    size: &Bound<'py, PyAny>,
+    fill_value: &Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    extras("full", more)?;
+    let (_, out) = extras("full", more)?;
     let shape = args::shape("full", std::slice::from_ref(size))?;
     let fed = args::feed(fill_value)?;
     let value = match fed.as_ref().map(args::Fed::feed) {
@@ -273,10 +302,11 @@ fn full(
         }
         _ => return Err(PyTypeError::new_err(format!("full: fill_value must be a number, got {}", args::describe(fill_value)))),
     };
-    let dtype = data::options(dtype, device)?.unwrap_or_else(|| value.dtype());
+    let home = Home::of("full", dtype, device, out)?;
+    let dtype = home.dtype.unwrap_or_else(|| value.dtype());
     let value = data::checked("full", value, dtype)?;
-    let n = crate::base::shape::count("full", &shape)?;
-    finish(py, enter(py, n, || Tensor::full(&shape, value, dtype))?, device, requires_grad)
+    let made = repeated(py, &home, &shape, Some(value), dtype)?;
+    home.finish(py, "full", made, requires_grad)
 }
 
 /// Evenly stepped numbers from start (0) up to, not including, end.
@@ -286,18 +316,19 @@ fn full(
 #[pyfunction]
 #[pyo3(signature = (*bounds, start=None, end=None, step=None, dtype=None, device=None, requires_grad=false, **more))]
 #[allow(clippy::too_many_arguments)]
-fn arange(
-    py: Python<'_>,
-    bounds: &Bound<'_, PyTuple>,
-    start: Option<&Bound<'_, PyAny>>,
-    end: Option<&Bound<'_, PyAny>>,
-    step: Option<&Bound<'_, PyAny>>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
+fn arange<'py>(
+    py: Python<'py>,
+    bounds: &Bound<'py, PyTuple>,
+    start: Option<&Bound<'py, PyAny>>,
+    end: Option<&Bound<'py, PyAny>>,
+    step: Option<&Bound<'py, PyAny>>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    extras("arange", more)?;
+    let (_, out) = extras("arange", more)?;
+    let home = Home::of("arange", dtype, device, out)?;
     let read = |x: &Bound<'_, PyAny>| -> PyResult<Number> {
         match args::number(x)? {
             Some(n) => Ok(n),
@@ -324,9 +355,12 @@ fn arange(
     };
     let Some(last) = last else { return Err(PyTypeError::new_err("arange: needs an end")) };
     let by = by.unwrap_or(Number::Int(1));
+    if let Some(z) = [first, last, by].into_iter().find(|n| n.is_complex()) {
+        return Err(PyRuntimeError::new_err(format!("arange: bounds must be real numbers, got {}", data::shown(z))));
+    }
     let any_float = first.is_float() || last.is_float() || by.is_float();
-    let dtype = data::options(dtype, device)?.unwrap_or_else(|| if any_float { default_float() } else { DType::I64 });
-    finish(py, Tensor::arange(first, last, by, dtype)?, device, requires_grad)
+    let dtype = home.dtype.unwrap_or_else(|| if any_float { default_float() } else { DType::I64 });
+    home.finish(py, "arange", Tensor::arange(first, last, by, dtype)?, requires_grad)
 }
 
 /// Evenly spaced numbers from start to end, both included.
@@ -336,25 +370,26 @@ fn arange(
 #[pyfunction]
 #[pyo3(signature = (start, end, steps, dtype=None, device=None, requires_grad=false, **more))]
 #[allow(clippy::too_many_arguments)]
-fn linspace(
-    py: Python<'_>,
-    start: &Bound<'_, PyAny>,
-    end: &Bound<'_, PyAny>,
-    steps: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
+fn linspace<'py>(
+    py: Python<'py>,
+    start: &Bound<'py, PyAny>,
+    end: &Bound<'py, PyAny>,
+    steps: &Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    extras("linspace", more)?;
+    let (_, out) = extras("linspace", more)?;
+    let home = Home::of("linspace", dtype, device, out)?;
     let bound = |name: &str, x: &Bound<'_, PyAny>| args::single("linspace", name, x).and_then(|_| args::float("linspace", name, x));
     let (start, end) = (bound("start", start)?, bound("end", end)?);
     let steps = args::int("linspace", "steps", steps)?;
     if steps < 0 {
         return Err(PyRuntimeError::new_err(format!("linspace: the number of steps must be at least 0, got {steps}")));
     }
-    let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    finish(py, Tensor::linspace(start, end, steps as usize, dtype)?, device, requires_grad)
+    let dtype = home.dtype.unwrap_or_else(default_float);
+    home.finish(py, "linspace", Tensor::linspace(start, end, steps as usize, dtype)?, requires_grad)
 }
 
 /// Ones on the diagonal of a matrix, zeros elsewhere.
@@ -364,224 +399,27 @@ fn linspace(
 ///         [0., 1.]])
 #[pyfunction]
 #[pyo3(signature = (n, m=None, dtype=None, device=None, requires_grad=false, **more))]
-fn eye(
-    py: Python<'_>,
-    n: &Bound<'_, PyAny>,
-    m: Option<&Bound<'_, PyAny>>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    device: Option<&Bound<'_, PyAny>>,
+fn eye<'py>(
+    py: Python<'py>,
+    n: &Bound<'py, PyAny>,
+    m: Option<&Bound<'py, PyAny>>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
     #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    more: Option<&Bound<'_, pyo3::types::PyDict>>,
+    more: Option<&Bound<'py, pyo3::types::PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    extras("eye", more)?;
+    let (_, out) = extras("eye", more)?;
+    let home = Home::of("eye", dtype, device, out)?;
     let n = args::int("eye", "n", n)?;
     let m = m.filter(|m| !m.is_none()).map_or(Ok(n), |m| args::int("eye", "m", m))?;
     if n < 0 || m < 0 {
         return Err(PyRuntimeError::new_err(format!("eye: sizes must be at least 0, got {n} and {m}")));
     }
-    let dtype = data::options(dtype, device)?.unwrap_or_else(default_float);
-    finish(py, Tensor::eye(n as usize, m as usize, dtype)?, device, requires_grad)
-}
-
-/// Draws into a new tensor; Python gives PyTorch's names and keywords to it.
-#[pyfunction]
-#[pyo3(signature = (op, size, kind, a, b, dtype, generator, requires_grad=false, device=None))]
-#[allow(clippy::too_many_arguments)]
-fn _draw(
-    py: Python<'_>,
-    op: &str,
-    size: &Bound<'_, PyAny>,
-    kind: &str,
-    a: &Bound<'_, PyAny>,
-    b: &Bound<'_, PyAny>,
-    dtype: Option<&Bound<'_, PyAny>>,
-    generator: Option<&Bound<'_, PyAny>>,
-    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
-    device: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<PyAny>> {
-    let shape = args::shape(op, std::slice::from_ref(size))?;
-    let what = draw(op, kind, a, b)?;
-    let integers = matches!(what, Draw::Integers(..) | Draw::Permutation);
-    if let (Draw::Integers(low, high), Some(d)) = (what, args::maybe_dtype(dtype)?) {
-        data::checked(op, Number::Int(low), d)?;
-        data::checked(op, Number::Int(high - 1), d)?;
-    }
-    let dtype = args::maybe_dtype(dtype)?.unwrap_or_else(|| if integers { DType::I64 } else { default_float() });
-    let stream = stream(generator)?;
-    let n = crate::base::shape::count(op, &shape)?;
-    let place = super::dtype::place_of(device)?.unwrap_or_default();
-    finish(py, enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream, place))?, None, requires_grad)
-}
-
-/// Draws over a tensor's elements, in place.
-#[pyfunction]
-fn _draw_(
-    py: Python<'_>,
-    op: &str,
-    target: &Bound<'_, PyTensor>,
-    kind: &str,
-    a: &Bound<'_, PyAny>,
-    b: &Bound<'_, PyAny>,
-    generator: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<PyAny>> {
-    let what = draw(op, kind, a, b)?;
-    let stream = stream(generator)?;
-    let t = target.get().get_ref();
-    if !matches!(what, Draw::Integers(..) | Draw::Bernoulli(_)) && !t.dtype().is_inexact() {
-        return Err(crate::base::Error::dtype(op, format!("draws floats, and cannot fill {}; use x.float() first", t.dtype())).into());
-    }
-    enter(py, t.numel(), || t.random_(op, what, &stream))?;
-    Ok(target.clone().into_any().unbind())
-}
-
-fn draw(op: &str, kind: &str, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<Draw> {
-    let float = |x: &Bound<'_, PyAny>| {
-        x.extract::<f64>().map_err(|_| PyTypeError::new_err(format!("{op}: expected a number, got {}", args::describe(x))))
-    };
-    Ok(match kind {
-        "uniform" => Draw::Uniform(float(a)?, float(b)?),
-        "normal" => Draw::Normal(float(a)?, float(b)?),
-        "integers" => Draw::Integers(args::int(op, "low", a)?, args::int(op, "high", b)?),
-        "bernoulli" => Draw::Bernoulli(float(a)?),
-        "exponential" => Draw::Exponential(float(a)?),
-        "permutation" => Draw::Permutation,
-        other => return Err(PyValueError::new_err(format!("{op}: no draw is called {other:?}"))),
-    })
-}
-
-/// Elements kept with probability 1 - p and scaled by 1 / (1 - p), the others zero (Srivastava et al. 2014).
-#[pyfunction]
-#[pyo3(signature = (input, p=0.5, training=true, inplace=false))]
-fn dropout(py: Python<'_>, input: &Bound<'_, PyAny>, p: f64, training: bool, inplace: bool) -> PyResult<Py<PyAny>> {
-    let x = args::tensor("dropout", "input", input)?;
-    if !(0.0..=1.0).contains(&p) {
-        return Err(PyValueError::new_err(format!("dropout: the probability must be from 0 to 1, got {p}")));
-    }
-    if !training {
-        return Ok(input.clone().unbind());
-    }
-    let made = enter(py, x.numel(), || random::dropout(&x, p, &random::default()))?;
-    if inplace {
-        crate::engine::write::copy_(&x, (&made).into())?;
-        return Ok(input.clone().unbind());
-    }
-    wrap(py, made)
-}
-
-/// A stream of random numbers (Philox 4x32-10): a seed, and how far it has been used.
-///
-/// >>> g = schuss.Generator().manual_seed(7)
-/// >>> g.initial_seed()
-/// 7
-#[pyclass(frozen, name = "Generator", module = "schuss")]
-pub struct PyGenerator {
-    stream: Stream,
-}
-
-#[pymethods]
-impl PyGenerator {
-    #[new]
-    #[pyo3(signature = (device=None))]
-    fn new(device: Option<&Bound<'_, PyAny>>) -> PyResult<PyGenerator> {
-        if let Some(device) = device {
-            super::dtype::device_of(device)?;
-        }
-        Ok(PyGenerator {
-            stream: std::sync::Arc::new(crate::base::Lock::new(crate::backend::cpu::random::Generator::new(random::FIRST_SEED))),
-        })
-    }
-    /// Starts this generator from a seed, any integer of 64 bits; returns it.
-    ///
-    /// >>> a = schuss.rand(2, generator=schuss.Generator().manual_seed(1))
-    /// >>> b = schuss.rand(2, generator=schuss.Generator().manual_seed(1))
-    /// >>> schuss.equal(a, b)
-    /// True
-    fn manual_seed(slf: Bound<'_, Self>, seed: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
-        slf.get().stream.get().manual_seed(seed_of(seed)?);
-        Ok(slf.unbind())
-    }
-    /// Starts this generator from the system's entropy; returns the seed.
-    fn seed(&self) -> u64 {
-        self.stream.get().seed()
-    }
-    /// The seed that this generator was started from.
-    ///
-    /// >>> schuss.Generator().manual_seed(7).initial_seed()
-    /// 7
-    fn initial_seed(&self) -> u64 {
-        self.stream.get().initial_seed()
-    }
-    /// Seed and offset as a uint8 tensor of 16 bytes, for `set_state`.
-    ///
-    /// >>> schuss.Generator().get_state().shape
-    /// schuss.Size([16])
-    fn get_state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let [seed, offset] = self.stream.get().state();
-        let bytes: Vec<u8> = seed.to_le_bytes().into_iter().chain(offset.to_le_bytes()).collect();
-        wrap(py, Tensor::from_slice(&bytes, &[16])?)
-    }
-    /// Puts this generator where a state of `get_state` says; returns it.
-    ///
-    /// >>> g = schuss.Generator()
-    /// >>> state = g.get_state()
-    /// >>> a, b = schuss.rand(2, generator=g), schuss.rand(2, generator=g.set_state(state))
-    /// >>> schuss.equal(a, b)
-    /// True
-    fn set_state(slf: Bound<'_, Self>, new_state: &Bound<'_, PyAny>) -> PyResult<Py<Self>> {
-        let t = args::tensor("set_state", "new_state", new_state)?;
-        let bytes = t.to_vec::<u8>();
-        let Ok(bytes) = <[u8; 16]>::try_from(bytes) else {
-            return Err(PyRuntimeError::new_err(format!("set_state: a state has 16 bytes, got {}", t.numel())));
-        };
-        let part = |i: usize| bytes[i..i + 8].iter().rev().fold(0u64, |a, &b| a << 8 | u64::from(b));
-        slf.get().stream.get().set_state([part(0), part(8)]);
-        Ok(slf.unbind())
-    }
-    /// Where it draws: the processor.
-    #[getter]
-    fn device(&self) -> super::dtype::PyDevice {
-        super::dtype::cpu()
-    }
-    fn __repr__(&self) -> String {
-        let [seed, offset] = self.stream.get().state();
-        format!("<schuss.Generator seed={seed} offset={offset}>")
-    }
-}
-
-/// A seed from any integer of 64 bits, signed or not.
-fn seed_of(x: &Bound<'_, PyAny>) -> PyResult<u64> {
-    x.extract::<u64>().or_else(|_| x.extract::<i64>().map(|i| i as u64)).map_err(|e| {
-        if e.is_instance_of::<pyo3::exceptions::PyOverflowError>(x.py()) {
-            PyRuntimeError::new_err(format!("manual_seed: the seed {x} does not fit 64 bits"))
-        } else {
-            PyTypeError::new_err(format!("manual_seed: a seed must be an integer, got {}", args::describe(x)))
-        }
-    })
-}
-
-/// Starts the default generator from a seed, any integer of 64 bits; returns it.
-///
-/// >>> schuss.manual_seed(0).initial_seed()
-/// 0
-#[pyfunction]
-fn manual_seed(py: Python<'_>, seed: &Bound<'_, PyAny>) -> PyResult<Py<PyGenerator>> {
-    random::manual_seed(seed_of(seed)?);
-    default_generator(py)
-}
-#[pyfunction(name = "_default_generator")]
-fn default_generator(py: Python<'_>) -> PyResult<Py<PyGenerator>> {
-    Py::new(py, PyGenerator { stream: random::default() })
-}
-
-/// Ten rounds of Philox 4x32 on a counter and a key (Salmon et al. 2011).
-#[pyfunction]
-fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    crate::backend::cpu::random::philox(counter, key)
+    let dtype = home.dtype.unwrap_or_else(default_float);
+    home.finish(py, "eye", Tensor::eye(n as usize, m as usize, dtype)?, requires_grad)
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<PyGenerator>()?;
-    m.add_function(wrap_pyfunction!(philox, m)?)?;
     m.add_function(wrap_pyfunction!(tensor, m)?)?;
     m.add_function(wrap_pyfunction!(as_tensor, m)?)?;
     m.add_function(wrap_pyfunction!(from_numpy, m)?)?;
@@ -591,10 +429,5 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(full, m)?)?;
     m.add_function(wrap_pyfunction!(arange, m)?)?;
     m.add_function(wrap_pyfunction!(linspace, m)?)?;
-    m.add_function(wrap_pyfunction!(eye, m)?)?;
-    m.add_function(wrap_pyfunction!(_draw, m)?)?;
-    m.add_function(wrap_pyfunction!(_draw_, m)?)?;
-    m.add_function(wrap_pyfunction!(dropout, m)?)?;
-    m.add_function(wrap_pyfunction!(manual_seed, m)?)?;
-    m.add_function(wrap_pyfunction!(default_generator, m)?)
+    m.add_function(wrap_pyfunction!(eye, m)?)
 }

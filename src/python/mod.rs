@@ -7,6 +7,7 @@ mod calls;
 mod compiled;
 mod data;
 mod dlpack;
+mod draws;
 mod dtype;
 mod error;
 mod facts;
@@ -150,6 +151,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<tensor::PyTensor>()?;
     tensor::measure(m.py())?;
     makers::register(m)?;
+    draws::register(m)?;
     modes::register(m)?;
     node::register(m)?;
     autograd::register(m)?;

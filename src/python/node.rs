@@ -2,7 +2,9 @@
 
 use super::tensor::PyTensor;
 use super::{args, error, wrap};
-use crate::base::Result;
+use crate::base::{Error, Result};
+use crate::engine::lift;
+use crate::graph::lift::Lift;
 use crate::graph::node::PullHook;
 use crate::graph::tensor::Hook;
 use crate::graph::{Edge, Node, Tensor};
@@ -305,11 +307,23 @@ pub fn hook_tensor(slf: &Bound<'_, PyTensor>, hook: Py<PyAny>, after: bool) -> P
     if !hook.bind(py).is_callable() {
         return Err(PyTypeError::new_err(format!("register_hook: a hook must be callable, got {}", args::describe(hook.bind(py)))));
     }
-    if !t.requires_grad() {
+    if !lift::is_tracked(&t) {
         return Err(PyRuntimeError::new_err("register_hook: cannot register a hook on a tensor that does not require grad"));
     }
-    let hook: Arc<dyn Hook> = Arc::new(TensorHook(hook));
-    let handle = match t.node() {
+    Ok(Py::new(py, hang(&t, Arc::new(TensorHook(hook)), after)?)?.into_any())
+}
+
+fn hang(t: &Tensor, hook: Arc<dyn Hook>, after: bool) -> PyResult<Handle> {
+    match lift::seen(t).as_deref() {
+        Some(Lift::Batch { level, value }) => return hang(value, Arc::new(lift::EachHook::new(*level, hook)), after),
+        Some(Lift::Dual { .. }) => {
+            let text =
+                "inside forward mode (jvp, jacfwd, hessian) tensors take no hooks; register them in a function that only grad or vjp takes";
+            return Err(Error::grad("register_hook", text).into());
+        }
+        None => {}
+    }
+    Ok(match t.node() {
         Some(_) if after => {
             return Err(PyRuntimeError::new_err("register_post_accumulate_grad_hook: only leaf tensors accumulate gradients"));
         }
@@ -321,8 +335,7 @@ pub fn hook_tensor(slf: &Bound<'_, PyTensor>, hook: Py<PyAny>, after: bool) -> P
             Handle { at: At::Node(Arc::downgrade(&node)), id }
         }
         None => Handle { id: t.add_hook(hook, after), at: At::Tensor(Arc::downgrade(&t.0)) },
-    };
-    Ok(Py::new(py, handle)?.into_any())
+    })
 }
 
 /// The file and line of the innermost Python frame outside this package.

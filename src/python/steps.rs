@@ -81,19 +81,19 @@ fn fused_step(py: Python<'_>, name: &str, columns: &Bound<'_, PyList>, numbers: 
     columns.iter().flatten().for_each(capture::touch);
     let size = columns[0].iter().map(Tensor::numel).sum();
     let work = || -> Result<()> {
-        // Parameters of another type of computation go in a launch of their own.
+        // Parameters of another type of computation, or on another device, go in a launch of their own.
         let mut kinds: Vec<(_, Vec<Vec<Operand>>)> = Vec::with_capacity(1);
         for i in 0..count {
             let list: SmallVec<[&Tensor; 6]> = columns.iter().map(|c| &c[i]).collect();
             let found = operands(op.name, &list, body.outputs)?;
-            let compute = found[0].dtype.compute();
-            match kinds.iter_mut().find(|(kind, _)| *kind == compute) {
+            let own = (found[0].dtype.compute(), found[0].device());
+            match kinds.iter_mut().find(|(kind, _)| *kind == own) {
                 Some((_, lists)) => lists.push(found),
-                None => kinds.push((compute, vec![found])),
+                None => kinds.push((own, vec![found])),
             }
         }
         replay::by_call(|| {
-            kinds.iter().try_for_each(|(compute, segments)| {
+            kinds.iter().try_for_each(|((compute, _), segments)| {
                 of(&segments[0][0].storage).launch(&Launch::Segments { body, compute: *compute, params: &params, segments })
             })
         })?;

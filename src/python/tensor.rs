@@ -364,6 +364,9 @@ impl PyTensor {
     #[pyo3(name = "_to", signature = (dtype, copy=false))]
     fn to_dtype(slf: &Bound<'_, Self>, dtype: &Bound<'_, PyAny>, copy: bool) -> PyResult<Py<PyAny>> {
         let (x, d) = (&slf.get().inner, dtype::parse(dtype)?);
+        if x.dtype().is_complex() && !d.is_complex() && d != crate::base::DType::Bool {
+            slf.py().import("schuss.naming")?.call_method0("warn_of_half")?;
+        }
         if copy && x.dtype() == d {
             return wrap(slf.py(), enter(slf.py(), x.numel(), || view::clone_(x))?);
         }

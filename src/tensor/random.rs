@@ -39,6 +39,12 @@ fn check(op: &str, what: Draw) -> Result<()> {
     }
 }
 
+/// Moves a generator on by so many blocks: its seed, and where they begin.
+fn taken(stream: &Stream, count: u64) -> (u64, u64) {
+    let mut generator = stream.get();
+    (generator.initial_seed(), generator.take(count))
+}
+
 /// Draws into an operand and moves the generator on.
 pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> {
     check(op, what)?;
@@ -51,11 +57,7 @@ pub fn into(op: &str, what: Draw, out: &Operand, stream: &Stream) -> Result<()> 
         return into(op, what, &crate::ops::complex::parts_of(out), stream);
     }
     let count = blocks(out.numel() as u64, draw::width(what, out.dtype));
-    let (seed, offset) = {
-        let mut generator = stream.get();
-        let seed = generator.initial_seed();
-        (seed, generator.take(count))
-    };
+    let (seed, offset) = taken(stream, count);
     of(&out.storage).launch(&Launch::Random { draw: what, seed, offset, out })?;
     if trace::on() {
         trace::drew(stream, count);
@@ -98,8 +100,16 @@ pub fn dropout(x: &Tensor, p: f64, stream: &Stream) -> Result<Tensor> {
     if p == 0.0 {
         return Ok(x.clone());
     }
-    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype(), stream, x.device())?;
     let scale = if p == 1.0 { 0.0 } else { 1.0 / (1.0 - p) };
+    // A step that is run again draws anew, and its way back reads what was drawn; so does the way back of many examples.
+    if x.dtype().is_float() && x.dtype().compute() == DType::F32 && !trace::on() && !Mode::now().lifted() {
+        engine::start();
+        let count = blocks(x.numel() as u64, draw::width(Draw::Bernoulli(p), x.dtype()));
+        let (seed, offset) = taken(stream, count);
+        return crate::ops::drops::dropped(x, seed as i64, offset as i64, 1.0 - p, scale);
+    }
+    // A complex number is kept or dropped as one.
+    let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype().real(), stream, x.device())?;
     let mask = crate::ops::arith::mul(&keep, scale)?;
     crate::ops::arith::mul(x, &mask)
 }

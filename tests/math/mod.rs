@@ -37,7 +37,7 @@ macro_rules! unary {
 }
 
 pub fn functions() -> Vec<Unary> {
-    let near = (-1e6, 1e6);
+    let near = (-1e5, 1e5);
     Vec::from(unary! {
         exp 1.2 1.2 f64::exp, EVERYWHERE;
         exp2 1.2 1.2 f64::exp2, EVERYWHERE;

@@ -5,6 +5,8 @@ import math as _math
 
 from schuss._core import bfloat16 as bfloat16
 from schuss._core import bool as bool
+from schuss._core import complex64 as complex64
+from schuss._core import complex128 as complex128
 from schuss._core import float16 as float16
 from schuss._core import float32 as float32
 from schuss._core import float64 as float64
@@ -13,6 +15,7 @@ from schuss._core import int16 as int16
 from schuss._core import int32 as int32
 from schuss._core import int64 as int64
 from schuss._core import uint8 as uint8
+from schuss.array_api import fft as fft
 from schuss.array_api import linalg as linalg
 from schuss.array_api.creation import *
 from schuss.array_api.dtypes import *

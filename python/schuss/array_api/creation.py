@@ -21,7 +21,7 @@ def asarray(obj, /, *, dtype=None, device=None, copy=None):
     if isinstance(obj, Tensor):
         made = obj.to(dtype=dtype, device=device)
         shared = made is obj
-    elif isinstance(obj, (bool, int, float, list, tuple)):
+    elif isinstance(obj, (bool, int, float, complex, list, tuple)):
         made, shared = _core.tensor(obj, dtype=dtype, device=device), False
         copy = None if copy else copy
     elif hasattr(obj, "__dlpack__") and not hasattr(obj, "__array__"):
@@ -73,6 +73,15 @@ def linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True):
     >>> schuss.array_api.linspace(0, 1, 4, endpoint=False)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
+    if isinstance(start, complex) or isinstance(stop, complex):
+        kind = _core.get_default_dtype().to_complex() if dtype is None else dtype
+        parts = (
+            (f(start), f(stop)) for f in (lambda z: complex(z).real, lambda z: complex(z).imag)
+        )
+        real, imag = (
+            linspace(*p, num, dtype=kind.to_real(), device=device, endpoint=endpoint) for p in parts
+        )
+        return schuss.complex(real, imag)
     if endpoint:
         return _core.linspace(start, stop, num, dtype=dtype, device=device)
     return _core.linspace(start, stop, num + 1, dtype=dtype, device=device)[:-1]

@@ -84,7 +84,7 @@ class finfo(limits.finfo):
 
     def __init__(self, type, /) -> None:
         super().__init__(_kind(type))
-        self.dtype = _kind(type)
+        self.dtype = _kind(type).to_real()
 
 
 class iinfo(limits.iinfo):

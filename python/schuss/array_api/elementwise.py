@@ -123,7 +123,12 @@ subtract = _two("subtract", _core.sub, "x1 - x2.")
 
 
 def _rounding(name: str, of, text: str):
-    return _one(name, lambda x: of(x) if x.is_floating_point() else x.clone(), text)
+    def rounded(x):
+        if x.is_complex():
+            return schuss.complex(of(schuss.real(x)), of(schuss.imag(x)))
+        return of(x) if x.is_floating_point() else x.clone()
+
+    return _one(name, rounded, text)
 
 
 ceil = _rounding("ceil", _core.ceil, "The least integer that is not below.")
@@ -133,11 +138,15 @@ round = _rounding("round", _core.round, "The nearest integer; halves go to the e
 
 
 def sign(x, /):
-    """-1, 0 or 1, as a number is below, at or above 0; NaN stays NaN.
+    """-1, 0 or 1, as a number is below, at or above 0; NaN stays NaN. Of a complex number the one
+    of modulus 1 in its direction, or 0.
 
     >>> schuss.array_api.sign(schuss.tensor([-2.0, 0.0, float("nan")]))
     tensor([-1.,  0., nan])
     """
+    if x.is_complex():
+        # A zero of either sign has the sign 0.
+        return _core.sgn(x) + 0
     found = _core.sign(x)
     return schuss.where(_core.isnan(x), x, found) if x.is_floating_point() else found
 

@@ -6,7 +6,10 @@ from __future__ import annotations
 from schuss import _core
 from schuss.array_api.dtypes import isdtype
 
-_NAMES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float32", "float64")
+_NAMES = (
+    *("bool", "uint8", "int8", "int16", "int32", "int64"),
+    *("float32", "float64", "complex64", "complex128"),
+)
 
 
 class Info:
@@ -36,6 +39,7 @@ class Info:
         whole = _core.int64
         return {
             "real floating": _core.get_default_dtype(),
+            "complex floating": _core.get_default_dtype().to_complex(),
             "integral": whole,
             "indexing": whole,
         }

@@ -15,6 +15,13 @@ from schuss.array_api import statistics
 from schuss.array_api.dtypes import result_type
 
 
+class Eig(NamedTuple):
+    """What `eig` gives."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
 class Eigh(NamedTuple):
     """What `eigh` gives."""
 
@@ -133,6 +140,24 @@ def diagonal(x, /, *, offset=0):
     return x.diagonal(offset, -2, -1)
 
 
+def eig(x, /):
+    """The eigenvalues and eigenvectors of square matrices, complex numbers in no order.
+
+    >>> schuss.array_api.linalg.eig(schuss.eye(1)).eigenvalues
+    tensor([1.+0.j])
+    """
+    return Eig(*_linalg.eig(x))
+
+
+def eigvals(x, /):
+    """The eigenvalues of square matrices, complex numbers in no order.
+
+    >>> schuss.array_api.linalg.eigvals(schuss.eye(1))
+    tensor([1.+0.j])
+    """
+    return _linalg.eigvals(x)
+
+
 def eigh(x, /):
     """The eigenvalues, in order, and eigenvectors of symmetric matrices.
 
@@ -183,7 +208,7 @@ def _cut(x, values, rtol):
     if rtol is None:
         rtol = max(x.shape[-2:]) * schuss.finfo(x.dtype).eps
     elif isinstance(rtol, Tensor):
-        rtol = rtol.to(dtype=x.dtype).unsqueeze(-1)
+        rtol = rtol.to(dtype=values.dtype).unsqueeze(-1)
     largest = values.amax(-1, True) if values.shape[-1] else values.sum(-1, True)
     return largest * rtol
 
@@ -289,7 +314,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     axes = statistics._axes("vector_norm", axis, x.ndim)
     if not axes:
         size = x.abs()
-        return (size != 0).to(dtype=x.dtype) if ord == 0 else size
+        return (size != 0).to(dtype=size.dtype) if ord == 0 else size
     flat = statistics._joined(x, axes)
     return statistics._spread(_linalg.vector_norm(flat, ord, -1), axes, keepdims)
 
@@ -299,7 +324,9 @@ __all__ = [
     "cross",
     "det",
     "diagonal",
+    "eig",
     "eigh",
+    "eigvals",
     "eigvalsh",
     "inv",
     "matmul",

@@ -34,6 +34,14 @@ class Inverse(NamedTuple):
     inverse_indices: Tensor
 
 
+def _order(flat):
+    """Where the elements stand in order; complex ones by their real parts, then the imaginary."""
+    if not flat.is_complex():
+        return schuss.argsort(flat, 0, False, True)
+    order = schuss.argsort(flat.imag, 0, False, True)
+    return order[schuss.argsort(flat.real[order], 0, False, True)]
+
+
 def unique_all(x, /):
     """The distinct elements in order, where each is first, which of them every element is, and how
     many there are of each.
@@ -42,7 +50,7 @@ def unique_all(x, /):
     tensor([1, 0])
     """
     flat = x.reshape(-1)
-    order = schuss.argsort(flat.detach(), 0, False, True)
+    order = _order(flat.detach())
     row = flat[order]
     plain = row.detach()
     start = _core.ones(min(1, flat.numel()), dtype=_core.bool, device=x.device)
@@ -93,7 +101,11 @@ def isin(x1, x2, /, *, invert=False):
     """
     kind = result_type(x1, x2)
     made = (x if isinstance(x, Tensor) else _core.tensor(x) for x in (x1, x2))
-    return schuss.isin(*(x.to(dtype=kind) for x in made), invert=invert)
+    x1, x2 = (x.to(dtype=kind) for x in made)
+    if kind.is_complex:
+        found = (x1.unsqueeze(-1) == x2.reshape(-1)).any(-1)
+        return schuss.logical_not(found) if invert else found
+    return schuss.isin(x1, x2, invert=invert)
 
 
 __all__ = ["isin", "unique_all", "unique_counts", "unique_inverse", "unique_values"]

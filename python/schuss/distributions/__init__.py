@@ -20,6 +20,7 @@ from schuss.distributions.counts import Binomial, Multinomial, NegativeBinomial,
 from schuss.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical
 from schuss.distributions.divergence import kl_divergence, register_kl
 
+from schuss.distributions import cross as cross  # isort: skip
 from schuss.distributions import divergences as divergences  # isort: skip
 from schuss.distributions.gammas import (
     Beta,

@@ -1,32 +1,79 @@
-"""Distribution: what every one has, its shapes, and the refusal of parameters outside their range.
-Leans on tensors."""
+"""Distribution: what every one has, its shapes, and the refusal of parameters and values outside
+their range. Leans on tensors and on constraints."""
 
 from __future__ import annotations
 
+import sys
+from functools import wraps
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss import Size, Tensor
+from schuss import Size, Tensor, _core
+from schuss.distributions import constraints
 from schuss.naming import Checked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
 def tensors(*values: Any) -> tuple[Tensor, ...]:
-    """Numbers and tensors as tensors of one shape and dtype."""
-    known = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
+    """Numbers and tensors as tensors of one shape and dtype; numbers go where the tensors lie."""
+    for v in values:
+        if not isinstance(v, Tensor) and not hasattr(v, "__float__"):
+            owner = type(sys._getframe(1).f_locals.get("self")).__name__
+            raise TypeError(f"{owner}: takes numbers and Tensors, got {type(v).__name__} {v!r}")
+    given = [v for v in values if isinstance(v, Tensor)]
+    known = [v for v in given if v.is_floating_point()]
     dtype = known[0].dtype if known else schuss.get_default_dtype()
-    made = [v if isinstance(v, Tensor) else schuss.tensor(float(v), dtype=dtype) for v in values]
+    device = max(given, key=lambda v: v.is_cuda).device if given else None
+
+    def made_of(v: Any) -> Tensor:
+        if not isinstance(v, Tensor):
+            return schuss.tensor(float(v), dtype=dtype, device=device)
+        return v if v.ndim else v.to(device)
+
+    made = [made_of(v) for v in values]
     made = [v if v.is_floating_point() else v.to(dtype) for v in made]
-    return tuple(schuss.broadcast_tensors(*made))
+    try:
+        return tuple(schuss.broadcast_tensors(*made))
+    except RuntimeError:
+        owner = type(sys._getframe(1).f_locals.get("self")).__name__
+        shapes = " and ".join(str(tuple(v.shape)) for v in made)
+        raise _core.ShapeError(f"{owner}: the shapes {shapes} do not broadcast") from None
 
 
 def refuse(owner: Any, name: str, values: Tensor, good: Tensor, range_of: str) -> None:
-    """ValueError unless all is good."""
-    if not bool(good.all()):
-        bad = values.detach()[~good].flatten()[0].item() if good.ndim else values.item()
+    """ValueError unless all is good.
+
+    Not asked where it cannot be: of what differs between the examples of a transformation, and
+    in a step that is recorded, whose elements are looked at when it is run.
+    """
+    bad = first_bad(values, good)
+    if bad is not None:
         raise ValueError(f"{type(owner).__name__}: {name} must be {range_of}, found {bad}")
+
+
+def first_bad(values: Tensor, good: Tensor) -> Any:
+    """A value that is not good: a number, or the numbers of its last axes; None if all are."""
+    if _core._is_recording() or _core._lifted(good) is not None or bool(good.all()):
+        return None
+    values = values.detach()
+    values = values.expand(*good.shape, *values.shape[good.ndim :]) if good.ndim else values
+    return (values[~good][0] if good.ndim else values).tolist()
+
+
+def _asked(method: Callable[..., Tensor], edges: bool) -> Callable[..., Tensor]:
+    """A method of values that first asks whether they are in the support; with `edges`, whose
+    edges count as well."""
+
+    @wraps(method)
+    def asked(self: Any, value: Any) -> Tensor:
+        if self._validate:
+            self._validate_sample(value, edges)
+        return method(self, value)
+
+    return asked
 
 
 class Distribution(Checked):
@@ -39,12 +86,59 @@ class Distribution(Checked):
     has_rsample = False
     has_enumerate_support = False
     support: Any = None
+    _default_validate = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Distributions of others ask by themselves, by `_validate_sample`.
+        if cls.__module__.startswith("schuss.distributions."):
+            for name in ("log_prob", "cdf"):
+                if name in cls.__dict__:
+                    setattr(cls, name, _asked(cls.__dict__[name], name == "cdf"))
 
     def __init__(
         self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None
     ) -> None:
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
-        self._validate = validate_args is not False
+        self._validate = self._default_validate if validate_args is None else bool(validate_args)
+        self._validate_args = self._validate
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether distributions made from now on check their parameters and values.
+
+        ValueError for anything but True and False.
+        """
+        if value not in (True, False):
+            raise ValueError(f"set_default_validate_args: must be True or False, got {value!r}")
+        Distribution._default_validate = bool(value)
+
+    def _validate_sample(self, value: Any, edges: bool = False) -> None:
+        """ValueError for a value outside the support, or one whose last axes make no draw."""
+        name = type(self).__name__
+        value = value if isinstance(value, Tensor) else schuss.as_tensor(value)
+        event = self._event_shape
+        if event and tuple(value.shape[-len(event) :]) != tuple(event):
+            raise _core.ShapeError(
+                f"{name}: the value has shape {tuple(value.shape)}, its last axes must be"
+                f" {tuple(event)}, one draw"
+            )
+        try:
+            support = self.support
+            good = None if support is None else support.check(value.detach())
+        except NotImplementedError:
+            return
+        if good is None:
+            return
+        for bound in ("lower_bound", "upper_bound") if edges else ():
+            at = getattr(support, bound, None)
+            good = good if at is None else good | (value.detach() == at)
+        bad = first_bad(value, good)
+        if bad is not None:
+            raise ValueError(
+                f"{name}: the value {bad} is outside of the support: it must be"
+                f" {support.words()}; give validate_args=False to compute with it all the same"
+            )
 
     @property
     def batch_shape(self) -> Size:
@@ -114,6 +208,11 @@ class Distribution(Checked):
         raise NotImplementedError(f"{type(self).__name__}: no variance")
 
     @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        raise NotImplementedError(f"{type(self).__name__}: no mode")
+
+    @property
     def stddev(self) -> Tensor:
         """The standard deviation of a draw."""
         return self.variance.sqrt()
@@ -151,6 +250,20 @@ class Independent(Distribution):
         super().__init__(batch[:cut], (*batch[cut:], *base_distribution.event_shape))
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, n
         self.has_rsample = base_distribution.has_rsample
+
+    def _validate_sample(self, value: Any, edges: bool = False) -> None:
+        """The distribution inside asks; a number may stand for a whole draw."""
+
+    @property
+    def support(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The support of what is inside, its last axes counted as one draw."""
+        inner, n = self.base_dist.support, self.reinterpreted_batch_ndims
+        return constraints.independent(inner, n) if n and inner is not None else inner
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value."""
+        return self.base_dist.mode
 
     def _summed(self, x: Tensor) -> Tensor:
         n = self.reinterpreted_batch_ndims

@@ -3,6 +3,7 @@ Leans on tensors."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import schuss
@@ -25,6 +26,10 @@ class Constraint:
     def check(self, value: Tensor) -> Tensor:
         """Whether each value is inside."""
         raise NotImplementedError(f"{type(self).__name__}: no check")
+
+    def words(self) -> str:
+        """What a value must be, as errors say it."""
+        return f"in {self!r}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__.lstrip('_')}()"
@@ -58,10 +63,13 @@ class _By(Constraint):
     """A set given by a test of its values."""
 
     def __init__(
-        self, name: str, test: Any, *, is_discrete: bool = False, event_dim: int = 0
+        self, name: str, test: Any, words: str, *, is_discrete: bool = False, event_dim: int = 0
     ) -> None:
-        self._name, self._test = name, test
+        self._name, self._test, self._words = name, test, words
         self.is_discrete, self.event_dim = is_discrete, event_dim
+
+    def words(self) -> str:
+        return self._words
 
     def check(self, value: Tensor) -> Tensor:
         return self._test(value)
@@ -89,8 +97,27 @@ class _Range(Constraint):
             good = good & below
         return good & (value % 1 == 0) if self.is_discrete else good
 
+    def words(self) -> str:
+        what = "a whole number " if self.is_discrete else ""
+        low, high = (_shown(bound) for bound in (self.lower_bound, self.upper_bound))
+        if low is not None and high is not None:
+            last = "" if self._closed[1] else ", without that"
+            return f"{what}from {low} to {high}{last}"
+        if low is not None:
+            return f"{what}{'at least' if self._closed[0] else 'above'} {low}"
+        return f"{what}{'at most' if self._closed[1] else 'below'} {high}"
+
     def __repr__(self) -> str:
         return f"{self._name}(lower_bound={self.lower_bound}, upper_bound={self.upper_bound})"
+
+
+def _shown(bound: Any) -> Any:
+    """A bound as a number, or as the list of them."""
+    if isinstance(bound, Tensor):
+        bound = bound.item() if bound.numel() == 1 else bound.tolist()
+    if isinstance(bound, float):
+        return None if math.isinf(bound) else int(bound) if bound.is_integer() else bound
+    return bound
 
 
 class greater_than(_Range):
@@ -144,7 +171,11 @@ class multinomial(Constraint):
         self.upper_bound = upper_bound
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
+        good = ((value >= 0) & (value % 1 == 0)).all(-1)
+        return good & (value.sum(-1) <= self.upper_bound)
+
+    def words(self) -> str:
+        return f"counts with a sum of at most {_shown(self.upper_bound)}"
 
 
 class independent(Constraint):
@@ -159,7 +190,12 @@ class independent(Constraint):
     def check(self, value: Tensor) -> Tensor:
         found = self.base_constraint.check(value)
         n = self.reinterpreted_batch_ndims
+        if n > found.ndim:
+            raise ValueError(f"independent: {n} axes make one value, it has shape {value.shape}")
         return found.flatten(found.ndim - n).all(-1) if n else found
+
+    def words(self) -> str:
+        return self.base_constraint.words()
 
 
 class _Parts(Constraint):
@@ -239,22 +275,33 @@ def _simplex(value: Tensor) -> Tensor:
 
 dependent = _Dependent()
 dependent_property = _DependentProperty
-boolean = _By("boolean", lambda v: (v == 0) | (v == 1), is_discrete=True)
-one_hot = _By("one_hot", _one_hot, is_discrete=True, event_dim=1)
+boolean = _By("boolean", lambda v: (v == 0) | (v == 1), "0 or 1", is_discrete=True)
+one_hot = _By("one_hot", _one_hot, "a single 1 among zeros", is_discrete=True, event_dim=1)
 nonnegative_integer = _Range("nonnegative_integer", 0, None, (True, False), True)
 positive_integer = _Range("positive_integer", 1, None, (True, False), True)
-real = _By("real", lambda v: v == v)
+real = _By("real", lambda v: v == v, "numbers, and not NaN")
 real_vector = independent(real, 1)
 positive, nonnegative = greater_than(0.0), greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
-simplex = _By("simplex", _simplex, event_dim=1)
-lower_triangular = _By("lower_triangular", _lower, event_dim=2)
-lower_cholesky = _By("lower_cholesky", _lower_cholesky, event_dim=2)
-corr_cholesky = _By("corr_cholesky", _corr_cholesky, event_dim=2)
-square = _By("square", _square, event_dim=2)
-symmetric = _By("symmetric", _symmetric, event_dim=2)
-positive_semidefinite = _By("positive_semidefinite", lambda v: _positive(v, False), event_dim=2)
-positive_definite = _By("positive_definite", lambda v: _positive(v, True), event_dim=2)
+simplex = _By("simplex", _simplex, "probabilities with the sum 1", event_dim=1)
+
+
+def _matrix(name: str, test: Any, words: str) -> _By:
+    return _By(name, test, words, event_dim=2)
+
+
+_FACTOR = "a lower triangle with a positive diagonal"
+lower_triangular = _matrix("lower_triangular", _lower, "a lower triangle")
+lower_cholesky = _matrix("lower_cholesky", _lower_cholesky, _FACTOR)
+corr_cholesky = _matrix("corr_cholesky", _corr_cholesky, f"{_FACTOR} and rows of length 1")
+square = _matrix("square", _square, "a square matrix")
+symmetric = _matrix("symmetric", _symmetric, "a symmetric matrix")
+positive_semidefinite = _matrix(
+    "positive_semidefinite", lambda v: _positive(v, False), "a positive semidefinite matrix"
+)
+positive_definite = _matrix(
+    "positive_definite", lambda v: _positive(v, True), "a positive definite matrix"
+)
 
 __all__ = [
     "Constraint",

@@ -28,6 +28,7 @@ class Spread(Distribution):
         self.loc, self.scale = tensors(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         if self._validate:
+            refuse(self, "loc", self.loc, ~self.loc.isnan(), "a number")
             refuse(self, "scale", self.scale, self.scale > 0, "above 0")
 
     def _standard(self, shape: Any) -> Tensor:
@@ -38,11 +39,7 @@ class Spread(Distribution):
 
     def _uniform(self, shape: Any) -> Tensor:
         """Uniform draws that are never 0."""
-        return (
-            1.0 - schuss.rand(*shape, dtype=self.loc.dtype)
-            if shape
-            else 1.0 - schuss.rand(1, dtype=self.loc.dtype).squeeze(0)
-        )
+        return 1.0 - self.loc.new_empty(shape).uniform_()
 
     def _at(self, value: Any) -> Tensor:
         return (value - self.loc) / self.scale
@@ -65,7 +62,7 @@ class Normal(Spread):
     """
 
     def _standard(self, shape: Any) -> Tensor:
-        return schuss.empty(shape, dtype=self.loc.dtype).normal_()
+        return self.loc.new_empty(shape).normal_()
 
     def log_prob(self, value: Any) -> Tensor:
         return -0.5 * self._at(value) ** 2 - self.scale.log() - _HALF_LOG_TAU
@@ -247,7 +244,7 @@ class Uniform(Distribution):
         return constraints.interval(self.low, self.high)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.low.dtype).uniform_()
+        u = self.low.new_empty(self._extended(sample_shape)).uniform_()
         return self.low + (self.high - self.low) * u
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -262,6 +259,11 @@ class Uniform(Distribution):
 
     def entropy(self) -> Tensor:
         return (self.high - self.low).log()
+
+    @property
+    def mode(self) -> Tensor:
+        """NaN: no value is likelier than another."""
+        return schuss.full_like(self.high.detach(), math.nan)
 
     @property
     def mean(self) -> Tensor:
@@ -289,7 +291,7 @@ class Exponential(Distribution):
             refuse(self, "rate", self.rate, self.rate > 0, "above 0")
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.rate.dtype).uniform_()
+        u = self.rate.new_empty(self._extended(sample_shape)).uniform_()
         return -schuss.log1p(-u) / self.rate
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -318,6 +320,23 @@ class Exponential(Distribution):
         return self.rate**-2
 
 
+def factor_of(owner: Any, asked: bool, covariance: Any, precision: Any, factor: Any) -> Tensor:
+    """The lower factor of a covariance, by whichever of the three is given.
+
+    Where it is `asked`, ValueError for a matrix that none of the kind can be.
+    """
+    names = ("covariance_matrix", "precision_matrix", "scale_tril")
+    definite = constraints.positive_definite
+    kinds = (definite, definite, constraints.lower_cholesky)
+    for name, given, kind in zip(names, (covariance, precision, factor), kinds, strict=True):
+        if given is not None and asked:
+            refuse(owner, name, given, kind.check(given.detach()), kind.words())
+    if factor is not None:
+        return factor
+    whole = covariance if covariance is not None else schuss.linalg.inv(precision)
+    return schuss.linalg.cholesky(whole)
+
+
 class MultivariateNormal(Distribution):
     """Several normal numbers at once, by a covariance, a precision, or a lower factor.
 
@@ -341,12 +360,8 @@ class MultivariateNormal(Distribution):
             raise ValueError(
                 "MultivariateNormal: give one of covariance_matrix, precision_matrix, scale_tril"
             )
-        if scale_tril is not None:
-            factor = scale_tril
-        elif covariance_matrix is not None:
-            factor = schuss.linalg.cholesky(covariance_matrix)
-        else:
-            factor = schuss.linalg.cholesky(schuss.linalg.inv(given[0]))
+        asked = self._default_validate if validate_args is None else validate_args
+        factor = factor_of(self, asked, covariance_matrix, precision_matrix, scale_tril)
         n = loc.shape[-1]
         if tuple(factor.shape[-2:]) != (n, n):
             raise schuss.ShapeError(
@@ -363,7 +378,7 @@ class MultivariateNormal(Distribution):
         return self.scale_tril @ self.scale_tril.mT
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        z = schuss.empty(self._extended(sample_shape), dtype=self.loc.dtype).normal_()
+        z = self.loc.new_empty(self._extended(sample_shape)).normal_()
         return self.loc + (self.scale_tril @ z.unsqueeze(-1)).squeeze(-1)
 
     def _half_log_det(self) -> Tensor:

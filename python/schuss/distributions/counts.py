@@ -69,6 +69,8 @@ class Chances(Distribution):
             refuse(self, "total_count", n, (n >= 0) & (n % 1 == 0), "a whole number from 0 on")
             if probs is not None:
                 refuse(self, "probs", first, (first >= 0) & (first <= 1), "from 0 to 1")
+            else:
+                refuse(self, "logits", first, ~first.isnan(), "numbers")
         if probs is not None:
             tiny = schuss.finfo(first.dtype).eps
             inner = first.clamp(tiny, 1 - tiny)
@@ -126,7 +128,7 @@ class Binomial(Chances):
         most = int(self.total_count.max())
         if int(self.total_count.min()) != most:
             raise NotImplementedError("Binomial: the counts differ; each has a support of its own")
-        found = schuss.arange(most + 1, dtype=self.probs.dtype)
+        found = schuss.arange(most + 1, dtype=self.probs.dtype, device=self.probs.device)
         found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
@@ -162,6 +164,8 @@ class NegativeBinomial(Chances):
     ) -> None:
         (count,) = tensors(total_count)
         super().__init__(count.ceil(), probs, logits, validate_args)
+        if probs is not None and self._validate:
+            refuse(self, "probs", self.probs, self.probs < 1, "from 0 to 1, without that")
         self.total_count = count.to(self.probs.dtype).expand(self.probs.shape)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -229,7 +233,7 @@ class Multinomial(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         drawn = self._categorical.sample((self.total_count, *sample_shape))
-        counts = schuss.zeros(self._extended(sample_shape), dtype=self.probs.dtype)
+        counts = self.probs.new_zeros(self._extended(sample_shape))
         ones = schuss.ones_like(drawn, dtype=counts.dtype).movedim(0, -1)
         return counts.scatter_add(-1, drawn.movedim(0, -1), ones)
 
@@ -248,7 +252,7 @@ class Multinomial(Distribution):
         counts = one.enumerate_support(False)
         chance = one.log_prob(counts).exp()
         doubled = (chance * (counts + 1).lgamma()).sum((0, -1))
-        whole = schuss.tensor(float(self.total_count + 1), dtype=self.probs.dtype).lgamma()
+        whole = self.probs.new_tensor(float(self.total_count + 1)).lgamma()
         return self.total_count * self._categorical.entropy() - whole + doubled
 
     @property

@@ -42,6 +42,9 @@ class Categorical(Distribution):
             good = given.isfinite() & (given >= 0) if probs is not None else ~given.isnan()
             refuse(self, "probs" if probs is not None else "logits", given, good,
                    "finite and not negative" if probs is not None else "numbers")  # fmt: skip
+            if probs is not None:
+                whole = given.sum(-1)
+                refuse(self, "the sum of probs", whole, whole > 0, "above 0")
         self._num_events = given.shape[-1]
         if probs is not None:
             self._probs = probs / probs.sum(-1, keepdim=True)
@@ -75,9 +78,6 @@ class Categorical(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = value.to(schuss.int64)
-        if self._validate:
-            good = (value >= 0) & (value < self._num_events)
-            refuse(self, "a class", value, good, f"from 0 to {self._num_events - 1}")
         value, logits = schuss.broadcast_tensors(value.unsqueeze(-1), self.logits)
         return logits.gather(-1, value[..., :1]).squeeze(-1)
 
@@ -87,13 +87,24 @@ class Categorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Every class, along a new first axis."""
-        found = schuss.arange(self._num_events).reshape(-1, *(1,) * len(self._batch_shape))
+        found = schuss.arange(self._num_events, device=self.logits.device)
+        found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
     @property
     def mode(self) -> Tensor:
         """The likeliest class."""
         return self.logits.argmax(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """NaN: classes are no numbers, and have no mean."""
+        return schuss.full_like(self.logits[..., 0].detach(), math.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        """NaN: classes are no numbers, and have no variance."""
+        return self.mean
 
 
 class OneHotCategorical(Distribution):
@@ -169,6 +180,8 @@ class Bernoulli(Distribution):
             inner = given.clamp(tiny, 1 - tiny)
             self.probs, self.logits = given, inner.log() - schuss.log1p(-inner)
         else:
+            if self._validate:
+                refuse(self, "logits", given, ~given.isnan(), "numbers")
             self.probs, self.logits = schuss.sigmoid(given), given
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -176,8 +189,6 @@ class Bernoulli(Distribution):
 
     def log_prob(self, value: Any) -> Tensor:
         value, logits = schuss.broadcast_tensors(tensors(value)[0], self.logits)
-        if self._validate:
-            refuse(self, "a value", value, (value == 0) | (value == 1), "0 or 1")
         return -F.binary_cross_entropy_with_logits(logits, value, reduction="none")
 
     def entropy(self) -> Tensor:
@@ -190,7 +201,7 @@ class Bernoulli(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """0 and 1, along a new first axis."""
-        found = schuss.arange(2, dtype=self.probs.dtype)
+        found = schuss.arange(2, dtype=self.probs.dtype, device=self.probs.device)
         found = found.reshape(-1, *(1,) * len(self._batch_shape))
         return found.expand(-1, *self._batch_shape) if expand else found
 
@@ -225,12 +236,16 @@ class Geometric(Distribution):
             refuse(self, "probs", self.probs, good, "above 0 and at most 1")
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        u = schuss.empty(self._extended(sample_shape), dtype=self.probs.dtype).uniform_()
+        u = self.probs.new_empty(self._extended(sample_shape)).uniform_()
         tiny = schuss.finfo(u.dtype).tiny
         return (schuss.log1p(-u) / schuss.log1p(-self.probs.detach()).clamp(max=-tiny)).floor()
 
     def log_prob(self, value: Tensor) -> Tensor:
         return schuss.xlogy(value, 1 - self.probs) + self.probs.log()
+
+    def entropy(self) -> Tensor:
+        again = 1 - self.probs
+        return -(schuss.xlogy(again, again) + schuss.xlogy(self.probs, self.probs)) / self.probs
 
     @property
     def logits(self) -> Tensor:

@@ -267,7 +267,7 @@ class StudentT(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended(sample_shape)
-        normal = schuss.empty(shape, dtype=self.loc.dtype).normal_()
+        normal = self.loc.new_empty(shape).normal_()
         squares = _drawn(0.5 * self.df, shape) * 2
         return self.loc + self.scale * normal * (squares / self.df).rsqrt()
 

@@ -10,6 +10,7 @@ import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
 from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.continuous import factor_of
 from schuss.distributions.gammas import Beta, Chi2, _above_0
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class LowRankMultivariateNormal(Distribution):
             refuse(self, "cov_diag", self.cov_diag, self.cov_diag > 0, "above 0")
         weighed = self.cov_factor.mT / self.cov_diag.unsqueeze(-2)
         inner = weighed @ self.cov_factor
-        rank = schuss.eye(inner.shape[-1], dtype=inner.dtype)
+        rank = schuss.eye(inner.shape[-1], dtype=inner.dtype, device=inner.device)
         self._capacitance = schuss.linalg.cholesky(inner + rank)
 
     @property
@@ -74,8 +75,8 @@ class LowRankMultivariateNormal(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended(sample_shape)
         rank = self.cov_factor.shape[-1]
-        low = schuss.empty((*shape[:-1], rank), dtype=self.loc.dtype).normal_()
-        own = schuss.empty(shape, dtype=self.loc.dtype).normal_()
+        low = self.loc.new_empty((*shape[:-1], rank)).normal_()
+        own = self.loc.new_empty(shape).normal_()
         wide = (self.cov_factor @ low.unsqueeze(-1)).squeeze(-1)
         return self.loc + wide + self.cov_diag.sqrt() * own
 
@@ -132,13 +133,9 @@ class Wishart(Distribution):
         given = [m for m in (covariance_matrix, precision_matrix, scale_tril) if m is not None]
         if len(given) != 1:
             raise ValueError("Wishart: give one of covariance_matrix, precision_matrix, scale_tril")
-        if scale_tril is not None:
-            factor = scale_tril
-        elif covariance_matrix is not None:
-            factor = schuss.linalg.cholesky(covariance_matrix)
-        else:
-            factor = schuss.linalg.cholesky(schuss.linalg.inv(given[0]))
-        df = df if isinstance(df, Tensor) else schuss.tensor(float(df), dtype=factor.dtype)
+        asked = self._default_validate if validate_args is None else validate_args
+        factor = factor_of(self, asked, covariance_matrix, precision_matrix, scale_tril)
+        df = df if isinstance(df, Tensor) else factor.new_tensor(float(df))
         n = factor.shape[-1]
         batch = schuss.broadcast_shapes(df.shape, factor.shape[:-2])
         self.df, self.scale_tril = df.expand(batch), factor.expand(*batch, n, n)
@@ -159,9 +156,10 @@ class Wishart(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         n = self._event_shape[-1]
         shape = self._extended(sample_shape)
-        freedom = self.df.unsqueeze(-1) - schuss.arange(n, dtype=self.df.dtype)
+        rank = schuss.arange(n, dtype=self.df.dtype, device=self.df.device)
+        freedom = self.df.unsqueeze(-1) - rank
         diagonal = Chi2(freedom, validate_args=False).rsample(sample_shape).sqrt()
-        noise = schuss.empty(shape, dtype=self.df.dtype).normal_().tril(-1)
+        noise = self.df.new_empty(shape).normal_().tril(-1)
         factor = self.scale_tril @ (noise + diagonal.diag_embed())
         return factor @ factor.mT
 
@@ -218,7 +216,8 @@ class LKJCholesky(Distribution):
         (self.concentration,) = tensors(concentration)
         super().__init__(self.concentration.shape, (dim, dim), validate_args)
         _above_0(self, concentration=self.concentration)
-        place = schuss.arange(dim - 1, dtype=self.concentration.dtype)
+        like = self.concentration
+        place = schuss.arange(dim - 1, dtype=like.dtype, device=like.device)
         place = schuss.cat([place.new_zeros(1), place])
         other = (self.concentration + 0.5 * (dim - 2)).unsqueeze(-1) - 0.5 * place
         self._radii = Beta(0.5 * place + 0.5, other, validate_args=False)
@@ -227,9 +226,9 @@ class LKJCholesky(Distribution):
         with schuss.no_grad():
             radius = self._radii.sample(sample_shape).unsqueeze(-1)
             shape = self._extended(sample_shape)
-            normal = schuss.empty(shape, dtype=radius.dtype).normal_().tril(-1)
+            normal = radius.new_empty(shape).normal_().tril(-1)
             ball = normal / normal.norm(dim=-1, keepdim=True)
-            first = (schuss.arange(self.dim) == 0).unsqueeze(-1)
+            first = (schuss.arange(self.dim, device=radius.device) == 0).unsqueeze(-1)
             rows = radius.sqrt() * ball.masked_fill(first, 0.0)
             tiny = schuss.finfo(rows.dtype).tiny
             return rows + (1 - (rows**2).sum(-1)).clamp(min=tiny).sqrt().diag_embed()
@@ -237,7 +236,7 @@ class LKJCholesky(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         diagonal = value.diagonal(dim1=-1, dim2=-2)[..., 1:]
         c, rest = self.concentration, self.dim - 1
-        order = schuss.arange(2, self.dim + 1, dtype=c.dtype)
+        order = schuss.arange(2, self.dim + 1, dtype=c.dtype, device=c.device)
         power = 2 * (c - 1).unsqueeze(-1) + self.dim - order
         alpha = c + 0.5 * rest
         flat = 0.5 * rest * math.log(math.pi) + schuss.mvlgamma(alpha - 0.5, rest)

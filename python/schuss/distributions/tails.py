@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _EULER = 0.57721566490153286
 
 
-def _uniform(shape: Any, dtype: Any) -> Tensor:
-    """Uniform draws from (0, 1), both ends left out."""
-    tiny = schuss.finfo(dtype).eps / 2
-    return schuss.empty(shape, dtype=dtype).uniform_().clamp(tiny, 1 - tiny)
+def _uniform(shape: Any, like: Tensor) -> Tensor:
+    """Uniform draws from (0, 1), both ends left out, in a tensor's dtype and where it lies."""
+    tiny = schuss.finfo(like.dtype).eps / 2
+    return like.new_empty(shape).uniform_().clamp(tiny, 1 - tiny)
 
 
 class HalfNormal(Distribution):
@@ -41,7 +41,7 @@ class HalfNormal(Distribution):
         _above_0(self, scale=self.scale)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        z = schuss.empty(self._extended(sample_shape), dtype=self.scale.dtype).normal_()
+        z = self.scale.new_empty(self._extended(sample_shape)).normal_()
         return self.scale * z.abs()
 
     def log_prob(self, value: Any) -> Tensor:
@@ -88,7 +88,7 @@ class HalfCauchy(Distribution):
         _above_0(self, scale=self.scale)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return self.icdf(_uniform(self._extended(sample_shape), self.scale.dtype))
+        return self.icdf(_uniform(self._extended(sample_shape), self.scale))
 
     def log_prob(self, value: Any) -> Tensor:
         (value,) = tensors(value)
@@ -138,7 +138,7 @@ class Pareto(Distribution):
         return constraints.greater_than_eq(self.scale)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = _uniform(self._extended(sample_shape), self.scale.dtype)
+        u = _uniform(self._extended(sample_shape), self.scale)
         return self.scale * (-u.log() / self.alpha).exp()
 
     def log_prob(self, value: Any) -> Tensor:
@@ -199,7 +199,7 @@ class GeneralizedPareto(Distribution):
         return flat, self.concentration.masked_fill(flat, 1.0)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return self.icdf(_uniform(self._extended(sample_shape), self.loc.dtype))
+        return self.icdf(_uniform(self._extended(sample_shape), self.loc))
 
     def log_prob(self, value: Any) -> Tensor:
         z = (value - self.loc) / self.scale
@@ -258,7 +258,7 @@ class Weibull(Distribution):
         _above_0(self, scale=self.scale, concentration=self.concentration)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = _uniform(self._extended(sample_shape), self.scale.dtype)
+        u = _uniform(self._extended(sample_shape), self.scale)
         return self.scale * (-u.log()) ** (1 / self.concentration)
 
     def log_prob(self, value: Any) -> Tensor:
@@ -312,7 +312,7 @@ class Kumaraswamy(Distribution):
         _above_0(self, concentration1=self.concentration1, concentration0=self.concentration0)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = _uniform(self._extended(sample_shape), self.concentration1.dtype)
+        u = _uniform(self._extended(sample_shape), self.concentration1)
         return (1 - u ** (1 / self.concentration0)) ** (1 / self.concentration1)
 
     def log_prob(self, value: Any) -> Tensor:
@@ -399,7 +399,7 @@ class ContinuousBernoulli(Distribution):
         return schuss.where(self._outside(), exact, math.log(2) + (4 / 3 + 104 / 45 * x) * x)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return self.icdf(_uniform(self._extended(sample_shape), self.probs.dtype))
+        return self.icdf(_uniform(self._extended(sample_shape), self.probs))
 
     def log_prob(self, value: Any) -> Tensor:
         (value,) = tensors(value)

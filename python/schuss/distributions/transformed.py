@@ -155,12 +155,12 @@ class _LogitRelaxedBernoulli(Distribution):
         super().__init__(coin.batch_shape, (), validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = _uniform(self._extended(sample_shape), self.logits.dtype)
+        u = _uniform(self._extended(sample_shape), self.logits)
         return (u.log() - (-u).log1p() + self.logits) / self.temperature
 
     def log_prob(self, value: Any) -> Tensor:
         gap = self.logits - value * self.temperature
-        scale = schuss.as_tensor(self.temperature, dtype=gap.dtype).log()
+        scale = schuss.as_tensor(self.temperature, dtype=gap.dtype, device=gap.device).log()
         return scale + gap - 2 * schuss.nn.functional.softplus(gap)
 
 
@@ -196,13 +196,14 @@ class _ExpRelaxedCategorical(Distribution):
         super().__init__(shape[:-1], shape[-1:], validate_args)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = _uniform(self._extended(sample_shape), self.logits.dtype)
+        u = _uniform(self._extended(sample_shape), self.logits)
         scores = (self.logits - (-u.log()).log()) / self.temperature
         return scores - scores.logsumexp(-1, keepdim=True)
 
     def log_prob(self, value: Any) -> Tensor:
         count = self.logits.shape[-1]
-        heat = schuss.as_tensor(self.temperature, dtype=self.logits.dtype)
+        like = self.logits
+        heat = schuss.as_tensor(self.temperature, dtype=like.dtype, device=like.device)
         scores = self.logits - value * heat
         scores = (scores - scores.logsumexp(-1, keepdim=True)).sum(-1)
         return scores + math.lgamma(count) + (count - 1) * heat.log()
@@ -225,6 +226,11 @@ class RelaxedOneHotCategorical(TransformedDistribution):
         base = _ExpRelaxedCategorical(temperature, probs, logits, validate_args)
         super().__init__(base, ExpTransform(), validate_args)
         self.temperature, self.probs, self.logits = temperature, base.probs, base.logits
+
+    @property
+    def support(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Shares with the sum 1."""
+        return constraints.simplex
 
 
 class OneHotCategoricalStraightThrough(OneHotCategorical):

@@ -64,7 +64,7 @@ class CorrCholeskyTransform(Transform):
         r = _strict_lower(x.tanh().clamp(-1 + small, 1 - small))
         # What each number leaves of its row's length for those behind it.
         left = (1 - r**2).cumprod(-1).sqrt()
-        r = r + schuss.eye(r.shape[-1], dtype=r.dtype)
+        r = r + schuss.eye(r.shape[-1], dtype=r.dtype, device=r.device)
         return r * schuss.nn.functional.pad(left[..., :-1], [1, 0], value=1.0)
 
     def _inverse(self, y: Tensor) -> Tensor:

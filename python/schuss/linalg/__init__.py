@@ -6,6 +6,9 @@ from schuss.linalg.norms import *
 from schuss.linalg.powers import *
 from schuss.linalg.spectra import *
 from schuss.linalg.tensors import *
+from schuss.naming import publish as _publish
 from schuss.products import multi_dot as multi_dot
 
 LinAlgError = RuntimeError
+
+_publish(globals(), __name__, [name for name in globals() if not name.startswith("_")])

@@ -72,9 +72,9 @@ def lu(A, *, pivot=True, out=None):
     return _as("lu", "P L U", (rows, lower, upper), out)
 
 
-def _ldl(op, A, check):
+def _ldl(op, A, hermitian, check):
     _square(op, A)
-    packed, pivots, info = _core._ldl_of(A)
+    packed, pivots, info = _core._ldl_of(A, hermitian)
     if check and bool((_core._values(info) != 0).any()):
         raise RuntimeError(f"{op}: a matrix is singular (a pivot is 0)")
     return packed, pivots, info
@@ -86,12 +86,13 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
     >>> schuss.linalg.ldl_factor_ex(schuss.zeros(1, 1)).info
     tensor(1, dtype=schuss.int32)
     """
-    found = _ldl("ldl_factor_ex", A, check_errors)
+    found = _ldl("ldl_factor_ex", A, hermitian, check_errors)
     return _as("ldl_factor_ex", "LD pivots info", found, out)
 
 
 def ldl_factor(A, *, hermitian=False, out=None):
-    """A unit lower triangle, with the blocks of a diagonal in it, of symmetric matrices.
+    """A unit lower triangle, with the blocks of a diagonal in it, of symmetric matrices; with
+    `hermitian` of those that are their own conjugate transpose.
 
     The lower triangle of A is read (Bunch and Kaufman 1977). `pivots` (int32) holds the row that
     each row was exchanged with, from 1, and is negative where a block has two rows. RuntimeError
@@ -101,7 +102,7 @@ def ldl_factor(A, *, hermitian=False, out=None):
     tensor([[2.0000, 0.0000],
             [0.5000, 2.5000]])
     """
-    return _as("ldl_factor", "LD pivots", _ldl("ldl_factor", A, True)[:2], out)
+    return _as("ldl_factor", "LD pivots", _ldl("ldl_factor", A, hermitian, True)[:2], out)
 
 
 def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
@@ -121,7 +122,7 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
         )
     packed, right = _batched("ldl_solve", LD, B)
     swaps = pivots.expand(*packed.shape[:-1])
-    return _to(_core._ldl_solve_of(packed, swaps, right), out)
+    return _to(_core._ldl_solve_of(packed, swaps, right, hermitian), out)
 
 
 def _order(pivots, m):

@@ -11,6 +11,7 @@ from schuss.linalg.factors import inv_ex
 from schuss.linalg.results import _matrices, _square, _to
 from schuss.linalg.spectra import svdvals
 from schuss.mathematics import norm as _plain_norm
+from schuss.naming import must_float
 
 
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
@@ -20,8 +21,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     tensor(5.)
     """
     x = x.abs() if x.is_complex() else x
-    if not x.is_floating_point():
-        raise RuntimeError(f"vector_norm: needs a float tensor, got {x.dtype}; use x.float() first")
+    must_float("vector_norm", x)
     if isinstance(ord, str):
         raise RuntimeError(f"vector_norm: ord must be a number, got {ord!r}")
     axes = None if dim is None else dim if isinstance(dim, int) else list(dim)
@@ -36,8 +36,8 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     """
     if A.ndim < 2:
         raise RuntimeError(f"matrix_norm: needs at least two axes, got {tuple(A.shape)}")
-    if not (A.is_floating_point() or A.is_complex()):
-        raise RuntimeError(f"matrix_norm: needs a float tensor, got {A.dtype}; use x.float() first")
+    if not A.is_complex():
+        must_float("matrix_norm", A)
     if isinstance(dim, int) or len(dim) != 2:
         raise RuntimeError(f"matrix_norm: dim must be two axes, got {dim}")
     A = A if dtype is None else A.to(dtype)

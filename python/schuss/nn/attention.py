@@ -15,8 +15,9 @@ def _tiled(query, key, value, mask, is_causal, scale):
     """Attention whose scores are never all held; None where only the formula does."""
     lead = query.shape[:-2]
     if (
-        query.device.type != "cpu"
-        or not query.is_floating_point()
+        not query.is_floating_point()
+        or not query.device == key.device == value.device
+        or (query.is_cuda and query.dtype == _core.float64)
         or key.shape[:-2] != lead
         or value.shape[:-2] != lead
         or query.shape[-1] != key.shape[-1]
@@ -34,7 +35,7 @@ def _tiled(query, key, value, mask, is_causal, scale):
         ):
             return None
         if mask.dtype == _core.bool:
-            mask = _core.zeros(*mask.shape, dtype=query.dtype).masked_fill(~mask, -float("inf"))
+            mask = query.new_zeros(mask.shape).masked_fill(~mask, -float("inf"))
         elif mask.dtype != query.dtype:
             return None
         mask = mask.expand(wanted)
@@ -223,7 +224,8 @@ def multi_head_attention_forward(
     simple = not (use_separate_proj_weight or add_zero_attn or (dropout_p and training))
     absent = (bias_k, bias_v, static_k, static_v)
     itself = key is query and value is query and all(x is None for x in absent)
-    if simple and itself and not need_weights and query.device.type == "cpu" and query.numel():
+    narrow = not query.is_cuda or query.dtype != _core.float64
+    if simple and itself and not need_weights and narrow and query.numel():
         mask = _gathered_mask(attn_mask, key_padding_mask, batch, num_heads, steps, steps)
         found = _attended(query, in_proj_weight, in_proj_bias, num_heads, mask)
         found = _core.linear(found, out_proj_weight, out_proj_bias).transpose(0, 1)

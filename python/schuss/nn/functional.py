@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import must_float as _must_float
+from schuss.naming import publish as _publish
 from schuss.naming import warn as _warn
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
@@ -206,6 +208,11 @@ celu_, elu_, hardtanh_, leaky_relu_, relu_, rrelu_, selu_ = (
 # Losses made of operations.
 
 
+def _refuse_complex(op: str, *values: Tensor) -> None:
+    """These are functions of reals: of complex numbers they would give some number, and no loss."""
+    _must_float(op, *(x for x in values if x.dtype.is_complex), wanted="float tensors")
+
+
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -221,6 +228,7 @@ def huber_loss(
     """
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
+    _refuse_complex("huber_loss", input, target)
     _warn_if_broadcast(input, target, "huber_loss")
     gap = (input - target).abs()
     loss = schuss.where(gap <= delta, 0.5 * gap * gap, delta * (gap - 0.5 * delta))
@@ -244,6 +252,7 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     reduction = legacy_reduction(size_average, reduce, reduction)
+    _refuse_complex("smooth_l1_loss", input, target)
     _warn_if_broadcast(input, target, "smooth_l1_loss")
     gap = (input - target).abs()
     if beta == 0:
@@ -270,6 +279,7 @@ def kl_div(
     tensor(0.)
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
+    _refuse_complex("kl_div", input, target)
     if log_target:
         loss = target.exp() * (target - input)
     else:
@@ -309,6 +319,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     >>> schuss.nn.functional.cosine_similarity(x, 2 * x)
     tensor([1.])
     """
+    _refuse_complex("cosine_similarity", x1, x2)
     x1, x2 = schuss.broadcast_tensors(x1, x2)
     norm1 = x1.norm(2.0, dim=dim, keepdim=True).clamp(min=eps)
     norm2 = x2.norm(2.0, dim=dim, keepdim=True).clamp(min=eps)
@@ -458,3 +469,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     left = left.reshape(*input1.shape[:-1], k, m)
     result = (left * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
+
+
+_TOOLS = {"in_place", "legacy_reduction"}
+_publish(globals(), __name__, [n for n in globals() if not n.startswith("_") and n not in _TOOLS])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _allowed, _stray
-from schuss.naming import rename, speaks, warn
+from schuss.naming import must_float, rename, speaks, warn
 
 linear = _core.linear
 dropout = _core.dropout
@@ -449,10 +449,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"layer_norm: the last axes of {tuple(input.shape)} must be {shape}")
-    if not input.is_floating_point():
-        raise _core.DTypeError(
-            f"layer_norm: needs a float tensor, got {input.dtype.name}; use x.float() first"
-        )
+    must_float("layer_norm", input)
     return _core._normalised_rows(input, weight, bias, len(shape), eps)[0]
 
 

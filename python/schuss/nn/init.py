@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import no_grad
+from schuss.naming import must_float as _must_float
 from schuss.naming import warn as _warn
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def trunc_normal_(
     """
     if not std > 0 or not a < b:
         raise ValueError(f"trunc_normal_: needs std > 0 and a < b, got std={std}, a={a}, b={b}")
+    _must_float("trunc_normal_", tensor)
     low, high = (a - mean) / std, (b - mean) / std
     # Rejection from a uniform on the part of [low, high] whose density matters: beyond
     # |x|^2 = peak^2 + 80 it is e^-40 of the largest. At least 1 draw in 50 is accepted.

@@ -19,9 +19,8 @@ def _chance(op, p):
 def _channels(input, p, axes):
     """One draw for each of the first axes: 1 with probability 1 - p, else 0."""
     shape = [n if i < axes else 1 for i, n in enumerate(input.shape)]
-    return (schuss.rand(shape, dtype=input.dtype.to_real(), device=input.device) >= p).to(
-        input.dtype
-    )
+    real = input.dtype.to_real()
+    return (schuss.rand(shape, dtype=real, device=input.device) >= p).to(real)
 
 
 def _channel_dropout(d):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
-from schuss.naming import rename
+from schuss.naming import must_float, rename
 
 if TYPE_CHECKING:
     from typing import Any
@@ -39,8 +39,7 @@ def _batched(op, input, d):
 
 
 def _floats(op, x):
-    if not x.is_floating_point():
-        raise RuntimeError(f"{op}: needs a float tensor, got {x.dtype}; use x.float() first")
+    must_float(op, x)
 
 
 def _places(op, sizes, kernel, stride, padding, dilation, ceil):
@@ -245,18 +244,6 @@ def fold(input, output_size, kernel_size, dilation: Any = 1, padding: Any = 0, s
 # ---- means ---------------------------------------------------------------------------------------
 
 
-def _divisors(sizes, counts, kernel, stride, padding, include):
-    """For each axis how many positions the windows have, the padding among them or not."""
-    lists = []
-    for n, count, k, s, p in zip(sizes, counts, kernel, stride, padding, strict=True):
-        starts = [i * s - p for i in range(count)]
-        if include:
-            lists.append([min(a + k, n + p) - a for a in starts])
-        else:
-            lists.append([min(a + k, n) - max(a, 0) for a in starts])
-    return lists
-
-
 def _mean_pool(d):
     name = f"avg_pool{d}d"
 
@@ -279,31 +266,8 @@ def _mean_pool(d):
             raise RuntimeError(f"{name}: divisor_override must not be 0")
         sizes = list(x.shape[2:])
         counts = _places(name, sizes, kernel, stride, padding, [1] * d, ceil_mode)
-        if x.device.type == "cpu":
-            divisor = None if divisor_override is None else float(divisor_override)
-            found = _core._mean_windows(
-                x, counts, kernel, stride, padding, count_include_pad, divisor
-            )
-            return found.squeeze(0) if alone else found
-        lists = _divisors(sizes, counts, kernel, stride, padding, count_include_pad)
-        widths = []
-        for n, count, k, s, p in reversed(
-            list(zip(sizes, counts, kernel, stride, padding, strict=True))
-        ):
-            widths += [p, (count - 1) * s + k - n - p]
-        if any(widths):
-            x = schuss.nn.functional.pad(x, widths)
-        columns = _core._unfold_windows(x, kernel, stride, [0] * d, [1] * d)
-        found = columns.sum(list(range(2, 2 + d)))
-        if divisor_override is not None:
-            found = found / divisor_override
-        else:
-            for axis, each in enumerate(lists):
-                shape = [1] * (2 + d)
-                shape[2 + axis] = -1
-                found = found / _core.tensor(each, dtype=found.dtype, device=found.device).reshape(
-                    shape
-                )
+        divisor = None if divisor_override is None else float(divisor_override)
+        found = _core._mean_windows(x, counts, kernel, stride, padding, count_include_pad, divisor)
         return found.squeeze(0) if alone else found
 
     pool.__name__ = pool.__qualname__ = name

@@ -49,21 +49,22 @@ class Flat(Optimizer):
 
     def _point(self) -> schuss.Tensor:
         """All parameters as one new vector."""
-        return schuss.cat([p.detach().reshape(-1) for p in self._params])
+        return schuss.cat([reals(p.detach()).reshape(-1) for p in self._params])
 
     def _place(self, x: schuss.Tensor) -> None:
         """Put a vector's elements into the parameters."""
         start = 0
         with schuss.no_grad():
             for p in self._params:
-                count = p.numel()
-                p.copy_(x[start : start + count].view_as(p))
+                parts = reals(p)
+                count = parts.numel()
+                parts.copy_(x[start : start + count].view_as(parts))
                 start += count
 
     def _joined(self, grads: Any) -> schuss.Tensor:
         pairs = zip(grads, self._params, strict=True)
         return schuss.cat(
-            [p.new_zeros(p.numel()) if g is None else g.detach().reshape(-1) for g, p in pairs]
+            [reals(schuss.zeros_like(p) if g is None else g.detach()).reshape(-1) for g, p in pairs]
         )
 
     def _measured(self, closure: Closure) -> tuple[Any, float, schuss.Tensor]:
@@ -126,10 +127,15 @@ class Flat(Optimizer):
         rates = [float(group["lr"]) for group in self.param_groups]
         if len(set(rates)) == 1:
             return rates[0]
-        counts = [sum(p.numel() for p in group["params"]) for group in self.param_groups]
-        like = self._params[0]
+        counts = [sum(reals(p).numel() for p in group["params"]) for group in self.param_groups]
+        like = reals(self._params[0])
         parts = zip(rates, counts, strict=True)
         return schuss.cat([like.new_full((count,), rate) for rate, count in parts])
+
+
+def reals(x: schuss.Tensor) -> schuss.Tensor:
+    """A tensor, complex numbers as their two parts."""
+    return schuss.view_as_real(x) if x.dtype.is_complex else x
 
 
 def largest(x: schuss.Tensor) -> float:

@@ -178,10 +178,10 @@ def zeros(p: Any) -> Any:
     return schuss.zeros_like(p, requires_grad=False)
 
 
-def filled(p: Any, value: float) -> Any:
+def filled(p: Any, value: complex) -> Any:
     """A state like a parameter, all of one value."""
     if isinstance(p, schuss.Scalar):
-        return float(value)
+        return value
     return schuss.full_like(p, value, requires_grad=False)
 
 

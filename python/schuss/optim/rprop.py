@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from schuss import Scalar
 from schuss.optim.fused import Fused, filled, sign, zeros
 from schuss.optim.optimizer import check_number
 
@@ -57,7 +58,10 @@ class Rprop(Fused):
         super().__init__(params, defaults)
 
     def _begin(self, p: Any, group: dict[str, Any]) -> dict[str, Any]:
-        return {"prev": zeros(p), "step_size": filled(p, float(group["lr"]))}
+        size: Any = float(group["lr"])
+        # The parts of a complex number are two parameters, each with its size.
+        both = not isinstance(p, Scalar) and p.dtype.is_complex
+        return {"prev": zeros(p), "step_size": filled(p, complex(size, size) if both else size)}
 
     def _rule(self, group: dict[str, Any], age: int) -> Rule:
         numbers = (sign(group), *group["etas"], *group["step_sizes"])

@@ -17,6 +17,16 @@ pub trait Fold<T: Copy>: Copy + Send + Sync {
     fn start(&self) -> Self::Acc;
     fn step(&self, acc: Self::Acc, x: T) -> Self::Acc;
     fn join(&self, a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    /// Whether rows take `pass` for `step`, which is quicker, and keep apart by `catch` what it would lose.
+    const PASSES: bool = false;
+    #[inline(always)]
+    fn pass(&self, acc: Self::Acc, x: T) -> Self::Acc {
+        self.step(acc, x)
+    }
+    #[inline(always)]
+    fn catch(&self, caught: Self::Acc, _x: T) -> Self::Acc {
+        caught
+    }
     /// `step` in column `i`.
     #[inline(always)]
     fn step_at(&self, _i: usize, acc: Self::Acc, x: T) -> Self::Acc {
@@ -83,10 +93,14 @@ macro_rules! float_folds {
             }
         }
         impl Fold<$t> for Max {
-            const LANES: usize = 64;
+            const LANES: usize = 32;
             type Acc = $t;
             #[inline(always)] fn start(&self) -> $t { <$t>::NEG_INFINITY }
             #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x > acc || x != x { x } else { acc } }
+            // One instruction, which forgets a NaN at the next number.
+            const PASSES: bool = true;
+            #[inline(always)] fn pass(&self, acc: $t, x: $t) -> $t { if acc > x { acc } else { x } }
+            #[inline(always)] fn catch(&self, caught: $t, x: $t) -> $t { if x != x { x } else { caught } }
             #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
         }
         impl Fold<$t> for Top {
@@ -97,10 +111,14 @@ macro_rules! float_folds {
             #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
         }
         impl Fold<$t> for Min {
-            const LANES: usize = 64;
+            const LANES: usize = 32;
             type Acc = $t;
             #[inline(always)] fn start(&self) -> $t { <$t>::INFINITY }
             #[inline(always)] fn step(&self, acc: $t, x: $t) -> $t { if x < acc || x != x { x } else { acc } }
+            // One instruction, which forgets a NaN at the next number.
+            const PASSES: bool = true;
+            #[inline(always)] fn pass(&self, acc: $t, x: $t) -> $t { if acc < x { acc } else { x } }
+            #[inline(always)] fn catch(&self, caught: $t, x: $t) -> $t { if x != x { x } else { caught } }
             #[inline(always)] fn join(&self, a: $t, b: $t) -> $t { self.step(a, b) }
         }
     )*};
@@ -177,13 +195,24 @@ impl Fold<i64> for Min {
 #[inline(always)]
 unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
     let mut lanes = [fold.start(); L];
+    let mut caught = [fold.start(); L];
     let mut i = 0;
     while i < n {
-        for (l, lane) in lanes.iter_mut().enumerate() {
+        for (l, (lane, caught)) in lanes.iter_mut().zip(&mut caught).enumerate() {
             // SAFETY: the caller promises `n` elements.
-            *lane = fold.step(*lane, unsafe { *from.add(i + l) });
+            let x = unsafe { *from.add(i + l) };
+            if F::PASSES {
+                (*lane, *caught) = (fold.pass(*lane, x), fold.catch(*caught, x));
+            } else {
+                *lane = fold.step(*lane, x);
+            }
         }
         i += L;
+    }
+    if F::PASSES {
+        for (lane, &caught) in lanes.iter_mut().zip(&caught) {
+            *lane = fold.join(*lane, caught);
+        }
     }
     // Seen together with the joining in pairs, the loop would be compiled for pairs.
     let mut lanes = std::hint::black_box(lanes);

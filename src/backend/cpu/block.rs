@@ -54,7 +54,30 @@ unsafe fn shift<T: Copy>(from: *const T, by: Steps, to: *mut T, at: Steps, down:
             return turn(from, by.0, to, at.1, along, down);
         }
         for i in 0..down as isize {
-            row(from.offset(i * by.0), by.1, to.offset(i * at.0), at.1, along);
+            let (from, to) = (from.offset(i * by.0), to.offset(i * at.0));
+            if (by.1, at.1) == (0, 1) {
+                spread(*from, to, along);
+            } else {
+                row(from, by.1, to, at.1, along);
+            }
+        }
+    }
+}
+
+/// One element `n` times, by whole vectors: rows are often short.
+#[inline(always)]
+unsafe fn spread<T: Copy>(value: T, to: *mut T, n: usize) {
+    const SIDE: usize = 16;
+    let mut j = 0;
+    // SAFETY: the caller promises `n` elements.
+    unsafe {
+        while j + SIDE <= n {
+            to.add(j).cast::<[T; SIDE]>().write_unaligned([value; SIDE]);
+            j += SIDE;
+        }
+        while j < n {
+            *to.add(j) = value;
+            j += 1;
         }
     }
 }
@@ -68,12 +91,6 @@ unsafe fn row<T: Copy>(from: *const T, by: isize, to: *mut T, at: isize, n: usiz
             (1, 1) => {
                 for j in 0..n {
                     *to.add(j) = *from.add(j);
-                }
-            }
-            (0, 1) => {
-                let v = *from;
-                for j in 0..n {
-                    *to.add(j) = v;
                 }
             }
             (2, 1) => {

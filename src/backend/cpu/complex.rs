@@ -1,9 +1,10 @@
-//! Complex numbers in a formula's loop, and their elementary functions, all worked out in float64. Leans on native's values
-//! and num-complex.
+//! Complex numbers in a formula's loop, and their elementary functions, all worked out in float64. Leans on native's values,
+//! on the edges and on num-complex.
 //!
 //! The functions follow W. Kahan, "Branch Cuts for Complex Elementary Functions" (1987): right on both sides of a cut, by
 //! the sign of zero, and without cancellation near the branch points.
 
+use super::complex_edges as edges;
 use super::native::Native;
 use crate::base::Number;
 use crate::formula::value::{Float, Value};
@@ -131,15 +132,23 @@ fn exp(z: Z) -> Z {
 }
 
 fn expm1(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::expm1(z);
+    }
     let half = (z.im * 0.5).sin();
     let grown = z.re.exp_m1();
-    Complex::new(grown - times(grown + 1.0, 2.0 * half * half), times(z.re.exp(), z.im.sin()))
+    // Of two zeros the one with a plus, whatever the signs of the parts.
+    Complex::new(grown - times(grown + 1.0, 2.0 * half * half) + 0.0, times(z.re.exp(), z.im.sin()))
 }
 
 /// The logarithm of the modulus, exact also near the unit circle.
 fn log_size(z: Z) -> f64 {
     let (a, b) = (z.re.abs().max(z.im.abs()), z.re.abs().min(z.im.abs()));
-    if (0.5..2.0).contains(&a) { 0.5 * ((a - 1.0) * (a + 1.0) + b * b).ln_1p() } else { z.re.hypot(z.im).ln() }
+    if (0.5..2.0).contains(&a) && !z.re.is_nan() && !z.im.is_nan() {
+        0.5 * ((a - 1.0) * (a + 1.0) + b * b).ln_1p()
+    } else {
+        z.re.hypot(z.im).ln()
+    }
 }
 
 fn log(z: Z) -> Z {
@@ -179,18 +188,27 @@ fn sqrt(z: Z) -> Z {
 }
 
 fn sinh(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::sinh(z);
+    }
     let (s, c) = z.im.sin_cos();
     Complex::new(times(z.re.sinh(), c), times(z.re.cosh(), s))
 }
 
 fn cosh(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::cosh(z);
+    }
     let (s, c) = z.im.sin_cos();
     Complex::new(times(z.re.cosh(), c), times(z.re.sinh(), s))
 }
 
 fn tanh(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::tanh(z);
+    }
     if z.re.abs() > 22.0 {
-        let (s, c) = if z.im.is_finite() { z.im.sin_cos() } else { (0.0, 1.0) };
+        let (s, c) = z.im.sin_cos();
         return Complex::new(1.0f64.copysign(z.re), 4.0 * s * c * (-2.0 * z.re.abs()).exp());
     }
     let (t, s) = (z.im.tan(), z.re.sinh());
@@ -200,21 +218,33 @@ fn tanh(z: Z) -> Z {
 }
 
 fn asin(z: Z) -> Z {
+    if !edges::plain(z) {
+        return back(edges::asinh(turn(z)));
+    }
     let (low, high) = (sqrt(Complex::new(1.0 - z.re, -z.im)), sqrt(z + 1.0));
     Complex::new(z.re.atan2((low * high).re), (low.conj() * high).im.asinh())
 }
 
 fn acos(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::acos(z);
+    }
     let (low, high) = (sqrt(Complex::new(1.0 - z.re, -z.im)), sqrt(z + 1.0));
     Complex::new(2.0 * low.re.atan2(high.re), (high.conj() * low).im.asinh())
 }
 
 fn acosh(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::acosh(z);
+    }
     let (low, high) = (sqrt(z - 1.0), sqrt(z + 1.0));
     Complex::new((low.conj() * high).re.asinh(), 2.0 * low.im.atan2(high.re))
 }
 
 fn atanh(z: Z) -> Z {
+    if !edges::plain(z) {
+        return edges::atanh(z);
+    }
     let side = 1.0f64.copysign(z.re);
     let (x, y) = (z.re.abs(), -z.im * side);
     let (re, im) = if x > 1e150 || y.abs() > 1e150 {

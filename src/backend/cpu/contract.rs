@@ -6,9 +6,12 @@ use crate::backend::Storage;
 use crate::backend::launch::Operand;
 use crate::backend::trace;
 use crate::base::{DType, Layout, Result};
+use std::mem::MaybeUninit;
 
 /// Multiply-adds below which a plain loop beats the set-up of the blocked product.
 const SMALL: usize = 4096;
+/// Elements of a right side that is turned before it is multiplied.
+const TURNED: usize = 512;
 /// Multiply-adds from which two threads pay.
 const WIDE: usize = 1 << 21;
 /// Multiply-adds after which a product asks whether to go on.
@@ -91,6 +94,16 @@ macro_rules! lane {
             let madd = matvec::madd::<$t, FMA>;
             // SAFETY: the caller promises matrices of these sizes behind the pointers.
             unsafe {
+                let mut room = MaybeUninit::<[$t; TURNED]>::uninit();
+                let (mut b, mut sb) = (b, sb);
+                if m.min(n) > 1 && so.1 == 1 && sb.1 != 1 && !(sa.0 == 1 && so.0 == 1) && k * n <= TURNED {
+                    // A right side that lies across is turned first: its rows make vectors.
+                    let to = room.as_mut_ptr().cast::<$t>();
+                    for j in 0..n {
+                        for p in 0..k { *to.add(p * n + j) = *b.offset(p as isize * sb.0 + j as isize * sb.1); }
+                    }
+                    (b, sb) = (to.cast_const(), (n as isize, 1));
+                }
                 if n == 1 {
                     matvec::product::<$t, FMA>(m, k, a, sa, b, sb.0, o, so.0);
                 } else if m == 1 {

@@ -28,21 +28,15 @@ fn sizes(op: &Operand) -> (usize, usize) {
 
 pub fn run(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
     if outs.iter().chain(ins).any(|x| x.dtype.is_complex()) {
-        return each::<Complex<f64>>(what, ins, outs, |_, _, _| Err(Error::bug("linalg", "no such decomposition of complex numbers")));
+        return each::<Complex<f64>>(what, ins, outs);
     }
-    each::<f64>(what, ins, outs, |what, parts, columns| {
-        let [a, rest @ ..] = parts else { return Err(Error::bug("linalg", "no matrix")) };
-        match (what, rest) {
-            (Dense::LdlSolve, [swaps, b]) => Ok(vec![symmetric::solve(a.list, swaps.list, b.list, a.rows, columns)?]),
-            _ => Ok(symmetric::factor(a.list, a.rows)),
-        }
-    })
+    each::<f64>(what, ins, outs)
 }
 
 type Lists<T> = Result<Vec<Vec<T>>>;
 
-/// One matrix of the batch after the other; `real` does what is for real matrices alone.
-fn each<T: Field>(what: Dense, ins: &[Operand], outs: &[Operand], real: impl Fn(Dense, &[Matrix<T>], usize) -> Lists<T>) -> Result<()> {
+/// One matrix of the batch after the other.
+fn each<T: Field>(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let lists: Vec<Vec<T>> = ins
         .iter()
         .map(|x| {
@@ -70,7 +64,11 @@ fn each<T: Field>(what: Dense, ins: &[Operand], outs: &[Operand], real: impl Fn(
             Dense::Lu { pivot } => lu(a, pivot),
             Dense::Cholesky => cholesky(a),
             Dense::Triangular { upper, unit } => vec![triangular(a, &parts[1], upper, unit)],
-            Dense::Ldl | Dense::LdlSolve => real(what, &parts, parts.get(2).map_or(0, |b| b.columns))?,
+            Dense::Ldl { hermitian } => symmetric::factor(a.list, a.rows, hermitian),
+            Dense::LdlSolve { hermitian } => {
+                let (swaps, b) = (&parts[1], &parts[2]);
+                vec![symmetric::solve(a.list, swaps.list, b.list, a.rows, b.columns, hermitian)?]
+            }
             Dense::Qr => {
                 let k = sizes(&outs[0]).1;
                 qr(a, k)
@@ -184,17 +182,21 @@ fn qr<T: Field>(a: &Matrix<T>, k: usize) -> Vec<Vec<T>> {
         if m.max(n) > TURN && stop::asked() {
             break;
         }
-        let tail: f64 = (p + 1..m).map(|i| r[i * n + p].square()).sum();
         let alpha = r[p * n + p];
+        let even = leveller((p..m).map(|i| r[i * n + p].size()).fold(0.0, f64::max));
+        let square = |x: T| (x * T::of(even)).square();
+        let tail: f64 = (p + 1..m).map(|i| square(r[i * n + p])).sum();
         if tail == 0.0 && alpha.is_real() {
             kept.push((Vec::new(), T::default()));
             continue;
         }
         // The diagonal of R is real, as LAPACK's.
-        let beta = T::of(-(alpha.square() + tail).sqrt().copysign(alpha.re()));
-        let tau = (beta - alpha) / beta;
+        let beta = T::of(-((square(alpha) + tail).sqrt() / even).copysign(alpha.re()));
+        // Numbers are divided after levelling: quotients of complex ones have squares in them.
+        let over = |x: T, y: T| (x * T::of(even)) / (y * T::of(even));
+        let tau = over(beta - alpha, beta);
         let mut v = vec![T::of(1.0)];
-        v.extend((p + 1..m).map(|i| r[i * n + p] / (alpha - beta)));
+        v.extend((p + 1..m).map(|i| over(r[i * n + p], alpha - beta)));
         reflect(&mut r, n, p, p, &v, tau.conj());
         kept.push((v, tau));
     }
@@ -226,6 +228,12 @@ fn reflect<T: Field>(x: &mut [T], n: usize, row: usize, column: usize, v: &[T], 
         let line = &mut x[(row + i) * n..(row + i + 1) * n];
         (column..n).for_each(|j| line[j] -= tau * w * dots[j]);
     }
+}
+
+/// The power of two that brings numbers as large as this to where squares neither overflow nor vanish; mostly 1.
+fn leveller(large: f64) -> f64 {
+    let fits = large == 0.0 || !large.is_finite() || (1e-120..1e120).contains(&large);
+    if fits { 1.0 } else { f64::powi(2.0, (-large.log2()).clamp(-1000.0, 1000.0) as i32) }
 }
 
 fn finite<T: Field>(op: &str, a: &Matrix<T>) -> Result<()> {

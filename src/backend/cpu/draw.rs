@@ -4,6 +4,7 @@ use super::convert::{self, Bytes, Cursor};
 use super::random::{self, Width};
 use super::{isa, threads};
 use crate::backend::launch::{Draw, Operand};
+use crate::base::dtype::Element;
 use crate::base::{DType, Error, Result};
 
 const CHUNK: usize = 1 << 14;
@@ -72,9 +73,34 @@ pub fn run(draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
     Ok(())
 }
 
+/// Each element times a number where its draw is kept, else times 0.
+pub fn dropped((keep, scale): (f64, f64), (seed, offset): (u64, u64), input: &Operand, out: &Operand) -> Result<()> {
+    if input.dtype != out.dtype || !input.layout.is_contiguous() || !out.layout.is_contiguous() {
+        return Err(Error::bug("dropout", "row-major operands of one dtype were promised"));
+    }
+    let l = isa::level();
+    crate::dispatch!(out.dtype, T => {
+        let (from, to) = (Bytes(input.ptr()), Bytes(out.ptr()));
+        let factor = T::from_f64(scale).to_f64();
+        threads::each(out.numel(), CHUNK, |range| {
+            let mut kept = vec![0.0f32; range.len()];
+            // SAFETY: chunks lie inside the operands and are disjoint; the tile holds a chunk.
+            unsafe {
+                hits[l](seed, offset, range.start as u64, kept.as_mut_ptr(), range.len(), keep, 1.0);
+                let x = std::slice::from_raw_parts(from.at(0).cast::<T>().add(range.start), range.len());
+                let y = std::slice::from_raw_parts_mut(to.at(0).cast::<T>().add(range.start), range.len());
+                for ((y, x), k) in y.iter_mut().zip(x).zip(&kept) {
+                    // Of two short floats the product is exact, and rounded once.
+                    *y = T::from_f64(x.to_f64() * (f64::from(*k) * factor));
+                }
+            }
+        });
+    });
+    Ok(())
+}
+
 /// Rounding to a short float may reach the upper bound, which a draw must not: such elements step down.
 fn below(out: &Operand, high: f64) {
-    use crate::base::dtype::Element;
     let cursor = Cursor::new(&out.layout);
     let base = Bytes(out.ptr());
     let top = high as f32;
@@ -100,7 +126,7 @@ fn below(out: &Operand, high: f64) {
     }));
 }
 
-fn each<T: crate::base::dtype::Element>(fill: Fill<T>, seed: u64, offset: u64, out: &Operand, a: f64, b: f64) {
+fn each<T: Element>(fill: Fill<T>, seed: u64, offset: u64, out: &Operand, a: f64, b: f64) {
     let n = out.numel();
     if n == 0 {
         return;

@@ -173,6 +173,8 @@ impl At {
 
 /// Vectors that are summed in the elements' own type, before their sum goes on in float64.
 pub const TOGETHER: usize = 8;
+/// Such sums that grow side by side, so that none waits for the one before.
+pub const BESIDE: usize = 4;
 
 /// Goes over the vectors of a row, the last one short. No closure: it would be compiled for the plain instruction set where
 /// it is not inlined.
@@ -194,23 +196,35 @@ macro_rules! vectors {
 /// Sums over the vectors of a row: each is a vector that the body adds to, and comes back as float64.
 macro_rules! summed {
     ($lanes:ident, $n:expr, [$($sum:ident),+], |$at:ident| $body:expr) => {{
+        use $crate::backend::cpu::lanes::{At, BESIDE, TOGETHER};
         let mut all = [$(summed!(@zero $sum)),+];
         let mut i = 0;
         while i < $n {
-            let end = $n.min(i + $crate::backend::cpu::lanes::TOGETHER * $lanes::N);
-            $(let mut $sum = $lanes::zero();)+
+            let end = $n.min(i + TOGETHER * BESIDE * $lanes::N);
+            let mut lists = [[$lanes::zero(); _]; BESIDE];
+            while i + BESIDE * $lanes::N <= end {
+                for list in &mut lists {
+                    let $at = At { i, k: $lanes::N };
+                    let [$(mut $sum),+] = *list;
+                    $body;
+                    *list = [$($sum),+];
+                    i += $lanes::N;
+                }
+            }
+            let [$(mut $sum),+] = lists[0];
             while i + $lanes::N <= end {
-                let $at = $crate::backend::cpu::lanes::At { i, k: $lanes::N };
+                let $at = At { i, k: $lanes::N };
                 $body;
                 i += $lanes::N;
             }
             if i < end {
-                let $at = $crate::backend::cpu::lanes::At { i, k: end - i };
+                let $at = At { i, k: end - i };
                 $body;
                 i = end;
             }
-            let parts: [f64; _] = [$($sum.total().into()),+];
-            for (all, part) in all.iter_mut().zip(parts) {
+            lists[0] = [$($sum),+];
+            for (k, all) in all.iter_mut().enumerate() {
+                let part: f64 = lists[0][k].add(lists[1][k]).add(lists[2][k].add(lists[3][k])).total().into();
                 *all += part;
             }
         }

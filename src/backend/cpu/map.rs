@@ -3,6 +3,7 @@
 
 use super::block::{self, Grid};
 use super::convert::{self, Bytes, Cursor};
+use super::lanes::fetch;
 use super::threads;
 use crate::backend::launch::{MapBody, MapLoop, Operand};
 use crate::base::{DType, Error, Number, Result};
@@ -111,15 +112,19 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
         .enumerate()
         .map(|(k, op)| op.dtype == if k < outs.len() { result } else { compute } && grid.steps(k).1 == 1)
         .collect();
-    // Whether tiles have to be filled again for every row.
-    let renewed = lies.iter().enumerate().any(|(k, &lies)| !lies && (k < outs.len() || grid.steps(k).0 != 0));
+    // Whether tiles have to be filled again for every row, and by more than one element.
+    let fresh = |k: usize, spread: bool| !lies[k] && (k < outs.len() || grid.steps(k).0 != 0 && (spread || grid.steps(k).1 != 0));
+    let renewed = (0..lies.len()).any(|k| fresh(k, true));
+    let moved = (0..lies.len()).any(|k| fresh(k, false));
     // A strip of rows is worked on together. Of an input that lies across, 16 rows use all that is read with a line of memory;
     // a result that does is better written in longer pieces.
     let (strip, wide) = match (whole, grid.turned, across) {
         (true, ..) => (2048 / grid.size.1, grid.size.1),
         (_, true, true) => (128, 128),
         (_, true, false) => (16, 512),
-        _ if renewed => (4096 / grid.size.1.min(512), 512),
+        _ if moved => (4096 / grid.size.1.min(512), 512),
+        // A row's element is spread once, over a tile that serves the whole row.
+        _ if renewed => (1, 1024),
         _ => (CHUNK / grid.size.1, 1024),
     };
     let (strip, wide) = (strip.clamp(1, grid.size.0), wide.min(grid.size.1));
@@ -143,6 +148,10 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
     grid.each(begin, |desk, offsets, (down, along)| {
         let tiles: *mut u8 = desk.memory.as_mut_ptr().cast();
         let spare = tiles.wrapping_add(sides.len() * room);
+        // Rows' elements that lie far apart are asked for all at once: no hardware foresees them.
+        for (k, side) in sides.iter().enumerate().filter(|(_, side)| side.part == Part::Spread && side.steps.0 != 0) {
+            (0..down as isize).for_each(|y| fetch(side.at(offsets[k] + y * side.steps.0)));
+        }
         for y in (0..down).step_by(strip) {
             let high = strip.min(down - y);
             for x in (0..along).step_by(wide) {

@@ -10,6 +10,7 @@ pub mod bessel;
 pub mod block;
 pub mod chain;
 pub mod complex;
+mod complex_edges;
 pub mod contract;
 pub mod conv;
 pub mod convert;
@@ -117,6 +118,7 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Attention { what, ins, outs } => attention::run(&what, ins, outs),
         Launch::Recur { what, ins, outs } => recurrence::run(what, ins, outs),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
+        Launch::Drop { keep, scale, seed, offset, input, out } => draw::dropped((keep, scale), (seed, offset), input, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
         Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
     }

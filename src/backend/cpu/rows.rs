@@ -1,9 +1,13 @@
 //! Softmax, its logarithm, their derivatives and the logarithm of a sum of exponentials, of rows that lie one after the
-//! other: what is summed stays in registers, the rows in the first cache. Leans on lanes and math.
+//! other, and of columns of few elements: what is summed stays in registers, what is read in the first cache. Leans on lanes
+//! and math.
 
-use super::lanes::{Float, Lanes};
+use super::lanes::{BESIDE, Float, Lanes};
 use super::math::{Fitted, LIFT, Real, double};
+use std::mem::MaybeUninit;
 
+/// Elements of columns that are held near as a whole.
+pub(super) const TALL: usize = 64;
 /// Rows whose quotients or logarithms are worked out together, and bytes that they may take.
 const BAND: usize = 8;
 const NEAR: usize = 24 << 10;
@@ -128,6 +132,91 @@ unsafe fn backward_of<L: Lanes>(logarithm: bool, g: *const L::E, y: *const L::E,
     }
 }
 
+/// The sum of what `each` makes of `rows` rows, in four sums side by side.
+macro_rules! beside {
+    ($lanes:ident, $rows:expr, |$r:ident, $sum:ident| $body:expr) => {{
+        let mut sums = [$lanes::zero(); BESIDE];
+        let whole = $rows / BESIDE * BESIDE;
+        for first in (0..whole).step_by(BESIDE) {
+            for (k, sum) in sums.iter_mut().enumerate() {
+                let ($r, $sum) = (first + k, *sum);
+                *sum = $body;
+            }
+        }
+        for $r in whole..$rows {
+            let $sum = sums[0];
+            sums[0] = $body;
+        }
+        sums[0].add(sums[1]).add(sums[2].add(sums[3]))
+    }};
+}
+
+// Columns of at most TALL elements, a vector of them at a time, held near: rows that lie a power of two apart share few
+// places of the caches, which would not keep them for a second look.
+#[inline(always)]
+unsafe fn down_of<L: Lanes>(logarithm: bool, from: (*const L::E, isize), to: (*mut L::E, isize), rows: usize, width: usize) {
+    let none = L::splat(-L::E::INFINITY);
+    let mut kept = [MaybeUninit::<L>::uninit(); TALL];
+    // SAFETY: the caller promises at most TALL rows of `width` elements on either side.
+    unsafe {
+        vectors!(L, width, |at| {
+            let mut top = none;
+            for (r, kept) in kept.iter_mut().enumerate().take(rows) {
+                let x = at.load_or::<L>(from.0.offset(r as isize * from.1), none);
+                kept.write(x);
+                top = x.max(top);
+            }
+            let sum = beside!(L, rows, |r, sum| {
+                let e = exp_lifted(kept[r].assume_init().sub(top));
+                if !logarithm {
+                    kept[r].write(e);
+                }
+                sum.add(e)
+            });
+            let mut list = sum.list();
+            for last in &mut list {
+                let sum: f64 = (*last).into();
+                *last = L::E::lit(if logarithm { log::<L>(sum * (1.0 / LIFT)) } else { 1.0 / sum });
+            }
+            let last = L::load(list.as_ptr());
+            for (r, kept) in kept.iter().enumerate().take(rows) {
+                let x = kept.assume_init();
+                at.store(if logarithm { x.sub(top).sub(last) } else { x.mul(last) }, to.0.offset(r as isize * to.1));
+            }
+        });
+    }
+}
+
+#[inline(always)]
+unsafe fn down_back_of<L: Lanes>(
+    logarithm: bool,
+    g: (*const L::E, isize),
+    y: (*const L::E, isize),
+    to: (*mut L::E, isize),
+    rows: usize,
+    width: usize,
+) {
+    let mut kept = [(MaybeUninit::<L>::uninit(), MaybeUninit::<L>::uninit()); TALL];
+    // SAFETY: as above.
+    unsafe {
+        vectors!(L, width, |at| {
+            let sum = beside!(L, rows, |r, sum| {
+                let by = r as isize;
+                let (g, y) = (at.load::<L>(g.0.offset(by * g.1)), at.load::<L>(y.0.offset(by * y.1)));
+                kept[r].0.write(g);
+                kept[r].1.write(y);
+                if logarithm { sum.add(g) } else { sum.madd(g, y) }
+            });
+            let scaled = sum.mul(L::splat(L::E::lit(-1.0 / LIFT)));
+            for (r, kept) in kept.iter().enumerate().take(rows) {
+                let (g, y) = (kept.0.assume_init(), kept.1.assume_init());
+                let x = if logarithm { g.madd(exp_lifted(y), scaled) } else { y.mul(g.sub(sum)) };
+                at.store(x, to.0.offset(r as isize * to.1));
+            }
+        });
+    }
+}
+
 #[inline(always)]
 fn log<L: Lanes>(x: f64) -> f64 {
     if L::FMA { double::log::<true>(x) } else { double::log::<false>(x) }
@@ -157,6 +246,9 @@ pub(super) struct Loops<T: 'static> {
     pub forward: Three<unsafe fn(bool, *const T, *mut T, usize, usize)>,
     pub backward: Three<unsafe fn(bool, *const T, *const T, *mut T, usize, usize)>,
     pub log_sum: Three<unsafe fn(*const T, usize, &mut f64)>,
+    /// `(log, from, to, rows, width)` and `(log, cotangent, result, to, rows, width)` of columns; each with its rows' distance.
+    pub down: Three<unsafe fn(bool, (*const T, isize), (*mut T, isize), usize, usize)>,
+    pub down_back: Three<unsafe fn(bool, (*const T, isize), (*const T, isize), (*mut T, isize), usize, usize)>,
 }
 
 pub(super) trait Rows: Float {
@@ -170,9 +262,17 @@ macro_rules! rows {
             per_lanes!(pub static forward: unsafe fn(log: bool, from: *const $t, to: *mut $t, rows: usize, n: usize) = forward_of::<$t>);
             per_lanes!(pub static backward: unsafe fn(log: bool, g: *const $t, y: *const $t, to: *mut $t, rows: usize, n: usize) = backward_of::<$t>);
             per_lanes!(pub static log_sum: unsafe fn(from: *const $t, n: usize, to: &mut f64) = log_sum_of::<$t>);
+            per_lanes!(pub static down: unsafe fn(log: bool, from: (*const $t, isize), to: (*mut $t, isize), rows: usize, width: usize) = down_of::<$t>);
+            per_lanes!(pub static down_back: unsafe fn(log: bool, g: (*const $t, isize), y: (*const $t, isize), to: (*mut $t, isize), rows: usize, width: usize) = down_back_of::<$t>);
         }
         impl Rows for $t {
-            const LOOPS: Loops<$t> = Loops { forward: &$module::forward, backward: &$module::backward, log_sum: &$module::log_sum };
+            const LOOPS: Loops<$t> = Loops {
+                forward: &$module::forward,
+                backward: &$module::backward,
+                log_sum: &$module::log_sum,
+                down: &$module::down,
+                down_back: &$module::down_back,
+            };
         }
     };
 }

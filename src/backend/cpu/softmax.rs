@@ -5,7 +5,7 @@ use super::accumulate::{Fold, Loops, Sum, Top};
 use super::convert::{self, Bytes, Cursor};
 use super::fold::{CHUNK, PANEL, by_columns, panels, put};
 use super::math::{double, single};
-use super::rows::Rows;
+use super::rows::{Rows, TALL};
 use super::short::{self, Short};
 use super::{isa, threads};
 use crate::backend::launch::Operand;
@@ -240,6 +240,17 @@ where
     }
     let level = isa::level();
     if lies_down::<T>(input) && lies_down::<T>(out) {
+        if n <= TALL {
+            let size = size_of::<T>() as isize;
+            panels(input, 1, PANEL, |first, width, down| {
+                let (to, pitch) = beside(out, first);
+                // SAFETY: the addresses are those of rows of `width` elements of the operands, and this panel is ours alone.
+                down(&mut |from, rows, by| unsafe {
+                    T::LOOPS.down[level](log, (from.cast(), by / size), (to.cast(), pitch / size), rows, width);
+                });
+            });
+            return;
+        }
         let (exp, finish) = (T::COLUMNS.exp_down[level], T::COLUMNS.finish_down[level]);
         panels(input, 1, panel_of(input), |first, width, down| {
             let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
@@ -287,6 +298,18 @@ where
     }
     let level = isa::level();
     if lies_down::<T>(grad) && lies_down::<T>(result) && lies_down::<T>(out) {
+        if n <= TALL {
+            let size = size_of::<T>() as isize;
+            panels(grad, 1, PANEL, |first, width, down| {
+                let ((y, y_by), (to, pitch)) = (beside(result, first), beside(out, first));
+                // SAFETY: as in `forward`.
+                down(&mut |g, rows, by| unsafe {
+                    let y = (y.cast::<T>().cast_const(), y_by / size);
+                    T::LOOPS.down_back[level](log, (g.cast(), by / size), y, (to.cast(), pitch / size), rows, width);
+                });
+            });
+            return;
+        }
         let (dot, finish) = (T::COLUMNS.dot_down[level], T::COLUMNS.back_down[level]);
         panels(grad, 1, panel_of(grad), |first, width, down| {
             let mut dots = [0f64; PANEL];

@@ -18,8 +18,11 @@ pub struct Caps {
     pub max_buffer: u64,
     pub max_binding: u64,
     pub bindings: u32,
-    /// Invocations of a workgroup.
+    /// Invocations of a workgroup, and bytes of its memory.
     pub group: u32,
+    pub room: u32,
+    /// Whether a workgroup may have 256 invocations, as those have that share memory.
+    pub wide: bool,
     /// Keep the checks that a shader compiler adds (`SCHUSS_GPU_CHECKS=1`).
     pub checks: bool,
 }
@@ -37,6 +40,8 @@ impl Caps {
             max_binding: 1 << 31,
             bindings: 16,
             group: 256,
+            room: 32 << 10,
+            wide: true,
             checks: false,
         }
     }
@@ -152,6 +157,8 @@ fn describe(index: usize, adapter: wgpu::Adapter, wish: &str, profile: &str) -> 
         max_binding: limits.max_storage_buffer_binding_size,
         bindings: limits.max_storage_buffers_per_shader_stage,
         group: if software { 64 } else { 256.min(limits.max_compute_invocations_per_workgroup) },
+        room: limits.max_compute_workgroup_storage_size,
+        wide: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) >= 256,
         checks: std::env::var_os("SCHUSS_GPU_CHECKS").is_some_and(|v| v == "1"),
     };
     let facts = Facts {

@@ -17,7 +17,7 @@ pub struct Cache {
 }
 
 /// Where programs keep what they need again: `SCHUSS_CACHE_DIR`, or the system's place for it.
-fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     if let Some(own) = named("SCHUSS_CACHE_DIR") {
         return Some(own);

@@ -204,7 +204,7 @@ impl Tile<'_> {
 /// Rows and columns for each invocation of a workgroup that shares tiles; 0 where invocations work alone.
 pub fn sharing(caps: &Caps, elements: usize, depth: usize) -> usize {
     match elements {
-        _ if caps.software || depth < 16 => 0,
+        _ if caps.software || !caps.wide || depth < 16 => 0,
         LARGE.. => 8,
         1024.. => 4,
         _ => 0,

@@ -15,7 +15,7 @@ use crate::formula::Formula;
 use crate::formula::paper::OnPaper;
 
 /// Invocations that keep an adapter busy, and the fewest elements worth one of them.
-const BUSY: usize = 16_384;
+const BUSY: usize = 1 << 18;
 const BUSY_IN_SOFTWARE: usize = 64;
 const LEAST: usize = 256;
 
@@ -43,6 +43,8 @@ struct Pass {
     columns: Grid,
     /// The rows' results.
     outs: Grid,
+    /// Whether neighbouring invocations take neighbouring rows, since those lie side by side; else parts of one row.
+    side: bool,
 }
 
 fn write(pass: &Pass, caps: &Caps) -> Shader {
@@ -85,10 +87,12 @@ fn write(pass: &Pass, caps: &Caps) -> Shader {
     };
     shader.before = format!(
         "fn first_of(row: u32, e: u32) -> {name} {{\n{}{}return {read};\n}}\n\
-         fn folded(t: u32) -> {out} {{\nlet row = t / p.parts; let part = t % p.parts;\n{}{start}\n\
-         var e = part;\nloop {{\nif (e >= p.count) {{ break; }}\n{}let v = {read};\n{each}\ne = e + p.parts;\n}}\nreturn {value};\n}}\n",
-        pass.rows.code("row", "r"),
-        pass.columns.code("e", "k"),
+         fn folded(row: u32, part: u32) -> {out} {{\n{start}\nvar e = part;\n\
+         loop {{\nlet e3 = e + 3u * p.parts;\nif (e3 >= p.count) {{ break; }}\nlet e1 = e + p.parts; let e2 = e1 + p.parts;\n\
+         let u0 = first_of(row, e); let u1 = first_of(row, e1); let u2 = first_of(row, e2); let u3 = first_of(row, e3);\n\
+         {{ let v = u0; {each} }}\n{{ let e = e1; let v = u1; {each} }}\n{{ let e = e2; let v = u2; {each} }}\n\
+         {{ let e = e3; let v = u3; {each} }}\ne = e + 4u * p.parts;\n}}\n\
+         loop {{\nif (e >= p.count) {{ break; }}\nlet v = first_of(row, e);\n{each}\ne = e + p.parts;\n}}\nreturn {value};\n}}\n",
         pass.rows.code("row", "r"),
         pass.columns.code("e", "k"),
         out = Reg::of(pass.to.dtype()).name(),
@@ -103,14 +107,30 @@ fn write(pass: &Pass, caps: &Caps) -> Shader {
             let (lanes, width) = (element::lanes(dtype), dtype.size() * 8);
             let mut body = format!("let first = t * {lanes}u;\nlet n = p.rows * p.parts;\nif (first >= n) {{ return; }}\nvar word = 0u;\n");
             for lane in 0..lanes {
-                let part = element::bits(&format!("folded(first + {lane}u)"), dtype);
+                let own = format!("folded((first + {lane}u) / p.parts, (first + {lane}u) % p.parts)");
+                let part = element::bits(&own, dtype);
                 body.push_str(&format!("if (first + {lane}u < n) {{ word |= {part} << {}u; }}\n", lane * width));
             }
             body + &format!("b0[p.qo0 / {lanes}u + t] = word;\n")
         }
-        _ => format!("if (t >= p.rows * p.parts) {{ return; }}\n{}put0(qi0, folded(t));\n", pass.outs.code("t", "q")),
+        _ => {
+            let place =
+                if pass.side { "let row = t % p.rows; let part = t / p.rows;" } else { "let row = t / p.parts; let part = t % p.parts;" };
+            let out = pass.outs.code("at", "q");
+            format!(
+                "if (t >= p.rows * p.parts) {{ return; }}\n{place}\nlet at = row * p.parts + part;\n{out}put0(qi0, folded(row, part));\n"
+            )
+        }
     };
     shader
+}
+
+/// Whether rows lie side by side, and the elements of each further apart.
+fn beside(x: &Operand, kept: usize) -> bool {
+    let step = |range: std::ops::Range<usize>| {
+        range.rev().find(|&i| x.layout.shape[i] > 1).map_or(usize::MAX, |i| x.layout.strides[i].unsigned_abs())
+    };
+    step(0..kept) < step(kept..x.layout.rank())
 }
 
 /// One pass over an operand whose last `folded` axes are folded, into a result of the other axes times `parts`.
@@ -130,6 +150,7 @@ fn pass(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, parts: us
         rows: Grid::new(&[&rows])?,
         columns: Grid::new(&[&columns])?,
         outs: Grid::new(&[&out.layout])?,
+        side: beside(x, kept),
     };
     let (n, count) = (rows.numel(), columns.numel());
     let mut words = vec![0, n as u32, count as u32, parts as u32];
@@ -137,7 +158,7 @@ fn pass(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, parts: us
     plan.columns.push(&mut words);
     plan.outs.push(&mut words);
     let mut key = Key::new();
-    let to = plan.to.dtype() as u64 * 4 + u64::from(matches!(plan.to, map::To::Packed(_)));
+    let to = plan.to.dtype() as u64 * 4 + u64::from(plan.side) * 2 + u64::from(matches!(plan.to, map::To::Packed(_)));
     key.extend([2, step as u64, x.dtype as u64, acc as u64, to, plan.rows.key() << 16 | plan.columns.key(), plan.outs.key()]);
     let lanes = if let map::To::Packed(dtype) = plan.to { element::lanes(dtype) } else { 1 };
     gpu.dispatch(&Job {
@@ -156,18 +177,20 @@ fn fold(gpu: &Gpu, step: Step, acc: DType, x: &Operand, folded: usize, out: &Ope
     let n: usize = x.layout.shape[..kept].iter().product();
     let count: usize = x.layout.shape[kept..].iter().product();
     let busy = if gpu.caps.software { BUSY_IN_SOFTWARE } else { BUSY };
-    let parts = (busy / n.max(1)).min(count / LEAST).clamp(1, 1024).max(count.div_ceil(TURNS));
+    let arg = matches!(step, Step::ArgMax | Step::ArgMin);
+    // The places of parts are compared by one invocation for each row.
+    let most = if arg { 1024 } else { usize::MAX };
+    let parts = (busy / n.max(1)).min(count / LEAST).clamp(1, most).max(count.div_ceil(TURNS));
     if parts == 1 {
         return pass(gpu, step, acc, x, folded, 1, out);
     }
-    if matches!(step, Step::ArgMax | Step::ArgMin) {
+    if arg {
         // The places of each part's extreme, and among these the one whose element is the extreme of all.
         return by_parts(gpu, step, acc, x, folded, n, parts, out);
     }
     let middle = gpu.scratch(&[n, parts], if acc == DType::Bool { DType::I32 } else { acc })?;
     pass(gpu, step, acc, x, folded, parts, &middle.view(Layout::contiguous([n * parts][..].into())))?;
-    let flat = out.view(out.layout.clone());
-    pass(gpu, step, middle.dtype, &middle, 1, 1, &flat)
+    fold(gpu, step, middle.dtype, &middle, 1, out)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -248,9 +271,10 @@ fn row_text(kind: FoldKind) -> (u64, usize, String) {
         FoldKind::Mean => (1, 1, sum("x0(k)") + "let all = all_sum(acc) / f32(p.count);\n"),
         FoldKind::LogSumExp => (2, 2, softmax::sums() + "let all = low + log_f32(total);\n"),
         _ => {
-            let squares = each(&format!("let d = x0(k) - mean; {}", adding("d * d")));
+            // Told from the first element, so that equal ones have no variance, however large they are.
+            let squares = each(&format!("let d = (x0(k) - base) - mean; {}", adding("d * d")));
             let text = format!("let mean = all_sum(acc) / f32(p.count);\nacc = 0.0f; lost = 0.0f;\n{squares}");
-            (3, 2, sum("x0(k)") + &text + "let all = all_sum(acc) / bitcast<f32>(p.w0);\n")
+            (3, 2, "let base = x0(0u);\n".to_string() + &sum("x0(k) - base") + &text + "let all = all_sum(acc) / bitcast<f32>(p.w0);\n")
         }
     };
     (code, passes, text + "if (first == 0u) { put_y0(all); }\n")
@@ -315,7 +339,9 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
     }
     // Rows that are many, or short, keep the adapter busy; one long row is cut into parts.
     let n: usize = x.layout.shape[..kept].iter().product();
-    let alone = kind == FoldKind::Sum && gpu.caps.software;
+    // Rows side by side are read by neighbours.
+    let alone = kind == FoldKind::Sum && gpu.caps.software
+        || matches!(kind, FoldKind::Sum | FoldKind::Mean) && !gpu.caps.software && beside(x, kept) && n >= 32;
     let floats = matches!(kind, FoldKind::Sum | FoldKind::Mean | FoldKind::Var | FoldKind::LogSumExp) && x.dtype.is_float();
     let most = if gpu.caps.software { TURNS / 4 } else { 1 << 14 };
     if floats && folded > 0 && acc == DType::F32 && !alone && (count <= most || n >= 64 && rows::serves(count, 2)) {
@@ -377,12 +403,13 @@ pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
     let (acc, truth) = (dtype.compute(), DType::Bool);
     let sums = [(Step::Sum, acc, dtype), (Step::Prod, acc, dtype), (Step::Max, acc, dtype), (Step::Min, acc, dtype)];
     let others = [(Step::Any, truth, truth), (Step::All, truth, truth), (Step::ArgMax, acc, DType::I64), (Step::ArgMin, acc, DType::I32)];
-    let text = |(step, acc, out): (Step, DType, DType)| {
+    let text = |(step, acc, out): (Step, DType, DType), side: bool| {
         let to = if element::lanes(out) == 1 { map::To::Words(out) } else { map::To::Packed(out) };
         let (rows, columns, outs) = (grid(&[4]).ok()?, grid(&[8]).ok()?, grid(&[4]).ok()?);
-        Some(write(&Pass { step, from: dtype, acc, to, rows, columns, outs }, caps).text(caps))
+        Some(write(&Pass { step, from: dtype, acc, to, rows, columns, outs, side }, caps).text(caps))
     };
-    let mut texts: Vec<String> = sums.into_iter().chain(others).filter_map(text).collect();
+    let all = || sums.into_iter().chain(others);
+    let mut texts: Vec<String> = all().filter_map(|one| text(one, false)).chain(all().filter_map(|one| text(one, true))).collect();
     if Reg::of(dtype) == Reg::F32 {
         let (x, out) = (sketch(dtype, &Layout::contiguous([4, 70][..].into())), sketch(dtype, &Layout::contiguous([4][..].into())));
         for kind in [FoldKind::Sum, FoldKind::Mean, FoldKind::Var, FoldKind::LogSumExp] {

@@ -20,7 +20,10 @@ fn places(shader: &mut Shader, picks: &[Pick], first: usize, prefix: &str) -> St
     for (k, pick) in picks.iter().enumerate() {
         let (size, step) = (shader.word(&format!("n{k}")), shader.word(&format!("w{k}")));
         let slot = shader.slot(pick.index.dtype, false, false);
-        let value = element::change(&format!("get{slot}({prefix}i{})", first + k), Reg::of(pick.index.dtype), Reg::I32);
+        let raw = format!("get{slot}({prefix}i{})", first + k);
+        // What does not fit 32 bits is out of range, and must stay so.
+        let raw = if pick.index.dtype == DType::I64 { format!("clamp({raw}, i64(-2147483647i), i64(2147483647i))") } else { raw };
+        let value = element::change(&raw, Reg::of(pick.index.dtype), Reg::I32);
         let first = if pick.wraps { format!("-i32({size})") } else { "0i".into() };
         let _ = writeln!(
             text,
@@ -159,9 +162,17 @@ pub fn merge(gpu: &Gpu, kind: FoldKind, target: &Operand, pick: &Pick, values: &
     joined(gpu, target, std::slice::from_ref(pick), values, join)
 }
 
-/// Values that are hung into lists together. A list is put in order by one invocation, whose turns are counted.
-const TOGETHER: usize = 1 << 20;
-const TOGETHER_IN_SOFTWARE: usize = 1 << 10;
+/// Values that may be hung into one list. A list is put in order by one invocation, which no driver waits for long, and
+/// whose turns a software adapter counts.
+const LONGEST: usize = 1 << 12;
+const LONGEST_IN_SOFTWARE: usize = 1 << 10;
+
+/// How many values that follow one another never go to one place twice: those along last axes that no index knows.
+fn apart(target: &Operand, picks: &[Pick]) -> usize {
+    let l = &target.layout;
+    let own = |i: &usize| l.strides[*i] != 0 && picks.iter().all(|p| p.index.layout.strides[*i] == 0 || p.index.layout.shape[*i] == 1);
+    (0..l.rank()).rev().take_while(|i| own(i) || l.shape[*i] == 1).map(|i| l.shape[i]).product()
+}
 
 fn joined(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, join: Join) -> Result<()> {
     check(gpu, &[target, values], picks)?;
@@ -179,11 +190,14 @@ fn joined(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, join: J
         copy::copy(gpu, values, &own)?;
         own
     };
-    let together = match (gpu.caps.software, join) {
+    let longest = match (gpu.caps.software, join) {
         (true, Join::Last) => TURNS,
-        (true, _) => TOGETHER_IN_SOFTWARE,
-        (false, _) => TOGETHER,
+        (true, _) => LONGEST_IN_SOFTWARE,
+        // A list that is not put in order is gone through once.
+        (false, Join::Last) => LONGEST * 16,
+        (false, _) => LONGEST,
     };
+    let together = longest.saturating_mul(apart(target, picks));
     for first in (0..n).step_by(together) {
         let count = together.min(n - first);
         copy::fill(gpu, &heads, Number::Int(-1))?;

@@ -327,6 +327,17 @@ fn bits(n: Number) -> (u8, u64) {
     }
 }
 
+/// The type of the one result whose words are written whole, if that is how it is.
+fn packed(chains: &[Chain]) -> Option<DType> {
+    match chains {
+        [Chain { outs, .. }] => match outs[..] {
+            [(_, To::Packed(dtype))] => Some(dtype),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The text of chains side by side: each has the invocations behind those of the one before.
 fn write(chains: &[Chain], caps: &Caps) -> Shader {
     let mut shader = Shader::new("map", caps);
@@ -344,9 +355,7 @@ fn write(chains: &[Chain], caps: &Caps) -> Shader {
         parts.push((prefix, first, list));
         first += chain.outs.len() + chain.slots.len();
     }
-    if let [chain] = chains
-        && let [(_, To::Packed(dtype))] = chain.outs[..]
-    {
+    if let ([chain], Some(dtype)) = (chains, packed(chains)) {
         let (lanes, width, out) = (element::lanes(dtype), dtype.size() * 8, Reg::of(dtype).name());
         let (text, given) = chain.lines("e", "", 0, &parts[0].2);
         let _ = writeln!(shader.before, "fn one(e: u32) -> {out} {{\n{text}return {};\n}}", given[0]);
@@ -440,16 +449,7 @@ fn dispatch(gpu: &Gpu, chains: &[Chain]) -> Result<()> {
         chain.push(&mut words, !like);
         blocks.extend(chain.blocks()?);
     }
-    let lanes = match chains {
-        [chain] => {
-            if let [(_, To::Packed(dtype))] = chain.outs[..] {
-                element::lanes(dtype)
-            } else {
-                1
-            }
-        }
-        _ => 1,
-    };
+    let lanes = packed(chains).map_or(1, element::lanes);
     let threads = chains.iter().map(|c| c.n.div_ceil(lanes)).sum::<usize>() as u64;
     let work = chains.iter().map(|c| c.n * c.links.len()).sum::<usize>() as u64 * 16;
     gpu.dispatch(&Job { key, write: &|caps| write(chains, caps), blocks: &blocks, params: &words, threads, work })

@@ -1,13 +1,15 @@
 //! GPUs by compute shaders: devices started when first asked for, launches turned into dispatches. Leans on wgpu, formula and launch.
 
 pub mod adapter;
+pub mod attention;
+pub mod average;
 mod burst;
 mod cache;
 pub mod contract;
 pub mod convolve;
 mod copy;
 mod detour;
-mod draw;
+pub mod draw;
 pub mod element;
 pub mod fold;
 mod gather;
@@ -28,6 +30,7 @@ mod stream;
 mod windows;
 
 pub use adapter::{Caps, Facts, count, list};
+pub use cache::folder;
 pub use pool::Memory;
 pub use stream::Gpu;
 
@@ -231,6 +234,7 @@ impl Gpu {
             Launch::Scatter { target, picks, values, add } => gather::scatter(self, target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(self, kind, input, out),
             Launch::Random { draw, seed, offset, out } => draw::run(self, draw, seed, offset, out),
+            Launch::Drop { keep, scale, seed, offset, input, out } => draw::dropped(self, (keep, scale), (seed, offset), input, out),
             Launch::Segments { body, compute, params, segments } => {
                 let lists: Vec<&[Operand]> = segments.iter().map(Vec::as_slice).collect();
                 map::run_segments(self, body, compute, params, &lists)
@@ -247,10 +251,12 @@ impl Gpu {
             Launch::Fourier { .. } => Err(self.missing("has no complex numbers", "leave it out")),
             Launch::Convolve { what, ins, outs, geometry, groups } => convolve::run(self, what, ins, outs, geometry, groups),
             Launch::Unpool { values, places, out } => windows::unpool(self, values, places, out),
-            Launch::Special { .. } | Launch::Dense { .. } | Launch::Average { .. } => Err(self.missing("has no kernel", "leave it out")),
+            Launch::Special { .. } | Launch::Dense { .. } => Err(self.missing("has no kernel", "leave it out")),
+            Launch::Average { image, means, geometry, divisor, back } => average::run(self, image, means, geometry, divisor, back),
+            Launch::Attention { what, ins, outs } => attention::run(self, &what, ins, outs),
             Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),
             Launch::Entropy { what, ins, outs } => softmax::entropy(self, &what, ins, outs),
-            Launch::Recur { .. } | Launch::Attention { .. } => Err(self.missing("has no kernel", "write out the formula")),
+            Launch::Recur { .. } => Err(self.missing("has no kernel", "write out the formula")),
         }
     }
 }

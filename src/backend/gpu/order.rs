@@ -65,6 +65,15 @@ pub fn run(gpu: &Gpu, order: Order, input: &Operand, values: &Operand, places: &
     if n > LONGEST {
         return Err(gpu.missing(&format!("has no kernel for rows of more than {LONGEST} elements"), "use shorter rows"));
     }
+    // Every element meets all others of its row: many rows are more than a driver waits for in one dispatch.
+    let axis = (0..input.layout.rank() - 1).find(|&axis| input.layout.shape[axis] > 1);
+    if let Some(axis) = axis.filter(|_| (input.numel() * n) as u64 * 4 > gpu.much()) {
+        let size = input.layout.shape[axis];
+        return [(0, size / 2), (size / 2, size - size / 2)].into_iter().try_for_each(|(start, count)| {
+            let half = |x: &Operand| x.view(x.layout.slice(axis, start, count, 1));
+            run(gpu, order, &half(input), &half(values), &half(places))
+        });
+    }
     let grid = Grid::new(&[&rows(input), &rows(values), &rows(places)])?;
     let count = values.numel() / m;
     let (turn, kind, nth) = match order {

@@ -1,5 +1,6 @@
 //! A device's buffers: in a few sizes, kept when they are let go, under one budget of bytes. Leans on wgpu.
 
+use super::adapter::ready;
 use crate::base::{Error, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -131,10 +132,14 @@ impl Pool {
                     return Ok(None);
                 }
                 let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-                shelves.held += class;
-                let made = BUFFERS.fetch_add(1, Ordering::Relaxed);
                 let description = wgpu::BufferDescriptor { label: None, size: class, usage, mapped_at_creation: false };
-                (self.device.create_buffer(&description), made)
+                let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+                let buffer = self.device.create_buffer(&description);
+                if ready(scope.pop()).is_some() {
+                    return Ok(None);
+                }
+                shelves.held += class;
+                (buffer, BUFFERS.fetch_add(1, Ordering::Relaxed))
             }
         };
         shelves.peak = shelves.peak.max(shelves.held - shelves.idle);
@@ -156,13 +161,10 @@ impl Pool {
 
     pub fn refuse(&self, bytes: usize) -> Error {
         let memory = self.memory();
-        Error::memory(
-            "allocate",
-            format!(
-                "no memory for {bytes} bytes on {}: {} are in use of {}; use smaller batches, or free tensors first",
-                self.name, memory.used, memory.budget
-            ),
-        )
+        let of = if memory.budget == u64::MAX { String::new() } else { format!(" of {}", memory.budget) };
+        let (name, used) = (&self.name, memory.used);
+        let text = format!("no memory for {bytes} bytes on {name}: {used} are in use{of}; use smaller batches, or free tensors first");
+        Error::memory("allocate", text)
     }
 }
 

@@ -384,8 +384,8 @@ fn pow_f32(x: f32, y: f32) -> f32 {
         let l = log2_parts(a);
         let q = product_two(y, l.x);
         let low = q.y + y * l.y;
-        let far = !(abs(q.x) < 200.0f);
-        let v = select(q.x, with_sign(200.0f, q.x), far);
+        let v = at_least(at_most(q.x, 129.0f), -160.0f);
+        let far = v != q.x;
         let n = round(v);
         let t = hold(v - n) + select(low, 0.0f, far);
         r = scaled(1.0f + expm1_two(t), i32(n));

@@ -14,7 +14,7 @@ use crate::base::{DType, Few, Layout, Result};
 use std::fmt::Write as _;
 
 /// Invocations of a workgroup that share a row, and the elements from which a row is shared.
-const GROUP: usize = 256;
+pub const GROUP: usize = 256;
 const SHARED: usize = 64;
 
 /// A row kernel: what it is called, its number among all, what it is told, and its text.
@@ -185,7 +185,8 @@ pub fn run(gpu: &Gpu, rows: &Rows) -> Result<()> {
     for x in rows.ins.iter().chain(rows.outs) {
         gpu.needs(x.dtype)?;
     }
-    let wide = !gpu.caps.software && count >= SHARED || count * rows.passes > TURNS;
+    // Only a software adapter counts an invocation's turns.
+    let wide = gpu.caps.wide && if gpu.caps.software { count * rows.passes > TURNS } else { count >= SHARED };
     let sides = rows.outs.iter().chain(rows.ins).map(|x| side(x, kept)).collect::<Result<Vec<_>>>()?;
     let mut words = vec![0, n as u32, count as u32];
     let mut key = Key::new();

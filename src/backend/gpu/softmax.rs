@@ -22,10 +22,15 @@ pub fn sums() -> String {
     )
 }
 
+/// The same, where an infinite score leaves no number in its row.
+fn strict_sums() -> String {
+    sums() + "let whole = select(total, no_number(), top == infinity());\n"
+}
+
 fn forward(log: bool) -> String {
-    let value = if log { "x0(k) - low - fall" } else { "exp_f32(x0(k) - low) / total" };
-    let fall = if log { "let fall = log_f32(total);\n" } else { "" };
-    sums() + fall + &each(&format!("put_y0(k, {value});"))
+    let value = if log { "x0(k) - low - fall" } else { "exp_f32(x0(k) - low) / whole" };
+    let fall = if log { "let fall = log_f32(whole);\n" } else { "" };
+    strict_sums() + fall + &each(&format!("put_y0(k, {value});"))
 }
 
 fn backward(log: bool) -> String {
@@ -53,9 +58,9 @@ pub fn back(gpu: &Gpu, log: bool, grad: &Operand, result: &Operand, out: &Operan
 const COUNTS: &str = "bitcast<i64>((u64(p.w1) << 32u) | u64(p.w0))";
 
 fn losses() -> String {
-    sums()
+    strict_sums()
         + &format!(
-            "let fall = low + log_f32(total);\nlet c = x1();\nvar loss = 0.0f;\nif (c != {COUNTS}) {{\n\
+            "let fall = low + log_f32(whole);\nlet c = x1();\nvar loss = 0.0f;\nif (c != {COUNTS}) {{\n\
          if (c < i64(0) || c >= i64(p.count)) {{ note_fault(i32(c), p.count); }} else {{ loss = fall - x0(u32(c)); }}\n}}\n\
          if (first == 0u) {{ put_y0(loss); put_y1(fall); }}\n"
         )

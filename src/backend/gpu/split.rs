@@ -109,18 +109,20 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
                 _ => None,
             })
         }
-        &Work::Random { draw, seed, offset } if task.operands[0].layout.is_contiguous() => {
+        Work::Attention { .. } | Work::Average { .. } if task.operands[0].layout.shape[0] > 1 => halves(gpu, task, &|_| Some(0)),
+        Work::Random { .. } | Work::Drop { .. } if task.operands.iter().all(|x| x.layout.is_contiguous()) => {
             // Four elements come of one block of the generator's.
-            let out = &task.operands[0];
-            let half = (out.numel() / 2).next_multiple_of(4);
-            let flat = out.view(flat_of(out, 0, out.numel()));
-            let part = |start: usize, count: usize| Task {
-                work: Work::Random { draw, seed, offset: offset + (start / 4) as u64 },
-                operands: smallvec::smallvec![out.view(flat_of(&flat, start, count))],
-                written: 1,
-            };
-            cut(gpu, part(0, half))?;
-            cut(gpu, part(half, out.numel() - half))
+            let n = task.operands[0].numel();
+            let half = (n / 2).next_multiple_of(4);
+            for (start, count) in [(0, half), (half, n - half)] {
+                let mut work = task.work.clone();
+                if let Work::Random { offset, .. } | Work::Drop { offset, .. } = &mut work {
+                    *offset += (start / 4) as u64;
+                }
+                let operands = task.operands.iter().map(|x| x.view(flat_of(x, start, count))).collect();
+                cut(gpu, Task { work, operands, written: 1 })?;
+            }
+            Ok(())
         }
         _ => Err(refuse(gpu, &task)),
     }

@@ -20,6 +20,8 @@ const MUCH: u64 = 1 << 36;
 const MUCH_IN_SOFTWARE: u64 = 1 << 30;
 /// Hand-overs that may be under way.
 const AHEAD: usize = 3;
+/// Bytes that go through one staging buffer.
+const PIECE: usize = 64 << 20;
 /// Workgroups along one axis of a grid.
 const ROW: u64 = 65_535;
 
@@ -272,6 +274,11 @@ impl Gpu {
         Ok(())
     }
 
+    /// Rough operations that are handed over together.
+    pub(super) fn much(&self) -> u64 {
+        if self.caps.software { MUCH_IN_SOFTWARE } else { MUCH }
+    }
+
     /// Adds a dispatch to the work that waits.
     fn encode(
         &self,
@@ -296,8 +303,8 @@ impl Gpu {
         self.counters.dispatches.fetch_add(1, Ordering::Relaxed);
         stream.count += 1;
         stream.work += work;
-        let (many, much) = if self.caps.software { (MANY_IN_SOFTWARE, MUCH_IN_SOFTWARE) } else { (MANY, MUCH) };
-        if stream.count >= many && stream.held == 0 || stream.work >= much {
+        let many = if self.caps.software { MANY_IN_SOFTWARE } else { MANY };
+        if stream.count >= many && stream.held == 0 || stream.work >= self.much() {
             self.submit(stream)?;
         }
         Ok(())
@@ -410,6 +417,9 @@ impl Gpu {
         if bytes.is_empty() {
             return Ok(());
         }
+        if bytes.len() > PIECE {
+            return bytes.chunks(PIECE).enumerate().try_for_each(|(k, piece)| self.write(piece, block, offset + k * PIECE));
+        }
         let size = bytes.len().next_multiple_of(4) as u64;
         let usage = wgpu::BufferUsages::COPY_SRC;
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: true });
@@ -436,6 +446,9 @@ impl Gpu {
     pub(super) fn read(&self, block: &Block, offset: usize, to: &mut [u8]) -> Result<()> {
         self.check()?;
         let buffer = self.own(block)?.buffer();
+        if to.len() > PIECE {
+            return to.chunks_mut(PIECE).enumerate().try_for_each(|(k, piece)| self.read(block, offset + k * PIECE, piece));
+        }
         let start = offset / 4 * 4;
         let size = ((offset + to.len()).next_multiple_of(4) - start) as u64;
         let (staging, index) = {

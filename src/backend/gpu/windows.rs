@@ -13,7 +13,7 @@ use crate::base::{DType, Layout, Result};
 use std::fmt::Write as _;
 
 /// Names and values of the parameters of each axis.
-fn axes(lists: &[(&str, Vec<u32>)], words: &mut Vec<u32>) -> Vec<String> {
+pub fn axes(lists: &[(&str, Vec<u32>)], words: &mut Vec<u32>) -> Vec<String> {
     let mut names = Vec::new();
     for (name, list) in lists {
         for (i, &v) in list.iter().enumerate() {

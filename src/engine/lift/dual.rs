@@ -15,6 +15,7 @@ use crate::graph::op::{Complex, Quirk};
 use crate::graph::tensor::emit as ask;
 use crate::graph::{Arg, Body, Feed, Linear, Op, Outs, Pull, Sym, Tensor};
 use crate::ops;
+use std::sync::Arc;
 
 /// An operator over values with tangents.
 pub(super) fn emit(level: u64, op: &'static Op, feeds: &[Feed], lifts: &Lifts, args: &[Arg]) -> Result<Outs> {
@@ -23,12 +24,35 @@ pub(super) fn emit(level: u64, op: &'static Op, feeds: &[Feed], lifts: &Lifts, a
     let list = match outs {
         Outs::One(t) => {
             let moved = moved(op, &primals, &tangents, std::slice::from_ref(&t), args)?;
-            return Ok(Outs::One(joined(level, t, moved.into_iter().next().flatten())));
+            let moved = apart(op, &tangents, moved.into_iter().next().flatten())?;
+            return Ok(Outs::One(joined(level, t, moved)));
         }
         Outs::Many(list) => list,
     };
     let moved = moved(op, &primals, &tangents, &list, args)?;
-    Ok(Outs::Many(list.into_iter().zip(moved).map(|(t, m)| joined(level, t, m)).collect()))
+    let pairs = list.into_iter().zip(moved);
+    Ok(Outs::Many(pairs.map(|(t, m)| Ok(joined(level, t, apart(op, &tangents, m)?))).collect::<Result<_>>()?))
+}
+
+/// A result's tangent with memory of its own, as the result has: a write to either must not reach an operand's. The sum of
+/// what moves and what does not has the tangent of the one, and would share it. A view's goes with its base's.
+fn apart(op: &Op, tangents: &[Option<Tensor>], made: Option<Tensor>) -> Result<Option<Tensor>> {
+    let Some(made) = made else { return Ok(None) };
+    let lies = |t: &Tensor| Arc::as_ptr(&t.values().storage());
+    let views = matches!(op.body, Body::View(_));
+    if !views && tangents.iter().flatten().any(|t| lies(t) == lies(&made)) {
+        return ops::view::clone_(&made).map(Some);
+    }
+    Ok(Some(made))
+}
+
+/// A tangent that is given for a value: its own copy where several of its elements lie in one place, and the value's do not.
+pub fn own_tangent(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
+    let folded = |t: &Tensor| {
+        let layout = t.values().layout();
+        layout.strides.iter().zip(layout.shape.iter()).any(|(&stride, &size)| stride == 0 && size > 1)
+    };
+    if folded(&tangent) && !folded(primal) { ops::view::clone_(&tangent) } else { Ok(tangent) }
 }
 
 /// The values that operands stand for at a level, and their tangents.

@@ -7,7 +7,8 @@ mod dual;
 mod reverse;
 mod write;
 
-pub use reverse::{enter, grad, hang_on_more};
+pub use dual::own_tangent;
+pub use reverse::{EachHook, enter, grad, hang_on_more};
 pub(super) use write::{apply, copy, overwrite, put};
 
 use crate::base::{Error, Result};

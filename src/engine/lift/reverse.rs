@@ -5,7 +5,8 @@ use super::super::backward;
 use super::dual::zeros;
 use super::is_tracked;
 use crate::base::{Error, Result, shape};
-use crate::graph::lift::{Kind, Lift, active, below, kind_of};
+use crate::graph::lift::{Kind, Lift, active, below, kind_of, within};
+use crate::graph::tensor::Hook;
 use crate::graph::{Edge, Node, Tensor};
 use crate::ops::batch::repeat;
 use crate::ops::view;
@@ -131,6 +132,31 @@ pub fn grad(roots: &[Tensor], ends: &[Tensor], given: &[Option<Tensor>], retain:
         }
         Some((level, Kind::Batch { count, .. })) => over_examples(level, count, roots, ends, given, retain, create),
         Some((level, Kind::Dual)) => along_tangents(level, roots, ends, given, retain, create),
+    }
+}
+
+/// A hook on what differs from example to example: it sees the gradients of all under one name, as the program does.
+pub struct EachHook {
+    level: u64,
+    inner: Arc<dyn Hook>,
+}
+
+impl EachHook {
+    pub fn new(level: u64, inner: Arc<dyn Hook>) -> EachHook {
+        EachHook { level, inner }
+    }
+}
+
+impl Hook for EachHook {
+    fn call(&self, grad: &Tensor) -> Result<Option<Tensor>> {
+        let Some(_inside) = within(self.level) else {
+            return Err(Error::grad(
+                "register_hook",
+                "a hook was registered inside vmap, and the walk back goes on outside of it; take the gradient inside, by grad or vjp",
+            ));
+        };
+        let found = self.inner.call(&Tensor::batch(self.level, grad.clone()))?;
+        found.map(|t| lower(&t, self.level, grad.shape()[0])).transpose()
     }
 }
 

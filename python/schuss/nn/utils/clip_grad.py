@@ -50,7 +50,7 @@ def get_total_norm(
     p = float(norm_type)
     if not found:
         return schuss.tensor(0.0)
-    norms = [t.norm(p) for t in found]
+    norms = [t.norm(p).to(found[0].device) for t in found]
     total = norms[0] if len(norms) == 1 else schuss.stack(norms).norm(p)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
@@ -68,7 +68,7 @@ def clip_grads_with_norm_(
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
         for p in _tensors(parameters, "clip_grads_with_norm_"):
             if p.grad is not None:
-                p.grad.mul_(factor.to(p.grad.dtype))
+                p.grad.mul_(factor.to(p.grad.device, p.grad.dtype))
 
 
 def clip_grad_norm_(

@@ -93,7 +93,7 @@ impl Plan {
 
     /// The windows among `long` places of a band from `at` on.
     fn runs(&self, band: &Band, at: usize, long: usize) -> Vec<Run> {
-        let mut list = Vec::new();
+        let mut list: Vec<Run> = Vec::new();
         let (mut flat, end) = (at, at + long);
         while flat < end {
             let (x, line) = (flat % band.len[2], flat / band.len[2]);
@@ -102,7 +102,12 @@ impl Plan {
             if x < band.count[2] && y < band.count[1] && d < band.count[0] {
                 let mut q = [d, y, x];
                 q[self.view.axis] += band.from;
-                list.push((flat - at, (band.count[2] - x).min(next - flat), self.place(q)));
+                let (n, place) = ((band.count[2] - x).min(next - flat), self.place(q));
+                match list.last_mut() {
+                    // A row that goes on where the one before ends, here and in the result.
+                    Some((begin, long, first)) if self.leap[2] == 1 && *begin + *long == flat - at && *first + *long == place => *long += n,
+                    _ => list.push((flat - at, n, place)),
+                }
             }
             flat = next;
         }

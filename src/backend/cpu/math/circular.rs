@@ -2,7 +2,7 @@
 //! Leans on `real`, `reduction` and the fitted coefficients.
 //!
 //! The plain names are right for every argument. The `_near` names cost less and are as right up
-//! to `NEAR` (`single`: 1e6, `double`: 1e8), beyond which they are wrong without a sign of it: for
+//! to `NEAR` (`single`: 1e5, `double`: 1e8), beyond which they are wrong without a sign of it: for
 //! loops that have looked at their arguments first.
 
 use super::coefficients::Fitted;

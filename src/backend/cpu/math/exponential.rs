@@ -113,8 +113,10 @@ pub fn exp_lifted<T: Fitted, const FMA: bool>(x: T) -> T {
 /// Logistic function `1 / (1 + e^-x)`, relatively accurate on both sides.
 #[inline(always)]
 pub fn sigmoid<T: Fitted, const FMA: bool>(x: T) -> T {
-    // With e = exp(-|x|) <= 1 nothing overflows, and e / (1 + e) keeps the left tail's digits; all three lifted.
-    let e = exp_lifted::<T, FMA>(-x.abs());
-    let one = T::lit(LIFT);
-    pick(x < T::lit(0.0), e, one) / (one + e)
+    // Sum and numerator are taken 2^-64 times: so the exponential is finite wherever the result is more than 0. From 43 on
+    // nothing of it is left beside 1.
+    let (t, r) = reduce::<T, FMA>(-at_least(at_most(x, T::lit(43.0)), T::EXP_MIN));
+    let one = T::lit(1.0);
+    let e = fma::<T, FMA>(fma::<T, FMA>(r, poly::<T, FMA>(r, T::EXP), one), r, one) * t.pow2_of_magic(-64);
+    T::lit(1.0 / LIFT) / (T::lit(1.0 / LIFT) + e)
 }

@@ -37,7 +37,7 @@ const TURNS: [f64; 6] = [
 ];
 
 impl Angle for f32 {
-    const NEAR: f32 = 1e6;
+    const NEAR: f32 = 1e5;
 
     #[inline(always)]
     fn turn<const FMA: bool>(x: f32) -> Turn<f32> {
@@ -62,6 +62,18 @@ impl Angle for f32 {
 
     #[inline(always)]
     fn turn_near<const FMA: bool>(x: f32) -> Turn<f32> {
+        if FMA {
+            // pi/2 in three parts. The first leaves an exact rest, a multiple of 2^-24 below 1; what rounding takes from the
+            // second is found by going back, but where the rest is so short that going back would round more.
+            const PARTS: [f32; 3] = [1.5707964, -4.371139e-8, -1.7151245e-15];
+            let count = x.mul_add(core::f32::consts::FRAC_2_PI, f32::MAGIC);
+            let n = count - f32::MAGIC;
+            let exact = n.mul_add(-PARTS[0], x);
+            let high = n.mul_add(-PARTS[1], exact);
+            let lost = n.mul_add(-PARTS[1], exact - high);
+            let low = n.mul_add(-PARTS[2], pick(high.abs() > 0.03125, lost, 0.0));
+            return Turn { count, high, low };
+        }
         // pi/2 in 33 and 53 bits: n times the first is exact in f64 up to n = 2^20.
         const HIGH: f64 = 1.5707963267341256;
         const LOW: f64 = 6.077100506506192e-11;

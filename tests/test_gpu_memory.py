@@ -1,0 +1,154 @@
+"""Memory of a GPU: budgets, buffers handed on, what passes a limit, devices that were lost.
+
+Leans on schuss and adapter; limits are forced, so that small tensors meet them.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import schuss
+from adapter import DEVICE, needs_adapter, told
+
+pytestmark = needs_adapter
+
+
+def test_a_budget_of_memory():
+    program = (
+        "import schuss\n"
+        "x = schuss.zeros(1024, 256, device='gpu')\n"
+        "try: y = [schuss.zeros(1024, 256, device='gpu') for _ in range(9)]\n"
+        "except MemoryError as e: print(e)\n"
+        "del x\n"
+        "z = schuss.ones(1024, 256, device='gpu').sum().item()\n"
+        "print(z, schuss.gpu.memory()['budget'])\n"
+    )
+    done = told(program, SCHUSS_GPU_MEM_LIMIT="5000000")
+    assert "no memory for 1048576 bytes on gpu:0" in done.stdout, done.stdout + done.stderr
+    assert "262144.0 5000000" in done.stdout
+
+
+def test_memory_is_handed_on():
+    x = schuss.zeros(1000, 100, device=DEVICE)
+    before = schuss.gpu.memory()["used"]
+    for _ in range(5):
+        x = x + 1
+    schuss.gpu.synchronize()
+    after = schuss.gpu.memory()["used"]
+    assert after <= before
+    del x
+    assert schuss.gpu.memory()["used"] < after
+    schuss.gpu.empty_cache()
+    assert schuss.gpu.memory()["idle"] == 0
+
+
+LARGE = """
+import numpy as np, schuss
+from schuss.nn import functional as F
+rng = np.random.default_rng(0)
+a = schuss.tensor(rng.normal(size=(700, 601)).astype("float32"))
+b = schuss.tensor(rng.normal(size=(601, 300)).astype("float32"))
+x, y = a.to("gpu"), b.to("gpu")
+near = lambda p, q: np.allclose(p.cpu().numpy(), q.numpy(), rtol=1e-4, atol=1e-4)
+print(all([
+    near(x + 1, a + 1), near(x.T * 2, a.T * 2), near(x.exp().sin(), a.exp().sin()),
+    near(x.sum(), a.sum()), near(x.sum(0), a.sum(0)), near(x.mean(1), a.mean(1)),
+    near(x.max(), a.max()), near(x.mean(), a.mean()), near(x.logsumexp(1), a.logsumexp(1)),
+    near(x @ y, a @ b), near(x.T @ x, a.T @ a), near(x.softmax(1), a.softmax(1)),
+    near(x[::3, 5:], a[::3, 5:]), near(schuss.cat([x, x]), schuss.cat([a, a])),
+    near((x > 0).float(), (a > 0).float()), near(x.cumsum(1), a.cumsum(1)),
+]))
+schuss.manual_seed(3)
+p = schuss.rand(500_000, device="gpu")
+schuss.manual_seed(3)
+print(p.tolist() == schuss.rand(500_000).tolist())
+x.requires_grad_(True)
+(x.square().sum() + (x @ y).sum()).backward()
+a.requires_grad_(True)
+(a.square().sum() + (a @ b).sum()).backward()
+print(near(x.grad, a.grad))
+schuss.manual_seed(4)
+d = F.dropout(x.detach(), 0.3)
+schuss.manual_seed(4)
+print(near(d, F.dropout(a.detach(), 0.3)))
+q = schuss.tensor(rng.normal(size=(9, 2, 300, 64)).astype("float32"))
+r = q.to("gpu")
+s = [F.scaled_dot_product_attention(t, t, t, is_causal=True) for t in (q, r)]
+m = [F.avg_pool2d(t, 2) for t in (q, r)]
+print(near(s[1], s[0]) and near(m[1], m[0]))
+x.data.add_(1)
+print(near(x.detach(), (a + 1).detach()))
+try: schuss.zeros(1000, device="gpu").scatter_add(0, schuss.zeros(400_000).long().to("gpu"), p)
+except MemoryError as e: print("1048576" in str(e))
+"""
+
+
+def test_what_passes_a_binding_is_cut_into_parts():
+    done = told(LARGE, SCHUSS_GPU_PROFILE="binding=1048576")
+    assert done.stdout.splitlines() == ["True"] * 7, done.stdout + done.stderr
+
+
+def test_what_passes_a_buffer_is_refused_by_its_limit():
+    program = (
+        "import schuss\n"
+        "x = schuss.zeros(1000, 200, device='gpu')\n"
+        "try: schuss.zeros(1000, 300, device='gpu')\n"
+        "except MemoryError as e: print(e)\n"
+        "print((x + 1).sum().item())\n"
+    )
+    done = told(program, SCHUSS_GPU_PROFILE="buffer=1048576")
+    assert "buffer" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.endswith("200000.0\n")
+
+
+def test_a_device_that_was_lost_starts_anew():
+    program = """
+import schuss
+x = schuss.arange(3.0, device="gpu")
+w = schuss.ones(3, device="gpu", requires_grad=True)
+step = schuss.compile(lambda x: (w * x).sum())
+print([step(x).item() for _ in range(3)])
+schuss._core._gpu_lose(0)
+for what in (lambda: x.tolist(), lambda: x + 1, lambda: step(x)):
+    try: print(what(), schuss.ones(1, device="gpu").item())
+    except schuss.DeviceError as e: print("lost" in str(e))
+y = schuss.arange(3.0, device="gpu")
+print((y * 2).tolist())
+w = schuss.ones(3, device="gpu", requires_grad=True)
+step = schuss.compile(lambda x: (w * x).sum())
+print([step(y).item() for _ in range(3)])
+"""
+    done = told(program)
+    want = ["[3.0, 3.0, 3.0]", "True", "True", "True", "[0.0, 2.0, 4.0]", "[3.0, 3.0, 3.0]"]
+    assert done.stdout.splitlines() == want, done.stdout + done.stderr
+
+
+def test_compiled_kernels_are_kept(tmp_path):
+    program = "import schuss; print((schuss.ones(3, device='gpu') * 2).tolist())"
+    for k in range(3):
+        done = told(program, SCHUSS_CACHE_DIR=str(tmp_path))
+        assert done.stdout == "[2.0, 2.0, 2.0]\n", done.stderr
+        kept = list(tmp_path.glob("*.bin"))
+        for file in kept if k == 1 else ():
+            file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_threads_share_a_device():
+    found = {}
+
+    def work(k: int) -> None:
+        x = schuss.full((300,), float(k), device=DEVICE, requires_grad=True)
+        total = 0.0
+        for _ in range(20):
+            y = (x * x).sum()
+            (g,) = schuss.autograd.grad(y, x)
+            total += g.sum().item()
+        found[k] = total
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {k: 20 * 600.0 * k for k in range(4)}
