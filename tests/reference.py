@@ -587,6 +587,7 @@ BEHIND = reference_complex.BEHIND | {
     "embed": "test_inplace.py",
     "cast": "test_tensor.py",
     "transfer": "test_gpu.py",
+    "given_step": "test_compile_reach.py",
     "sgd_step": "test_optim_values.py",
     "plain_step": "test_optim_values.py",
     "adam_step": "test_optim_values.py",

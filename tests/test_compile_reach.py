@@ -217,7 +217,8 @@ def test_a_float_argument_is_told_anew_to_one_program(dtype):
             step(x, y, ours, rate, damping=damping), descend(x, y, theirs, rate, damping)
         )
         assert schuss.equal(ours, theirs)
-    assert step.counts() == (18, 1, 1)
+    # Beside a 0-d tensor of narrow floats a number counts by its value.
+    assert step.counts() == ((18, 1, 1) if dtype != schuss.bfloat16 else (0, 1, 19))
 
 
 def test_a_float_that_the_step_asks_for_counts_by_its_value():

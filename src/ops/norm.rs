@@ -127,7 +127,9 @@ fn given(ins: &[Option<Sym>]) -> Vec<&Sym> {
 fn forward(form: &Form, ins: &[&Sym]) -> Result<Vec<Tensor>> {
     let x = ins[0];
     if any_away() {
-        let seen: Vec<Option<Operand>> = ins.iter().map(|s| if let Sym::Tensor(t) = s { Some(t.operand()) } else { None }).collect();
+        // What a transformation stands for is looked at where it is taken apart.
+        let operand = |s: &&Sym| if let Sym::Tensor(t) = s { t.lift().is_none().then(|| t.operand()) } else { None };
+        let seen: Vec<Option<Operand>> = ins.iter().map(operand).collect();
         let op = if form.channels { &normalised_channels::OP } else { &normalised_rows::OP };
         together(op.name, |k| op.called(k), seen.iter().map(Option::as_ref))?;
     }

@@ -29,13 +29,15 @@ pub fn value(x: &Bound<'_, PyAny>) -> PyResult<Option<Number>> {
 }
 
 /// The operand that it is beside a tensor while a step is recorded: one element that is written anew before each run. A number
-/// never changes the type of a float beside it, and a 0-d float64 only that of another 0-d one.
+/// never changes the type of a float beside it, and a 0-d float64 only that of another 0-d one. Beside a narrow one no dtype stands
+/// for a number: it is one of that type there, but not rounded to it.
 pub fn operand(x: &Bound<'_, PyAny>, beside: &Tensor) -> PyResult<Option<Tensor>> {
     if !is(x) || !Mode::now().traced() || !beside.device().is_cpu() {
         return Ok(None);
     }
     let own = match beside.dtype() {
         dtype if !dtype.is_inexact() => default_float(),
+        DType::F16 | DType::BF16 if beside.rank() == 0 => return Ok(None),
         dtype if beside.rank() == 0 && !dtype.is_complex() => dtype,
         _ => DType::F64,
     };

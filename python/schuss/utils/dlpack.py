@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from schuss.exchange import from_dlpack as from_dlpack
-from schuss.exchange import to_dlpack as to_dlpack
+from schuss import from_dlpack as from_dlpack
+from schuss import to_dlpack as to_dlpack
 
 
 class DLDeviceType(IntEnum):
