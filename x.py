@@ -373,16 +373,30 @@ def rival(*wanted: str) -> None:
 
 
 def bench(arguments: list[str]) -> None:
-    """Time schuss, and torch beside it, from the built wheel in an environment of its own."""
+    """Time the wheel beside torch, jax and mlx: every table, or x.py bench NAME [arguments]."""
+    tables = [
+        ("ops",),
+        ("steps",),
+        ("steps", "--threads", "2"),
+        ("kernels_peer",),
+        ("kernels_peer", "threads"),
+        ("optimisers",),
+        ("batches",),
+        ("memory",),
+    ]
+    if arguments and not (ROOT / f"benches/{arguments[0]}.py").exists():
+        raise Stop(
+            2, f"there is no table {arguments[0]}; there are {sorted({t[0] for t in tables})}"
+        )
     try:
         rival("bench")
     except Stop as stop:
         if not BENCH.notes().get("wheel"):
             raise
         say(f"torch could not be installed (exit code {stop.code}); timing schuss alone")
-    run(BENCH.python, "benches/ops.py", *arguments)
-    if not arguments:
-        run(BENCH.python, "benches/steps.py")
+    for name, *rest in [arguments] if arguments else tables:
+        say(f"\n{' '.join((name, *rest))}")
+        run(BENCH.python, f"benches/{name}.py", *rest)
 
 
 def script(arguments: list[str], usage: str) -> tuple[Path, list[str]]:

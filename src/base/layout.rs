@@ -70,6 +70,11 @@ impl Layout {
     pub fn is_like(&self, other: &Layout) -> bool {
         self.dense && other.dense && self.shape == other.shape
     }
+    /// Whether both are row-major and this one's shape is the end of the other's.
+    #[inline(always)]
+    pub fn is_row_of(&self, other: &Layout) -> bool {
+        self.dense && other.dense && other.shape.ends_with(&self.shape)
+    }
     /// Whether another layout has the same shape and strides, wherever it begins.
     #[inline]
     pub fn lies_like(&self, other: &Layout) -> bool {

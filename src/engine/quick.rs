@@ -189,8 +189,8 @@ pub fn run(op: &'static Op, feeds: &[Feed], args: &[Arg], mode: Mode) -> Option<
     }
 }
 
-/// A map over operands of one row-major shape and one float dtype, or such a one beside a number: the most frequent calls
-/// of all, from which everything is left out that others ask for. `lead` is the first tensor; `from` says where all are.
+/// A map over operands of one row-major shape and one float dtype, or such a one beside a number or a row of it: the most
+/// frequent calls of all, from which everything is left out that others ask for. `lead` is the first tensor; `from` says where all are.
 #[inline(always)]
 fn straight<const N: usize>(
     op: &'static Op,
@@ -205,14 +205,18 @@ fn straight<const N: usize>(
     if !fits || !matches!(own.dtype, DType::F32 | DType::F64) {
         return None;
     }
-    let (mut needs, mut others) = (0, 0);
+    let (mut needs, mut others, mut rows) = (0, 0, false);
     for (i, side) in sides.iter().enumerate() {
         match side {
             Side::Tensor(_, core) if is_plain(core, mode) => {
-                let alike = std::ptr::eq(*core, lead) || core.operand.dtype == own.dtype && core.operand.layout.is_like(&own.layout);
-                if !alike {
-                    return None;
+                let other = &core.operand;
+                if !std::ptr::eq(*core, lead) && !(other.dtype == own.dtype && other.layout.is_like(&own.layout)) {
+                    rows = other.dtype == own.dtype && other.layout.is_row_of(&own.layout) && own.layout.numel() <= TILE;
+                    if !rows {
+                        return None;
+                    }
                 }
+                others |= odd(other);
                 needs |= u32::from(core.requires_grad) << i;
             }
             Side::Number(Number::Int(_) | Number::Float(_)) => others |= 8 << i,
@@ -225,7 +229,7 @@ fn straight<const N: usize>(
     }
     let result = if body.truth { DType::Bool } else { own.dtype };
     needs = if mode.grad() && !body.truth { needs } else { 0 };
-    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others | odd(own))? };
+    let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
     let loops = (body.native)(own.dtype)?.pick();
     let storage = match Storage::shared(n * result.size()) {
         Ok(storage) => storage,
@@ -235,7 +239,11 @@ fn straight<const N: usize>(
     let mut fresh = room.fill(Core::plain(Operand { storage, layout: Layout::like(&own.layout), dtype: result }));
     let core = fresh.core();
     core.flags = made_in(mode);
-    plain(loops, &from, &[], &core.operand, own.dtype);
+    if rows {
+        tiled(loops, &from, &[], &core.operand, own.dtype);
+    } else {
+        plain(loops, &from, &[], &core.operand, own.dtype);
+    }
     if needs != 0 {
         record(op, core, sides, args, needs, reads);
     }
