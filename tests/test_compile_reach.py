@@ -268,3 +268,92 @@ def test_integers_beside_a_given_float():
         found = scaled(schuss.arange(3), a)
         assert found.dtype == schuss.float32
         assert found.tolist() == [0.0, a, 2 * a]
+
+
+class Shared:
+    rate = 2.0
+
+    def __init__(self):
+        self.k = 3.0
+
+    @property
+    def both(self):
+        return self.k * self.rate
+
+    def first(self, x):
+        return x * self.rate
+
+    def __mul__(self, x):
+        return x * self.k
+
+
+class Derived(Shared):
+    @schuss.no_grad()
+    def first(self, x):
+        return super().first(x) * getattr(self, "k")  # noqa: B009 - it is what is tried
+
+
+class Slotted:
+    __slots__ = ("k",)
+
+    def __init__(self):
+        self.k = 3.0
+
+    def step(self, x):
+        return x * self.k
+
+
+@pytest.mark.parametrize(
+    ("make", "step"),
+    [
+        (Shared, lambda own: own.first),
+        (Shared, lambda own: lambda x: x * own.both),
+        (Shared, lambda own: lambda x: own * x),
+        (Derived, lambda own: own.first),
+        (Slotted, lambda own: own.step),
+    ],
+)
+def test_members_of_classes_slots_and_properties_are_watched(make, step):
+    own, x = make(), schuss.ones(2)
+    plain = step(own)
+    compiled = schuss.compile(plain)
+    for name, value in (("k", 4.0), ("rate", 5.0), ("k", 6.0)):
+        for _ in range(4):
+            assert schuss.equal(compiled(x), plain(x))
+        if name == "k" or make is not Slotted:
+            setattr(own, name, value)
+    assert compiled.counts()[0] > 0
+    assert schuss.equal(compiled(x), plain(x))
+
+
+def test_settings_in_a_module_are_watched(monkeypatch):
+    import types
+
+    settings = types.ModuleType("settings")
+    settings.LIMIT = 2.0
+    monkeypatch.setitem(globals(), "settings_of_the_test", settings)
+    step = schuss.compile(lambda x: x * settings_of_the_test.LIMIT)  # noqa: F821
+    for value in (2.0, 3.0):
+        settings.LIMIT = value
+        for _ in range(4):
+            assert step(schuss.ones(1)).item() == value
+
+
+def test_a_given_float_in_a_list_or_kept():
+    import copy
+    import pickle
+
+    kept = []
+
+    def step(x, rate):
+        kept.append(rate)
+        return schuss.tensor([rate, 1.0]), x * rate
+
+    compiled = schuss.compile(step)
+    for rate in (0.1, 0.1, 0.1, 0.3):
+        found, scaled = compiled(schuss.ones(2), rate)
+        assert found.dtype == schuss.float32
+        assert found.tolist() == schuss.tensor([rate, 1.0]).tolist()
+        assert schuss.equal(scaled, schuss.ones(2) * rate)
+    assert all(type(x) is float for x in pickle.loads(pickle.dumps(kept)))
+    assert all(type(x) is float for x in copy.deepcopy(kept))

@@ -381,3 +381,32 @@ def test_numpy_aliases_share_with_views() -> None:
     x[1] += 1
     a[0, 1] = 9
     assert x.tolist() == [[0.0, 0.0, 0.0], [9.0, 1.0, 1.0]] and isinstance(a, np.ndarray)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda q: q.__setitem__(0, q[0].detach()),
+        lambda q: q.__setitem__(slice(None, 1), q[:1].detach()),
+        lambda q: q[:1].copy_(q[:1].data),
+    ],
+)
+def test_a_tensors_own_elements_without_their_graph_end_the_gradient(write):
+    p = schuss.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    q = p * 1
+    write(q)
+    (q * schuss.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert p.grad.tolist() == [0.0, 2.0, 3.0]
+
+
+def test_a_tensors_own_elements_within_the_graph_keep_it():
+    p = schuss.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    q = p * 1
+    q[0] += 1
+    q[1:] *= 2
+    q.copy_(q)
+    (q * schuss.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert p.grad.tolist() == [1.0, 4.0, 6.0]
+    whole = p * 2
+    whole.copy_(whole.detach())
+    assert schuss.autograd.grad((whole * p).sum(), p)[0].tolist() == whole.tolist()

@@ -37,6 +37,13 @@ def _input(op: str, x, complex_: bool):
     return x.to(x.dtype.to_complex()) if complex_ and not x.dtype.is_complex else x
 
 
+def _single(op: str, n):
+    """The one size that was asked for; unlike among several, -1 is none."""
+    if isinstance(n, int) and n < 1:
+        raise RuntimeError(f"{op}: invalid number of data points ({n}); needs at least 1")
+    return None if n is None else [n]
+
+
 def _axes(op: str, x, s, dim):
     """The axes, and the size that each shall have or None; those of `s` are the last ones."""
     rank = x.ndim
@@ -134,7 +141,7 @@ def fft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> schuss.fft.fft(schuss.tensor([1.0, 0.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j])
     """
-    return _whole("fft", input, None if n is None else [n], dim, norm, False, out)
+    return _whole("fft", input, _single("fft", n), dim, norm, False, out)
 
 
 def ifft(input, n=None, dim=-1, norm=None, *, out=None):
@@ -143,7 +150,7 @@ def ifft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> schuss.fft.ifft(schuss.tensor([4.0, 0.0, 0.0, 0.0]))
     tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j])
     """
-    return _whole("ifft", input, None if n is None else [n], dim, norm, True, out)
+    return _whole("ifft", input, _single("ifft", n), dim, norm, True, out)
 
 
 def rfft(input, n=None, dim=-1, norm=None, *, out=None):
@@ -152,7 +159,7 @@ def rfft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> schuss.fft.rfft(schuss.ones(4)).abs()
     tensor([4., 0., 0.])
     """
-    return _halved("rfft", input, None if n is None else [n], dim, norm, False, out)
+    return _halved("rfft", input, _single("rfft", n), dim, norm, False, out)
 
 
 def irfft(input, n=None, dim=-1, norm=None, *, out=None):
@@ -161,7 +168,7 @@ def irfft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> schuss.fft.irfft(schuss.tensor([4.0, 0.0, 0.0]))
     tensor([1., 1., 1., 1.])
     """
-    return _from_half("irfft", input, None if n is None else [n], dim, norm, False, out)
+    return _from_half("irfft", input, _single("irfft", n), dim, norm, False, out)
 
 
 def hfft(input, n=None, dim=-1, norm=None, *, out=None):
@@ -170,7 +177,7 @@ def hfft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> schuss.fft.hfft(schuss.tensor([1.0, 0.0, 0.0]))
     tensor([1., 1., 1., 1.])
     """
-    return _from_half("hfft", input, None if n is None else [n], dim, norm, True, out)
+    return _from_half("hfft", input, _single("hfft", n), dim, norm, True, out)
 
 
 def ihfft(input, n=None, dim=-1, norm=None, *, out=None):
@@ -179,7 +186,7 @@ def ihfft(input, n=None, dim=-1, norm=None, *, out=None):
     >>> schuss.fft.ihfft(schuss.tensor([4.0, 4.0, 4.0, 4.0])).real
     tensor([4., 0., 0.])
     """
-    return _halved("ihfft", input, None if n is None else [n], dim, norm, True, out)
+    return _halved("ihfft", input, _single("ihfft", n), dim, norm, True, out)
 
 
 def _several(name: str, work, inverse: bool, two: bool):

@@ -42,6 +42,15 @@ class Given:
         self._read.update(self._roots)
         return self._value
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return float, (float(self),)
+
+    def __copy__(self) -> float:
+        return float(self)
+
+    def __deepcopy__(self, memo: Any) -> float:
+        return float(self)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(float(self), name)
 

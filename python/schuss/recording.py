@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Their steps are one formula for each element, and Python gives only its numbers.
 _NUMBERS = (bool, int, float, str, type(None))
+_PLAIN = (bool, int, float, str)
 
 
 def compile(
@@ -151,7 +152,7 @@ def _plain(function: Any) -> tuple[Any, Any]:
         elif hasattr(function, "__func__"):
             own, function = function.__self__, function.__func__
         elif hasattr(function, "__code__"):
-            return function, own
+            return _unwrapped(function), own
         elif isinstance(function, Model):
             own, function = function, type(function).forward
         elif callable(function) and hasattr(type(function).__call__, "__code__"):
@@ -172,26 +173,45 @@ def _names(code: Any) -> tuple[list[str], set[Any]]:
     return found, texts
 
 
+def _unwrapped(function: Any) -> Any:
+    """The function inside those that decorators have put around it."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
 def _is_record(value: Any) -> bool:
     """Whether a value is an object of a class of the user's, whose attributes are its own."""
     guarded = (Model, schuss.optim.Optimizer, schuss.optim.lr_scheduler.LRScheduler)
     if isinstance(value, (*guarded, schuss.Tensor, type, ModuleType, functools.partial)):
         return False
-    return hasattr(value, "__dict__") and not hasattr(value, "__code__")
+    held = hasattr(value, "__dict__") or hasattr(type(value), "__slots__")
+    return held and not hasattr(value, "__code__") and type(value).__module__ != "builtins"
+
+
+def _classes(value: Any) -> list[Any]:
+    """The classes of the user's that an object, or a class, has its members from."""
+    kind = value if isinstance(value, type) else type(value)
+    return [c for c in kind.__mro__ if c.__module__.partition(".")[0] not in ("schuss", "builtins")]
 
 
 def _functions(plain: Any, own: Any) -> list[Any]:
     """A function and those of its module that it names, be it as methods of objects at hand."""
     found, around = [plain], plain.__globals__
     for function in found:
-        names, _ = _names(function.__code__)
+        names = set(_names(function.__code__)[0])
         values = [around[name] for name in names if name in around]
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
-        classes = {type(value) for value in (own, *values, *cells) if _is_record(value)}
-        methods = [getattr(kind, name, None) for kind in classes for name in names]
-        for value in (*values, *cells, *methods):
-            if getattr(value, "__globals__", None) is around and value not in found:
-                found.append(value)
+        values += [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
+        holders = [x for x in (own, *values) if isinstance(x, (Model, type)) or _is_record(x)]
+        holders += [x for x in getattr(own, "__dict__", {}).values() if _is_record(x)]
+        for kind in dict.fromkeys(c for x in holders for c in _classes(x)):
+            # Operators are methods that nobody names.
+            values += [f for n, f in vars(kind).items() if n in names or n.startswith("__")]
+        for value in values:
+            inner = getattr(value, "fget", None) or getattr(value, "__func__", value)
+            inner = _unwrapped(inner)
+            if getattr(inner, "__globals__", None) is around and inner not in found:
+                found.append(inner)
     return found
 
 
@@ -218,22 +238,48 @@ def _look(function: Any) -> tuple[list[tuple[Any, str | None, Any]], tuple[Any, 
         texts |= more
     around = {} if plain is None else plain.__globals__
     for name in names:
-        if name in around and not isinstance(around[name], ModuleType):
-            places.append((around, name, around[name]))
+        value = around.get(name)
+        if isinstance(value, ModuleType):
+            # Plain values of a module that holds settings.
+            if value.__name__.partition(".")[0] != "schuss":
+                inside = vars(value)
+                places += [(inside, n, inside[n]) for n in names if type(inside.get(n)) in _PLAIN]
+        elif name in around:
+            places.append((around, name, value))
     reached = [own] if own is not None else []
     reached += [value for *_, value in places]
     seen: set[int] = set()
     for value in reached:
-        inside = vars(value) if _is_record(value) else value
-        if isinstance(inside, dict) and id(inside) not in seen:
-            seen.add(id(inside))
-            keys = texts if inside is value else names
-            entries = [(inside, key, inside[key]) for key in keys if key in inside]
-            places += entries
-            reached += [entry for *_, entry in entries]
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        entries: list[tuple[Any, str | None, Any]] = []
+        if _is_record(value):
+            inside = getattr(value, "__dict__", {})
+            for key in (*names, *(t for t in texts if t not in names)):
+                if key in inside:
+                    entries.append((inside, key, inside[key]))
+                elif (shared := _shared(value, key)) is not None:
+                    entries.append((value, key, shared))
+        elif isinstance(value, dict):
+            entries = [(value, key, value[key]) for key in texts if key in value]
+        places += entries
+        reached += [entry for *_, entry in entries]
     if isinstance(own, Model):
         reached += vars(own).values()
     return places, tuple(_state(value) for value in reached if isinstance(value, Model))
+
+
+def _shared(value: Any, key: str) -> Any:
+    """What an object has from its class under a name, or in a slot; None for functions and the
+    like."""
+    for kind in _classes(value):
+        if key in vars(kind):
+            slot = type(vars(kind)[key]).__name__ == "member_descriptor"
+            found = getattr(value, key, None) if slot else vars(kind)[key]
+            known = type(found) in _PLAIN or isinstance(found, schuss.Tensor) or _is_record(found)
+            return found if known else None
+    return None
 
 
 def _reach(function: Any) -> list[Any]:

@@ -385,18 +385,24 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
     let seen = Seen::of(&source, mode);
     let recording = seen.look().is_some_and(|l| l.edge.is_some());
     let own = check(op, target, mode, recording)?;
-    // `x[i] += y` ends with the written part assigned to where it already stands.
-    if let Some(look) = seen.look()
-        && Arc::ptr_eq(&look.operand.storage, &own.storage)
-        && look.operand.layout.same_elements(&own.layout)
-        && look.operand.dtype == own.dtype
-    {
-        return Ok(());
-    }
     let (base, was) = {
         let core = target.0.core.get();
         (core.base.clone(), core.edge.is_some())
     };
+    let base_tracked = base.as_ref().is_some_and(|b| b.0.core.get().edge.is_some());
+    let untracked = !mode.grad() && !mode.tape() || !recording && !was && !base_tracked;
+    // `x[i] += y` ends with the written part assigned to where it already stands. The same elements outside the graph are others.
+    if let (Some(look), Feed::Tensor(own_source)) = (seen.look(), &source)
+        && Arc::ptr_eq(&look.operand.storage, &own.storage)
+        && look.operand.layout.same_elements(&own.layout)
+        && look.operand.dtype == own.dtype
+    {
+        let root = own_source.0.core.get().base.clone();
+        let one = root.as_ref().zip(base.as_ref()).is_some_and(|(a, b)| a.same(b));
+        if untracked || own_source.same(target) || one {
+            return Ok(());
+        }
+    }
     match &seen {
         Seen::Tensor(look) => {
             crate::backend::somewhere(&look.operand)?;
@@ -421,8 +427,7 @@ pub fn copy_as(op: &str, target: &Tensor, source: Feed) -> Result<()> {
             core.seen = core.version();
         }
     }
-    let base_tracked = base.as_ref().is_some_and(|b| b.0.core.get().edge.is_some());
-    if !mode.grad() && !mode.tape() || !recording && !was && !base_tracked {
+    if untracked {
         let mut core = target.0.core.get();
         core.seen = core.version();
         return Ok(());

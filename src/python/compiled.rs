@@ -29,7 +29,7 @@ thread_local! {
 /// A value outside the step that it depends on: a global of its module, a variable of the function around it, an attribute.
 struct Watch {
     holder: Py<PyAny>,
-    /// The name in a dictionary; none for a cell.
+    /// The name in a dictionary, or of an object's attribute; none for a cell.
     name: Option<Py<PyString>>,
     seen: Py<PyAny>,
     token: Token,
@@ -42,10 +42,17 @@ impl Watch {
     /// Whether it is what it was; only numbers, truths and texts are asked.
     fn holds(&self, py: Python<'_>) -> PyResult<bool> {
         let now = match &self.name {
-            Some(name) => match self.holder.bind(py).cast::<PyDict>()?.get_item(name)? {
-                Some(value) => value,
-                None => return Ok(false),
-            },
+            Some(name) => {
+                let holder = self.holder.bind(py);
+                let value = match holder.cast::<PyDict>() {
+                    Ok(names) => names.get_item(name)?,
+                    Err(_) => holder.getattr_opt(name)?,
+                };
+                match value {
+                    Some(value) => value,
+                    None => return Ok(false),
+                }
+            }
             None => match self.holder.bind(py).getattr(intern!(py, "cell_contents")) {
                 Ok(value) => value,
                 Err(_) => return Ok(false),

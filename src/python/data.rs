@@ -1,7 +1,7 @@
 //! Tensors from Python's data and back: nested lists, arrays by the buffer protocol, shared memory. Leans on tensor's makers.
 
 use super::tensor::PyTensor;
-use super::{args, dtype};
+use super::{args, dtype, given};
 use crate::backend::{Operand, Storage};
 use crate::base::dtype::Truth;
 use crate::base::{DType, Error, Layout, Number, Result, dtype::default_float, shape};
@@ -226,7 +226,7 @@ impl Reader {
         if let Some(n) = args::number(x)? {
             // NumPy's float64 is a float of Python's by class, and brings its own width; its complex128 a complex number.
             let dtype = match n {
-                Number::Float(_) if x.cast_exact::<PyFloat>().is_err() => DType::F64,
+                Number::Float(_) if x.cast_exact::<PyFloat>().is_err() && !given::is(x) => DType::F64,
                 Number::Complex(..) if x.cast_exact::<PyComplex>().is_err() => DType::C128,
                 _ => n.dtype(),
             };

@@ -283,7 +283,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     long, short = max(rows, columns), min(rows, columns)
-    draws = schuss.empty(long, short, dtype=schuss.float64).normal_(generator=generator)
+    draws = schuss.empty(long, short, dtype=schuss.float64, device="cpu")
+    draws.normal_(generator=generator)
     q, r = np.linalg.qr(draws.numpy())
     # Householder's signs are not random; with these the matrix is uniform over all of its kind.
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)

@@ -93,7 +93,7 @@ def vector(data: bytes, dtype: Any, swapped: bool = False) -> schuss.Tensor:
     width = (
         np.dtype(np.int16)
         if dtype == schuss.bfloat16
-        else schuss.zeros(1, dtype=dtype).numpy().dtype
+        else schuss.zeros(1, dtype=dtype, device="cpu").numpy().dtype
     )
     if len(data) % width.itemsize:
         raise RuntimeError(f"load: {len(data)} bytes are no whole number of {dtype} elements")

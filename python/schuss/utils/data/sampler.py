@@ -95,9 +95,9 @@ class RandomSampler(Sampler):
         if n == 0:
             raise ValueError("RandomSampler: the data set is empty")
         if self.replacement:
-            return schuss.randint(0, n, (count,), generator=generator)
+            return schuss.randint(0, n, (count,), generator=generator, device="cpu")
         turns = -(-count // n)
-        passes = [schuss.randperm(n, generator=generator) for _ in range(turns)]
+        passes = [schuss.randperm(n, generator=generator, device="cpu") for _ in range(turns)]
         return passes[0][:count] if turns == 1 else schuss.cat(passes)[:count]
 
     def __iter__(self) -> Iterator[int]:
@@ -166,9 +166,9 @@ class WeightedRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        weights = self.weights.numpy()
+        weights = self.weights.cpu().numpy()
         count = self.num_samples if self.replacement else len(weights)
-        u = schuss.rand(count, dtype=schuss.float64, generator=self.generator).numpy()
+        u = schuss.rand(count, dtype=schuss.float64, generator=self.generator, device="cpu").numpy()
         if self.replacement:
             sums = np.cumsum(weights)
             last = np.flatnonzero(weights)[-1]
