@@ -210,8 +210,10 @@ fn straight<const N: usize>(
         match side {
             Side::Tensor(_, core) if is_plain(core, mode) => {
                 let other = &core.operand;
-                if !std::ptr::eq(*core, lead) && !(other.dtype == own.dtype && other.layout.is_like(&own.layout)) {
-                    rows = other.dtype == own.dtype && other.layout.is_row_of(&own.layout) && own.layout.numel() <= TILE;
+                let one_dtype = other.dtype == own.dtype;
+                let alike = std::ptr::eq(*core, lead) || one_dtype && other.layout.is_like(&own.layout);
+                if !alike {
+                    rows = one_dtype && other.layout.is_row_of(&own.layout) && own.layout.numel() <= TILE;
                     if !rows {
                         return None;
                     }
