@@ -199,3 +199,11 @@ def test_qr_of_tiny_and_huge_columns() -> None:
     Q, R = linalg.qr(schuss.tensor(a))
     assert np.isfinite(Q.numpy()).all() and np.isfinite(R.numpy()).all()
     assert (abs((Q @ R).numpy() - a) <= 1e-12 * abs(a).max(0)).all()
+
+
+@pytest.mark.parametrize("re", [-3.8e16, -1.0, 0.0, 1.0, 800.0, 1e300, np.nan])
+@pytest.mark.parametrize("im", [np.inf, -np.inf, np.nan])
+def test_exp_of_what_has_no_angle(re: float, im: float) -> None:
+    # C, annex G.6.3.1: wherever the real part is no infinity.
+    found = schuss.tensor(complex(re, im), dtype=schuss.complex128).exp()
+    assert found.real.isnan() and found.imag.isnan()

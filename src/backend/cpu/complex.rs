@@ -121,6 +121,9 @@ fn exp(z: Z) -> Z {
     if z.re == f64::INFINITY && !z.im.is_finite() {
         return Complex::new(f64::INFINITY, f64::NAN);
     }
+    if !z.im.is_finite() {
+        return Complex::new(f64::NAN, f64::NAN);
+    }
     let (s, c) = z.im.sin_cos();
     if z.re > 700.0 && z.re < 1500.0 {
         // The factor alone may pass the largest number where the product does not.
