@@ -326,6 +326,21 @@ def test_members_of_classes_slots_and_properties_are_watched(make, step):
     assert schuss.equal(compiled(x), plain(x))
 
 
+def test_a_variable_around_the_step_may_have_no_value_yet():
+    def step(x):
+        return later(x) if x.shape[0] > 2 else x * 2
+
+    compiled = schuss.compile(step)
+    for _ in range(4):
+        assert compiled(schuss.ones(2)).tolist() == [2.0, 2.0]
+
+    def later(x):
+        return x * 3
+
+    for _ in range(4):
+        assert compiled(schuss.ones(3)).tolist() == [3.0] * 3
+
+
 def test_settings_in_a_module_are_watched(monkeypatch):
     import types
 

@@ -43,7 +43,11 @@ def trained(device: str, make, drop: float, steps: int = 50):
     schuss.manual_seed(0)
     x, y = schuss.randn(64, 20).to(device), schuss.randint(0, 5, (64,)).to(device)
     model = Net(drop).to(device)
-    optimizer = make(model.parameters())
+    return followed(model, make(model.parameters()), x, y, steps)
+
+
+def followed(model, optimizer, x, y, steps: int = 50):
+    """Losses of a model's training on one batch, and its gradients at the first step."""
     schuss.manual_seed(1)
     losses, grads = [], []
     for step in range(steps):
@@ -197,18 +201,7 @@ def test_larger_models_follow_the_processor(kind):
             model, x = Attentive(), schuss.randint(0, 50, (8, 12))
             y = schuss.randint(0, 50, (96,))
         model, x, y = model.to(device), x.to(device), y.to(device)
-        optimizer = optim.AdamW(model.parameters(), lr=3e-3)
-        schuss.manual_seed(1)
-        found, grads = [], []
-        for step in range(50):
-            loss = F.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            if step == 0:
-                grads = [p.grad.cpu().numpy().copy() for p in model.parameters()]
-            optimizer.step()
-            found.append(loss.detach())
-        return [loss.item() for loss in found], grads
+        return followed(model, optim.AdamW(model.parameters(), lr=3e-3), x, y)
 
     (want, first), (got, own) = losses("cpu"), losses(DEVICE)
     assert want[-1] < want[0] / 2, "it learns"

@@ -4,7 +4,7 @@ Leans on the core's recorder; models and optimisers tell it what they are."""
 from __future__ import annotations
 
 import functools
-from types import ModuleType
+from types import CellType, ModuleType
 from typing import TYPE_CHECKING
 
 import schuss
@@ -301,8 +301,8 @@ def _reach(function: Any) -> list[Any]:
             names, _ = _names(value.__code__)
             todo += (value.__globals__[name] for name in names if name in value.__globals__)
             todo += (value.__closure__, value.__defaults__, value.__kwdefaults__)
-        elif hasattr(value, "cell_contents"):
-            todo.append(value.cell_contents)
+        elif isinstance(value, CellType):
+            todo += [value.cell_contents] if _is_full(value) else []
         elif hasattr(value, "__func__"):
             todo += (value.__func__, value.__self__)
         elif isinstance(value, functools.partial):
