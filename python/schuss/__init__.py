@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math as _math
 import os as _os
-import sys as _sys
 from typing import TYPE_CHECKING
 
 from schuss import _core
@@ -220,7 +219,7 @@ def __getattr__(name: str):
         # What writes in place is a method, and a function in older programs.
         return getattr(Tensor, name)
 
-    raise AttributeError(sentence("schuss", name), name=name, obj=_sys.modules["schuss"])
+    raise missing("schuss", name)
 
 
 def __dir__():
@@ -228,7 +227,7 @@ def __dir__():
     return sorted({*dunder, *__all__, *_MODULES})
 
 
-from schuss.absent import sentence
+from schuss.absent import missing
 
 # What `from schuss import *` gives; the other modules are reached by their names.
 __all__ = [
