@@ -44,7 +44,9 @@ def test_a_function_is_no_callback_and_a_class_is_none_yet():
 
 def test_a_keyword_a_letter_off():
     model, optimizer = line()
-    with refuses(TypeError, "fit() has no argument epoch (did you mean epochs?)", "its form is fit"):
+    with refuses(
+        TypeError, "fit() has no argument epoch (did you mean epochs?)", "its form is fit"
+    ):
         schuss.fit(model, (X, Y), nn.MSELoss(), optimizer, epoch=1)
     with refuses(TypeError, "fit() missing 1", "'optimizer'", "its form is fit(model, data, loss"):
         schuss.fit(model, (X, Y), nn.MSELoss())
@@ -117,7 +119,7 @@ def test_an_error_inside_a_closure_is_its_own():
     def closure():
         raise TypeError("mine")
 
-    with pytest.raises(TypeError, match="^mine$"):
+    with pytest.raises(TypeError, match=r"^mine$"):
         line()[1].step(closure)
 
 

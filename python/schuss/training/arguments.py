@@ -1,4 +1,4 @@
-"""What `fit` is given: refusals of what is in another's place, data as batches, callbacks in a list.
+"""What `fit` is given: what is in the place of another is refused; data as batches; callbacks.
 Leans on optim, utils.data and the callbacks beside it."""
 
 from __future__ import annotations
