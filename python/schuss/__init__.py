@@ -23,6 +23,7 @@ from schuss import (
     creation,
     draws,
     exchange,
+    formats,
     kinds,
     limits,
     mathematics,
@@ -39,6 +40,7 @@ from schuss.creation import *
 from schuss.modes import *
 
 conversion.attach()
+formats.attach()
 methods.attach()
 complex_numbers.attach()
 kinds.attach()
@@ -76,7 +78,10 @@ arcsinh, arccosh, arctanh = _core.asinh, _core.acosh, _core.atanh
 round = mathematics.rounded
 floor, ceil, trunc = Tensor.floor, Tensor.ceil, Tensor.trunc
 spmm, ger = mathematics.mm, mathematics.outer
-strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
+strided, clone = "schuss.strided", formats.clone
+contiguous_format, preserve_format = formats.contiguous_format, formats.preserve_format
+channels_last, channels_last_3d = formats.channels_last, formats.channels_last_3d
+memory_format = formats.memory_format
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 OutOfMemoryError = MemoryError
 default_generator = _core._default_generator()
@@ -188,12 +193,12 @@ for _home, _names in {
         " pairwise_distance pixel_shuffle pixel_unshuffle prelu rms_norm rrelu"
     ),
     "settings": (
-        "are_deterministic_algorithms_enabled channels_last channels_last_3d"
+        "are_deterministic_algorithms_enabled"
         " compiled_with_cxx11_abi get_default_device get_deterministic_debug_mode"
         " get_num_interop_threads is_warn_always_enabled set_deterministic_debug_mode"
         " set_flush_denormal set_num_interop_threads set_warn_always"
         " get_float32_matmul_precision is_autocast_enabled"
-        " is_deterministic_algorithms_warn_only_enabled layout memory_format set_default_device"
+        " is_deterministic_algorithms_warn_only_enabled layout set_default_device"
         " set_default_tensor_type set_float32_matmul_precision typename"
         " use_deterministic_algorithms"
     ),
@@ -249,6 +254,8 @@ __all__ = [
     "autocast",
     "autograd",
     "ceil",
+    "channels_last",
+    "channels_last_3d",
     "clip",
     "compile",
     "concat",
@@ -267,6 +274,7 @@ __all__ = [
     "less",
     "less_equal",
     "load",
+    "memory_format",
     "moveaxis",
     "multiply",
     "nan",

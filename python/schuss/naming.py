@@ -276,7 +276,7 @@ def speaks(function: F, name: str = "") -> F:
 
 _SILENT = (__name__, "schuss.modes", "schuss.recording")
 _THIN = {"gelu", "l1_loss", "leaky_relu", "linear", "mse_loss", "relu", "sigmoid", "tanh"}
-_THIN |= {"add_", "sub_"}
+_THIN |= {"add_", "clone", "sub_"}
 
 
 def publish(holder: dict[str, Any], home: str, names: Any) -> None:

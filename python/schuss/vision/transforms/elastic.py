@@ -30,8 +30,8 @@ def _two(name: str, value: Any) -> list[float]:
 class ElasticTransform(Transform):
     """A picture bent by a field that is drawn, `alpha` strong and `sigma` smooth (Simard, 2003).
 
-    >>> ElasticTransform()(schuss.rand(3, 16, 16)).shape
-    schuss.Size([3, 16, 16])
+    >>> ElasticTransform()(schuss.rand(3, 32, 32)).shape
+    schuss.Size([3, 32, 32])
     """
 
     _shown = ("alpha", "sigma", "interpolation", "fill")
