@@ -798,8 +798,8 @@ class Tensor:
         """Elements kept within bounds, of which either may be absent; NaN stays NaN."""
     def clip_(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `clamp`."""
-    def clone(self, /) -> Tensor:
-        """A row-major copy."""
+    def clone(input, *, memory_format: Any = None) -> Tensor:
+        """A copy of a tensor, recorded: gradients pass through it. Its elements lie row by row, or in the memory format."""
     coalesce: ClassVar[Any]
     def conj(input) -> Tensor:
         """The complex conjugates; a real tensor itself."""
@@ -807,8 +807,8 @@ class Tensor:
         """The complex conjugate: the same, for real numbers."""
     def conj_physical_(self, /) -> Tensor:
         """In-place form of `conj_physical`."""
-    def contiguous(self, /, **_options: Any) -> Tensor:
-        """This tensor if its elements lie row by row, else a copy of which that holds."""
+    def contiguous(input, memory_format: Any = None) -> Tensor:
+        """A tensor whose elements lie row by row, or in a memory format: itself where they do."""
     def copy_(self, /, src: Any, non_blocking: Any = False) -> Tensor:
         """Overwrites the elements with those of `src`, broadcast and converted; returns this tensor."""
     def copysign(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1098,8 +1098,8 @@ class Tensor:
         """Whether a tensor holds complex numbers."""
     def is_conj(input) -> Tensor:
         """Whether a tensor waits to be conjugated: never."""
-    def is_contiguous(self, /, **_options: Any) -> _bool:
-        """Whether the elements lie in memory row by row, without gaps."""
+    def is_contiguous(input, memory_format: Any = None) -> _bool:
+        """Whether the elements lie row by row, or in a memory format, without gaps."""
     @property
     def is_cpu(self) -> Any:
         """Whether the elements are in the processor's memory."""
