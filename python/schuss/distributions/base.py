@@ -110,6 +110,8 @@ class Distribution(Checked):
     has_enumerate_support = False
     support: Any = None
     _default_validate = True
+    # What a distribution of a program's own says of its parameters; ours look at theirs themselves.
+    arg_constraints: Any = {}  # noqa: RUF012
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -125,6 +127,17 @@ class Distribution(Checked):
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         self._validate = self._default_validate if validate_args is None else bool(validate_args)
         self._validate_args = self._validate
+        if self._validate and self.arg_constraints:
+            self._check_own_parameters()
+
+    def _check_own_parameters(self) -> None:
+        for name, constraint in self.arg_constraints.items():
+            if constraints.is_dependent(constraint):
+                continue
+            if name not in self.__dict__ and hasattr(getattr(type(self), name, None), "wrapped"):
+                continue
+            value = getattr(self, name)
+            refuse(self, name, value, constraint.check(value.detach()), constraint.words())
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
@@ -182,7 +195,21 @@ class Distribution(Checked):
         given = sizes(self, "sample_shape", sample_shape)
         return Size((*given, *self._batch_shape, *self._event_shape))
 
-    def expand(self, batch_shape: Any) -> Distribution:
+    def _extended_shape(self, sample_shape: Any = ()) -> Size:
+        """The shape of draws, by the name that distributions of programs ask for."""
+        return self._extended(sample_shape)
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """What `expand` of a program's own distribution fills: made anew, without `__init__`."""
+        if _instance is not None:
+            return _instance
+        if type(self).__init__ is not cls.__init__:
+            raise NotImplementedError(
+                f"{type(self).__name__}: has an __init__ of its own and must define expand"
+            )
+        return object.__new__(type(self))
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         """This distribution with its parameters repeated to a wider batch."""
         batch_shape = sizes(self, "batch_shape", batch_shape)
         made = object.__new__(type(self))
