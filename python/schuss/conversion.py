@@ -115,6 +115,11 @@ def cuda(self, device=None, non_blocking=False, memory_format=None):
     return made if memory_format is None else laid("cuda", made, memory_format)
 
 
+def _reversed(self):
+    """This tensor from its last element along the first axis to its first."""
+    return self.flip(0) if self.ndim else self
+
+
 def _named(name: str, text: str, method):
     method.__name__ = method.__qualname__ = name
     method.__doc__ = text
@@ -323,6 +328,7 @@ def attach() -> None:
         "__copy__": _copy,
         "__array_wrap__": _array_wrap,
         "__array_priority__": 1000,
+        "__reversed__": _reversed,
         "as_subclass": speaks(as_subclass),
         "is_cpu": property(_is_cpu, doc="Whether the elements are in the processor's memory."),
         "is_sparse": False,
