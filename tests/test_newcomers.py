@@ -13,6 +13,7 @@ import schuss
 import schuss.nn.functional as F
 from conftest import refuses
 from schuss import nn, optim
+from schuss.utils.data import DataLoader
 
 X = schuss.ones(4, 3)
 Y = schuss.ones(4, 1)
@@ -199,6 +200,71 @@ def test_requires_grad_is_a_truth(value):
     ):
         with refuses(TypeError, "requires_grad", "True or False", repr(value)):
             make()
+
+
+# ---- data and the rest --------------------------------------------------------------------------
+
+
+class Lengthless(schuss.utils.data.Dataset):
+    def __getitem__(self, index):
+        return index
+
+
+AROUND = [
+    (lambda: DataLoader(3), TypeError, "DataLoader: dataset must have __len__", "got int"),
+    (lambda: DataLoader(nn.Linear(1, 1)), TypeError, "DataLoader: dataset must have", "got Linear"),
+    (lambda: DataLoader(Lengthless()), TypeError, "DataLoader: dataset must", "IterableDataset"),
+    (
+        lambda: list(DataLoader([schuss.ones(1), schuss.ones(2)], 2)),
+        RuntimeError,
+        "default_collate: samples of shapes (1,) and (2,) make no batch",
+        "pad_sequence",
+    ),
+    (lambda: nn.ModuleList([nn.ReLU()])(X), NotImplementedError, "ModuleList: is a list", "loop"),
+    (
+        lambda: type("Twice", (schuss.autograd.Function,), {})()(X),
+        RuntimeError,
+        "Twice: is not called but applied",
+        "Twice.apply(...)",
+    ),
+    (
+        lambda: schuss.utils.checkpoint.checkpoint(3, X),
+        TypeError,
+        "checkpoint: needs a function",
+        "int",
+    ),
+    (
+        lambda: nn.utils.clip_grad_norm_(nn.Linear(1, 1).parameters(), "a"),
+        TypeError,
+        "clip_grad_norm_: max_norm must be a number",
+        "'a'",
+    ),
+    (
+        lambda: optim.lr_scheduler.StepLR(line()[1], "a"),
+        TypeError,
+        "StepLR: step_size must be a number of epochs",
+        "'a'",
+    ),
+    (
+        lambda: nn.MultiheadAttention(4, 2)(X, X, X),
+        RuntimeError,
+        "the query has 3 features, expected 4 in 2 heads",
+        "multi_head_attention_forward",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "says", "also"), AROUND)
+def test_what_is_given_in_anothers_place(make, error, says, also):
+    with refuses(error, says, also):
+        make()
+
+
+def test_what_is_taken_all_the_same():
+    """As PyTorch takes them: a schedule of 1.0 epochs, samplers with anything that is indexed."""
+    assert optim.lr_scheduler.StepLR(line()[1], 1.0).get_last_lr() == [0.1]
+    loader = DataLoader(Lengthless(), sampler=[3, 1], batch_size=2)
+    assert [batch.tolist() for batch in loader] == [[3, 1]]
 
 
 # ---- names --------------------------------------------------------------------------------------
