@@ -109,7 +109,7 @@ def nearest(module: str, name: str) -> str | None:
             return known
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(name, names, 1, 0.75)), None)
+    return next(iter(get_close_matches(name, names, 1, 0.8)), None)
 
 
 def _bare(name: str) -> str:
