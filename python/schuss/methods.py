@@ -33,8 +33,8 @@ _PLAIN = {
     ),
     creation: "bernoulli multinomial",
     order: (
-        "aminmax sort argsort topk kthvalue median nanmedian mode cummax cummin quantile nanquantile"
-        " unique unique_consecutive histc histogram"
+        "aminmax sort argsort topk kthvalue median nanmedian mode cummax cummin quantile"
+        " nanquantile unique unique_consecutive histc histogram"
     ),
     parts: (
         "split_with_sizes unsafe_split unsafe_chunk tensor_split hsplit vsplit dsplit diagflat"
