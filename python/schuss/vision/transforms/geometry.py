@@ -385,12 +385,15 @@ def perspective(
 ) -> Tensor:
     """A picture seen aslant: the four points (x, y) of `startpoints` come to `endpoints`.
 
-    >>> corners = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    Points are counted from the picture's corner, as torchvision has it: the middle of the first
+    pixel is (0.5, 0.5).
+
+    >>> corners = [[0, 0], [2, 0], [2, 2], [0, 2]]
     >>> perspective(schuss.ones(1, 2, 2), corners, corners).tolist()
     [[[1.0, 1.0], [1.0, 1.0]]]
     """
     h, w = img.shape[-2:]
-    middle = np.array([(w - 1) / 2, (h - 1) / 2])
+    middle = np.array([w / 2, h / 2])
     rows, values = [], []
     for start, end in zip(startpoints, endpoints, strict=True):
         (u, v), (x, y) = np.asarray(start) - middle, np.asarray(end) - middle
