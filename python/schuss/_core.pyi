@@ -544,6 +544,7 @@ class Tensor:
     def __radd__(self, value: Any, /) -> Tensor: ...
     def __rand__(self, value: Any, /) -> Tensor: ...
     def __repr__(self, /) -> str: ...
+    def __reversed__(self) -> Any: ...
     def __rfloordiv__(self, value: Any, /) -> Tensor: ...
     def __rlshift__(self, value: Any, /) -> Tensor: ...
     def __rmatmul__(self, value: Any, /) -> Tensor: ...
@@ -647,7 +648,7 @@ class Tensor:
     def amin(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
     def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, out: Any = None) -> Any:
-        """The smallest and the largest element."""
+        """The smallest and the largest element, as `min` and `max`."""
     def angle(self, /) -> Tensor:
         """The angle of a number in the plane, in radians: of a real one 0, or pi below 0."""
     def any(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
@@ -798,8 +799,8 @@ class Tensor:
         """Elements kept within bounds, of which either may be absent; NaN stays NaN."""
     def clip_(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `clamp`."""
-    def clone(self, /) -> Tensor:
-        """A row-major copy."""
+    def clone(input, *, memory_format: Any = None) -> Tensor:
+        """A copy of a tensor, recorded: gradients pass through it. Its elements lie row by row, or in the memory format."""
     coalesce: ClassVar[Any]
     def conj(input) -> Tensor:
         """The complex conjugates; a real tensor itself."""
@@ -807,8 +808,8 @@ class Tensor:
         """The complex conjugate: the same, for real numbers."""
     def conj_physical_(self, /) -> Tensor:
         """In-place form of `conj_physical`."""
-    def contiguous(self, /, **_options: Any) -> Tensor:
-        """This tensor if its elements lie row by row, else a copy of which that holds."""
+    def contiguous(input, memory_format: Any = None) -> Tensor:
+        """A tensor whose elements lie row by row, or in a memory format: itself where they do."""
     def copy_(self, /, src: Any, non_blocking: Any = False) -> Tensor:
         """Overwrites the elements with those of `src`, broadcast and converted; returns this tensor."""
     def copysign(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1098,8 +1099,8 @@ class Tensor:
         """Whether a tensor holds complex numbers."""
     def is_conj(input) -> Tensor:
         """Whether a tensor waits to be conjugated: never."""
-    def is_contiguous(self, /, **_options: Any) -> _bool:
-        """Whether the elements lie in memory row by row, without gaps."""
+    def is_contiguous(input, memory_format: Any = None) -> _bool:
+        """Whether the elements lie row by row, or in a memory format, without gaps."""
     @property
     def is_cpu(self) -> Any:
         """Whether the elements are in the processor's memory."""

@@ -7,6 +7,7 @@ from threading import local
 
 from schuss import _core
 from schuss._core import Generator, Tensor, empty, full, ones, zeros
+from schuss.formats import laid
 from schuss.naming import given, speaks, unknown
 
 
@@ -244,6 +245,12 @@ def _like(op, input):
     return input
 
 
+def _laid(op: str, made: Tensor, format) -> Tensor:
+    if format is None:
+        return made
+    return laid(op, made.detach(), format).requires_grad_(made.requires_grad)
+
+
 def zeros_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
@@ -256,7 +263,7 @@ def zeros_like(
     made = zeros(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _core._each(made, input)
+    return _laid("zeros_like", _core._each(made, input), memory_format)
 
 
 def ones_like(
@@ -267,7 +274,7 @@ def ones_like(
     made = ones(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _core._each(made, input)
+    return _laid("ones_like", _core._each(made, input), memory_format)
 
 
 def empty_like(
@@ -278,7 +285,7 @@ def empty_like(
     made = empty(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _core._each(made, input)
+    return _laid("empty_like", _core._each(made, input), memory_format)
 
 
 def full_like(
@@ -300,7 +307,7 @@ def full_like(
         device=_beside(input, device),
         requires_grad=requires_grad,
     )
-    return _core._each(made, input)
+    return _laid("full_like", _core._each(made, input), memory_format)
 
 
 def rand_like(
@@ -315,13 +322,14 @@ def rand_like(
 ):
     """Uniform numbers from [0, 1) in a tensor's shape and dtype."""
     kind = _like("rand_like", input).dtype if dtype is None else dtype
-    return rand(
+    made = rand(
         tuple(input.shape),
         dtype=kind,
         device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )
+    return _laid("rand_like", made, memory_format)
 
 
 def randn_like(
@@ -336,13 +344,14 @@ def randn_like(
 ):
     """Normal numbers in a tensor's shape and dtype."""
     kind = _like("randn_like", input).dtype if dtype is None else dtype
-    return randn(
+    made = randn(
         tuple(input.shape),
         dtype=kind,
         device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )
+    return _laid("randn_like", made, memory_format)
 
 
 def randint_like(
@@ -361,7 +370,7 @@ def randint_like(
     kind = _like("randint_like", input).dtype if dtype is None else dtype
     if high is None:
         low, high = 0, low
-    return randint(
+    made = randint(
         low,
         high,
         tuple(input.shape),
@@ -370,6 +379,7 @@ def randint_like(
         requires_grad=requires_grad,
         generator=generator,
     )
+    return _laid("randint_like", made, memory_format)
 
 
 def meshgrid(*tensors, indexing=None):

@@ -8,7 +8,7 @@ from schuss._core import Tensor
 from schuss.arrangement import _axis, gather
 from schuss.creation import full_like, ones_like, zeros_like
 from schuss.mathematics import _named
-from schuss.naming import must_float
+from schuss.naming import given, must_float
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None):
@@ -20,6 +20,23 @@ def sort(input, dim=-1, descending=False, stable=False, *, out=None):
     if isinstance(dim, bool):
         dim, descending = -1, dim
     return _named("sort", _core._sort_along(input, dim, True, bool(descending), -1), out)
+
+
+def aminmax(input, *, dim=None, keepdim=False, out=None):
+    """The smallest and the largest element, as `min` and `max`."""
+    axes = () if dim is None else (dim,)
+    found = _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
+    if out is not None:
+        found = (given("aminmax", x, to, same=True) for x, to in zip(found, out, strict=True))
+    return _Extremes(found)
+
+
+class _Extremes(tuple):
+    """The smallest element and the largest, by position and by name."""
+
+    __slots__ = ()
+    min = property(lambda self: self[0], doc="The smallest element.")
+    max = property(lambda self: self[1], doc="The largest element.")
 
 
 def argsort(input, dim=-1, descending=False, stable=False):
@@ -400,6 +417,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
 
 
 __all__ = [
+    "aminmax",
     "argsort",
     "bucketize",
     "cummax",

@@ -116,9 +116,9 @@ def __getattr__(name: str):
 
         module = import_module(f"schuss.autograd.{_MODULES.get(name, 'anomaly')}")
         return module if name in _MODULES else getattr(module, name)
-    from schuss.absent import sentence
+    from schuss.absent import missing
 
-    raise AttributeError(sentence("schuss.autograd", name))
+    raise missing("schuss.autograd", name)
 
 
 def __dir__():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.transforms import ComposeTransform, Transform, _summed
+from schuss.distributions.transforms import ComposeTransform, Transform, _summed, must_transforms
 
 if TYPE_CHECKING:
     from typing import Any
@@ -97,7 +97,7 @@ class _Joined(Transform):
 
     def __init__(self, tseq: Any, dim: int, cache_size: int) -> None:
         super().__init__(cache_size)
-        self.transforms, self.dim = list(tseq), dim
+        self.transforms, self.dim = must_transforms(type(self).__name__, tseq), dim
         self.bijective = all(t.bijective for t in self.transforms)
 
     def _split(self, x: Tensor) -> Any:
@@ -107,7 +107,13 @@ class _Joined(Transform):
         raise NotImplementedError
 
     def _call(self, x: Tensor) -> Tensor:
-        pairs = zip(self.transforms, self._split(x), strict=True)
+        parts = self._split(x)
+        if len(parts) != len(self.transforms):
+            raise schuss.ShapeError(
+                f"{type(self).__name__}: {len(self.transforms)} transforms for {len(parts)} parts"
+                f" of {tuple(x.shape)} along axis {self.dim}"
+            )
+        pairs = zip(self.transforms, parts, strict=True)
         return self._join([t(v) for t, v in pairs])
 
     def _inverse(self, y: Tensor) -> Tensor:

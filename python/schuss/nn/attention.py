@@ -218,8 +218,8 @@ def multi_head_attention_forward(
     steps, batch, size = query.shape
     if size != embed_dim_to_check or size % num_heads:
         raise _core.ShapeError(
-            f"multi_head_attention_forward: size {size}, expected {embed_dim_to_check} in"
-            f" {num_heads} heads"
+            f"multi_head_attention_forward: the query has {size} features, expected"
+            f" {embed_dim_to_check} in {num_heads} heads"
         )
     simple = not (use_separate_proj_weight or add_zero_attn or (dropout_p and training))
     absent = (bias_k, bias_v, static_k, static_v)

@@ -170,6 +170,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if weight.ndim > 1:
         raise schuss.ShapeError(
             f"prelu: the weight must be 0-d or a vector, got shape {tuple(weight.shape)}"
+            + ("; input and weight are exchanged" if input.ndim < 2 else "")
         )
     if weight.numel() not in (1, channels):
         raise schuss.ShapeError(
@@ -478,6 +479,12 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     left = left.reshape(*input1.shape[:-1], k, m)
     result = (left * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
+
+
+def __getattr__(name: str):
+    from schuss.absent import missing
+
+    raise missing(__name__, name)
 
 
 _TOOLS = {"in_place", "legacy_reduction"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import no_grad
 from schuss.naming import must_float as _must_float
+from schuss.naming import publish as _publish
 from schuss.naming import warn as _warn
 
 if TYPE_CHECKING:
@@ -308,6 +309,7 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     return _fans(tensor, "_calculate_correct_fan")[mode == "fan_out"]
 
 
+_publish(globals(), __name__, [n for n in globals() if n[-1] == "_" and n[0] != "_"])
 _no_grad_uniform_, _no_grad_normal_, _no_grad_fill_, _no_grad_zero_ = (
     uniform_,
     normal_,
