@@ -209,6 +209,8 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
         input, dim = input.reshape(-1), 0
     axis = _axis("repeat_interleave", dim, input.ndim)
     size = input.shape[axis]
+    if isinstance(repeats, Tensor):
+        _core._beside("repeat_interleave", input, repeats, ("input", "repeats"))
     counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
     if isinstance(counts, int):
         counts = [counts] * size
@@ -420,6 +422,7 @@ def index_put(input, indices, values, accumulate=False):
 @speaks
 def take(input, index, *, out=None):
     """Elements of the flattened tensor."""
+    _core._beside("take", input, index, ("input", "index"))
     return given("take", input.reshape(-1)[index], out, same=True)
 
 
@@ -428,6 +431,7 @@ def masked_select(input, mask, *, out=None):
     """The elements where the mask holds, in one axis."""
     if mask.dtype != _core.bool:
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype.name}")
+    _core._beside("masked_select", input, mask, ("input", "mask"))
     wide, mask = broadcast_tensors(input, mask)
     return given("masked_select", wide[mask], out, same=True)
 

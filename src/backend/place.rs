@@ -73,7 +73,7 @@ fn abroad(storage: &Storage) -> &'static dyn Backend {
 /// host beside operands on a device. `name` says what the operation calls the operand of a number.
 pub fn together<'a>(
     op: &str,
-    name: impl Fn(usize) -> &'static str,
+    name: impl Fn(usize) -> &'a str,
     operands: impl Iterator<Item = Option<&'a Operand>> + Clone,
 ) -> Result<Device> {
     let mut given = operands.enumerate().filter_map(|(k, o)| Some((k, o?)));

@@ -466,6 +466,13 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
                     format!("the gradient has shape {}, the tensor {}; they must be equal", shape::show(&g.shape()), shape::show(&shape)),
                 ));
             }
+            let (here, there) = (root.device(), g.device());
+            if here != there && g.rank() > 0 {
+                return Err(Error::device(op, format!("the gradient lies on {there}, the tensor on {here}; use gradient.to(\"{here}\")")));
+            }
+            if here != there {
+                return seed(op, root, Some(&g.to_device(here)?));
+            }
             if g.dtype() != dtype {
                 return ops::view::cast(g, dtype);
             }

@@ -138,8 +138,9 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
                     tensors.push((order.len() - 1, Tensor::full(&[usize::from(yes)], 0i64, DType::I64)?));
                     continue;
                 }
+                let t = &near(t, x)?;
                 if items.len() == 1 && own.len() == rank {
-                    mask = Some(t.to_device(x.device())?);
+                    mask = Some(t.clone());
                 }
                 for (k, list) in gather::nonzero(&crate::backend::fetch(&t.operand())?).into_iter().enumerate() {
                     order.push((axis + k) as i64);
@@ -165,13 +166,29 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
         axis += 1;
     }
     let view = if plain { x.clone() } else { ops::view::pick(x, starts, counts, steps, order)? };
-    let device = x.device();
     for (_, t) in &mut tensors {
-        *t = t.to_device(device)?;
+        *t = near(t, x)?;
     }
     let axes: Few<i64> = tensors.iter().map(|(a, _)| *a as i64).collect();
     let front = axes.windows(2).any(|w| w[1] != w[0] + 1);
     Ok(Parts { view, indices: tensors.into_iter().map(|(_, t)| t).collect(), axes, front, mask })
+}
+
+/// An index where the tensor lies. Those of the processor are brought there; one of another device is refused.
+fn near(index: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let (own, there) = (index.device(), x.device());
+    if own == there || own.is_cpu() {
+        return index.to_device(there);
+    }
+    Err(Error::device(
+        "index",
+        format!(
+            "the index of shape {} lies on {own}, the tensor of shape {} on {there}; an index must lie on the tensor's device or on \
+             the processor: use index.to(\"{there}\")",
+            shape::show(&index.shape()),
+            shape::show(&x.shape())
+        ),
+    ))
 }
 
 /// `x[items]`: a view for basic indexing, a copy where tensors choose.

@@ -116,7 +116,7 @@ class Distribution(Checked):
     def _validate_sample(self, value: Any, edges: bool = False) -> None:
         """ValueError for a value outside the support, or one whose last axes make no draw."""
         name = type(self).__name__
-        value = value if isinstance(value, Tensor) else schuss.as_tensor(value)
+        value = value if isinstance(value, Tensor) else schuss.as_tensor(value, device="cpu")
         event = self._event_shape
         if event and tuple(value.shape[-len(event) :]) != tuple(event):
             raise _core.ShapeError(
