@@ -1,6 +1,7 @@
 """Operands of two devices are refused; results lie where operands do, whatever the default device.
 
-Leans on adapter, and on the docstrings' examples as a table of functions (test_docs).
+Leans on adapter, on the tables of records and layers, and on the docstrings' examples as a table of
+functions (test_docs).
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ import warnings
 import pytest
 import schuss
 from adapter import DEVICE, needs_adapter
-from conftest import refuses
+from conftest import LETTERS, refuses
+from module_cases import CASES
+from module_facts import arguments, flat
+from reference import TABLE as ORACLES
 from schuss import distributions as D
 from schuss import nn
 from test_docs import Example, names, of_docstrings
+from test_ops import NAMES, arrays, cases, function, outputs
+from test_ops import tensors as operands_of
 
 pytestmark = [needs_adapter, pytest.mark.filterwarnings("ignore:.*has no kernel")]
 F = nn.functional
@@ -288,3 +294,34 @@ def test_samplers_and_loaders_draw_on_the_processor():
         loader = DataLoader(parts[0], 2, shuffle=True, generator=schuss.Generator())
         seen = [float(v) for (batch,) in loader for v in batch]
     assert sorted(seen) == sorted(float(data[i][0]) for i in parts[0].indices)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_of_the_processor_stay_there_under_a_gpu():
+    found = {}
+    for name, (make, inputs, call, training) in CASES.items():
+        module = make(nn).float().train(training)
+        given = arguments(schuss, name, inputs, schuss.float32)
+        with schuss.device(DEVICE):
+            made = flat(call(module, *given) if call else module(*given))
+            loss = sum(x.sum() for x in made if x.is_floating_point() and x.requires_grad)
+            if isinstance(loss, schuss.Tensor):
+                loss.backward()
+        made += [p.grad for p in module.parameters() if p.grad is not None]
+        if places := {str(x.device) for x in made} - {"cpu"}:
+            found[name] = places
+    assert len(CASES) > 300
+    assert not found
+
+
+def test_operations_of_the_processor_stay_there_under_a_gpu():
+    found = {}
+    for name in NAMES:
+        for one in cases(ORACLES[name], 1000):
+            letter = "f" if ORACLES[name].dtypes[LETTERS.index("f")] != "-" else "l"
+            stored = operands_of(one, arrays(name, one, letter), letter)
+            with schuss.device(DEVICE):
+                made = outputs(function(name)(*stored, *one.args, **one.keywords))
+            if places := {str(x.device) for x in made} - {"cpu"}:
+                found[name] = places
+    assert not found
