@@ -108,6 +108,14 @@ pub fn beside<'a>(op: &str, own: &'a Operand, others: impl Iterator<Item = &'a O
     Err(Error::device(op, format!("a result on {device} cannot be written to a tensor on {}; use .to() first", own.device())))
 }
 
+/// A gradient lies where its tensor does.
+pub fn gradient_beside(op: &str, there: Device, here: Device) -> Result<()> {
+    if there == here {
+        return Ok(());
+    }
+    Err(Error::device(op, format!("the gradient lies on {there}, the tensor on {here}; use gradient.to({:?})", here.to_string())))
+}
+
 /// An operand whose elements the host can read: itself, or a copy that waits for the device.
 pub fn fetch(x: &Operand) -> Result<Operand> {
     if !x.storage.is_away() {

@@ -92,11 +92,7 @@ impl PyTensor {
         if g.dtype() != self.inner.dtype() {
             return Err(Error::dtype("grad", format!("the gradient is {}, the tensor {}", g.dtype(), self.inner.dtype())).into());
         }
-        if g.device() != self.inner.device() {
-            let (there, here) = (g.device(), self.inner.device());
-            let message = format!("the gradient lies on {there}, the tensor on {here}; use gradient.to(\"{here}\")");
-            return Err(Error::device("grad", message).into());
-        }
+        crate::backend::gradient_beside("grad", g.device(), self.inner.device())?;
         self.inner.set_grad(Some(g));
         Ok(())
     }
