@@ -198,6 +198,15 @@ def tile(input, *dims):
     return input.repeat(counts)
 
 
+def _ranks(counts, size):
+    """Which of the counts each of so many places falls to; nobody reads them."""
+    ends, op = counts.cumsum(0), "repeat_interleave"
+    _core._demand(counts >= 0, "runtime", op, "a count is below 0")
+    _core._demand(ends[-1:] == size, "runtime", op, "output_size must be the sum of the counts")
+    places = _core.arange(size, device=counts.device)
+    return (ends.unsqueeze(0) <= places.unsqueeze(1)).sum(1)
+
+
 @speaks
 def repeat_interleave(input, repeats, dim=None, *, output_size=None):
     """Each element repeated where it stands.
@@ -211,6 +220,8 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
     size = input.shape[axis]
     if isinstance(repeats, Tensor):
         _core._beside("repeat_interleave", input, repeats, ("input", "repeats"))
+    if isinstance(repeats, Tensor) and output_size is not None:
+        return index_select(input, axis, _ranks(repeats.expand(size), output_size))
     counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
     if isinstance(counts, int):
         counts = [counts] * size

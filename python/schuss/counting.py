@@ -71,10 +71,12 @@ def gcd(input, other, *, out=None):
 def _corner(op, row, col, offset, dtype, device, lower):
     if row < 0 or col < 0:
         raise RuntimeError(f"{op}: sizes must be at least 0, got {row} and {col}")
-    i, j = (_core.arange(n, device=device) for n in (row, col))
-    i = i.unsqueeze(1)
-    inside = (j <= i + offset) if lower else (j >= i + offset)
-    return _core._nonzero(inside).t().contiguous().to(_core.int64 if dtype is None else dtype)
+    import numpy
+
+    inside = numpy.tri(row, col, offset if lower else offset - 1, dtype=bool)
+    places = numpy.stack(numpy.nonzero(inside if lower else ~inside))
+    kind = _core.int64 if dtype is None else dtype
+    return _core.tensor(places, dtype=kind, device=device)
 
 
 def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):

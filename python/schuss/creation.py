@@ -198,9 +198,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
         return given("bernoulli", found, out)
     if not input.is_floating_point():
         raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
-    chances = _core._values(input)
-    if input.numel() and not bool(((chances >= 0) & (chances <= 1)).all()):
-        raise RuntimeError("bernoulli: every probability must be from 0 to 1")
+    fine = (input >= 0) & (input <= 1)
+    _core._demand(fine, "runtime", "bernoulli", "every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32
     device = input.device
     draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, device, generator)
@@ -222,12 +221,9 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: num_samples must be positive, got {num_samples}")
     weights, like = input.detach().double(), (_core.float64, input.device)
-    # Of all examples, where they differ.
-    rows = _core._values(weights)
-    if not bool(rows.isfinite().all()) or bool((rows < 0).any()):
-        raise RuntimeError("multinomial: weights must be finite and not negative")
-    if bool((rows.sum(-1) <= 0).any()):
-        raise RuntimeError("multinomial: the weights of a row add up to 0")
+    fine, said = weights.isfinite() & (weights >= 0), "weights must be finite and not negative"
+    _core._demand(fine, "runtime", "multinomial", said)
+    _core._demand(weights.sum(-1) > 0, "runtime", "multinomial", "the weights of a row add up to 0")
     if replacement:
         edges = weights.cumsum(-1)
         shape = (*weights.shape[:-1], num_samples)
@@ -235,10 +231,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         below = draws.unsqueeze(-1) * edges[..., -1:].unsqueeze(-2) >= edges.unsqueeze(-2)
         found = below.sum(-1).clamp(max=weights.shape[-1] - 1)
         return given("multinomial", found, out, same=True)
-    if num_samples > weights.shape[-1] or bool(((rows > 0).sum(-1) < num_samples).any()):
-        raise RuntimeError(
-            f"multinomial: {num_samples} samples without replacement need as many weights above 0"
-        )
+    said = "samples without replacement need as many weights above 0 (replacement=True needs one)"
+    _core._demand((weights > 0).sum(-1) >= num_samples, "runtime", "multinomial", said)
     keys = _drawn("multinomial", weights.shape, "exponential", 1.0, 0.0, *like, generator)
     found = (keys / weights).argsort(-1)[..., :num_samples]
     return given("multinomial", found, out, same=True)

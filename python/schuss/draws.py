@@ -29,8 +29,7 @@ def poisson(input, generator=None):
     """
     _floats("poisson", input=input)
     rates = input.detach()
-    if bool(_core._values(rates < 0).any()):
-        raise RuntimeError("poisson: every rate must be at least 0")
+    _core._demand(~(rates < 0), "runtime", "poisson", "every rate must be at least 0")
     return _core._draw_poisson(rates, keys("poisson", rates.shape, generator, rates.device))
 
 

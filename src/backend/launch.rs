@@ -219,6 +219,10 @@ pub enum Dense {
     Eigen { upper: bool },
     /// In: any square a. Out: eigenvalues and vectors as columns, both complex.
     General,
+    /// In: a. Out: its determinant.
+    Det,
+    /// In: a, which must not be singular. Out: its inverse.
+    Inverse,
 }
 
 /// Fourier transforms of rows.

@@ -184,12 +184,3 @@ pub fn tell(device: &str, what: &str) -> Result<()> {
     let fresh = TOLD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(text.clone());
     TELL.get().filter(|_| fresh).map_or(Ok(()), |tell| tell(&text))
 }
-
-/// An operand that the host computes with: itself, or a copy where it lies on a device, which is said aloud.
-pub fn at_home(op: &str, x: &Operand) -> Result<Operand> {
-    if x.storage.is_away() {
-        somewhere(x)?;
-        tell(&x.device().to_string(), op)?;
-    }
-    fetch(x)
-}

@@ -75,8 +75,8 @@ def lu(A, *, pivot=True, out=None):
 def _ldl(op, A, hermitian, check):
     _square(op, A)
     packed, pivots, info = _core._ldl_of(A, hermitian)
-    if check and bool((_core._values(info) != 0).any()):
-        raise RuntimeError(f"{op}: a matrix is singular (a pivot is 0)")
+    if check:
+        _core._demand(info == 0, "runtime", op, "a matrix is singular (a pivot is 0)")
     return packed, pivots, info
 
 
@@ -216,8 +216,7 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 
 def _regular(op, info):
-    if info.numel() and bool((_core._values(info) != 0).any()):
-        raise RuntimeError(f"{op}: a matrix is singular (its determinant is 0)")
+    _core._demand(info == 0, "runtime", op, "a matrix is singular (its determinant is 0)")
 
 
 def solve(A, B, *, left=True, out=None):
@@ -299,6 +298,9 @@ def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
 
 
 def _positive(info):
+    if _core._is_recording():
+        said = "a leading minor is not positive; the matrix is not positive definite"
+        return _core._demand(info == 0, "runtime", "cholesky", said)
     info = _core._values(info).reshape(-1)
     bad = info[info != 0]
     if bad.numel():

@@ -14,6 +14,7 @@ mod complex_edges;
 pub mod contract;
 pub mod conv;
 pub mod convert;
+mod crew;
 pub mod dense;
 pub mod draw;
 pub mod entropy;

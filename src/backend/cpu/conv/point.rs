@@ -23,7 +23,7 @@ impl Job {
         let (space, many) = (self.space(), self.n * self.groups);
         let cut = space.div_ceil(TASKS.div_ceil(many)).max(PART);
         let cuts = space.div_ceil(cut);
-        threads::each(many * cuts, 1, |range| {
+        threads::heavy(many * cuts, 1, |range| {
             for k in range {
                 let (first, rest) = (k % cuts * cut, k / cuts);
                 work(rest / self.groups, rest % self.groups, first, cut.min(space - first));
@@ -83,7 +83,7 @@ impl Job {
         let (c, o, space) = (self.c / self.groups, self.o / self.groups, self.space());
         let cut = o.div_ceil(TASKS.div_ceil(self.groups)).max(PART).min(o);
         let cuts = o.div_ceil(cut);
-        threads::each(self.groups * cuts, 1, |range| {
+        threads::heavy(self.groups * cuts, 1, |range| {
             for k in range {
                 let (g, first) = (k / cuts, k % cuts * cut);
                 let rows = cut.min(o - first);
