@@ -218,6 +218,8 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
         input, dim = input.reshape(-1), 0
     axis = _axis("repeat_interleave", dim, input.ndim)
     size = input.shape[axis]
+    if isinstance(repeats, Tensor):
+        _core._beside("repeat_interleave", input, repeats, ("input", "repeats"))
     if isinstance(repeats, Tensor) and output_size is not None:
         return index_select(input, axis, _ranks(repeats.expand(size), output_size))
     counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
@@ -431,6 +433,7 @@ def index_put(input, indices, values, accumulate=False):
 @speaks
 def take(input, index, *, out=None):
     """Elements of the flattened tensor."""
+    _core._beside("take", input, index, ("input", "index"))
     if not index.ndim:
         return given("take", input.reshape(-1)[index.reshape(1)][0], out, same=True)
     return given("take", input.reshape(-1)[index], out, same=True)
@@ -441,6 +444,7 @@ def masked_select(input, mask, *, out=None):
     """The elements where the mask holds, in one axis."""
     if mask.dtype != _core.bool:
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype.name}")
+    _core._beside("masked_select", input, mask, ("input", "mask"))
     wide, mask = broadcast_tensors(input, mask)
     return given("masked_select", wide[mask], out, same=True)
 

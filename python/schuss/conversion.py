@@ -190,7 +190,7 @@ def new_full(
 
 def _rebuild(cls, data, kind, requires_grad, state):
     """A tensor from its bytes: what unpickling calls."""
-    made = _core.tensor(data)
+    made = _core.tensor(data, device="cpu")
     if made.dtype != kind:
         made = made.view(kind) if kind == _core.bfloat16 else made.to(kind)
     if cls is Tensor:
@@ -250,12 +250,12 @@ def _array_wrap(self, array, context=None, return_scalar=False):
 
 
 def new(self, *data):
-    """A tensor of this one's dtype from sizes or data: PyTorch's oldest spelling.
+    """A tensor of this one's dtype and device from sizes or data: PyTorch's oldest spelling.
 
     >>> schuss.ones(1).new([1, 2])
     tensor([1., 2.])
     """
-    return Tensor(*data, dtype=self.dtype)
+    return Tensor(*data, dtype=self.dtype).to(self.device)
 
 
 @speaks

@@ -156,8 +156,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requi
         raise RuntimeError(f"range: steps of {step} do not lead from {start} to {end}")
     kind = _core.get_default_dtype() if dtype is None else dtype
     count = int((end - start) / step) + 1
-    found = (_core.arange(count, dtype=_core.float64) * step + start).to(kind)
-    found = found if device is None else found.to(device)
+    steps = _core.arange(count, dtype=_core.float64, device=device)
+    found = (steps * step + start).to(kind)
     found = given("range", found, out)
     return found.requires_grad_() if requires_grad else found
 
@@ -193,9 +193,10 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False, out=None
             low, high = 0.0, 1.0
         if low == high:
             low, high = low - 0.5, high + 0.5
-        edges.append(_core.linspace(low, high, wanted + 1, dtype=points.dtype))
-    place = _core.zeros((points.shape[0],), dtype=_core.int64)
-    inside = _core.ones((points.shape[0],), dtype=_core.bool)
+        kind = {"dtype": points.dtype, "device": points.device}
+        edges.append(_core.linspace(low, high, wanted + 1, **kind))
+    place = points.new_zeros((points.shape[0],), dtype=_core.int64)
+    inside = points.new_ones((points.shape[0],), dtype=_core.bool)
     for axis, edge in enumerate(edges):
         column = points[:, axis].contiguous()
         at = (column.unsqueeze(1) >= edge).sum(1) - 1

@@ -115,7 +115,7 @@ def geometric_(self, p, *, generator=None):
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_: p must be between 0 and 1, got {p}")
     u = _uniform("geometric_", self, generator)
-    tries = (u.log() / _core.tensor(-p, dtype=u.dtype).log1p()).ceil().clamp(min=1)
+    tries = (u.log() / _core.tensor(-p, dtype=u.dtype, device=u.device).log1p()).ceil().clamp(min=1)
     return self.copy_(tries)
 
 

@@ -135,6 +135,7 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
                     tensors.push((order.len() - 1, Tensor::full(&[usize::from(yes)], 0i64, DType::I64)?));
                     continue;
                 }
+                reachable(t, x)?;
                 for (k, list) in gather::nonzero(&crate::backend::fetch(&t.operand())?).into_iter().enumerate() {
                     order.push((axis + k) as i64);
                     tensors.push((order.len() - 1, Tensor::from_slice(&list, &[list.len()])?));
@@ -159,13 +160,30 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
         axis += 1;
     }
     let view = if plain { x.clone() } else { ops::view::pick(x, starts, counts, steps, order)? };
-    let device = x.device();
     for (_, t) in &mut tensors {
-        *t = t.to_device(device)?;
+        reachable(t, x)?;
+        *t = t.to_device(x.device())?;
     }
     let axes: Few<i64> = tensors.iter().map(|(a, _)| *a as i64).collect();
     let front = axes.windows(2).any(|w| w[1] != w[0] + 1);
     Ok(Parts { view, indices: tensors.into_iter().map(|(_, t)| t).collect(), axes, front })
+}
+
+/// An index lies where the tensor does, or on the processor.
+fn reachable(index: &Tensor, x: &Tensor) -> Result<()> {
+    let (own, there) = (index.device(), x.device());
+    if own == there || own.is_cpu() {
+        return Ok(());
+    }
+    Err(Error::device(
+        "index",
+        format!(
+            "the index of shape {} lies on {own}, the tensor of shape {} on {there}; an index must lie on the tensor's device or on \
+             the processor: use index.to(\"{there}\")",
+            shape::show(&index.shape()),
+            shape::show(&x.shape())
+        ),
+    ))
 }
 
 /// `x[items]`: a view for basic indexing, a copy where tensors choose.
@@ -192,6 +210,7 @@ fn mask_alone(x: &Tensor, items: &[Item]) -> Result<Option<Tensor>> {
     if !is_mask(t) || own.is_empty() || !sizes.starts_with(&own) {
         return Ok(None);
     }
+    reachable(t, x)?;
     let mask = t.to_device(x.device())?;
     let wide: Few<usize> = own.iter().copied().chain(std::iter::repeat_n(1, sizes.len() - own.len())).collect();
     if wide.len() == own.len() { Ok(Some(mask)) } else { ops::view::reshape(&mask, &wide).map(Some) }

@@ -83,7 +83,7 @@ def grad(
     if all(g is not None for g in found):
         return found
     if materialize_grads:
-        zeros = [_core.zeros(tuple(s.shape), dtype=s.dtype) for s in sources]
+        zeros = [_core.zeros(tuple(s.shape), dtype=s.dtype, device=s.device) for s in sources]
         for z in zeros:
             z.requires_grad_(create_graph)
         return tuple(z if g is None else g for g, z in zip(found, zeros, strict=True))

@@ -157,7 +157,7 @@ class Distribution(Checked):
                 raise ValueError(
                     f"{name}: the value must be a Tensor, got {value!r}; use schuss.tensor(...)"
                 )
-            value = schuss.as_tensor(value)
+            value = schuss.as_tensor(value, device="cpu")
         event = self._event_shape
         if event and tuple(value.shape[-len(event) :]) != tuple(event):
             raise _core.ShapeError(

@@ -166,7 +166,8 @@ class NegativeBinomial(Chances):
         super().__init__(count.ceil(), probs, logits, validate_args)
         if probs is not None and self._validate:
             refuse(self, "probs", self.probs, self.probs < 1, "from 0 to 1, without that")
-        self.total_count = count.to(self.probs.dtype).expand(self.probs.shape)
+        count = count.to(self.probs.device, self.probs.dtype)
+        self.total_count = count.expand(self.probs.shape)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended(sample_shape)

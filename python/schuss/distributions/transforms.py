@@ -314,7 +314,9 @@ class PowerTransform(Transform):
 
     def __init__(self, exponent: Any, cache_size: int = 0) -> None:
         super().__init__(cache_size)
-        self.exponent = exponent if isinstance(exponent, Tensor) else schuss.tensor(float(exponent))
+        # One number of the processor's goes with tensors of every device.
+        given = isinstance(exponent, Tensor)
+        self.exponent = exponent if given else schuss.tensor(float(exponent), device="cpu")
 
     @property
     def sign(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -47,7 +47,7 @@ def _strict_lower(x: Tensor) -> Tensor:
     size = round((math.sqrt(8 * count + 1) + 1) / 2)
     if size * (size - 1) // 2 != count:
         raise ValueError(f"CorrCholeskyTransform: {count} numbers fill no triangle")
-    rows, columns = schuss.tril_indices(size, size, -1)
+    rows, columns = schuss.tril_indices(size, size, -1, device=x.device)
     flat = x.new_zeros((*x.shape[:-1], size * size))
     places = (rows * size + columns).expand(x.shape)
     return flat.scatter(-1, places, x).reshape(*x.shape[:-1], size, size)
@@ -70,12 +70,12 @@ class CorrCholeskyTransform(Transform):
     def _inverse(self, y: Tensor) -> Tensor:
         left = 1 - (y * y).cumsum(-1)
         left = schuss.nn.functional.pad(left[..., :-1], [1, 0], value=1.0).clamp(min=1e-300)
-        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -1)
+        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -1, device=y.device)
         return (y[..., rows, columns] / left[..., rows, columns].sqrt()).atanh()
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         left = 1 - (y * y).cumsum(-1)
-        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -2)
+        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -2, device=y.device)
         stick = 0.5 * left[..., rows, columns].log().sum(-1)
         slope = -2 * (x + schuss.nn.functional.softplus(-2 * x) - math.log(2)).sum(-1)
         return stick + slope

@@ -68,7 +68,7 @@ def lu(A, *, pivot=True, out=None):
     """
     packed, _, order, _ = _lu("lu", A, pivot)
     lower, upper = _apart(packed)
-    rows = _rows_of(order, A.dtype) if pivot else _core.empty(0, dtype=A.dtype)
+    rows = _rows_of(order, A.dtype) if pivot else A.new_empty(0)
     return _as("lu", "P L U", (rows, lower, upper), out)
 
 
@@ -138,7 +138,7 @@ def _order(pivots, m):
 
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
     """The permutation and the triangles of packed LU factors."""
-    lower = upper = rows = _core.empty(0, dtype=LU_data.dtype)
+    lower = upper = rows = LU_data.new_empty(0)
     if unpack_data:
         lower, upper = _apart(LU_data)
     if unpack_pivots:
@@ -349,7 +349,7 @@ def qr(A, mode="reduced", *, out=None):
     if mode == "r" and A.requires_grad and _core.is_grad_enabled():
         raise RuntimeError("qr: mode 'r' has no derivative; use mode 'reduced'")
     Q, R = _core._qr_of(A, mode == "complete")
-    Q = _core.empty(0, dtype=A.dtype) if mode == "r" else Q
+    Q = A.new_empty(0) if mode == "r" else Q
     return _as("qr", "Q R", (Q, R), out)
 
 

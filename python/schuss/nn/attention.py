@@ -310,6 +310,7 @@ def embedding_bag(
         raise ValueError(f"embedding_bag: mode is 'sum', 'mean' or 'max', not {mode!r}")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError("embedding_bag: per_sample_weights go with mode='sum' alone")
+    _core._beside("embedding_bag", input, weight, ("indices", "weight"))
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("embedding_bag: offsets go with a vector of indices alone")

@@ -399,6 +399,7 @@ def embedding(
             " same numbers"
         )
     rows = weight.shape[0]
+    _core._beside("embedding", input, weight, ("indices", "weight"))
     index = input if input.dtype == _core.int64 else input.long()
     # Below 0 a place would count from the end, which here it must not.
     index = index.masked_fill(index < 0, rows)

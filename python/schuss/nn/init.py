@@ -100,12 +100,13 @@ def trunc_normal_(
     peak = min(max(0.0, low), high)
     reach = math.sqrt(peak * peak + 80.0)
     low, high = max(low, -reach), min(high, reach)
-    n = tensor.numel()
+    n, place = tensor.numel(), tensor.device
     kept, count = [], 0
     with no_grad():
         while count < n:
             k = 2 * (n - count) + 16
-            u, v = schuss.rand(2, k, dtype=schuss.float64, generator=generator).unbind()
+            drawn = schuss.rand(2, k, dtype=schuss.float64, generator=generator, device=place)
+            u, v = drawn.unbind()
             x = low + (high - low) * u
             x = x[v < ((peak - x) * (peak + x) / 2).exp()]
             kept.append(x)
@@ -186,7 +187,8 @@ def sparse_(
     with no_grad():
         tensor.normal_(0.0, std, generator=generator)
         for column in range(columns):
-            tensor[schuss.randperm(rows, generator=generator)[:zeros], column] = 0
+            order = schuss.randperm(rows, generator=generator, device=tensor.device)
+            tensor[order[:zeros], column] = 0
     return tensor
 
 
