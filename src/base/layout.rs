@@ -59,6 +59,17 @@ impl Layout {
         self.dense
     }
 
+    /// Whether every axis steps wider than those behind it, but for axes that do not step.
+    #[inline]
+    pub fn falls(&self) -> bool {
+        let mut last = 0;
+        self.dense
+            || self.shape.iter().zip(self.strides.iter()).rev().filter(|&(&n, &s)| n != 1 && s != 0).all(|(_, &s)| {
+                let before = std::mem::replace(&mut last, s.unsigned_abs());
+                last > before
+            })
+    }
+
     /// Whether all positions are of one element.
     #[inline]
     pub fn is_one_element(&self) -> bool {
@@ -208,6 +219,39 @@ impl Layout {
             && self.shape == other.shape
             && (0..self.rank()).all(|i| self.shape[i] <= 1 || self.strides[i] == other.strides[i])
     }
+}
+
+/// The axes in the order in which most steps over these layouts of one shape go through memory, widest first; None where that
+/// is row-major order. Of two axes the first layout that has no 0 among their steps says which is wider, as in PyTorch.
+pub fn memory_order(layouts: &[&Layout]) -> Option<Few<usize>> {
+    let rank = layouts.first()?.rank();
+    if rank < 2 || layouts.iter().all(|l| l.falls()) {
+        return None;
+    }
+    let is_wider = |a: usize, b: usize| {
+        for l in layouts {
+            let (x, y) = (l.strides[a].unsigned_abs(), l.strides[b].unsigned_abs());
+            if x != 0 && y != 0 && (x != y || l.shape[a] > l.shape[b]) {
+                return Some(x >= y);
+            }
+        }
+        None
+    };
+    let mut order: Few<usize> = (0..rank).collect();
+    for i in (0..rank - 1).rev() {
+        let mut at = i;
+        for next in i + 1..rank {
+            match is_wider(order[next], order[at]) {
+                Some(true) => {
+                    order[..].swap(at, next);
+                    at = next;
+                }
+                Some(false) => break,
+                None => {}
+            }
+        }
+    }
+    (0..rank).any(|i| order[i] != i).then_some(order)
 }
 
 fn row_major(shape: &[usize], strides: &[isize]) -> bool {

@@ -357,6 +357,10 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let n = if like { lead.layout.numel() } else { wide.iter().product() };
     let mut all_direct = true;
     for own in sides.iter().filter_map(Side::operand) {
+        // The result would keep an order of axes that is not row-major.
+        if !own.layout.falls() {
+            return None;
+        }
         all_direct &= own.dtype == compute && own.layout.is_contiguous() && own.layout.numel() == n;
     }
     if n > MOST || !all_direct && (n > TILE || compute.is_complex()) {

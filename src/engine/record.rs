@@ -6,7 +6,8 @@ use super::recast::{dtype_of, seen_as};
 use super::settle::{as_truths, check_divisor, common_shape, numbers, settle, spread};
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
-use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
+use crate::base::layout::memory_order;
+use crate::base::{DType, Device, Error, ErrorKind, Few, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
@@ -568,15 +569,26 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     }
     check_divisor(op, seen, compute)?;
     let mut ins = spread(seen, &shape, compute, op)?;
+    // Operands that share another order of axes are gone through in that order, which the result keeps.
+    let order = memory_order(&ins.iter().map(|x| &x.layout).collect::<SmallVec<[_; 3]>>());
+    if let Some(order) = &order {
+        ins.iter_mut().for_each(|x| x.layout = x.layout.permute(order));
+    }
+    let lies = order.as_ref().map_or_else(|| shape.clone(), |order| order.iter().map(|&i| shape[i]).collect());
     if op.class == Class::Logic {
         ins = as_truths(ins)?;
     }
     let backend = at(together(op.name, |k| op.called(k), seen.iter().map(|s| s.look().map(|l| &l.operand)))?)?;
     let mut outs = Vec::with_capacity(body.outputs);
     for _ in 0..body.outputs {
-        outs.push(Operand::new(backend, &shape, result)?);
+        outs.push(Operand::new(backend, &lies, result)?);
     }
     let params = numbers(op, args, compute)?;
     backend.launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs }).map_err(|e| named(e, op))?;
+    if let Some(order) = order {
+        let mut place: Few<usize> = Few::filled(0, order.len());
+        order.iter().enumerate().for_each(|(i, &axis)| place[axis] = i);
+        outs.iter_mut().for_each(|out| out.layout = out.layout.permute(&place));
+    }
     Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
 }

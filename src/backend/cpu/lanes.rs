@@ -94,6 +94,34 @@ pub trait Lanes: Copy {
             (Self::load(even.as_ptr()), Self::load(odd.as_ptr()))
         }
     }
+    /// Whether some lanes can be read alone as fast as all of them.
+    const MASKED: bool = false;
+    /// The lanes of a mask from memory, the others from `rest`.
+    ///
+    /// # Safety
+    /// `from` must hold the lanes of the mask.
+    #[inline(always)]
+    unsafe fn load_where(from: *const Self::E, mask: u32, rest: Self) -> Self {
+        let mut list = rest.list();
+        for (l, to) in list.iter_mut().enumerate().take(Self::N) {
+            if mask >> l & 1 == 1 {
+                // SAFETY: the caller's promise.
+                *to = unsafe { *from.wrapping_add(l) };
+            }
+        }
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { Self::load(list.as_ptr()) }
+    }
+    /// The lanes of both by turns, this one's first.
+    #[inline(always)]
+    fn woven(self, other: Self) -> (Self, Self) {
+        let (even, odd, mut all) = (self.list(), other.list(), [Self::E::default(); 32]);
+        for l in 0..Self::N {
+            (all[2 * l], all[2 * l + 1]) = (even[l], odd[l]);
+        }
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { (Self::load(all.as_ptr()), Self::load(all.as_ptr().add(Self::N))) }
+    }
     /// The lanes, and zeros up to 16.
     #[inline(always)]
     fn list(self) -> [Self::E; 16] {
@@ -135,6 +163,18 @@ pub fn fetch<T>(at: *const T) {
     // SAFETY: a prefetch never faults, and every machine of this kind has it.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// The same for a line that is wanted somewhat later, and need not come nearer than the second cache.
+#[inline(always)]
+pub fn fetch_far<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
@@ -411,6 +451,19 @@ mod sets {
                 (S16(_mm512_permutex2var_ps(a, even, b)), S16(_mm512_permutex2var_ps(a, odd, b)))
             }
         }
+        const MASKED: bool = true;
+        #[inline(always)]
+        unsafe fn load_where(from: *const f32, mask: u32, rest: Self) -> Self {
+            S16(unsafe { _mm512_mask_loadu_ps(rest.0, mask as __mmask16, from) })
+        }
+        #[inline(always)]
+        fn woven(self, other: Self) -> (Self, Self) {
+            unsafe {
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+                (S16(_mm512_permutex2var_ps(self.0, low, other.0)), S16(_mm512_permutex2var_ps(self.0, high, other.0)))
+            }
+        }
         #[inline(always)]
         fn total(self) -> f32 {
             unsafe { _mm512_reduce_add_ps(self.0) }
@@ -444,6 +497,19 @@ mod sets {
                 let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
                 let odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
                 (D8(_mm512_permutex2var_pd(a, even, b)), D8(_mm512_permutex2var_pd(a, odd, b)))
+            }
+        }
+        const MASKED: bool = true;
+        #[inline(always)]
+        unsafe fn load_where(from: *const f64, mask: u32, rest: Self) -> Self {
+            D8(unsafe { _mm512_mask_loadu_pd(rest.0, mask as __mmask8, from) })
+        }
+        #[inline(always)]
+        fn woven(self, other: Self) -> (Self, Self) {
+            unsafe {
+                let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+                let high = _mm512_add_epi64(low, _mm512_set1_epi64(4));
+                (D8(_mm512_permutex2var_pd(self.0, low, other.0)), D8(_mm512_permutex2var_pd(self.0, high, other.0)))
             }
         }
         #[inline(always)]

@@ -108,9 +108,13 @@ impl View {
         list
     }
 
+    /// Whether every window is one element, and there is one for each.
+    pub fn is_whole(&self) -> bool {
+        self.taps() == 1 && self.count == self.size && self.step == [1; 3] && self.low == [0; 3]
+    }
     /// Whether a band is the image as it lies.
     pub fn is_plain(&self) -> bool {
-        self.size[0] == 1 && self.taps() == 1 && self.count == self.size && self.step == [1; 3] && self.low == [0; 3]
+        self.size[0] == 1 && self.is_whole()
     }
 
     /// Whether windows that follow one another are neighbours in the copy as well.
@@ -186,6 +190,10 @@ unsafe fn line<L: Lanes>(row: *const L::E, size: usize, start: isize, step: usiz
     unsafe {
         if step == 1 {
             vectors!(L, n, |at| at.store(L::window(row, start + at.i as isize, size), to));
+            return;
+        }
+        if step == 2 {
+            vectors!(L, n, |at| at.store(L::parted(row, start + 2 * at.i as isize, size).0, to));
             return;
         }
         let before = if start < 0 { (start.unsigned_abs().div_ceil(step)).min(n) } else { 0 };

@@ -1,15 +1,14 @@
 //! Convolutions of one, two and three axes and their gradients: the way for each shape chosen, the work cut into tasks.
-//! Leans on the ways beside it: winograd, direct, point, weight.
+//! Leans on the ways beside it: winograd, direct, wide (which has panel), weight.
 
 pub mod band;
 pub mod direct;
-mod point;
+pub mod panel;
 pub mod tile;
 pub mod weight;
+mod wide;
 pub mod winograd;
 
-use super::accumulate::{Loops, Sum};
-use super::contract::Lane;
 use super::convert::{self, Bytes};
 use super::lanes::Float;
 use super::{isa, stop, threads};
@@ -50,15 +49,14 @@ struct Job {
 }
 
 /// A float with the functions of its instruction sets.
-trait Scalar: Float + Lane {
+trait Scalar: Float {
     const SINGLE: bool;
     fn settle() -> [unsafe fn(&mut direct::Plan); 3];
     fn direct() -> [unsafe fn(&direct::Plan, &direct::Task<Self>); 3];
+    fn settle_panel() -> [unsafe fn(&mut panel::Plan); 3];
+    fn panel() -> [unsafe fn(&panel::Plan, &panel::Task<Self>); 3];
     fn settle_weight() -> [unsafe fn(&mut weight::Plan); 3];
     fn weight() -> [unsafe fn(&weight::Plan, &weight::Task<Self>); 3];
-    /// # Safety
-    /// `from` must hold `n` elements.
-    unsafe fn sum(from: *const Self, n: usize) -> f64;
 }
 macro_rules! scalar {
     ($t:ty, $single:literal, $settle:ident, $run:ident) => {
@@ -70,15 +68,17 @@ macro_rules! scalar {
             fn direct() -> [unsafe fn(&direct::Plan, &direct::Task<Self>); 3] {
                 direct::$run
             }
+            fn settle_panel() -> [unsafe fn(&mut panel::Plan); 3] {
+                panel::$settle
+            }
+            fn panel() -> [unsafe fn(&panel::Plan, &panel::Task<Self>); 3] {
+                panel::$run
+            }
             fn settle_weight() -> [unsafe fn(&mut weight::Plan); 3] {
                 weight::$settle
             }
             fn weight() -> [unsafe fn(&weight::Plan, &weight::Task<Self>); 3] {
                 weight::$run
-            }
-            unsafe fn sum(from: *const $t, n: usize) -> f64 {
-                // SAFETY: the caller's promise.
-                unsafe { Sum.row(from, n) }
             }
         }
     };
@@ -203,9 +203,8 @@ impl Job {
                 plan.settle();
                 return self.tiles(&plan, false, x, w, bias.cast(), y);
             }
-            if self.is_pointwise() {
-                self.point_forward(x, w, bias, y);
-                return Ok(());
+            if let Some(plan) = self.wide_forward::<T>() {
+                return self.panels(&plan, (c * self.window(), self.window()), x, w, bias, y);
             }
             let Some(view) = View::new(self.size, self.out, self.stride, self.shifts()) else { return Ok(()) };
             let taps: Vec<usize> = (0..self.window()).collect();
@@ -236,27 +235,14 @@ impl Job {
                 plan.settle();
                 return self.tiles(&plan, true, y, w, bias.cast(), x);
             }
-            if self.is_pointwise() {
-                self.point_input(y, w, bias, x);
-                return Ok(());
+            if let Some(plan) = self.wide_input::<T>() {
+                return self.panels(&plan, (self.window(), c * self.window()), y, w, bias, x);
             }
-            // Elements of one remainder by the stride meet the same taps.
-            let phases = (0..3).map(|i| self.stride[i].min(self.size[i])).product::<usize>();
             let mut plans = Vec::new();
-            for phase in 0..phases {
-                let (s1, s2) = (self.stride[1].min(self.size[1]), self.stride[2].min(self.size[2]));
-                let first = [phase / s1 / s2, phase / s2 % s1, phase % s2];
-                let far = |i: usize, t: usize| first[i] as isize + self.padding[i] - (t * self.dilation[i]) as isize;
-                let met: [Vec<usize>; 3] =
-                    std::array::from_fn(|i| (0..self.kernel[i]).filter(|&t| far(i, t).rem_euclid(self.stride[i] as isize) == 0).collect());
-                let shifts = std::array::from_fn(|i| met[i].iter().map(|&t| far(i, t).div_euclid(self.stride[i] as isize)).collect());
-                let count = std::array::from_fn(|i| (self.size[i] - first[i]).div_ceil(self.stride[i]));
-                let mut taps = Vec::new();
-                for &a in &met[0] {
-                    for &b in &met[1] {
-                        taps.extend(met[2].iter().map(|&c| (a * self.kernel[1] + b) * self.kernel[2] + c));
-                    }
-                }
+            for phase in self.phases() {
+                let shifts = std::array::from_fn(|i| phase.met[i].iter().map(|&t| self.shift(phase.first, i, t)).collect());
+                let count = std::array::from_fn(|i| (self.size[i] - phase.first[i]).div_ceil(self.stride[i]));
+                let (first, taps) = (phase.first, phase.taps(self.kernel));
                 plans.push(View::new(self.out, count, [1; 3], shifts).map(|view| (view, first, taps)));
             }
             if self.out.contains(&0) || plans.iter().any(Option::is_none) {
@@ -442,14 +428,10 @@ impl Job {
         if view.is_none() {
             return Ok(());
         }
-        if self.is_pointwise() {
-            // SAFETY: the caller's promise.
-            unsafe { self.point_weight::<T>(x, y, w, bias.as_ref()) };
-            return Ok(());
-        }
         let tiled = self.is_tiled::<T>(self.out);
         let rows = match tiled {
             true => (HELD / (4 * winograd::POINTS * c) / ROWS * ROWS).max(ROWS),
+            false if view.as_ref().is_some_and(View::is_plain) => 2 * ROWS,
             false if size_of::<T>() * o * columns * self.groups * TASKS.min(self.n) <= PARTS && self.n * self.groups >= TASKS => o,
             false => ROWS,
         };

@@ -94,6 +94,41 @@ pub unsafe fn outer<L: Lanes>(
     }
 }
 
+/// Rows of the blocks for windows that lie side by side.
+pub fn panel_rows<L: Lanes>() -> usize {
+    if L::MANY { 8 } else { 4 }
+}
+
+/// The same for `panel_rows` rows of up to three vectors.
+///
+/// # Safety
+/// As `outer`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn panel<L: Lanes>(
+    v: usize,
+    k: usize,
+    left: Left<L::E>,
+    right: *const L::E,
+    offsets: *const u32,
+    out: *mut L::E,
+    pitch: usize,
+    rows: usize,
+    from: From<L::E>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (L::MANY, v) {
+            (true, 3) => block::<L, 8, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (true, 2) => block::<L, 8, 2>(k, left, right, offsets, out, pitch, rows, from),
+            (true, _) => block::<L, 8, 1>(k, left, right, offsets, out, pitch, rows, from),
+            (_, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (_, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, rows, from),
+            _ => block::<L, 4, 1>(k, left, right, offsets, out, pitch, rows, from),
+        }
+    }
+}
+
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn block<L: Lanes, const R: usize, const V: usize>(

@@ -4,10 +4,15 @@
 use super::band::{Band, View};
 use super::tile::{self, From, Left};
 use crate::backend::cpu::block;
-use crate::backend::cpu::lanes::{Float, Lanes};
+use crate::backend::cpu::lanes::{Float, Lanes, fetch_far};
 
 /// Bytes of images and cotangents that are gone over at a time.
 const NEAR: usize = 384 << 10;
+
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
+/// Places that are summed at a time where the image is not copied.
+const DEPTH: usize = 384;
 
 /// The gradient of one group: `o` rows of `c` channels times the view's taps.
 pub struct Plan {
@@ -56,7 +61,115 @@ pub struct Task<E> {
 #[inline(always)]
 unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     // SAFETY: the caller's promise.
-    unsafe { if plan.turned { turned::<L>(plan, task) } else { dots::<L>(plan, task) } }
+    unsafe {
+        match (plan.turned, plan.view.is_plain()) {
+            (true, true) => in_place::<L>(plan, task),
+            (true, false) => turned::<L>(plan, task),
+            _ => dots::<L>(plan, task),
+        }
+    }
+}
+
+/// Windows of one element: the image is read where it lies, as many images at a time as make the sums long enough.
+#[inline(always)]
+unsafe fn in_place<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
+    let (columns, o) = (plan.c, plan.rows());
+    let space: usize = plan.view.count.iter().product();
+    let step = space.min(DEPTH);
+    let group = (DEPTH / step).clamp(1, task.images);
+    let mut grads: Vec<L::E> = vec![L::E::default(); group * step * o];
+    let offsets: Vec<u32> = (0..group * step).map(|p| (p * o) as u32).collect();
+    let list: Vec<u32> = (0..columns).map(|c| (c * plan.view.pitch.0) as u32).collect();
+    let turn = block::mover(size_of::<L::E>());
+    // SAFETY: the caller promises operands as the plan has them; the cotangents of a group of steps fit their list.
+    unsafe {
+        for first in (0..task.images).step_by(group) {
+            let images = group.min(task.images - first);
+            for start in (0..space).step_by(step) {
+                let run = step.min(space - start);
+                for i in 0..images {
+                    let (from, to) = (task.grad.add((first + i) * plan.leap.1 + start), grads.as_mut_ptr().add(i * run * o));
+                    turn(from.cast(), (1, space as isize), to.cast(), (o as isize, 1), run, plan.o);
+                }
+                sum_up::<L>(grads.as_ptr(), images * run, o, task.to.add(columns * o));
+                let at = task.from.add(first * plan.leap.0 + start);
+                let left = Left { run, gap: plan.leap.0 - run, ..Left::new(at, 0, 1) };
+                let (image, next) = if start + step < space { (first, start + step) } else { (first + group, 0) };
+                let some = if image < task.images { images.min(task.images - image) } else { 0 };
+                let (at, rows) = (task.grad.wrapping_add(image * plan.leap.1 + next), (plan.o, space));
+                let ahead = Ahead { at, rows, images: (some, plan.leap.1), run: step.min(space - next) };
+                products::<L>(left, &list, grads.as_ptr(), &offsets[..images * run], task.to, o, ahead);
+            }
+        }
+    }
+}
+
+/// Adds cotangents that lie side by side to the sums of their rows.
+#[inline(always)]
+unsafe fn sum_up<L: Lanes>(grads: *const L::E, places: usize, o: usize, to: *mut L::E) {
+    for v in (0..o).step_by(L::N) {
+        // SAFETY: the caller promises cotangents for every place, and a sum for each row.
+        unsafe {
+            let mut sum = L::zero();
+            for p in 0..places {
+                sum = sum.add(L::load(grads.add(p * o + v)));
+            }
+            L::load(to.add(v)).add(sum).store(to.add(v));
+        }
+    }
+}
+
+/// Cotangents that are turned next: rows and images with the elements from one to the next, and how many of each are wanted.
+#[derive(Clone, Copy)]
+struct Ahead<E> {
+    at: *const E,
+    rows: (usize, usize),
+    images: (usize, usize),
+    run: usize,
+}
+
+impl<E> Ahead<E> {
+    /// Asks for some rows: no hardware foresees the leap from plane to plane.
+    fn ask(self, rows: std::ops::Range<usize>) {
+        for row in rows.start..rows.end.min(self.rows.0) {
+            for image in 0..self.images.0 {
+                let at = self.at.wrapping_add(row * self.rows.1 + image * self.images.1);
+                for i in (0..self.run).step_by(LINE / size_of::<E>()) {
+                    fetch_far(at.wrapping_add(i));
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of rows of the image, at a list of distances, and of cotangents to the gradient.
+#[inline(always)]
+unsafe fn products<L: Lanes>(
+    left: Left<L::E>,
+    list: &[u32],
+    grads: *const L::E,
+    offsets: &[u32],
+    to: *mut L::E,
+    o: usize,
+    ahead: Ahead<L::E>,
+) {
+    let mut column = 0;
+    while column < o {
+        let (r, v) = tile::fitting::<L>(list.len(), o - column);
+        let share = ahead.rows.0.div_ceil(list.len().div_ceil(r));
+        for row in (0..list.len()).step_by(r) {
+            if column == 0 {
+                ahead.ask(row / r * share..(row / r + 1) * share);
+            }
+            // SAFETY: the caller promises rows and cotangents for every offset, and the gradient's elements.
+            unsafe {
+                let left = Left { list: list.as_ptr().add(row), ..left };
+                let (right, out) = (grads.add(column), to.add(row * o + column));
+                tile::outer::<L>((r, v), offsets.len(), left, right, offsets.as_ptr(), out, o, r.min(list.len() - row), From::There);
+            }
+        }
+        column += v * L::N;
+    }
 }
 
 #[inline(always)]
@@ -88,34 +201,17 @@ unsafe fn turned<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                 let from = task.grad.add(image * plan.leap.1 + start * inner);
                 let move_ = block::mover(size_of::<L::E>());
                 move_(from.cast(), (1, space as isize), grads.as_mut_ptr().cast(), (o as isize, 1), places, plan.o);
-                for v in (0..o).step_by(L::N) {
-                    let mut sum = L::zero();
-                    for p in 0..places {
-                        sum = sum.add(L::load(grads.as_ptr().add(p * o + v)));
-                    }
-                    let total = task.to.add(columns * o + v);
-                    L::load(total).add(sum).store(total);
-                }
+                sum_up::<L>(grads.as_ptr(), places, o, task.to.add(columns * o));
+                let (next, at) = if start + cut < all { (image, start + cut) } else { (image + 1, 0) };
+                let (some, run) = (usize::from(next < task.images), cut.min(all - at) * inner);
+                let at = task.grad.wrapping_add(next * plan.leap.1 + at * inner);
+                let ahead = Ahead { at, rows: (plan.o, space), images: (some, 0), run };
                 let [deep, high, wide] = band.count;
                 for d in 0..deep {
-                    let mut column = 0;
-                    while column < o {
-                        let (r, v) = tile::fitting::<L>(columns, o - column);
-                        for row in (0..columns).step_by(r) {
-                            let left = Left {
-                                at: copy.as_ptr().add(d * band.len[1] * band.len[2]),
-                                list: list.as_ptr().add(row),
-                                run: wide,
-                                gap: band.len[2] - wide,
-                                ..Left::new(copy.as_ptr(), 0, 1)
-                            };
-                            let right = grads.as_ptr().add(d * high * wide * o + column);
-                            let out = task.to.add(row * o + column);
-                            let rows = r.min(columns - row);
-                            tile::outer::<L>((r, v), high * wide, left, right, offsets.as_ptr(), out, o, rows, From::There);
-                        }
-                        column += v * L::N;
-                    }
+                    let at = copy.as_ptr().add(d * band.len[1] * band.len[2]);
+                    let left = Left { run: wide, gap: band.len[2] - wide, ..Left::new(at, 0, 1) };
+                    let right = grads.as_ptr().add(d * high * wide * o);
+                    products::<L>(left, &list, right, &offsets[..high * wide], task.to, o, ahead);
                 }
             }
         }
