@@ -308,7 +308,6 @@ REASONS = {
     r"requires grad and was computed outside": "walks back into what was made outside",
     r"no program was run": "recorded anew at each call",
     r"(\w+): has no (\w+ )?kernel on": r"\1 has no \2kernel",
-    r"can't convert a tensor on .* to NumPy": "computes with NumPy",
     r"on the same device": "tensors of two devices",
     r"off by .*": "other numbers",
 }
