@@ -177,8 +177,8 @@ def normal(
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         raise TypeError("normal: needs size= where mean and std are numbers")
     if isinstance(std, Tensor):
-        if bool(_core.lt(std, 0).any()):
-            raise RuntimeError("normal: every standard deviation must be at least 0")
+        said = "every standard deviation must be at least 0"
+        _core._demand(~_core.lt(std, 0), "runtime", "normal", said)
     elif std < 0:
         raise RuntimeError(f"normal: the standard deviation must be at least 0, got {std}")
     whole = _core.add(mean, std)

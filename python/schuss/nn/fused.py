@@ -405,7 +405,7 @@ def embedding(
     try:
         if max_norm is not None:
             _shrink(index, weight, max_norm, norm_type)
-        found = weight[index]
+        found = weight[index] if index.ndim else weight[index.reshape(1)][0]
     except IndexError:
         raise IndexError(
             f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
