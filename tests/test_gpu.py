@@ -278,3 +278,28 @@ def test_nothing_is_looked_for_at_import():
     if "FileNotFoundError" in done.stderr:
         pytest.skip("no /proc here to see what is loaded")
     assert done.stdout == "False\n", done.stdout + done.stderr
+
+
+def moved_after_the_first_step():
+    p = schuss.nn.Parameter(schuss.ones(3))
+    optimizer = schuss.optim.SGD([p], lr=0.1, momentum=0.9)
+    p.sum().backward()
+    optimizer.step()
+    p.data, p.grad = p.data.to(DEVICE), schuss.ones(3, device=DEVICE)
+    optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("act", "name"),
+    [
+        (lambda x: schuss.nn.LSTM(2, 2)(x), "LSTM"),
+        (lambda x: schuss.nn.MultiheadAttention(2, 1)(x, x, x), "MultiheadAttention"),
+        (lambda x: schuss.nn.TransformerEncoderLayer(2, 1)(x), "TransformerEncoderLayer"),
+        (lambda x: schuss.distributions.Normal(x.cpu(), 1.0).log_prob(x), "Normal.log_prob"),
+        (lambda x: schuss.nn.utils.parameters_to_vector([x, x.cpu()]), "parameters_to_vector"),
+        (lambda _: moved_after_the_first_step(), "SGD.step"),
+    ],
+)
+def test_devices_that_differ_are_told_in_the_name_that_was_called(act, name):
+    with pytest.raises(schuss.DeviceError, match=rf"^{name}: expected all tensors"):
+        act(schuss.ones(2, 2, device=DEVICE))

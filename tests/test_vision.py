@@ -303,3 +303,13 @@ def test_the_second_generation(pixels):
     found = chain(Image.fromarray(pixels))
     assert schuss.equal(found, F.center_crop(F.to_tensor(pixels), 4))
     assert T.v2 is v2 and v2.RandomHorizontalFlip is T.RandomHorizontalFlip
+
+
+def test_hues_of_bytes_are_those_of_torchvision():
+    """Pixels that torchvision 0.29 printed; half a step down is cut off, not rounded."""
+    pixels = [[200, 30, 90], [7, 130, 251], [64, 63, 62], [255, 0, 1]]
+    x = schuss.tensor(pixels, dtype=schuss.uint8).t().reshape(3, 1, 4)
+    found = F.adjust_hue(x, 0.1)[:, 0].t().tolist()
+    assert found == [[200, 72, 30], [30, 7, 251], [64, 64, 62], [255, 152, 0]]
+    found = F.adjust_hue(x, -0.37)[:, 0].t().tolist()
+    assert found == [[30, 127, 200], [184, 251, 7], [62, 62, 64], [0, 57, 255]]

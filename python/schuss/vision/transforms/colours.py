@@ -10,7 +10,7 @@ import numpy as np
 import schuss
 from schuss import Tensor
 from schuss.nn import functional as F
-from schuss.vision.transforms.pictures import on_tensors, whitest
+from schuss.vision.transforms.pictures import convert_image_dtype, on_tensors, whitest
 
 if TYPE_CHECKING:
     from typing import Any
@@ -134,7 +134,7 @@ def adjust_hue(img: Tensor, hue_factor: float) -> Tensor:
         k = (place + turn * 6.0) % 6.0
         parts.append(high - width * schuss.minimum(k, 4.0 - k).clamp(0, 1))
     made = schuss.stack(parts, -3)
-    return made if img.dtype.is_floating_point else (made * top).round().to(img.dtype)
+    return made if img.dtype.is_floating_point else convert_image_dtype(made, img.dtype)
 
 
 @on_tensors
