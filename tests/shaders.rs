@@ -4,7 +4,7 @@
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use schuss::backend::gpu::{Caps, attention, average, contract, convolve, draw, fold, map, norm, softmax};
+use schuss::backend::gpu::{Caps, attention, average, contract, convolve, draw, fold, map, norm, recur, softmax};
 use schuss::base::{DType, dtype};
 use schuss::graph::Body;
 
@@ -89,9 +89,10 @@ fn rows_and_convolutions_are_shaders() {
 }
 
 #[test]
-fn attention_and_draws_are_shaders() {
+fn attention_draws_and_recurrences_are_shaders() {
     for caps in [Caps::usual(), Caps { immediates: 0, ..Caps::usual() }] {
-        let kinds = [("attention", attention::texts(&caps), 27), ("a draw", draw::texts(&caps), 5)];
+        let kinds =
+            [("attention", attention::texts(&caps), 27), ("a draw", draw::texts(&caps), 27), ("a recurrence", recur::texts(&caps), 9)];
         for (name, texts, count) in kinds {
             assert_eq!(texts.len(), count, "{name} has other kernels");
             texts.iter().for_each(|text| accepted(name, text));

@@ -92,3 +92,20 @@ def test_parameter_list_and_dict():
     assert named.pop("x").shape == (1,) and "x" not in named
     assert list((named | {"z": schuss.zeros(1)}).keys()) == ["y", "z"]
     assert named.get("q", 5) == 5 and list(dict(named.items())) == ["y"]
+
+
+def test_parameters_of_a_plain_dict_are_ordered_by_name():
+    """As PyTorch 2.15 lists them, so that states of optimisers fit each other."""
+    from collections import OrderedDict
+
+    def given(names):
+        return [(name, nn.Parameter(schuss.zeros(1))) for name in names]
+
+    held = nn.ParameterDict(dict(given("ba")))
+    held.update(dict(given("zc")))
+    assert list(held) == ["a", "b", "c", "z"]
+    assert list(nn.ParameterDict(given("ba"))) == ["b", "a"]
+    assert list(nn.ParameterDict(OrderedDict(given("ba")))) == ["b", "a"]
+    held = nn.ParameterDict(dict(given("qe")))
+    held["a"] = nn.Parameter(schuss.zeros(1))
+    assert list(held) == ["e", "q", "a"] and list(nn.ParameterDict(held)) == ["e", "q", "a"]

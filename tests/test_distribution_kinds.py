@@ -143,8 +143,10 @@ def test_dirichlet_and_multinomial():
     drawn = ours.sample((5000,))
     assert drawn.shape == (5000, 3) and (drawn.sum(-1) == 7).all()
     assert drawn.numpy().mean(0) == pytest.approx(7 * p, abs=0.1)
+    # Fewer draws than total_count are those of their own number, as PyTorch has it.
+    assert ours.log_prob(t(1.0, 2.0, 3.0)).item() == pytest.approx(-2.0024805005437063)
     with refuses(ValueError, "7"):
-        ours.log_prob(t(1.0, 2.0, 3.0))
+        ours.log_prob(t(1.0, 2.0, 5.0))
 
 
 def test_matrices():

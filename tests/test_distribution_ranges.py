@@ -161,9 +161,81 @@ def test_parameters_outside_their_range_are_refused(make, words) -> None:
         make()
 
 
-def test_what_is_no_number_is_refused_by_name() -> None:
-    with refuses(TypeError, "Normal", "str 'a'"):
-        D.Normal("a", 1)
+# What is no parameter at all: the class PyTorch raises, or ValueError where it has only what Python
+# says of the object ("has no attribute 'dim'").
+OTHERS = [
+    (lambda: D.Normal("a", 1), "Normal: takes numbers and Tensors, got str 'a'"),
+    (lambda: D.Normal([0.0], [1.0]), "got list [0.0]; use schuss.tensor(...)"),
+    (lambda: D.Normal(None, 1.0), "Normal: takes numbers and Tensors, got NoneType"),
+    (lambda: D.Categorical([0.5, 0.5]), "Categorical: probs is a tensor of one axis or more"),
+    (lambda: D.Categorical(logits=t(0.5)), "Categorical: logits is a tensor of one axis or more"),
+    (lambda: D.Dirichlet(1.0), "Dirichlet: concentration is a tensor of one axis or more, got 1.0"),
+    (lambda: D.MultivariateNormal(t(0.0), EYE), "MultivariateNormal: loc is a tensor of one axis"),
+    (lambda: D.MultivariateNormal(0.0, EYE), "loc is a tensor of one axis or more, got 0.0"),
+    (lambda: D.MultivariateNormal(schuss.ones(2), schuss.ones(2)), "covariance_matrix is a tensor"),
+    (lambda: D.MultivariateNormal(schuss.ones(2), schuss.ones(2, 3)), "(2, 3) is not square"),
+    (
+        lambda: D.LowRankMultivariateNormal(t(0.0), schuss.ones(2, 1), schuss.ones(2)),
+        "LowRankMultivariateNormal: loc is a tensor of one axis or more, got shape ()",
+    ),
+    (lambda: D.LKJCholesky(2.5), "LKJCholesky: dim must be an integer, at least 2, got 2.5"),
+    (lambda: D.Multinomial(-1, schuss.ones(2)), "Multinomial: total_count must be 0 or more"),
+    (lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), [3]), "needs transforms such as Exp"),
+    (lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), 3), "got 3"),
+    (
+        lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.ExpTransform),
+        "got the class ExpTransform",
+    ),
+    (lambda: D.TransformedDistribution(3, []), "TransformedDistribution: needs a Distribution"),
+    (lambda: D.Independent(3, 1), "Independent: needs a Distribution such as"),
+    (lambda: D.Independent(D.Normal(0.0, 1.0), 1.5), "must be 0 to 0, the axes of a batch of ()"),
+    (
+        lambda: D.MixtureSameFamily(
+            D.Categorical(schuss.ones(4, 2)), D.Normal(schuss.ones(3, 2), 1.0)
+        ),
+        "MixtureSameFamily: a batch (4,) of weights and (3,) of components",
+    ),
+    (lambda: D.ComposeTransform([D.ExpTransform(), "a"]), "ComposeTransform: needs transforms"),
+    (lambda: D.CatTransform([3]), "CatTransform: needs transforms"),
+    (
+        lambda: D.StackTransform([D.ExpTransform()])(schuss.ones(3)),
+        "StackTransform: 1 transforms for 3 parts of (3,) along axis 0",
+    ),
+    (lambda: D.Normal(0.0, 1.0).log_prob("a"), "Normal: the value must be a Tensor, got 'a'"),
+    (lambda: D.Normal(0.0, 1.0).log_prob([1.0, 2.0]), "use schuss.tensor(...)"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), OTHERS)
+def test_what_is_no_parameter_is_refused_by_name(make, words) -> None:
+    with refuses(ValueError, words):
+        make()
+
+
+@pytest.mark.parametrize("which", [D.Normal(0.0, 1.0), D.Categorical(schuss.ones(3))])
+def test_a_shape_is_a_tuple(which) -> None:
+    with refuses(TypeError, f"{type(which).__name__}: sample_shape is a tuple", "write (3,)"):
+        which.sample(3)
+    with refuses(TypeError, f"{type(which).__name__}: batch_shape is a tuple", "write (3,)"):
+        which.expand(3)
+    assert which.sample([3]).shape == which.sample(schuss.Size([3])).shape == (3,)
+
+
+def test_values_that_cannot_be_listed() -> None:
+    for which in (D.Normal(0.0, 1.0), D.Poisson(1.0)):
+        with refuses(NotImplementedError, type(which).__name__, "too many to list"):
+            which.enumerate_support()
+
+
+def test_what_a_distribution_shows() -> None:
+    """The texts are PyTorch's, but for the name of its Size."""
+    assert repr(D.Normal(0.0, 1.0)) == "Normal(loc: 0.0, scale: 1.0)"
+    shown = "Normal(loc: schuss.Size([2]), scale: schuss.Size([2]))"
+    assert repr(D.Normal(schuss.zeros(2), 1.0)) == shown
+    one = D.Independent(D.Normal(schuss.zeros(2), 1.0), 1)
+    assert repr(one) == f"Independent({shown}, 1)"
+    assert repr(D.Categorical(schuss.ones(3))) == "Categorical(probs: schuss.Size([3]))"
+    assert repr(D.Bernoulli(0.5)) == "Bernoulli(probs: 0.5)"
 
 
 # ---- divergences --------------------------------------------------------------------------------

@@ -146,9 +146,11 @@ def test_what_is_made_for_an_out_lies_there(name):
         assert make(out=out) is out
         assert str(out.device) == "gpu:0"
         assert out.dtype == schuss.float32
-        assert out.tolist() == want.tolist()
+        # Normal numbers go through the device's own logarithm.
+        near = 1e-6 if name == "randn" else 0.0
+        assert schuss.allclose(out.cpu(), want, rtol=near, atol=0.0)
         if shape != (0,):
-            assert view.tolist() == want.flatten().tolist(), "the memory is the one it had"
+            assert view.tolist() == out.flatten().tolist(), "the memory is the one it had"
     with pytest.raises(schuss.DTypeError, match=rf"{name}.*int16.*float32"):
         make(out=out, dtype=schuss.int16)
     with pytest.raises(schuss.DeviceError, match=rf"{name}.*cpu.*gpu:0"):

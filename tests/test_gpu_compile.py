@@ -263,3 +263,47 @@ def test_an_index_out_of_range_is_found_in_later_runs_too():
     with pytest.raises(IndexError, match="9 is out of range"):
         step(bad).item()
     assert step(good).item() == 90.0
+
+
+def test_dropout_of_a_compiled_step_keeps_no_mask():
+    n = 1 << 18
+    x = schuss.ones(n, device=DEVICE, requires_grad=True)
+
+    def step(x):
+        x.grad = None
+        y = schuss.nn.functional.dropout(x, 0.25)
+        (y * y).sum().backward()
+        return y, x.grad
+
+    def run(step):
+        schuss.manual_seed(6)
+        return [[t.clone() for t in step(x)] for _ in range(5)]
+
+    compiled = schuss.compile(step)
+    want, got = run(step), run(compiled)
+    for (y, slope), (own, kept) in zip(want, got, strict=True):
+        assert schuss.equal(y, own)
+        assert schuss.equal(slope, kept)
+    # Each run draws anew, and its way back has dropped the same elements.
+    masks = [y != 0 for y, _ in got]
+    assert not schuss.equal(masks[3], masks[4])
+    assert schuss.equal(got[4][1] != 0, masks[4])
+    listed = [part for part in str(compiled.program).splitlines() if "dropout" in part]
+    assert len(listed) == 2, str(compiled.program)
+    # What is drawn is where the draws begin, no mask.
+    assert not any(
+        "random" in part and str(n) in part for part in str(compiled.program).splitlines()
+    )
+
+
+def test_dropout_behind_a_compiled_function_knows_what_was_dropped():
+    forward = schuss.compile(lambda x: schuss.nn.functional.dropout(x * 2, 0.5))
+    x = schuss.ones(4000, device=DEVICE, requires_grad=True)
+    seen = []
+    for _ in range(4):
+        y = forward(x)
+        x.grad = None
+        y.sum().backward()
+        assert schuss.equal(x.grad, y.detach())
+        seen.append(y.detach().tolist())
+    assert seen[2] != seen[3]

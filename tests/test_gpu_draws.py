@@ -83,6 +83,8 @@ def same(got: schuss.Tensor, want: schuss.Tensor, exact: bool) -> None:
     assert str(got.device) == "gpu:0"
     assert got.shape == want.shape
     assert got.dtype == want.dtype
+    if want.dtype == schuss.bfloat16:
+        got, want = got.float(), want.float()
     a, b = got.detach().cpu().numpy(), want.detach().numpy()
     assert np.array_equal(a, b) if exact else np.allclose(a, b, rtol=2e-5, atol=2e-5), (a, b)
 
@@ -117,6 +119,105 @@ def test_gradients_go_through_draws(name):
 
 def test_a_generator_of_ones_own():
     def call(t):
-        return schuss.bernoulli(t(P), generator=schuss.Generator().manual_seed(3))
+        chances = t(P)
+        own = schuss.Generator(chances.device).manual_seed(3)
+        return schuss.bernoulli(chances, generator=own)
 
     same(drawn(call, DEVICE), drawn(call, "cpu"), True)
+
+
+# What is drawn by Philox's words alone has the processor's bits; logarithms, sines and cosines are
+# the device's own, right to two units in the last place.
+EXACT = {
+    "rand": lambda d: schuss.rand(1003, device=d),
+    "uniform_": lambda d: schuss.empty(1003, device=d).uniform_(-3.0, 7.0),
+    "rand double": lambda d: schuss.rand(1003, device=d, dtype=schuss.float64),
+    "uniform_ double": lambda d: schuss.empty(1003, device=d).double().uniform_(-3.0, 7.0),
+    "rand half": lambda d: schuss.rand(9001, device=d, dtype=schuss.float16),
+    "uniform_ bfloat16": lambda d: schuss.empty(9001, device=d).bfloat16().uniform_(-0.5, 0.3),
+    "randint": lambda d: schuss.randint(-5, 17, (1003,), device=d),
+    "randint of a large range": lambda d: schuss.randint(0, 2**53, (1003,), device=d),
+    "randint of the largest": lambda d: schuss.randint(-(2**63), 2**63 - 1, (1003,), device=d),
+    "randint drawn again": lambda d: schuss.randint(0, 3 * 2**61, (1003,), device=d),
+    "randint int32": lambda d: schuss.randint(
+        -(2**31), 2**31 - 1, (1003,), device=d, dtype=schuss.int32
+    ),
+    "randint bytes": lambda d: schuss.randint(0, 256, (1003,), device=d, dtype=schuss.uint8),
+    "random_ floats": lambda d: schuss.empty(1003, device=d).random_(),
+    "bernoulli_": lambda d: schuss.empty(1003, device=d).bernoulli_(0.3),
+    "bernoulli_ truths": lambda d: schuss.empty(1003, device=d).bool().bernoulli_(0.3),
+    "randperm": lambda d: schuss.randperm(1003, device=d),
+    "randperm int32": lambda d: schuss.randperm(17, device=d, dtype=schuss.int32),
+    "randperm of many": lambda d: schuss.randperm(5001, device=d),
+    "into columns": lambda d: schuss.zeros(7, 9, device=d).T[1:].uniform_(),
+}
+NEAR = {
+    "randn": lambda d: schuss.randn(100_003, device=d),
+    "normal_": lambda d: schuss.empty(1003, device=d).normal_(3.0, 2.0),
+    "randn half": lambda d: schuss.randn(1003, device=d, dtype=schuss.float16),
+    "randn double": lambda d: schuss.randn(1003, device=d, dtype=schuss.float64),
+    "exponential_": lambda d: schuss.empty(100_003, device=d).exponential_(0.7),
+}
+
+
+def streamed(call, device: str) -> tuple[schuss.Tensor, list]:
+    """A draw, after one of another size, and where the generator is then."""
+    schuss.manual_seed(2**40 + 3)
+    schuss.rand(5)
+    return call(device), schuss.get_rng_state().tolist()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_words_are_the_processors(name):
+    (want, there), (got, here) = streamed(EXACT[name], "cpu"), streamed(EXACT[name], DEVICE)
+    same(got, want, True)
+    assert here == there
+    assert want.float().std() > 0
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_formulas_of_draws_are_right_to_the_last_places(name):
+    (want, there), (got, here) = streamed(NEAR[name], "cpu"), streamed(NEAR[name], DEVICE)
+    assert here == there
+    assert got.dtype == want.dtype
+    a, b = got.cpu().numpy(), want.numpy()
+    # A sum with the mean loses what the larger of its parts has lost.
+    unit = np.spacing(np.maximum(np.abs(b), np.asarray(3.0 if name == "normal_" else 0, b.dtype)))
+    away = np.abs(a.astype(np.float64) - b.astype(np.float64)) / unit
+    assert away.max() <= 4, away.max()
+    assert (away > 2).mean() < 0.01
+
+
+def test_draws_are_made_on_the_device():
+    shape = (1 << 14,)
+    x = schuss.empty(shape, device=DEVICE)
+    draws = {
+        "rand": lambda: schuss.rand(shape, device=DEVICE),
+        "randn": lambda: schuss.randn(shape, device=DEVICE),
+        "randint": lambda: schuss.randint(0, 10, shape, device=DEVICE),
+        "exponential_": lambda: x.exponential_(),
+        "bernoulli_": lambda: x.bernoulli_(0.5),
+        "normal_": lambda: x.normal_(),
+    }
+    for name, draw in draws.items():
+        draw()
+        schuss.gpu.synchronize()
+        before = schuss.gpu.counters()["dispatches"]
+        draw()
+        schuss.gpu.synchronize()
+        # A kernel each, where moved numbers need none.
+        assert schuss.gpu.counters()["dispatches"] - before == 1, name
+
+
+def test_a_large_seed_and_offset_reach_the_device():
+    def call(device):
+        g = schuss.Generator(device).manual_seed(2**63 + 5)
+        state = g.get_state()
+        # Blocks from shortly before 2^32 on, so that the counter carries.
+        offset = (2**32 - 3).to_bytes(8, "little")
+        g.set_state(schuss.tensor([*state[:8].tolist(), *offset], dtype=schuss.uint8))
+        how = {"generator": g, "device": device}
+        return schuss.rand(40, **how), schuss.randint(0, 2**60, (40,), **how)
+
+    for got, want in zip(call(DEVICE), call("cpu"), strict=True):
+        same(got, want, True)

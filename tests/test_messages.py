@@ -234,7 +234,7 @@ CASES = [
     (
         lambda: nn.CrossEntropyLoss(X, WHOLE),
         TypeError,
-        "a tensor was given as a setting of a loss; make the loss first, then call it",
+        "CrossEntropyLoss: is made first and called then: weight is a setting of it, got a tensor",
     ),
     (
         lambda: F.conv2d(schuss.ones(1, 3, 8, 8), schuss.ones(4, 1, 3, 3)),

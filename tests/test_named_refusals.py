@@ -74,7 +74,7 @@ THIN = {
     "add_",
     "sub_",
 }
-THIN |= {"dropout", "detach", "requires_grad_", "size", "stride", "type_as", "to_device"}
+THIN |= {"clone", "dropout", "detach", "requires_grad_", "size", "stride", "type_as", "to_device"}
 # What nn.functional is made with.
 THIN |= {"in_place", "legacy_reduction"}
 

@@ -106,3 +106,13 @@ def test_parts_are_views() -> None:
 def test_bad_calls_are_refused(call, error) -> None:
     with pytest.raises(error):
         call(schuss.tensor([1.0, 2.0, 3.0]))
+
+
+def test_the_extremes_have_names():
+    x = schuss.tensor([[4.0, 1.0], [1.0, 3.0]])
+    found = x.aminmax(dim=0)
+    assert found.min.tolist() == [1, 1] and found.max.tolist() == [4, 3]
+    smallest, largest = schuss.aminmax(x)
+    assert (smallest.item(), largest.item()) == (1, 4)
+    to = (schuss.empty(()), schuss.empty(()))
+    assert schuss.aminmax(x, out=to).max is to[1] and to[0].item() == 1

@@ -429,3 +429,17 @@ def test_variables_of_old_programs() -> None:
     x = schuss.autograd.Variable(schuss.ones(2), requires_grad=True)
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_a_shape_after_a_tuple_is_a_shape():
+    front, shape = (1,), schuss.ones(2, 3).shape
+    joined = front + shape
+    assert joined == (1, 2, 3) and type(joined) is schuss.Size
+    with pytest.raises(TypeError):
+        list(front) + shape
+
+
+def test_reversed_goes_from_the_last():
+    rows = list(reversed(schuss.arange(4).reshape(2, 2)))
+    assert [row.tolist() for row in rows] == [[2, 3], [0, 1]]
+    assert reversed(schuss.tensor(3)).item() == 3

@@ -174,10 +174,22 @@ def test_normalize():
 
 def test_perspective_of_a_mirror(pixels):
     x = F.to_tensor(pixels)
-    corners = [[0, 0], [9, 0], [9, 11], [0, 11]]
-    mirrored = [[9, 0], [0, 0], [0, 11], [9, 11]]
+    corners = [[0, 0], [10, 0], [10, 12], [0, 12]]
+    mirrored = [[10, 0], [0, 0], [0, 12], [10, 12]]
     found = F.perspective(x, corners, mirrored)
     assert found.numpy() == pytest.approx(x.flip(-1).numpy(), abs=1e-4)
+
+
+def test_perspective_is_that_of_torchvision():
+    """Rows that torchvision 0.29 printed for the same picture and points."""
+    x = ((schuss.arange(40).reshape(1, 5, 8) * 37) % 251).float()
+    corners, moved = [[0, 0], [7, 0], [7, 4], [0, 4]], [[1, 0], [6, 1], [7, 4], [0, 3]]
+    row = F.perspective(x, corners, moved)[0, 2]
+    expected = [105.999, 152.825, 181.969, 213.223, 187.588, 32.046, 71.211, 4.066]
+    assert row.tolist() == pytest.approx(expected, abs=5e-3)
+    row = F.perspective(x, corners, moved, fill=[9.0])[0, 1]
+    expected = [25.346, 92.835, 122.963, 155.529, 190.844, 157.605, 18.544, 9.0]
+    assert row.tolist() == pytest.approx(expected, abs=5e-3)
 
 
 def test_draws_repeat_and_differ(pixels):

@@ -416,3 +416,86 @@ def test_any_files(album):
     data = datasets.DatasetFolder(album, lambda path: path[-5:], extensions=(".txt",),
                                   allow_empty=True)  # fmt: skip
     assert list(data) == [("s.txt", 1)]
+
+
+# ---- letters ------------------------------------------------------------------------------------
+
+COUNTS = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 27, "digits": 10, "mnist": 10}
+
+
+def emnist_files(folder, split, labels, part="train"):
+    pictures = np.arange(len(labels) * 784, dtype=np.int64).reshape(-1, 28, 28).astype(np.uint8)
+    stem = f"emnist-{split}-{part}"
+    return {
+        f"{stem}-images-idx3-ubyte": idx_of(pictures),
+        f"{stem}-labels-idx1-ubyte": idx_of(np.array(labels, np.uint8)),
+    }
+
+
+@pytest.mark.parametrize("split", COUNTS)
+@pytest.mark.parametrize("train", [True, False])
+def test_emnist(tmp_path, split, train):
+    folder = tmp_path / "EMNIST" / "raw"
+    folder.mkdir(parents=True)
+    labels = [0, COUNTS[split] - 1, 1]
+    parts = emnist_files(folder, split, labels, "train" if train else "test")
+    for name, data in parts.items():
+        (folder / name).write_bytes(data)
+    data = datasets.EMNIST(tmp_path, split, train=train)
+    assert len(data) == 3 and len(data.classes) == COUNTS[split] and data.targets.tolist() == labels
+    picture, label = data[1]
+    assert picture.size == (28, 28) and label == COUNTS[split] - 1
+
+
+def test_classes_of_emnist():
+    classes = datasets.EMNIST.classes_split_dict
+    assert classes["letters"][:3] == ["N/A", "a", "b"] and classes["byclass"][9:12] == list("9AB")
+    # The 15 letters whose capitals look alike are merged into those.
+    assert set(classes["byclass"]) - set(classes["balanced"]) == set("cijklmopsuvwxyz")
+
+
+def test_emnist_is_unpacked(tmp_path, monkeypatch):
+    import zipfile
+
+    source = tmp_path / "gzip.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        for split in ("letters", "digits"):
+            for name, data in emnist_files(tmp_path, split, [1, 2]).items():
+                archive.writestr(f"gzip/{name}.gz", gzip.compress(data))
+        archive.writestr("../../outside.gz", b"never written")
+    md5 = hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(datasets.EMNIST, "mirrors", (tmp_path.as_uri() + "/",))
+    monkeypatch.setattr(datasets.EMNIST, "resources", (("gzip.zip", md5),))
+    root = tmp_path / "root"
+    assert len(datasets.EMNIST(root, "letters", download=True)) == 2
+    assert len(datasets.EMNIST(root, "digits")) == 2
+    assert not list(tmp_path.rglob("outside.gz"))
+    with refuses(RuntimeError, "not found", "emnist-mnist-train-images-idx3-ubyte"):
+        datasets.EMNIST(root, "mnist")
+    with refuses(ValueError, "EMNIST: split is one of 'byclass'", "'capitals'"):
+        datasets.EMNIST(root, "capitals")
+
+
+@pytest.mark.parametrize("what", [None, "test", "test10k", "test50k", "nist"])
+def test_qmnist(tmp_path, what):
+    import lzma
+
+    folder = tmp_path / "QMNIST" / "raw"
+    folder.mkdir(parents=True)
+    count = 10_003 if what in ("test10k", "test50k") else 4
+    pictures = np.zeros((count, 28, 28), np.uint8)
+    known = np.tile(np.arange(8, dtype=np.int32), (count, 1))
+    known[:, 0] = np.arange(count) % 10
+    stem = {None: "qmnist-train", "nist": "xnist"}.get(what, "qmnist-test")
+    pack, ending = (lzma.compress, ".xz") if what == "nist" else (gzip.compress, ".gz")
+    (folder / f"{stem}-images-idx3-ubyte{ending}").write_bytes(pack(idx_of(pictures)))
+    (folder / f"{stem}-labels-idx2-int{ending}").write_bytes(pack(idx_of(known)))
+    data = datasets.QMNIST(tmp_path, what=what)
+    expected = {"test10k": 10_000, "test50k": 3}.get(what, 4)
+    assert len(data) == expected and data.targets.shape == (expected, 8)
+    first = 10_000 if what == "test50k" else 0
+    assert [data[i][1] for i in range(3)] == [(first + i) % 10 for i in range(3)]
+    full = datasets.QMNIST(tmp_path, what=what, compat=False)
+    assert full[1][1].tolist() == [(first + 1) % 10, 1, 2, 3, 4, 5, 6, 7]
+    with refuses(ValueError, "QMNIST: what is one of 'train'", "'all'"):
+        datasets.QMNIST(tmp_path, what="all")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math as _math
 import os as _os
-import sys as _sys
 from typing import TYPE_CHECKING
 
 from schuss import _core
@@ -24,6 +23,7 @@ from schuss import (
     creation,
     draws,
     exchange,
+    formats,
     kinds,
     limits,
     mathematics,
@@ -40,6 +40,7 @@ from schuss.creation import *
 from schuss.modes import *
 
 conversion.attach()
+formats.attach()
 methods.attach()
 complex_numbers.attach()
 kinds.attach()
@@ -77,7 +78,10 @@ arcsinh, arccosh, arctanh = _core.asinh, _core.acosh, _core.atanh
 round = mathematics.rounded
 floor, ceil, trunc = Tensor.floor, Tensor.ceil, Tensor.trunc
 spmm, ger = mathematics.mm, mathematics.outer
-strided, contiguous_format, preserve_format = "schuss.strided", "contiguous", "preserve"
+strided, clone = "schuss.strided", formats.clone
+contiguous_format, preserve_format = formats.contiguous_format, formats.preserve_format
+channels_last, channels_last_3d = formats.channels_last, formats.channels_last_3d
+memory_format = formats.memory_format
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 OutOfMemoryError = MemoryError
 default_generator = _core._default_generator()
@@ -189,12 +193,12 @@ for _home, _names in {
         " pairwise_distance pixel_shuffle pixel_unshuffle prelu rms_norm rrelu"
     ),
     "settings": (
-        "are_deterministic_algorithms_enabled channels_last channels_last_3d"
+        "are_deterministic_algorithms_enabled"
         " compiled_with_cxx11_abi get_default_device get_deterministic_debug_mode"
         " get_num_interop_threads is_warn_always_enabled set_deterministic_debug_mode"
         " set_flush_denormal set_num_interop_threads set_warn_always"
         " get_float32_matmul_precision is_autocast_enabled"
-        " is_deterministic_algorithms_warn_only_enabled layout memory_format set_default_device"
+        " is_deterministic_algorithms_warn_only_enabled layout set_default_device"
         " set_default_tensor_type set_float32_matmul_precision typename"
         " use_deterministic_algorithms"
     ),
@@ -220,7 +224,7 @@ def __getattr__(name: str):
         # What writes in place is a method, and a function in older programs.
         return getattr(Tensor, name)
 
-    raise AttributeError(sentence("schuss", name), name=name, obj=_sys.modules["schuss"])
+    raise missing("schuss", name)
 
 
 def __dir__():
@@ -228,7 +232,7 @@ def __dir__():
     return sorted({*dunder, *__all__, *_MODULES})
 
 
-from schuss.absent import sentence
+from schuss.absent import missing
 
 # What `from schuss import *` gives; the other modules are reached by their names.
 __all__ = [
@@ -250,6 +254,8 @@ __all__ = [
     "autocast",
     "autograd",
     "ceil",
+    "channels_last",
+    "channels_last_3d",
     "clip",
     "compile",
     "concat",
@@ -268,6 +274,7 @@ __all__ = [
     "less",
     "less_equal",
     "load",
+    "memory_format",
     "moveaxis",
     "multiply",
     "nan",

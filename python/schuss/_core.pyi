@@ -291,12 +291,12 @@ class FunctionCtx:
 
 @final
 class Generator:
-    """A stream of random numbers (Philox 4x32-10): a seed, and how far it has been used."""
+    """A stream of random numbers (Philox 4x32-10) for draws on one device: a seed, and how far it has been used. Equal seeds give the same bits on every device; a draw on another device than the generator's raises DeviceError."""
     def __new__(cls, device: _device | str | _int | None = None) -> Self: ...
     def __repr__(self, /) -> str: ...
     @property
     def device(self) -> _device:
-        """Where it draws: the processor."""
+        """Where it draws; the generator that is used where none is named says the processor, and draws everywhere."""
     @device.setter
     def device(self, value: Any) -> None: ...
     def get_state(self, /) -> Any:
@@ -544,6 +544,7 @@ class Tensor:
     def __radd__(self, value: Any, /) -> Tensor: ...
     def __rand__(self, value: Any, /) -> Tensor: ...
     def __repr__(self, /) -> str: ...
+    def __reversed__(self) -> Any: ...
     def __rfloordiv__(self, value: Any, /) -> Tensor: ...
     def __rlshift__(self, value: Any, /) -> Tensor: ...
     def __rmatmul__(self, value: Any, /) -> Tensor: ...
@@ -647,7 +648,7 @@ class Tensor:
     def amin(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
         """The smallest element over some axes, or over all; NaN if any is. Equal elements share the gradient."""
     def aminmax(input, *, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, out: Any = None) -> Any:
-        """The smallest and the largest element."""
+        """The smallest and the largest element, as `min` and `max`."""
     def angle(self, /) -> Tensor:
         """The angle of a number in the plane, in radians: of a real one 0, or pi below 0."""
     def any(self, /, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False) -> Tensor:
@@ -798,8 +799,8 @@ class Tensor:
         """Elements kept within bounds, of which either may be absent; NaN stays NaN."""
     def clip_(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `clamp`."""
-    def clone(self, /) -> Tensor:
-        """A row-major copy."""
+    def clone(input, *, memory_format: Any = None) -> Tensor:
+        """A copy of a tensor, recorded: gradients pass through it. Its elements lie row by row, or in the memory format."""
     coalesce: ClassVar[Any]
     def conj(input) -> Tensor:
         """The complex conjugates; a real tensor itself."""
@@ -807,8 +808,8 @@ class Tensor:
         """The complex conjugate: the same, for real numbers."""
     def conj_physical_(self, /) -> Tensor:
         """In-place form of `conj_physical`."""
-    def contiguous(self, /, **_options: Any) -> Tensor:
-        """This tensor if its elements lie row by row, else a copy of which that holds."""
+    def contiguous(input, memory_format: Any = None) -> Tensor:
+        """A tensor whose elements lie row by row, or in a memory format: itself where they do."""
     def copy_(self, /, src: Any, non_blocking: Any = False) -> Tensor:
         """Overwrites the elements with those of `src`, broadcast and converted; returns this tensor."""
     def copysign(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
@@ -1098,8 +1099,8 @@ class Tensor:
         """Whether a tensor holds complex numbers."""
     def is_conj(input) -> Tensor:
         """Whether a tensor waits to be conjugated: never."""
-    def is_contiguous(self, /, **_options: Any) -> _bool:
-        """Whether the elements lie in memory row by row, without gaps."""
+    def is_contiguous(input, memory_format: Any = None) -> _bool:
+        """Whether the elements lie row by row, or in a memory format, without gaps."""
     @property
     def is_cpu(self) -> Any:
         """Whether the elements are in the processor's memory."""
@@ -1365,7 +1366,7 @@ class Tensor:
     def nelement(self) -> _int:
         """The number of elements."""
     def new(self, *data: Any) -> Tensor:
-        """A tensor of this one's dtype from sizes or data: PyTorch's oldest spelling."""
+        """A tensor of this one's dtype and device from sizes or data: PyTorch's oldest spelling."""
     def new_empty(self, *size: Any, dtype: _dtype | None = None, device: _device | str | _int | None = None, requires_grad: _bool = False, **more: Any) -> Tensor:
         """`empty` in this tensor's dtype."""
     def new_empty_strided(self, size: Any, stride: Any, dtype: _dtype | None = None, layout: Any = None, device: _device | str | _int | None = None, requires_grad: _bool = False, pin_memory: _bool = False) -> Tensor:
@@ -1884,6 +1885,9 @@ def _batched(level: Any, value: Any) -> Any:
 def _bce_each(input: Any, target: Any, *, out: Any = None) -> Any:
     """Minus the log-likelihood of a truth under a probability, element by element."""
 
+def _beside(op: Any, input: Any, other: Tensor | _bool | _int | _float, names: Any) -> Any:
+    """Refuses two tensors on different devices, naming both; what is no tensor is somebody else's to refuse."""
+
 def _bessel_i0e(input: Any, *, out: Any = None) -> Any:
     """`i0(x) exp(-|x|)`."""
 
@@ -2386,6 +2390,9 @@ def _sqrth_of(input: Any, found: Any, *, out: Any = None) -> Any:
 def _stack(tensors: Sequence[Tensor], dim: _int | Sequence[_int]) -> Any:
     """Tensors of one shape joined along a new axis."""
 
+def _stream(seed: _int) -> Any:
+    """A generator of its own that draws on every device."""
+
 def _sum_to(input: Any, *size: Any, out: Any = None) -> Any:
     """Summed to a smaller shape that broadcasts to this one."""
 
@@ -2428,8 +2435,8 @@ def _unfold_windows(input: Any, kernel: Any, stride: Any, padding: Any, *dilatio
 def _unit(input: Any, *, out: Any = None) -> Any:
     """Complex numbers divided by their modulus; 0 at 0."""
 
-def _unpool_windows(input: Any, places: Any, *size: Any, out: Any = None) -> Any:
-    """`pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere."""
+def _unpool_windows(input: Any, places: Any, size: Any, spots: Any, starts: Any, counts: Any, *dilation: Any, out: Any = None) -> Any:
+    """`pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere. The windows are told as `pool_windows` is told of them, `spots` being how many each axis has."""
 
 def _unwindow(input: Any, shape: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Zeros of a shape, to which the input is added through a window: the derivative of every view."""

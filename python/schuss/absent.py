@@ -61,7 +61,67 @@ def sentence(module: str, name: str) -> str:
     """
     said = f"module {module!r} has no attribute {name!r}"
     why = _TABLE.get(name)
-    return f"{said}: {why}" if why else said
+    if why:
+        return f"{said}: {why}"
+    near = nearest(module, name)
+    return f"{said} (did you mean {near}?)" if near else said
+
+
+# What other libraries, or habit, call a function.
+_OTHER_NAMES = {
+    "array": "tensor",
+    "asarray": "as_tensor",
+    "astensor": "as_tensor",
+    "dense": "Linear",
+    "concatenate": "cat",
+    "power": "pow",
+    "mod": "remainder",
+    "transpose": "permute",
+    "var_like": "var",
+    "variable": "tensor",
+    "crossentropy": "cross_entropy",
+    "softmaxcrossentropy": "cross_entropy",
+    "bce": "binary_cross_entropy",
+    "bceloss": "binary_cross_entropy",
+    "crossentropyloss": "cross_entropy",
+    "batchnorm": "BatchNorm1d",
+    "conv": "Conv2d",
+    "maxpool": "MaxPool2d",
+}
+
+
+def nearest(module: str, name: str) -> str | None:
+    """The name in a module that was most likely meant, if any is near.
+
+    >>> nearest("schuss", "arrange"), nearest("schuss.nn", "Conv2D"), nearest("schuss", "_repr_")
+    ('arange', 'Conv2d', None)
+    """
+    found = sys.modules.get(module)
+    if found is None or name.startswith("_"):
+        return None
+    names = [n for n in dir(found) if not n.startswith("_")]
+    bare = _bare(name)
+    other = _OTHER_NAMES.get(bare)
+    if other in names:
+        return other
+    for known in names:
+        if _bare(known) == bare:
+            return known
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, names, 1, 0.8)), None)
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def missing(module: str, name: str) -> AttributeError:
+    """The refusal of a name that a module has not.
+
+    It carries the name alone: given the module as well, Python would add a guess of its own.
+    """
+    return AttributeError(sentence(module, name), name=name)
 
 
 class Finder:

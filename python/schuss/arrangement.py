@@ -198,6 +198,15 @@ def tile(input, *dims):
     return input.repeat(counts)
 
 
+def _ranks(counts, size):
+    """Which of the counts each of so many places falls to; nobody reads them."""
+    ends, op = counts.cumsum(0), "repeat_interleave"
+    _core._demand(counts >= 0, "runtime", op, "a count is below 0")
+    _core._demand(ends[-1:] == size, "runtime", op, "output_size must be the sum of the counts")
+    places = _core.arange(size, device=counts.device)
+    return (ends.unsqueeze(0) <= places.unsqueeze(1)).sum(1)
+
+
 @speaks
 def repeat_interleave(input, repeats, dim=None, *, output_size=None):
     """Each element repeated where it stands.
@@ -209,6 +218,10 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
         input, dim = input.reshape(-1), 0
     axis = _axis("repeat_interleave", dim, input.ndim)
     size = input.shape[axis]
+    if isinstance(repeats, Tensor):
+        _core._beside("repeat_interleave", input, repeats, ("input", "repeats"))
+    if isinstance(repeats, Tensor) and output_size is not None:
+        return index_select(input, axis, _ranks(repeats.expand(size), output_size))
     counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
     if isinstance(counts, int):
         counts = [counts] * size
@@ -420,6 +433,9 @@ def index_put(input, indices, values, accumulate=False):
 @speaks
 def take(input, index, *, out=None):
     """Elements of the flattened tensor."""
+    _core._beside("take", input, index, ("input", "index"))
+    if not index.ndim:
+        return given("take", input.reshape(-1)[index.reshape(1)][0], out, same=True)
     return given("take", input.reshape(-1)[index], out, same=True)
 
 
@@ -428,6 +444,7 @@ def masked_select(input, mask, *, out=None):
     """The elements where the mask holds, in one axis."""
     if mask.dtype != _core.bool:
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype.name}")
+    _core._beside("masked_select", input, mask, ("input", "mask"))
     wide, mask = broadcast_tensors(input, mask)
     return given("masked_select", wide[mask], out, same=True)
 

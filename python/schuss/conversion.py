@@ -7,6 +7,7 @@ import math
 
 from schuss import _core
 from schuss._core import Tensor, device, dtype
+from schuss.formats import laid
 from schuss.kinds import Elsewhere
 from schuss.naming import speaks
 
@@ -52,12 +53,15 @@ def to(
         )
     made = self if dtype is None else self._to(dtype)
     made = made if device is None else made._on(device)
+    if memory_format is not None:
+        return laid("to", made, memory_format, copy and made is self)
     return made._to(made.dtype, True) if copy and made is self else made
 
 
 def _caster(name: str, kind):
     def cast(self, memory_format=None):
-        return self._to(kind)
+        made = self._to(kind)
+        return made if memory_format is None else laid(name, made, memory_format)
 
     cast.__name__ = cast.__qualname__ = name
     cast.__doc__ = f"This tensor as {kind}; itself where it already is."
@@ -101,12 +105,19 @@ def cpu(self, memory_format=None):
     >>> schuss.ones(2).cpu().device
     device(type='cpu')
     """
-    return self._on("cpu")
+    made = self._on("cpu")
+    return made if memory_format is None else laid("cpu", made, memory_format)
 
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     """This tensor on a GPU, of whatever make; raises DeviceError where there is none."""
-    return self._on("gpu" if device is None else device)
+    made = self._on("gpu" if device is None else device)
+    return made if memory_format is None else laid("cuda", made, memory_format)
+
+
+def _reversed(self):
+    """This tensor from its last element along the first axis to its first."""
+    return self.flip(0) if self.ndim else self
 
 
 def _named(name: str, text: str, method):
@@ -179,7 +190,7 @@ def new_full(
 
 def _rebuild(cls, data, kind, requires_grad, state):
     """A tensor from its bytes: what unpickling calls."""
-    made = _core.tensor(data)
+    made = _core.tensor(data, device="cpu")
     if made.dtype != kind:
         made = made.view(kind) if kind == _core.bfloat16 else made.to(kind)
     if cls is Tensor:
@@ -239,12 +250,12 @@ def _array_wrap(self, array, context=None, return_scalar=False):
 
 
 def new(self, *data):
-    """A tensor of this one's dtype from sizes or data: PyTorch's oldest spelling.
+    """A tensor of this one's dtype and device from sizes or data: PyTorch's oldest spelling.
 
     >>> schuss.ones(1).new([1, 2])
     tensor([1., 2.])
     """
-    return Tensor(*data, dtype=self.dtype)
+    return Tensor(*data, dtype=self.dtype).to(self.device)
 
 
 @speaks
@@ -317,6 +328,7 @@ def attach() -> None:
         "__copy__": _copy,
         "__array_wrap__": _array_wrap,
         "__array_priority__": 1000,
+        "__reversed__": _reversed,
         "as_subclass": speaks(as_subclass),
         "is_cpu": property(_is_cpu, doc="Whether the elements are in the processor's memory."),
         "is_sparse": False,

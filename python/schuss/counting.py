@@ -71,10 +71,12 @@ def gcd(input, other, *, out=None):
 def _corner(op, row, col, offset, dtype, device, lower):
     if row < 0 or col < 0:
         raise RuntimeError(f"{op}: sizes must be at least 0, got {row} and {col}")
-    i, j = _core.arange(row).unsqueeze(1), _core.arange(col)
-    inside = (j <= i + offset) if lower else (j >= i + offset)
-    found = _core._nonzero(inside).t().contiguous().to(_core.int64 if dtype is None else dtype)
-    return found if device is None else found.to(device)
+    import numpy
+
+    inside = numpy.tri(row, col, offset if lower else offset - 1, dtype=bool)
+    places = numpy.stack(numpy.nonzero(inside if lower else ~inside))
+    kind = _core.int64 if dtype is None else dtype
+    return _core.tensor(places, dtype=kind, device=device)
 
 
 def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
@@ -154,8 +156,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, device=None, requi
         raise RuntimeError(f"range: steps of {step} do not lead from {start} to {end}")
     kind = _core.get_default_dtype() if dtype is None else dtype
     count = int((end - start) / step) + 1
-    found = (_core.arange(count, dtype=_core.float64) * step + start).to(kind)
-    found = found if device is None else found.to(device)
+    steps = _core.arange(count, dtype=_core.float64, device=device)
+    found = (steps * step + start).to(kind)
     found = given("range", found, out)
     return found.requires_grad_() if requires_grad else found
 
@@ -191,9 +193,10 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False, out=None
             low, high = 0.0, 1.0
         if low == high:
             low, high = low - 0.5, high + 0.5
-        edges.append(_core.linspace(low, high, wanted + 1, dtype=points.dtype))
-    place = _core.zeros((points.shape[0],), dtype=_core.int64)
-    inside = _core.ones((points.shape[0],), dtype=_core.bool)
+        kind = {"dtype": points.dtype, "device": points.device}
+        edges.append(_core.linspace(low, high, wanted + 1, **kind))
+    place = points.new_zeros((points.shape[0],), dtype=_core.int64)
+    inside = points.new_ones((points.shape[0],), dtype=_core.bool)
     for axis, edge in enumerate(edges):
         column = points[:, axis].contiguous()
         at = (column.unsqueeze(1) >= edge).sum(1) - 1

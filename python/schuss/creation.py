@@ -7,6 +7,7 @@ from threading import local
 
 from schuss import _core
 from schuss._core import Generator, Tensor, empty, full, ones, zeros
+from schuss.formats import laid
 from schuss.naming import given, speaks, unknown
 
 
@@ -176,8 +177,8 @@ def normal(
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         raise TypeError("normal: needs size= where mean and std are numbers")
     if isinstance(std, Tensor):
-        if bool(_core.lt(std, 0).any()):
-            raise RuntimeError("normal: every standard deviation must be at least 0")
+        said = "every standard deviation must be at least 0"
+        _core._demand(~_core.lt(std, 0), "runtime", "normal", said)
     elif std < 0:
         raise RuntimeError(f"normal: the standard deviation must be at least 0, got {std}")
     whole = _core.add(mean, std)
@@ -198,9 +199,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
         return given("bernoulli", found, out)
     if not input.is_floating_point():
         raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
-    chances = _core._values(input)
-    if input.numel() and not bool(((chances >= 0) & (chances <= 1)).all()):
-        raise RuntimeError("bernoulli: every probability must be from 0 to 1")
+    fine = (input >= 0) & (input <= 1)
+    _core._demand(fine, "runtime", "bernoulli", "every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32
     device = input.device
     draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, device, generator)
@@ -222,12 +222,9 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: num_samples must be positive, got {num_samples}")
     weights, like = input.detach().double(), (_core.float64, input.device)
-    # Of all examples, where they differ.
-    rows = _core._values(weights)
-    if not bool(rows.isfinite().all()) or bool((rows < 0).any()):
-        raise RuntimeError("multinomial: weights must be finite and not negative")
-    if bool((rows.sum(-1) <= 0).any()):
-        raise RuntimeError("multinomial: the weights of a row add up to 0")
+    fine, said = weights.isfinite() & (weights >= 0), "weights must be finite and not negative"
+    _core._demand(fine, "runtime", "multinomial", said)
+    _core._demand(weights.sum(-1) > 0, "runtime", "multinomial", "the weights of a row add up to 0")
     if replacement:
         edges = weights.cumsum(-1)
         shape = (*weights.shape[:-1], num_samples)
@@ -235,10 +232,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         below = draws.unsqueeze(-1) * edges[..., -1:].unsqueeze(-2) >= edges.unsqueeze(-2)
         found = below.sum(-1).clamp(max=weights.shape[-1] - 1)
         return given("multinomial", found, out, same=True)
-    if num_samples > weights.shape[-1] or bool(((rows > 0).sum(-1) < num_samples).any()):
-        raise RuntimeError(
-            f"multinomial: {num_samples} samples without replacement need as many weights above 0"
-        )
+    said = "samples without replacement need as many weights above 0 (replacement=True needs one)"
+    _core._demand((weights > 0).sum(-1) >= num_samples, "runtime", "multinomial", said)
     keys = _drawn("multinomial", weights.shape, "exponential", 1.0, 0.0, *like, generator)
     found = (keys / weights).argsort(-1)[..., :num_samples]
     return given("multinomial", found, out, same=True)
@@ -248,6 +243,12 @@ def _like(op, input):
     if not isinstance(input, Tensor):
         raise TypeError(f"{op}: input must be a Tensor, got {type(input).__name__}")
     return input
+
+
+def _laid(op: str, made: Tensor, format) -> Tensor:
+    if format is None:
+        return made
+    return laid(op, made.detach(), format).requires_grad_(made.requires_grad)
 
 
 def zeros_like(
@@ -262,7 +263,7 @@ def zeros_like(
     made = zeros(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _core._each(made, input)
+    return _laid("zeros_like", _core._each(made, input), memory_format)
 
 
 def ones_like(
@@ -273,7 +274,7 @@ def ones_like(
     made = ones(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _core._each(made, input)
+    return _laid("ones_like", _core._each(made, input), memory_format)
 
 
 def empty_like(
@@ -284,7 +285,7 @@ def empty_like(
     made = empty(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _core._each(made, input)
+    return _laid("empty_like", _core._each(made, input), memory_format)
 
 
 def full_like(
@@ -306,7 +307,7 @@ def full_like(
         device=_beside(input, device),
         requires_grad=requires_grad,
     )
-    return _core._each(made, input)
+    return _laid("full_like", _core._each(made, input), memory_format)
 
 
 def rand_like(
@@ -321,13 +322,14 @@ def rand_like(
 ):
     """Uniform numbers from [0, 1) in a tensor's shape and dtype."""
     kind = _like("rand_like", input).dtype if dtype is None else dtype
-    return rand(
+    made = rand(
         tuple(input.shape),
         dtype=kind,
         device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )
+    return _laid("rand_like", made, memory_format)
 
 
 def randn_like(
@@ -342,13 +344,14 @@ def randn_like(
 ):
     """Normal numbers in a tensor's shape and dtype."""
     kind = _like("randn_like", input).dtype if dtype is None else dtype
-    return randn(
+    made = randn(
         tuple(input.shape),
         dtype=kind,
         device=_beside(input, device),
         requires_grad=requires_grad,
         generator=generator,
     )
+    return _laid("randn_like", made, memory_format)
 
 
 def randint_like(
@@ -367,7 +370,7 @@ def randint_like(
     kind = _like("randint_like", input).dtype if dtype is None else dtype
     if high is None:
         low, high = 0, low
-    return randint(
+    made = randint(
         low,
         high,
         tuple(input.shape),
@@ -376,6 +379,7 @@ def randint_like(
         requires_grad=requires_grad,
         generator=generator,
     )
+    return _laid("randint_like", made, memory_format)
 
 
 def meshgrid(*tensors, indexing=None):

@@ -29,8 +29,7 @@ def poisson(input, generator=None):
     """
     _floats("poisson", input=input)
     rates = input.detach()
-    if bool(_core._values(rates < 0).any()):
-        raise RuntimeError("poisson: every rate must be at least 0")
+    _core._demand(~(rates < 0), "runtime", "poisson", "every rate must be at least 0")
     return _core._draw_poisson(rates, keys("poisson", rates.shape, generator, rates.device))
 
 
@@ -116,7 +115,7 @@ def geometric_(self, p, *, generator=None):
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_: p must be between 0 and 1, got {p}")
     u = _uniform("geometric_", self, generator)
-    tries = (u.log() / _core.tensor(-p, dtype=u.dtype).log1p()).ceil().clamp(min=1)
+    tries = (u.log() / _core.tensor(-p, dtype=u.dtype, device=u.device).log1p()).ceil().clamp(min=1)
     return self.copy_(tries)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import given, must_float, must_tensor, rename, speaks
+from schuss.naming import must_float, must_tensor, rename, speaks
 
 
 class _Pair(tuple):
@@ -72,16 +72,6 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
     """
     dim = other if other is not None else axis if dim is None else dim
     return _extreme("min", _core.amin, _core._min, _core.minimum, input, dim, keepdim, out)
-
-
-@speaks
-def aminmax(input, *, dim=None, keepdim=False, out=None):
-    """The smallest and the largest element."""
-    axes = () if dim is None else (dim,)
-    found = _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
-    if out is None:
-        return found
-    return tuple(given("aminmax", x, to, same=True) for x, to in zip(found, out, strict=True))
 
 
 def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None):
@@ -555,7 +545,6 @@ __all__ = [
     "addmm",
     "addmv",
     "allclose",
-    "aminmax",
     "baddbmm",
     "bmm",
     "broadcast_shapes",

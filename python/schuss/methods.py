@@ -27,14 +27,14 @@ _PLAIN = {
         " index_put take masked_select nonzero argwhere"
     ),
     mathematics: (
-        "max min aminmax prod var std norm dist clamp clamp_min clamp_max add sub div isclose"
+        "max min prod var std norm dist clamp clamp_min clamp_max add sub div isclose"
         " allclose equal nan_to_num mm bmm mv dot outer addmm addmv baddbmm trace count_nonzero"
         " nansum nanmean float_power"
     ),
     creation: "bernoulli multinomial",
     order: (
-        "sort argsort topk kthvalue median nanmedian mode cummax cummin quantile nanquantile"
-        " unique unique_consecutive histc histogram"
+        "aminmax sort argsort topk kthvalue median nanmedian mode cummax cummin quantile"
+        " nanquantile unique unique_consecutive histc histogram"
     ),
     parts: (
         "split_with_sizes unsafe_split unsafe_chunk tensor_split hsplit vsplit dsplit diagflat"

@@ -35,13 +35,20 @@ def called(op: str, hidden: bool) -> str:
     while frame is not None and _is_ours(frame):
         code = frame.f_code
         found = names.get(code, found)
-        if code.co_name == "forward" and "self" in frame.f_locals:
-            layer = type(frame.f_locals["self"]).__name__
+        owner = type(frame.f_locals.get("self"))
+        if code.co_name == "forward" and owner is not _NONE:
+            layer = owner.__name__
+        elif owner.__module__.startswith("schuss.distributions") and hasattr(owner, code.co_name):
+            found = f"{owner.__name__}.{code.co_name}"
         frame = frame.f_back
+    if layer is not None and (found or op) in _INSIDE and not layer.endswith("Linear"):
+        return layer
     name = found or (layer if hidden else None) or op
     return op if op.rpartition(".")[2] == name else name
 
 
+# What layers are made of that are not called by that name.
+_INSIDE = {"linear", "multi_head_attention_forward"}
 _names: dict[Any, str] = {}
 _seen = 0
 
@@ -49,7 +56,7 @@ _seen = 0
 def _public_names() -> dict[Any, str]:
     """The names under which programs reach the package's functions, by their code."""
     global _seen
-    inner = ("nn.functional", "linalg", "fft", "special", "signal.windows")
+    inner = ("nn.functional", "nn.utils", "linalg", "fft", "special", "signal.windows")
     modules = [sys.modules.get("schuss." + name) for name in inner]
     holders = [vars(m) for m in (sys.modules.get("schuss"), Tensor, *modules) if m is not None]
     count = sum(map(len, holders))
@@ -159,6 +166,8 @@ def check_making(cls: type, args: tuple, kwargs: dict) -> None:
         return
     count, only = code.co_argcount, code.co_kwonlyargcount
     names = code.co_varnames[1 : count + only]
+    if cls.__module__.startswith("schuss.nn.") and cls.__module__ not in _HOLDING_TENSORS:
+        _check_settings(cls, names[: count - 1], args)
     for key in kwargs:
         if key not in names:
             raise unknown(cls.__name__, key, form(cls))
@@ -169,6 +178,37 @@ def check_making(cls: type, args: tuple, kwargs: dict) -> None:
     if len(args) > count - 1 and not code.co_flags & 0x04:
         more = f"takes {count - 1} arguments by position, got {len(args)}"
         raise TypeError(f"{cls.__name__}: {more}; its form is {form(cls)}")
+
+
+_HOLDING_TENSORS = {"schuss.nn.containers", "schuss.nn.utils.parametrize"}
+# Settings of layers that are tensors.
+_TENSORS = {"weight", "_weight", "pos_weight"}
+
+
+def _check_settings(cls: type, names: tuple[str, ...], args: tuple) -> None:
+    """Refuses tensors where a layer is told its settings: it was taken for a function."""
+    tensors = [i for i, value in enumerate(args) if isinstance(value, Tensor) and value.ndim]
+    settings = [names[i] if i < len(names) else None for i in tensors]
+    if not tensors or (len(tensors) == 1 and settings[0] in _TENSORS):
+        return
+    asked = f"{settings[0]} is a setting of it, " if settings[0] else ""
+    raise TypeError(
+        f"{cls.__name__}: is made first and called then: {asked}got a tensor of shape "
+        f"{tuple(args[tensors[0]].shape)}; write {_use(cls, len(args))}"
+    )
+
+
+def _use(cls: type, count: int) -> str:
+    """How a layer is made and called, and the function that does the same, if there is one."""
+    settings = [part for part in form(cls).partition("(")[2][:-1].split(", ") if part]
+    needed = [part for part in settings if "=" not in part and not part.startswith("*")]
+    given = "input, target" if cls.__name__.endswith("Loss") or count == 2 else "input"
+    written = f"nn.{cls.__name__}({', '.join(needed)})({given})"
+    bare = cls.__name__.lower().replace("bce", "binarycrossentropy")
+    names = vars(sys.modules["schuss.nn.functional"])
+    shelf = {name.replace("_", ""): name for name in names if name[-1] != "_"}
+    function = shelf.get(bare) or shelf.get(bare.removesuffix("loss"))
+    return f"{written}, or use nn.functional.{function}" if function else written
 
 
 def own_name(cls: type) -> None:
@@ -236,7 +276,7 @@ def speaks(function: F, name: str = "") -> F:
 
 _SILENT = (__name__, "schuss.modes", "schuss.recording")
 _THIN = {"gelu", "l1_loss", "leaky_relu", "linear", "mse_loss", "relu", "sigmoid", "tanh"}
-_THIN |= {"add_", "sub_"}
+_THIN |= {"add_", "clone", "sub_"}
 
 
 def publish(holder: dict[str, Any], home: str, names: Any) -> None:
@@ -266,8 +306,13 @@ def _retold(error: Exception, name: str, function: Any, args: tuple, kwargs: dic
         return None
     text = error.args[0]
     inner, colon, rest = text.partition(": ")
-    if isinstance(error, AttributeError) and not isinstance(error.obj, (Tensor, type(sys))):
+    misused = isinstance(error, AttributeError) and not isinstance(error.obj, (Tensor, type(sys)))
+    if misused and not text.startswith("module "):
         return _not_a_tensor(error, name, function, args, kwargs)
+    if isinstance(error, TypeError) and text.startswith(f"{function.__name__}() "):
+        wrong = _misfit(text, name, function)
+        if wrong is not None:
+            return wrong
     form, bracket, after = text.partition("()")
     if colon and inner.isidentifier() and _is_operation(inner):
         error.args = (f"{name}: {rest}",)
@@ -276,6 +321,36 @@ def _retold(error: Exception, name: str, function: Any, args: tuple, kwargs: dic
     elif type(error) in _PLAIN_ERRORS and not _speaks_of(text):
         error.args = (f"{name}: {text}",)
     return None
+
+
+_NONE = type(None)
+
+
+def _misfit(text: str, name: str, function: Any) -> TypeError | None:
+    """The refusal of arguments that do not fit a function's form, with the form; Python says only
+    what is wrong with them."""
+    import re
+
+    known = "got an unexpected keyword argument '"
+    if known not in text and not re.search(r"\(\) (missing \d|takes )", text):
+        return None
+    shown = function_form(name, function)
+    if known in text:
+        return unknown(name, text.partition(known)[2].partition("'")[0], shown)
+    return TypeError(f"{name}(){text.partition('()')[2]}; its form is {shown}")
+
+
+def function_form(name: str, function: Any) -> str:
+    """How a function is called: `cross_entropy(input, target, weight=None, ...)`."""
+    import inspect
+
+    shown = list(inspect.signature(function).parameters.values())
+    bare = [
+        p.replace(annotation=p.empty, default=_Shown.of(p.default))
+        for p in shown
+        if not p.name.startswith("_")
+    ]
+    return name + str(inspect.Signature(bare))
 
 
 _PLAIN_ERRORS = (TypeError, ValueError, IndexError, RuntimeError)

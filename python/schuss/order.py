@@ -6,9 +6,9 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis, gather
-from schuss.creation import full_like, ones_like
+from schuss.creation import full_like, ones_like, zeros_like
 from schuss.mathematics import _named
-from schuss.naming import must_float
+from schuss.naming import given, must_float
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None):
@@ -20,6 +20,23 @@ def sort(input, dim=-1, descending=False, stable=False, *, out=None):
     if isinstance(dim, bool):
         dim, descending = -1, dim
     return _named("sort", _core._sort_along(input, dim, True, bool(descending), -1), out)
+
+
+def aminmax(input, *, dim=None, keepdim=False, out=None):
+    """The smallest and the largest element, as `min` and `max`."""
+    axes = () if dim is None else (dim,)
+    found = _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
+    if out is not None:
+        found = (given("aminmax", x, to, same=True) for x, to in zip(found, out, strict=True))
+    return _Extremes(found)
+
+
+class _Extremes(tuple):
+    """The smallest element and the largest, by position and by name."""
+
+    __slots__ = ()
+    min = property(lambda self: self[0], doc="The smallest element.")
+    max = property(lambda self: self[1], doc="The largest element.")
 
 
 def argsort(input, dim=-1, descending=False, stable=False):
@@ -126,8 +143,7 @@ def _quantile(op, input, q, dim, keepdim, interpolation, skip):
         raise RuntimeError(f"{op}: q must be a number or a vector, got shape {tuple(q.shape)}")
     if q.dtype != input.dtype:
         raise RuntimeError(f"{op}: q is {q.dtype} and the input {input.dtype}; convert one")
-    if not bool(_core._values((q >= 0) & (q <= 1)).all()):
-        raise RuntimeError(f"{op}: every q must be from 0 to 1")
+    _core._demand((q >= 0) & (q <= 1), "runtime", op, "every q must be from 0 to 1")
     if input.numel() == 0:
         raise RuntimeError(f"{op}: the input has no elements")
     rank = input.ndim
@@ -339,9 +355,10 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
         raise RuntimeError(f"histc: the range from {low} to {high} is not finite")
     if low > high:
         raise RuntimeError(f"histc: max {high} must be above min {low}")
-    x = x[(x >= low) & (x <= high)]
+    inside = (x >= low) & (x <= high)
+    x = _core._where(inside, x, full_like(x, low))
     at = ((x - low) / (high - low) * bins).floor().long().clamp(max=bins - 1)
-    found = _core.zeros(bins, dtype=x.dtype, device=x.device).index_add(0, at, ones_like(x))
+    found = _core.zeros(bins, dtype=x.dtype, device=x.device).index_add(0, at, inside.to(x.dtype))
     return found if out is None else out.copy_(found)
 
 
@@ -389,7 +406,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
     mass = ones_like(x) if weight is None else weight.detach().reshape(-1).to(x.dtype)
     count = edges.numel() - 1
     inside = (x >= edges[0]) & (x <= edges[-1])
-    x, mass = x[inside], mass[inside]
+    x, mass = _core._where(inside, x, edges[:1]), _core._where(inside, mass, zeros_like(mass))
     at = (searchsorted(edges, x, right=True) - 1).clamp(max=count - 1)
     found = _core.zeros(count, dtype=x.dtype, device=x.device)
     if count:
@@ -400,6 +417,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
 
 
 __all__ = [
+    "aminmax",
     "argsort",
     "bucketize",
     "cummax",

@@ -167,8 +167,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
             continue
         if w.ndim > 1 or w.numel() != count:
             raise RuntimeError(f"cov: {name} must hold {count} numbers, got {tuple(w.shape)}")
-        if w.numel() and bool((_core._values(w) < 0).any()):
-            raise RuntimeError(f"cov: {name} must not be negative")
+        _core._demand(~(w < 0), "runtime", "cov", f"{name} must not be negative")
         if (name == "fweights") == w.is_floating_point():
             raise RuntimeError(f"cov: {name} is {w.dtype}; counts are integers, weights floats")
     w = fweights if aweights is None else aweights if fweights is None else fweights * aweights

@@ -14,13 +14,6 @@ class layout:
     """How elements lie in memory: always in rows with strides, `schuss.strided`."""
 
 
-class memory_format:
-    """In which order axes lie in memory: tensors say it by their strides."""
-
-
-channels_last, channels_last_3d = "channels_last", "channels_last_3d"
-
-
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Accepted: the same seed gives the same bits on one machine in any case.
 
@@ -161,14 +154,11 @@ def is_autocast_enabled(device_type: str | None = None) -> bool:
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
-    "channels_last",
-    "channels_last_3d",
     "get_default_device",
     "get_float32_matmul_precision",
     "is_autocast_enabled",
     "is_deterministic_algorithms_warn_only_enabled",
     "layout",
-    "memory_format",
     "set_default_device",
     "set_default_tensor_type",
     "set_float32_matmul_precision",

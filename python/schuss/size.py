@@ -36,6 +36,11 @@ class Size(tuple):
             return NotImplemented
         return Size(tuple.__add__(self, other))
 
+    def __radd__(self, other):
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(other, self))
+
     def __mul__(self, times):
         return Size(tuple.__mul__(self, times))
 

@@ -219,6 +219,10 @@ pub enum Dense {
     Eigen { upper: bool },
     /// In: any square a. Out: eigenvalues and vectors as columns, both complex.
     General,
+    /// In: a. Out: its determinant.
+    Det,
+    /// In: a, which must not be singular. Out: its inverse.
+    Inverse,
 }
 
 /// Fourier transforms of rows.
@@ -429,10 +433,12 @@ pub enum Launch<'a> {
         values: &'a Operand,
         places: &'a Operand,
     },
-    /// Zeros (n, c, sizes...), to which each value of (n, c, places...) is added at its place in the flattened sizes.
+    /// Zeros (n, c, sizes...), to which each value of (n, c, places...) is added at its place in the flattened sizes, which
+    /// lies in its window.
     Unpool {
         values: &'a Operand,
         places: &'a Operand,
+        spans: &'a [Span<'a>],
         out: &'a Operand,
     },
     /// The mean of every window of (n, c, sizes...): its sum divided by the number given, or by how many positions it has, with
@@ -475,11 +481,13 @@ pub enum Launch<'a> {
         out: &'a Operand,
     },
     /// Each element times a number where the draw of `Bernoulli(keep)` is 1, else times 0; both row-major and of one dtype.
+    /// A `place`, as `Draw::Place` writes it, says the seed, and from where the offset counts.
     Drop {
         keep: f64,
         scale: f64,
         seed: u64,
         offset: u64,
+        place: Option<&'a Operand>,
         input: &'a Operand,
         out: &'a Operand,
     },
@@ -527,6 +535,8 @@ pub enum Draw {
     Bernoulli(f64),
     Exponential(f64),
     Permutation,
+    /// No draw: the seed and the offset themselves, in four int32, the low half of each first.
+    Place,
 }
 
 /// A place where launches run.

@@ -13,5 +13,5 @@ pub mod task;
 pub mod trace;
 
 pub use launch::{Backend, FoldKind, Launch, MapBody, Operand};
-pub use place::{at, at_home, beside, copy, fetch, of, somewhere, together, transfer};
+pub use place::{at, beside, copy, fetch, gradient_beside, of, somewhere, together, transfer};
 pub use storage::{Storage, any_away};

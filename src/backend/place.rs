@@ -73,7 +73,7 @@ fn abroad(storage: &Storage) -> &'static dyn Backend {
 /// host beside operands on a device. `name` says what the operation calls the operand of a number.
 pub fn together<'a>(
     op: &str,
-    name: impl Fn(usize) -> &'static str,
+    name: impl Fn(usize) -> &'a str,
     operands: impl Iterator<Item = Option<&'a Operand>> + Clone,
 ) -> Result<Device> {
     let mut given = operands.enumerate().filter_map(|(k, o)| Some((k, o?)));
@@ -106,6 +106,14 @@ pub fn beside<'a>(op: &str, own: &'a Operand, others: impl Iterator<Item = &'a O
         return Ok(());
     }
     Err(Error::device(op, format!("a result on {device} cannot be written to a tensor on {}; use .to() first", own.device())))
+}
+
+/// A gradient lies where its tensor does.
+pub fn gradient_beside(op: &str, there: Device, here: Device) -> Result<()> {
+    if there == here {
+        return Ok(());
+    }
+    Err(Error::device(op, format!("the gradient lies on {there}, the tensor on {here}; use gradient.to({:?})", here.to_string())))
 }
 
 /// An operand whose elements the host can read: itself, or a copy that waits for the device.
@@ -175,13 +183,4 @@ pub fn tell(device: &str, what: &str) -> Result<()> {
     );
     let fresh = TOLD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(text.clone());
     TELL.get().filter(|_| fresh).map_or(Ok(()), |tell| tell(&text))
-}
-
-/// An operand that the host computes with: itself, or a copy where it lies on a device, which is said aloud.
-pub fn at_home(op: &str, x: &Operand) -> Result<Operand> {
-    if x.storage.is_away() {
-        somewhere(x)?;
-        tell(&x.device().to_string(), op)?;
-    }
-    fetch(x)
 }

@@ -1,5 +1,5 @@
 //! What ends work before it is done: the user's wish (Ctrl-C), of which loops ask, leave off, and the launch tells; and
-//! room beside the result that memory has not got. Leans on base and rayon.
+//! room beside the result that memory has not got. Leans on base.
 
 use crate::base::{Error, Result};
 use std::cell::Cell;
@@ -14,7 +14,7 @@ pub static INTERRUPT: OnceLock<fn() -> Result<()>> = OnceLock::new();
 pub const SPELL: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// On a thread of the pool: what the thread that waits for it has heard.
+    /// On a helper's thread: what the one that waits for it has heard.
     static FLAG: Cell<*const AtomicBool> = const { Cell::new(std::ptr::null()) };
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
     static STOPPED: Cell<bool> = const { Cell::new(false) };
@@ -39,9 +39,14 @@ pub fn asked() -> bool {
     hear()
 }
 
-/// Asks the host at once. A thread of the pool must not: the one that waits for it may hold the host's lock.
+/// Whether this thread helps another with a piece of its work.
+pub fn is_helping() -> bool {
+    !FLAG.get().is_null()
+}
+
+/// Asks the host at once. A helper must not: the one that waits for it may hold the host's lock.
 pub fn hear() -> bool {
-    if rayon::current_thread_index().is_some() {
+    if is_helping() {
         return false;
     }
     match INTERRUPT.get().map(|ask| ask()) {
@@ -54,7 +59,7 @@ pub fn hear() -> bool {
     }
 }
 
-/// Runs a piece of work on a thread of the pool, where `asked` reads the flag.
+/// Runs a piece of work on a helper's thread, where `asked` reads the flag.
 pub fn heeding(flag: &AtomicBool, work: impl FnOnce()) {
     struct Back(*const AtomicBool);
     impl Drop for Back {

@@ -96,7 +96,9 @@ pub enum Work {
     Pool {
         reaches: Vec<Reach>,
     },
-    Unpool,
+    Unpool {
+        reaches: Vec<Reach>,
+    },
     Average {
         geometry: Geometry,
         divisor: (Option<f64>, bool),
@@ -187,7 +189,9 @@ impl Task {
             Launch::Pool { input, spans, values, places } => {
                 one(Work::Pool { reaches: spans.iter().map(Reach::of).collect() }, &[input], &[values, places])
             }
-            Launch::Unpool { values, places, out } => one(Work::Unpool, &[values, places], &[out]),
+            Launch::Unpool { values, places, spans, out } => {
+                one(Work::Unpool { reaches: spans.iter().map(Reach::of).collect() }, &[values, places], &[out])
+            }
             Launch::Average { image, means, geometry, divisor, back } => {
                 let (from, to) = if back { (means, image) } else { (image, means) };
                 one(Work::Average { geometry: geometry.clone(), divisor, back }, &[from], &[to])
@@ -197,7 +201,10 @@ impl Task {
             Launch::Attention { what, ins, outs } => many(Work::Attention { what }, ins, outs),
             Launch::Recur { what, ins, outs } => many(Work::Recur { what: what.clone() }, ins, outs),
             Launch::Random { draw, seed, offset, out } => one(Work::Random { draw, seed, offset }, &[], &[out]),
-            Launch::Drop { keep, scale, seed, offset, input, out } => one(Work::Drop { keep, scale, seed, offset }, &[input], &[out]),
+            Launch::Drop { keep, scale, seed, offset, place, input, out } => {
+                let reads: SmallVec<[&Operand; 2]> = std::iter::once(input).chain(place).collect();
+                one(Work::Drop { keep, scale, seed, offset }, &reads, &[out])
+            }
             Launch::Demand { op, test, ins, numbers } => many(Work::Demand { op, test, numbers: numbers.into() }, ins, &[]),
             Launch::Segments { body, compute, params, segments } => {
                 let work = || Work::Map { body, compute, params: params.into() };
@@ -264,7 +271,10 @@ impl Task {
                 let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
                 return go(&Launch::Pool { input: &ins[0], spans: &spans, values: &outs[0], places: &outs[1] }, &outs[0]);
             }
-            Work::Unpool => Launch::Unpool { values: &ins[0], places: &ins[1], out: &outs[0] },
+            Work::Unpool { reaches } => {
+                let spans: Vec<Span> = reaches.iter().map(Reach::span).collect();
+                return go(&Launch::Unpool { values: &ins[0], places: &ins[1], spans: &spans, out: &outs[0] }, &outs[0]);
+            }
             Work::Average { geometry, divisor, back } => {
                 let (image, means) = if *back { (&outs[0], &ins[0]) } else { (&ins[0], &outs[0]) };
                 Launch::Average { image, means, geometry, divisor: *divisor, back: *back }
@@ -274,7 +284,9 @@ impl Task {
             Work::Attention { what } => Launch::Attention { what: *what, ins, outs },
             Work::Recur { what } => Launch::Recur { what, ins, outs },
             Work::Random { draw, seed, offset } => Launch::Random { draw: *draw, seed: *seed, offset: *offset, out: &outs[0] },
-            &Work::Drop { keep, scale, seed, offset } => Launch::Drop { keep, scale, seed, offset, input: &ins[0], out: &outs[0] },
+            &Work::Drop { keep, scale, seed, offset } => {
+                Launch::Drop { keep, scale, seed, offset, place: ins.get(1), input: &ins[0], out: &outs[0] }
+            }
             Work::Demand { op, test, numbers } => return test(op, ins, numbers),
         };
         go(&launch, &outs[0])
@@ -303,7 +315,7 @@ impl Task {
             Work::Windows { .. } => "windows",
             Work::Convolve { .. } => "convolve",
             Work::Pool { .. } => "pool",
-            Work::Unpool => "unpool",
+            Work::Unpool { .. } => "unpool",
             Work::Average { .. } => "average",
             Work::Norm { .. } => "norm",
             Work::Entropy { .. } => "entropy",

@@ -5,8 +5,7 @@ use super::conjugate::ruled;
 use super::plan;
 use super::record::caught;
 use super::walk::{Walk, address};
-use crate::backend::Operand;
-use crate::backend::trace;
+use crate::backend::{Operand, gradient_beside, trace};
 use crate::base::shape::Shape;
 use crate::base::{DType, Device, Error, Result, shape};
 use crate::graph::capture;
@@ -466,6 +465,10 @@ pub fn seed(op: &str, root: &Tensor, given: Option<&Tensor>) -> Result<Tensor> {
                     format!("the gradient has shape {}, the tensor {}; they must be equal", shape::show(&g.shape()), shape::show(&shape)),
                 ));
             }
+            if g.rank() > 0 {
+                gradient_beside(op, g.device(), root.device())?;
+            }
+            let g = &g.to_device(root.device())?;
             if g.dtype() != dtype {
                 return ops::view::cast(g, dtype);
             }

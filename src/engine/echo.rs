@@ -25,6 +25,8 @@ pub struct Sounded {
     from: usize,
     opens: Vec<usize>,
     cotangents: Vec<Operand>,
+    /// Those of results without a place in the graph.
+    strays: Vec<Operand>,
     ends: Vec<Tensor>,
     grads: Vec<Option<Tensor>>,
 }
@@ -38,30 +40,32 @@ pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) 
     if opens.is_empty() {
         return Ok(None);
     }
-    let start = |i: usize| -> Result<(Edge, Tensor)> {
+    let start = |&i: &usize| -> Result<(Edge, Tensor)> {
         let (shape, dtype, device) = (returned[i].shape(), returned[i].dtype(), returned[i].device());
         Ok((returned[i].edge(), trace::unheard(|| backward::filled_on(device, &shape, dtype, 1.0))?))
     };
+    let starts = opens.iter().map(start).collect::<Result<Vec<_>>>()?;
+    let cotangents: Vec<Operand> = starts.iter().map(|(_, t)| t.operand()).collect();
     let edges: Vec<Edge> = ends.iter().map(Tensor::edge).collect();
     let inside = |n: &Node| n.serial >= serial;
     let plan = Plan { retain: true, create: false, ends: Some(&edges), inside: Some(&inside), silent: true };
     // What was walked inside the function has been let go: such results leave without a place in the graph.
     let mut alive = Vec::new();
-    for &i in &opens {
-        match backward::run(&[start(i)?], &plan) {
-            Ok(_) => alive.push(i),
+    for (k, one) in starts.iter().enumerate() {
+        match backward::run(std::slice::from_ref(one), &plan) {
+            Ok(_) => alive.push(k),
             Err(error) if error.kind() == ErrorKind::Grad => {}
             Err(error) => return Err(error),
         }
         trace::forget_since(tasks);
     }
-    let opens = alive;
-    if opens.is_empty() {
+    if alive.is_empty() {
         return Ok(None);
     }
-    let starts = opens.iter().map(|&i| start(i)).collect::<Result<Vec<_>>>()?;
+    let strays = (0..starts.len()).filter(|k| !alive.contains(k)).map(|k| cotangents[k].clone()).collect();
+    let pick = |k: &usize| (starts[*k].clone(), cotangents[*k].clone(), opens[*k]);
+    let (starts, (cotangents, opens)): (Vec<_>, (Vec<_>, Vec<_>)) = alive.iter().map(pick).map(|(a, b, c)| (a, (b, c))).unzip();
     let mut grads = backward::run(&starts, &plan)?;
-    let cotangents: Vec<Operand> = starts.iter().map(|(_, t)| t.operand()).collect();
     // A gradient that is another tensor's memory leaves as a copy.
     let _quiet = GradGuard::set(false);
     for grad in grads.iter_mut().flatten() {
@@ -69,7 +73,7 @@ pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) 
             *grad = ops::view::clone_(&*grad)?;
         }
     }
-    Ok(Some(Sounded { from: tasks, opens, cotangents, ends, grads }))
+    Ok(Some(Sounded { from: tasks, opens, cotangents, strays, ends, grads }))
 }
 
 /// Where the second program finds an operand.
@@ -92,6 +96,11 @@ pub struct Echo {
 }
 
 impl Sounded {
+    /// Where the walk's own beginnings lie.
+    pub fn beginnings(&self) -> Vec<usize> {
+        self.cotangents.iter().chain(&self.strays).map(|c| c.storage.address()).collect()
+    }
+
     /// Takes the walk's tasks out of a trace and makes a program of them. `ends` gathers the storages that the first program
     /// must fill for it.
     pub fn finish(self, heard: &mut Trace, touched: &[Touched], ends: &mut Ends) -> Result<Echo> {

@@ -165,6 +165,7 @@ impl Recording {
         let grads: HashSet<usize> = touched.iter().filter_map(|t| t.grad.as_ref().map(Tensor::id)).collect();
         touched.sort_by_key(|t| grads.contains(&t.tensor.id()));
         let mut ends = Ends::default();
+        let beginnings = walked.as_ref().map_or_else(Vec::new, echo::Sounded::beginnings);
         let echo = walked.map(|w| w.finish(&mut heard, &touched, &mut ends)).transpose()?;
         let mut outers = Vec::with_capacity(touched.len());
         let mut ins = Vec::new();
@@ -196,7 +197,10 @@ impl Recording {
                 operand,
             });
         }
-        let known = |at: &usize| heard.constants.contains(at) || touched.iter().any(|t| t.storage == *at) || heard.born.contains_key(at);
+        let known = |at: &usize| {
+            let inside = heard.constants.contains(at) || heard.born.contains_key(at) || beginnings.contains(at);
+            inside || touched.iter().any(|t| t.storage == *at)
+        };
         if heard.met.iter().any(|(at, storage)| !known(at) && !storage.is_foreign()) {
             return Err(trace::refusal("the step reaches a tensor in a way that cannot be followed"));
         }

@@ -189,7 +189,7 @@ fn eig_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     Ok(smallvec![made(&lead, &[n], dtype.complex()), made(&lead, &[n, n], dtype.complex())])
 }
 
-fn launch(call: &Call, what: Dense) -> Result<()> {
+pub(super) fn launch(call: &Call, what: Dense) -> Result<()> {
     let ins: Vec<Operand> = call.ins.iter().flatten().map(|&x| x.clone()).collect();
     of(&operand(call, 0)?.storage).launch(&Launch::Dense { what, ins: &ins, outs: call.outs })
 }

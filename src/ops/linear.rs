@@ -1,13 +1,11 @@
 //! Products of matrices and what is made of them. Leans on graph and backend's contract family.
 
 use super::view::operand;
-use crate::backend::cpu::convert::{self, Cursor};
-use crate::backend::cpu::field::Field;
-use crate::backend::{Launch, Operand, at_home, of};
+use crate::backend::launch::Dense;
+use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, Few, Layout, Result, shape};
 use crate::graph::node::Needs;
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
-use num_complex::Complex;
 use smallvec::smallvec;
 
 crate::op! {
@@ -373,92 +371,12 @@ fn inverse_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {
     Ok(smallvec![square_meta("inverse", ins)?])
 }
 
-/// Rows from which an elimination asks at each row whether to go on.
-const TURN: usize = 256;
-
-/// Gaussian elimination with partial pivoting of `[a | right]`, in place; returns the determinant.
-fn eliminate<T: Field>(a: &mut [T], right: &mut [T], n: usize) -> T {
-    let columns = right.len() / n.max(1);
-    let mut det = T::of(1.0);
-    for p in 0..n {
-        if n > TURN && crate::backend::cpu::stop::asked() {
-            break;
-        }
-        let best = (p..n).max_by(|&i, &j| a[i * n + p].size().total_cmp(&a[j * n + p].size())).unwrap_or(p);
-        if best != p {
-            (0..n).for_each(|c| a.swap(p * n + c, best * n + c));
-            (0..columns).for_each(|c| right.swap(p * columns + c, best * columns + c));
-            det = -det;
-        }
-        let pivot = a[p * n + p];
-        det *= pivot;
-        if pivot == T::default() {
-            return pivot;
-        }
-        for r in 0..n {
-            if r == p || columns == 0 && r < p {
-                continue;
-            }
-            let f = a[r * n + p] / pivot;
-            if f != T::default() {
-                (p..n).for_each(|c| a[r * n + c] -= f * a[p * n + c]);
-                (0..columns).for_each(|c| right[r * columns + c] -= f * right[p * columns + c]);
-            }
-        }
-    }
-    for p in 0..n {
-        let pivot = a[p * n + p];
-        (0..columns).for_each(|c| right[p * columns + c] /= pivot);
-    }
-    det
-}
-
-/// All elements of a batch of matrices, in float64 or complex128.
-fn list_of<T: Field>(x: &Operand) -> Vec<T> {
-    let mut list = vec![T::default(); x.numel()];
-    convert::read_all(x, &Cursor::new(&x.layout), &mut list);
-    list
-}
-
-fn write<T: Field>(out: &Operand, list: &[T]) -> Result<()> {
-    let wide = Operand::new(&crate::backend::cpu::Cpu, &out.layout.shape, T::DTYPE)?;
-    convert::write_all(list, &wide);
-    crate::backend::copy(&wide, out)
-}
-
 fn det_run(call: &Call) -> Result<()> {
-    let x = at_home("det", operand(call, 0)?)?;
-    if x.dtype.is_complex() { dets::<Complex<f64>>(&x, &call.outs[0]) } else { dets::<f64>(&x, &call.outs[0]) }
-}
-
-fn dets<T: Field>(x: &Operand, out: &Operand) -> Result<()> {
-    let n = *x.layout.shape.last().unwrap_or(&0);
-    let mut values = list_of::<T>(x);
-    let list: Vec<T> = (0..out.numel()).map(|i| eliminate(&mut values[i * n * n..(i + 1) * n * n], &mut [], n)).collect();
-    write(out, &list)
+    super::dense::launch(call, Dense::Det)
 }
 
 fn inverse_run(call: &Call) -> Result<()> {
-    let x = at_home("inverse", operand(call, 0)?)?;
-    if x.dtype.is_complex() { inverses::<Complex<f64>>(&x, &call.outs[0]) } else { inverses::<f64>(&x, &call.outs[0]) }
-}
-
-fn inverses<T: Field>(x: &Operand, out: &Operand) -> Result<()> {
-    let n = *x.layout.shape.last().unwrap_or(&0);
-    let mut values = list_of::<T>(x);
-    let mut list = vec![T::default(); values.len()];
-    for i in 0..values.len() / (n * n).max(1) {
-        let part = i * n * n..(i + 1) * n * n;
-        let right = &mut list[part.clone()];
-        (0..n).for_each(|d| right[d * n + d] = T::of(1.0));
-        if eliminate(&mut values[part], right, n) == T::default() {
-            return Err(Error::runtime(
-                "inverse",
-                format!("matrix {i} of the batch is singular (its determinant is 0) and has no inverse"),
-            ));
-        }
-    }
-    write(out, &list)
+    super::dense::launch(call, Dense::Inverse)
 }
 
 /// The product of two vectors, of matrices, or of batches, refusing other ranks by name.

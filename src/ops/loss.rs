@@ -221,7 +221,7 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
 }
 
 /// Asks that values be what a loss can take; nothing is asked of stand-ins.
-fn demand(op: &'static str, x: &Sym, test: Test, numbers: &[i64]) -> Result<()> {
+pub(super) fn demand(op: &'static str, x: &Sym, test: Test, numbers: &[i64]) -> Result<()> {
     if x.numel() == 0 || crate::graph::mode::Mode::now().probe() {
         return Ok(());
     }

@@ -3,7 +3,8 @@
 
 use super::index::{along, scatter_meta};
 use super::view::{one, operand};
-use crate::backend::{FoldKind, Launch, of};
+use crate::backend::cpu::contract::to_f64;
+use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Error, Layout, Result, shape};
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 
@@ -113,15 +114,7 @@ fn masked_scatter_inline(ins: &[Option<Sym>], _args: &[Arg]) -> Result<Vec<Tenso
     }
     let wide = shape::broadcast("masked_scatter", &x.shape(), &mask.shape())?;
     let (x, mask) = (x.expand(&wide), mask.expand(&wide));
-    let held = crate::backend::cpu::contract::to_f64(&crate::backend::fetch(&mask.sum((), false, ()).tensor().values().operand())?);
-    // Of many examples the one that takes most.
-    let wanted = held.iter().copied().fold(0.0, f64::max) as usize;
-    if wanted > source.numel() {
-        return Err(Error::runtime(
-            "masked_scatter",
-            format!("the mask holds at {wanted} places, but the source has {} elements", source.numel()),
-        ));
-    }
+    super::loss::demand("masked_scatter", &mask.sum((), false, ()), has_enough, &[source.numel() as i64])?;
     if source.numel() == 0 || x.numel() == 0 {
         return Ok(vec![super::view::clone_(x.tensor())?]);
     }
@@ -129,6 +122,15 @@ fn masked_scatter_inline(ins: &[Option<Sym>], _args: &[Arg]) -> Result<Vec<Tenso
     let low = Sym::from(crate::base::Number::Int(0));
     let found = source.reshape([-1i64]).gather(&places.maximum(&low), 0i64).reshape(&wide);
     Ok(vec![mask.where_(&found, &x).tensor().clone()])
+}
+
+/// Of many examples the one that takes most must find enough.
+fn has_enough(op: &'static str, ins: &[Operand], numbers: &[i64]) -> Result<()> {
+    let wanted = to_f64(&ins[0]).into_iter().fold(0.0, f64::max);
+    if wanted <= numbers[0] as f64 {
+        return Ok(());
+    }
+    Err(Error::runtime(op, format!("the mask holds at {wanted} places, but the source has {} elements", numbers[0])))
 }
 
 fn sum_to_size_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {

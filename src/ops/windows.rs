@@ -32,8 +32,9 @@ crate::op! {
         rule pool_back;
         face hidden;
     }
-    /// `pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere.
-    unpool_windows(input, places; size: Ints) Any {
+    /// `pool_windows` undone: values at their places in images of the sizes given, 0 elsewhere. The windows are told as
+    /// `pool_windows` is told of them, `spots` being how many each axis has.
+    unpool_windows(input, places; size: Ints, spots: Ints, starts: Ints, counts: Ints, dilation: Ints) Any {
         kernel(unpool_meta, unpool_run);
         rule unpool_back;
         face hidden;
@@ -149,14 +150,19 @@ fn pool_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 
 fn pool_run(call: &Call) -> Result<()> {
     let x = operand(call, 0)?;
-    let (at, starts, counts, steps) = (call.args[0].ints(), call.args[1].ints(), call.args[2].ints(), call.args[3].ints());
+    with_spans(call.args, |spans| of(&x.storage).launch(&Launch::Pool { input: x, spans, values: &call.outs[0], places: &call.outs[1] }))
+}
+
+/// The windows of every axis, from the parameters that tell how many there are, their starts, counts and steps.
+fn with_spans<T>(args: &[Arg], run: impl FnOnce(&[Span]) -> T) -> T {
+    let (at, starts, counts, steps) = (args[0].ints(), args[1].ints(), args[2].ints(), args[3].ints());
     let (mut spans, mut first) = (Vec::new(), 0);
     for (i, &n) in at.iter().enumerate() {
         let end = first + n as usize;
         spans.push(Span { starts: &starts[first..end], counts: &counts[first..end], step: steps[i] });
         first = end;
     }
-    of(&x.storage).launch(&Launch::Pool { input: x, spans: &spans, values: &call.outs[0], places: &call.outs[1] })
+    run(&spans)
 }
 
 fn unpool_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
@@ -172,7 +178,9 @@ fn unpool_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
 
 fn unpool_run(call: &Call) -> Result<()> {
     let (values, places) = (flat(operand(call, 0)?)?, flat(operand(call, 1)?)?);
-    of(&values.storage).launch(&Launch::Unpool { values: &values, places: &places, out: &call.outs[0] })
+    with_spans(&call.args[1..], |spans| {
+        of(&values.storage).launch(&Launch::Unpool { values: &values, places: &places, spans, out: &call.outs[0] })
+    })
 }
 
 /// Each of `(n, c, ...)` as a row.
@@ -227,5 +235,6 @@ fn pool_back(pull: &Pull) -> Grads {
     if x.numel() == 0 || g.numel() == 0 {
         return [Some(super::view::zeros_like(x))].into_iter().collect();
     }
-    [Some(g.unpool_windows(at, &shape[2..]))].into_iter().collect()
+    let args = |i: usize| pull.args[i].clone();
+    [Some(g.unpool_windows(at, &shape[2..], args(0), args(1), args(2), args(3)))].into_iter().collect()
 }

@@ -320,6 +320,11 @@ pub fn into(op: &str, result: &Tensor, out: &Bound<'_, PyAny>, same: bool) -> Py
         )
         .into());
     }
+    let (here, there) = (result.device(), target.device());
+    if here != there {
+        let message = format!("the result lies on {here}, out on {there}; give an out on {here}");
+        return Err(Error::device(op, message).into());
+    }
     let (from, to) = (result.dtype(), target.dtype());
     if from != to && same || from.is_inexact() && from.category() > to.category() {
         return Err(Error::dtype(op, format!("a result of type {from} cannot be written to an out of type {to}")).into());

@@ -1,19 +1,28 @@
 //! Random draws as Python asks for them, and the generator. Leans on makers and tensor's draws.
 
+use super::dtype::{PyDevice, device_object, place_of};
 use super::makers::{Given, Home};
 use super::tensor::PyTensor;
 use super::{args, data, enter, wrap};
 use crate::backend::launch::Draw;
-use crate::base::{DType, Number, dtype::default_float};
+use crate::base::{DType, Device, Error, Number, dtype::default_float};
 use crate::graph::Tensor;
 use crate::tensor::random::{self, Stream};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-fn stream(generator: Option<&Bound<'_, PyAny>>) -> PyResult<Stream> {
+/// The stream that a draw on a device takes its numbers from.
+fn stream(op: &str, generator: Option<&Bound<'_, PyAny>>, place: Device) -> PyResult<Stream> {
     match generator {
         Some(g) if !g.is_none() => match g.cast::<PyGenerator>() {
-            Ok(g) => Ok(g.get().stream.clone()),
+            Ok(g) => match g.get().place {
+                Some(own) if own != place => Err(Error::device(
+                    op,
+                    format!("expected a generator of {place}, where the numbers are drawn, but found one of {own}; use schuss.Generator(\"{place}\")"),
+                )
+                .into()),
+                _ => Ok(g.get().stream.clone()),
+            },
             Err(_) => Err(PyTypeError::new_err(format!("generator: must be a schuss.Generator, got {}", args::describe(g)))),
         },
         _ => Ok(random::default()),
@@ -46,9 +55,10 @@ fn _draw<'py>(
         data::checked(op, Number::Int(high - 1), d)?;
     }
     let dtype = home.dtype.unwrap_or_else(|| if integers { DType::I64 } else { default_float() });
-    let stream = stream(generator)?;
+    let place = home.place.unwrap_or_default();
+    let stream = stream(op, generator, place)?;
     let n = crate::base::shape::count(op, &shape)?;
-    let made = enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream, home.place.unwrap_or_default()))?;
+    let made = enter(py, n, || Tensor::random(op, what, &shape, dtype, &stream, place))?;
     home.finish(py, op, made, requires_grad)
 }
 
@@ -64,10 +74,10 @@ fn _draw_(
     generator: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let what = draw(op, kind, a, b)?;
-    let stream = stream(generator)?;
     let t = target.get().get_ref();
+    let stream = stream(op, generator, t.device())?;
     if !matches!(what, Draw::Integers(..) | Draw::Bernoulli(_)) && !t.dtype().is_inexact() {
-        return Err(crate::base::Error::dtype(op, format!("draws floats, and cannot fill {}; use x.float() first", t.dtype())).into());
+        return Err(Error::dtype(op, format!("draws floats, and cannot fill {}; use x.float() first", t.dtype())).into());
     }
     enter(py, t.numel(), || t.random_(op, what, &stream))?;
     Ok(target.clone().into_any().unbind())
@@ -107,7 +117,8 @@ fn dropout(py: Python<'_>, input: &Bound<'_, PyAny>, p: f64, training: bool, inp
     wrap(py, made)
 }
 
-/// A stream of random numbers (Philox 4x32-10): a seed, and how far it has been used.
+/// A stream of random numbers (Philox 4x32-10) for draws on one device: a seed, and how far it has been used. Equal seeds
+/// give the same bits on every device; a draw on another device than the generator's raises DeviceError.
 ///
 /// >>> g = schuss.Generator().manual_seed(7)
 /// >>> g.initial_seed()
@@ -115,6 +126,8 @@ fn dropout(py: Python<'_>, input: &Bound<'_, PyAny>, p: f64, training: bool, inp
 #[pyclass(frozen, name = "Generator", module = "schuss")]
 pub struct PyGenerator {
     stream: Stream,
+    /// Where it may draw; anywhere, where nothing is said.
+    place: Option<Device>,
 }
 
 #[pymethods]
@@ -122,12 +135,9 @@ impl PyGenerator {
     #[new]
     #[pyo3(signature = (device=None))]
     fn new(device: Option<&Bound<'_, PyAny>>) -> PyResult<PyGenerator> {
-        if let Some(device) = device {
-            super::dtype::device_of(device)?;
-        }
-        Ok(PyGenerator {
-            stream: std::sync::Arc::new(crate::base::Lock::new(crate::backend::cpu::random::Generator::new(random::FIRST_SEED))),
-        })
+        let place = place_of(device)?.unwrap_or_default();
+        crate::backend::at(place)?;
+        Ok(PyGenerator { stream: random::stream(random::FIRST_SEED), place: Some(place) })
     }
     /// Starts this generator from a seed, any integer of 64 bits; returns it.
     ///
@@ -176,14 +186,15 @@ impl PyGenerator {
         slf.get().stream.get().set_state([part(0), part(8)]);
         Ok(slf.unbind())
     }
-    /// Where it draws: the processor.
+    /// Where it draws; the generator that is used where none is named says the processor, and draws everywhere.
     #[getter]
-    fn device(&self) -> super::dtype::PyDevice {
-        super::dtype::cpu()
+    fn device(&self) -> PyDevice {
+        device_object(self.place.unwrap_or_default())
     }
     fn __repr__(&self) -> String {
         let [seed, offset] = self.stream.get().state();
-        format!("<schuss.Generator seed={seed} offset={offset}>")
+        let place = self.place.filter(|place| !place.is_cpu()).map(|place| format!(" device={place}")).unwrap_or_default();
+        format!("<schuss.Generator seed={seed} offset={offset}{place}>")
     }
 }
 
@@ -209,7 +220,13 @@ fn manual_seed(py: Python<'_>, seed: &Bound<'_, PyAny>) -> PyResult<Py<PyGenerat
 }
 #[pyfunction(name = "_default_generator")]
 fn default_generator(py: Python<'_>) -> PyResult<Py<PyGenerator>> {
-    Py::new(py, PyGenerator { stream: random::default() })
+    Py::new(py, PyGenerator { stream: random::default(), place: None })
+}
+
+/// A generator of its own that draws on every device.
+#[pyfunction]
+fn _stream(seed: &Bound<'_, PyAny>) -> PyResult<PyGenerator> {
+    Ok(PyGenerator { stream: random::stream(seed_of(seed)?), place: None })
 }
 
 /// Ten rounds of Philox 4x32 on a counter and a key (Salmon et al. 2011).
@@ -225,5 +242,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_draw_, m)?)?;
     m.add_function(wrap_pyfunction!(dropout, m)?)?;
     m.add_function(wrap_pyfunction!(manual_seed, m)?)?;
+    m.add_function(wrap_pyfunction!(_stream, m)?)?;
     m.add_function(wrap_pyfunction!(default_generator, m)?)
 }

@@ -1,6 +1,8 @@
 //! What Python asks of GPUs: which there are, what they hold and have done, to wait for them. Leans on backend's devices.
 
 use super::enter;
+use super::tensor::PyTensor;
+use crate::backend::{Operand, place};
 use crate::base::{Device, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -164,7 +166,22 @@ fn _gpu_lose(py: Python<'_>, index: u8) -> PyResult<()> {
     enter(py, super::LONG, || present::lose(index))
 }
 
+/// Refuses two tensors on different devices, naming both; what is no tensor is somebody else's to refuse.
+#[pyfunction]
+fn _beside(op: &str, input: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>, names: (String, String)) -> PyResult<()> {
+    let (Ok(input), Ok(other)) = (input.cast::<PyTensor>(), other.cast::<PyTensor>()) else { return Ok(()) };
+    let (a, b) = (input.get().get_ref(), other.get().get_ref());
+    if a.device() != b.device() {
+        let (a, b) = (a.operand(), b.operand());
+        let wide = |o: &Operand| o.view(o.layout.insert_axis(0));
+        let (a, b) = if a.layout.rank().min(b.layout.rank()) == 0 { (wide(&a), wide(&b)) } else { (a, b) };
+        place::together(op, |k| if k == 0 { &names.0 } else { &names.1 }, [Some(&a), Some(&b)].into_iter())?;
+    }
+    Ok(())
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(_beside, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_count, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_adapters, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_memory, m)?)?;

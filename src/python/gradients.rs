@@ -92,6 +92,7 @@ impl PyTensor {
         if g.dtype() != self.inner.dtype() {
             return Err(Error::dtype("grad", format!("the gradient is {}, the tensor {}", g.dtype(), self.inner.dtype())).into());
         }
+        crate::backend::gradient_beside("grad", g.device(), self.inner.device())?;
         self.inner.set_grad(Some(g));
         Ok(())
     }

@@ -23,8 +23,6 @@ struct Parts {
     indices: Vec<Tensor>,
     axes: Few<i64>,
     front: bool,
-    /// A mask of the whole view, where that is all there is.
-    mask: Option<Tensor>,
 }
 
 fn consumed(item: &Item) -> usize {
@@ -78,7 +76,6 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
     let mut axis = 0usize;
     let mut tensors: Vec<(usize, Tensor)> = Vec::new();
     let mut plain = true;
-    let mut mask = None;
     for item in items {
         match item {
             Item::Int(i) => {
@@ -138,9 +135,7 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
                     tensors.push((order.len() - 1, Tensor::full(&[usize::from(yes)], 0i64, DType::I64)?));
                     continue;
                 }
-                if items.len() == 1 && own.len() == rank {
-                    mask = Some(t.to_device(x.device())?);
-                }
+                reachable(t, x)?;
                 for (k, list) in gather::nonzero(&crate::backend::fetch(&t.operand())?).into_iter().enumerate() {
                     order.push((axis + k) as i64);
                     tensors.push((order.len() - 1, Tensor::from_slice(&list, &[list.len()])?));
@@ -165,13 +160,30 @@ fn take_apart(x: &Tensor, items: &[Item]) -> Result<Parts> {
         axis += 1;
     }
     let view = if plain { x.clone() } else { ops::view::pick(x, starts, counts, steps, order)? };
-    let device = x.device();
     for (_, t) in &mut tensors {
-        *t = t.to_device(device)?;
+        reachable(t, x)?;
+        *t = t.to_device(x.device())?;
     }
     let axes: Few<i64> = tensors.iter().map(|(a, _)| *a as i64).collect();
     let front = axes.windows(2).any(|w| w[1] != w[0] + 1);
-    Ok(Parts { view, indices: tensors.into_iter().map(|(_, t)| t).collect(), axes, front, mask })
+    Ok(Parts { view, indices: tensors.into_iter().map(|(_, t)| t).collect(), axes, front })
+}
+
+/// An index lies where the tensor does, or on the processor.
+fn reachable(index: &Tensor, x: &Tensor) -> Result<()> {
+    let (own, there) = (index.device(), x.device());
+    if own == there || own.is_cpu() {
+        return Ok(());
+    }
+    Err(Error::device(
+        "index",
+        format!(
+            "the index of shape {} lies on {own}, the tensor of shape {} on {there}; an index must lie on the tensor's device or on \
+             the processor: use index.to(\"{there}\")",
+            shape::show(&index.shape()),
+            shape::show(&x.shape())
+        ),
+    ))
 }
 
 /// `x[items]`: a view for basic indexing, a copy where tensors choose.
@@ -191,8 +203,26 @@ pub fn get(x: &Tensor, items: &[Item]) -> Result<Tensor> {
 /// What an assignment to an item is called where it is refused.
 const SET: &str = "item assignment";
 
+/// The mask of leading axes that is all there is of an index, as wide as the tensor: nobody need look where it is true.
+fn mask_alone(x: &Tensor, items: &[Item]) -> Result<Option<Tensor>> {
+    let [Item::Tensor(t)] = items else { return Ok(None) };
+    let (own, sizes) = (t.shape(), x.shape());
+    if !is_mask(t) || own.is_empty() || !sizes.starts_with(&own) {
+        return Ok(None);
+    }
+    reachable(t, x)?;
+    let mask = t.to_device(x.device())?;
+    let wide: Few<usize> = own.iter().copied().chain(std::iter::repeat_n(1, sizes.len() - own.len())).collect();
+    if wide.len() == own.len() { Ok(Some(mask)) } else { ops::view::reshape(&mask, &wide).map(Some) }
+}
+
 /// `x[items] = value`.
 pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
+    if let (Feed::Number(n), Some(mask)) = (&value, mask_alone(x, items)?) {
+        let converted = fitting(*n, x.dtype())?;
+        let done = write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), (&mask).into(), Feed::Number(converted)], &[]);
+        return done.map_err(|e| e.named(SET));
+    }
     let parts = take_apart(x, items)?;
     if parts.indices.is_empty() {
         if let Feed::Tensor(v) = value {
@@ -204,11 +234,6 @@ pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
             }
         }
         return write::copy_as(SET, &parts.view, value);
-    }
-    if let (Some(mask), Feed::Number(n)) = (&parts.mask, &value) {
-        let converted = fitting(*n, x.dtype())?;
-        let done = write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), mask.into(), Feed::Number(converted)], &[]);
-        return done.map_err(|e| e.named(SET));
     }
     let values = match value {
         Feed::Tensor(t) => t.to_dtype(x.dtype())?,

@@ -15,7 +15,12 @@ use std::sync::{Arc, LazyLock};
 /// The seed of a program that sets none; fixed, so that a run can be repeated.
 pub const FIRST_SEED: u64 = 67_280_421_310_721;
 
-static DEFAULT: LazyLock<Stream> = LazyLock::new(|| Arc::new(Lock::new(Generator::new(FIRST_SEED))));
+static DEFAULT: LazyLock<Stream> = LazyLock::new(|| stream(FIRST_SEED));
+
+/// A stream of its own.
+pub fn stream(seed: u64) -> Stream {
+    Arc::new(Lock::new(Generator::new(seed)))
+}
 
 /// The generator used where none is named.
 pub fn default() -> Stream {
@@ -101,12 +106,20 @@ pub fn dropout(x: &Tensor, p: f64, stream: &Stream) -> Result<Tensor> {
         return Ok(x.clone());
     }
     let scale = if p == 1.0 { 0.0 } else { 1.0 / (1.0 - p) };
-    // A step that is run again draws anew, and its way back reads what was drawn; so does the way back of many examples.
-    if x.dtype().is_float() && x.dtype().compute() == DType::F32 && !trace::on() && !Mode::now().lifted() {
+    // The way back of many examples reads what was drawn; so does that of a recorded step on the processor, where to read it
+    // is quicker than to draw again. On a device such a step keeps where its draws begin, which is another place each time.
+    let device = x.device();
+    if x.dtype().is_float() && x.dtype().compute() == DType::F32 && !(trace::on() && device.is_cpu()) && !Mode::now().lifted() {
         engine::start();
         let count = blocks(x.numel() as u64, draw::width(Draw::Bernoulli(p), x.dtype()));
         let (seed, offset) = taken(stream, count);
-        return crate::ops::drops::dropped(x, seed as i64, offset as i64, 1.0 - p, scale);
+        if !trace::on() {
+            return crate::ops::drops::dropped(x, seed as i64, offset as i64, 1.0 - p, scale);
+        }
+        let place = Operand::new(at(device)?, &[4], DType::I32)?;
+        of(&place.storage).launch(&Launch::Random { draw: Draw::Place, seed, offset, out: &place })?;
+        trace::drew(stream, count);
+        return crate::ops::drops::dropped_by(x, &Tensor::from_operand(place), 1.0 - p, scale);
     }
     // A complex number is kept or dropped as one.
     let keep = Tensor::random("dropout", Draw::Bernoulli(1.0 - p), &x.shape(), x.dtype().real(), stream, x.device())?;

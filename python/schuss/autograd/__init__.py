@@ -83,7 +83,7 @@ def grad(
     if all(g is not None for g in found):
         return found
     if materialize_grads:
-        zeros = [_core.zeros(tuple(s.shape), dtype=s.dtype) for s in sources]
+        zeros = [_core.zeros(tuple(s.shape), dtype=s.dtype, device=s.device) for s in sources]
         for z in zeros:
             z.requires_grad_(create_graph)
         return tuple(z if g is None else g for g, z in zip(found, zeros, strict=True))
@@ -116,9 +116,9 @@ def __getattr__(name: str):
 
         module = import_module(f"schuss.autograd.{_MODULES.get(name, 'anomaly')}")
         return module if name in _MODULES else getattr(module, name)
-    from schuss.absent import sentence
+    from schuss.absent import missing
 
-    raise AttributeError(sentence("schuss.autograd", name))
+    raise missing("schuss.autograd", name)
 
 
 def __dir__():

@@ -33,6 +33,10 @@ class Function:
 
     generate_vmap_rule = False
 
+    def __call__(self, *args, **kwargs):
+        name = type(self).__name__
+        raise RuntimeError(f"{name}: is not called but applied; write {name}.apply(...)")
+
     @staticmethod
     def forward(*args, **kwargs):
         """Computes the results; to be written by the subclass."""

@@ -57,12 +57,20 @@ def _called(op: str, func: Callable, xs: Tensors, strict: bool) -> tuple[Any, Te
     return found, ys
 
 
+def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    return _core.zeros(tuple(shape), dtype=like.dtype, device=like.device)
+
+
+def _ones(like: Tensor) -> Tensor:
+    return _core.ones(tuple(like.shape), dtype=like.dtype, device=like.device)
+
+
 def _weights(op: str, v: Any, against: Tensors, role: str) -> Tensors:
     """The vector to multiply by, checked against what it belongs to; 1 where it is left out."""
     if v is None:
         if len(against) != 1 or against[0].numel() != 1:
             raise RuntimeError(f"{op}: v may be left out only where {role} is one number; give v")
-        return (_core.ones(tuple(against[0].shape), dtype=against[0].dtype),)
+        return (_ones(against[0]),)
     found = _listed(op, "v", v)
     if len(found) != len(against):
         raise RuntimeError(f"{op}: v has {len(found)} tensors, {role} {len(against)}")
@@ -94,7 +102,7 @@ def _pulled(
         if strict and (g is None or (create_graph and not g.requires_grad)):
             part = "the outputs do" if g is None else "the derivative does"
             raise GradError(f"{op}: {part} not depend on input {place}; with strict=True it must")
-        whole.append(_core.zeros(tuple(x.shape), dtype=x.dtype) if g is None else g)
+        whole.append(_zeros(x.shape, x) if g is None else g)
     return tuple(whole)
 
 
@@ -103,7 +111,7 @@ def _pushed(
 ) -> Tensors:
     """The change of the ys along the weights: the pull is linear in its own weights, and its
     derivative by them is the push (Pearlmutter 1994 for hessians)."""
-    marks = tuple(_core.zeros(tuple(y.shape), dtype=y.dtype, requires_grad=True) for y in ys)
+    marks = tuple(_zeros(y.shape, y).requires_grad_() for y in ys)
     pulled = _pulled(op, ys, xs, marks, True, strict)
     return _pulled(op, pulled, marks, weights, create_graph, strict)
 
@@ -124,7 +132,7 @@ def _gradient(op: str, func: Callable, xs: Tensors, strict: bool) -> tuple[Tenso
     if len(ys) != 1 or ys[0].numel() != 1:
         shapes = [tuple(y.shape) for y in ys]
         raise RuntimeError(f"{op}: the function must return one number, got shapes {shapes}")
-    one = _core.ones(tuple(ys[0].shape), dtype=ys[0].dtype)
+    one = _ones(ys[0])
     return _like(found, ys), _pulled(op, ys, xs, (one,), True, strict)
 
 
@@ -215,16 +223,16 @@ def hvp(
 
 def _rows(op: str, y: Tensor, xs: Tensors, create_graph: bool, strict: bool) -> list[Tensor]:
     """The jacobian of one output at every input: a reverse walk for each element."""
-    one = (_core.ones((), dtype=y.dtype),)
+    one = (_core.ones((), dtype=y.dtype, device=y.device),)
     rows = [_pulled(op, (part,), xs, one, create_graph, strict) for part in y.reshape(-1).unbind(0)]
     return [_put(y, x, [row[i] for row in rows], 0) for i, x in enumerate(xs)]
 
 
 def _columns(op: str, y: Tensor, xs: Tensors, create_graph: bool, strict: bool) -> list[Tensor]:
     """The same by columns: a push for each element of the inputs."""
-    mark = _core.zeros(tuple(y.shape), dtype=y.dtype, requires_grad=True)
+    mark = _zeros(y.shape, y).requires_grad_()
     pulled = _pulled(op, (y,), xs, (mark,), True, strict)
-    one = (_core.ones((), dtype=y.dtype),)
+    one = (_core.ones((), dtype=y.dtype, device=y.device),)
     found = []
     for x, slope in zip(xs, pulled, strict=True):
         parts = slope.reshape(-1).unbind(0)
@@ -237,7 +245,7 @@ def _put(y: Tensor, x: Tensor, lines: list[Tensor], axis: int) -> Tensor:
     """Rows or columns put together: the output's axes, then the input's."""
     shape = (*y.shape, *x.shape)
     if not lines:
-        return _core.zeros(shape, dtype=x.dtype)
+        return _zeros(shape, x)
     return _core._stack(lines, axis).reshape(shape)
 
 

@@ -1,8 +1,11 @@
 """Probability distributions with PyTorch's names: draws, logarithms of probabilities, divergences.
 Leans on the rooms beside it."""
 
+import sys
+
 from schuss.distributions import constraint_registry as constraint_registry
 from schuss.distributions import constraints as constraints
+from schuss.distributions import rooms as rooms
 from schuss.distributions import transforms as transforms
 from schuss.distributions.base import Distribution, ExponentialFamily, Independent
 from schuss.distributions.constraint_registry import biject_to, transform_to
@@ -144,6 +147,8 @@ __all__ = [
     "register_kl",
     "transform_to",
 ]
+
+rooms.attach(sys.modules[__name__])
 
 
 def __getattr__(name: str):

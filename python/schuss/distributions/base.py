@@ -22,7 +22,10 @@ def tensors(*values: Any) -> tuple[Tensor, ...]:
     for v in values:
         if not isinstance(v, Tensor) and not hasattr(v, "__float__"):
             owner = type(sys._getframe(1).f_locals.get("self")).__name__
-            raise TypeError(f"{owner}: takes numbers and Tensors, got {type(v).__name__} {v!r}")
+            raise ValueError(
+                f"{owner}: takes numbers and Tensors, got {type(v).__name__} {v!r}; use"
+                " schuss.tensor(...) first"
+            )
     given = [v for v in values if isinstance(v, Tensor)]
     known = [v for v in given if v.is_floating_point()]
     dtype = known[0].dtype if known else schuss.get_default_dtype()
@@ -41,6 +44,26 @@ def tensors(*values: Any) -> tuple[Tensor, ...]:
         owner = type(sys._getframe(1).f_locals.get("self")).__name__
         shapes = " and ".join(str(tuple(v.shape)) for v in made)
         raise _core.ShapeError(f"{owner}: the shapes {shapes} do not broadcast") from None
+
+
+def tensor_of_numbers(owner: str, name: str, value: Any, axes: int) -> Tensor:
+    """A parameter that has at least so many axes; ValueError for a number, a list or fewer axes."""
+    if isinstance(value, Tensor) and value.ndim >= axes:
+        return value
+    got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+    count = "one axis" if axes == 1 else "two axes"
+    raise ValueError(f"{owner}: {name} is a tensor of {count} or more, got {got}")
+
+
+def sizes(owner: Any, name: str, value: Any) -> tuple[Any, ...]:
+    """A shape that a method was given as a tuple."""
+    if isinstance(value, (tuple, list)):
+        return tuple(value)
+    if isinstance(value, Tensor) and value.ndim == 1:
+        return tuple(value.tolist())
+    kind = type(owner).__name__
+    advice = f"; write ({value},)" if isinstance(value, int) else ""
+    raise TypeError(f"{kind}: {name} is a tuple of sizes, got {value!r}{advice}")
 
 
 def refuse(owner: Any, name: str, values: Tensor, good: Tensor, range_of: str) -> None:
@@ -87,6 +110,8 @@ class Distribution(Checked):
     has_enumerate_support = False
     support: Any = None
     _default_validate = True
+    # What a distribution of a program's own says of its parameters; ours look at theirs themselves.
+    arg_constraints: Any = {}  # noqa: RUF012
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -102,6 +127,17 @@ class Distribution(Checked):
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         self._validate = self._default_validate if validate_args is None else bool(validate_args)
         self._validate_args = self._validate
+        if self._validate and self.arg_constraints:
+            self._check_own_parameters()
+
+    def _check_own_parameters(self) -> None:
+        for name, constraint in self.arg_constraints.items():
+            if constraints.is_dependent(constraint):
+                continue
+            if name not in self.__dict__ and hasattr(getattr(type(self), name, None), "wrapped"):
+                continue
+            value = getattr(self, name)
+            refuse(self, name, value, constraint.check(value.detach()), constraint.words())
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
@@ -116,7 +152,12 @@ class Distribution(Checked):
     def _validate_sample(self, value: Any, edges: bool = False) -> None:
         """ValueError for a value outside the support, or one whose last axes make no draw."""
         name = type(self).__name__
-        value = value if isinstance(value, Tensor) else schuss.as_tensor(value)
+        if not isinstance(value, Tensor):
+            if not hasattr(value, "__float__"):
+                raise ValueError(
+                    f"{name}: the value must be a Tensor, got {value!r}; use schuss.tensor(...)"
+                )
+            value = schuss.as_tensor(value, device="cpu")
         event = self._event_shape
         if event and tuple(value.shape[-len(event) :]) != tuple(event):
             raise _core.ShapeError(
@@ -151,10 +192,26 @@ class Distribution(Checked):
         return self._event_shape
 
     def _extended(self, sample_shape: Any) -> Size:
-        return Size((*sample_shape, *self._batch_shape, *self._event_shape))
+        given = sizes(self, "sample_shape", sample_shape)
+        return Size((*given, *self._batch_shape, *self._event_shape))
 
-    def expand(self, batch_shape: Any) -> Distribution:
+    def _extended_shape(self, sample_shape: Any = ()) -> Size:
+        """The shape of draws, by the name that distributions of programs ask for."""
+        return self._extended(sample_shape)
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """What `expand` of a program's own distribution fills: made anew, without `__init__`."""
+        if _instance is not None:
+            return _instance
+        if type(self).__init__ is not cls.__init__:
+            raise NotImplementedError(
+                f"{type(self).__name__}: has an __init__ of its own and must define expand"
+            )
+        return object.__new__(type(self))
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         """This distribution with its parameters repeated to a wider batch."""
+        batch_shape = sizes(self, "batch_shape", batch_shape)
         made = object.__new__(type(self))
         old = len(self._batch_shape)
         for name, value in self.__dict__.items():
@@ -175,6 +232,12 @@ class Distribution(Checked):
         """Draws through which gradients reach the parameters."""
         raise NotImplementedError(
             f"{type(self).__name__}: draws have no gradient; use sample() and log_prob()"
+        )
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """Every value that may come, along a new first axis, where they can be counted."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: its values are too many to list; sample() draws some"
         )
 
     def sample_n(self, n: int) -> Tensor:
@@ -222,7 +285,25 @@ class Distribution(Checked):
         return self.entropy().exp()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(batch {tuple(self._batch_shape)})"
+        code = type(self).__init__.__code__
+        names = code.co_varnames[1 : code.co_argcount]
+        held = {name: self.__dict__.get(f"_{name}", self.__dict__.get(name)) for name in names}
+        if isinstance(held.get("probs"), Tensor):
+            held.pop("logits", None)
+        shown = [
+            f"{name}: {value.item() if value.numel() == 1 else value.shape}"
+            for name, value in held.items()
+            if isinstance(value, Tensor)
+        ]
+        inside = ", ".join(shown) or f"batch {tuple(self._batch_shape)}"
+        return f"{type(self).__name__}({inside})"
+
+
+def must_distribution(owner: str, value: Any) -> None:
+    """ValueError for what is no distribution; those of others need not be subclasses."""
+    if not hasattr(value, "batch_shape"):
+        got = getattr(value, "__name__", None) or repr(value)
+        raise ValueError(f"{owner}: needs a Distribution such as Normal(0.0, 1.0), got {got}")
 
 
 class ExponentialFamily(Distribution):
@@ -243,9 +324,13 @@ class Independent(Distribution):
         reinterpreted_batch_ndims: int,
         validate_args: bool | None = None,
     ) -> None:
+        must_distribution("Independent", base_distribution)
         n, batch = reinterpreted_batch_ndims, base_distribution.batch_shape
-        if not 0 <= n <= len(batch):
-            raise ValueError(f"Independent: {n} axes of a batch of {tuple(batch)}")
+        if not isinstance(n, int) or not 0 <= n <= len(batch):
+            raise ValueError(
+                f"Independent: reinterpreted_batch_ndims must be 0 to {len(batch)}, the axes of a"
+                f" batch of {tuple(batch)}, got {n}"
+            )
         cut = len(batch) - n
         super().__init__(batch[:cut], (*batch[cut:], *base_distribution.event_shape))
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, n
@@ -264,6 +349,9 @@ class Independent(Distribution):
     def mode(self) -> Tensor:
         """The likeliest value."""
         return self.base_dist.mode
+
+    def __repr__(self) -> str:
+        return f"Independent({self.base_dist!r}, {self.reinterpreted_batch_ndims})"
 
     def _summed(self, x: Tensor) -> Tensor:
         n = self.reinterpreted_batch_ndims

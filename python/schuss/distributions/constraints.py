@@ -247,9 +247,8 @@ def _corr_cholesky(value: Tensor) -> Tensor:
 
 
 def _square(value: Tensor) -> Tensor:
-    return schuss.full(
-        tuple(value.shape[:-2]), value.shape[-2] == value.shape[-1], dtype=schuss.bool
-    )
+    square = value.shape[-2] == value.shape[-1]
+    return value.new_full(tuple(value.shape[:-2]), square, dtype=schuss.bool)
 
 
 def _symmetric(value: Tensor) -> Tensor:

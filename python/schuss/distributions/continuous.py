@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.base import Distribution, refuse, tensor_of_numbers, tensors
 
 if TYPE_CHECKING:
     from typing import Any
@@ -329,7 +329,13 @@ def factor_of(owner: Any, asked: bool, covariance: Any, precision: Any, factor: 
     definite = constraints.positive_definite
     kinds = (definite, definite, constraints.lower_cholesky)
     for name, given, kind in zip(names, (covariance, precision, factor), kinds, strict=True):
-        if given is not None and asked:
+        if given is None:
+            continue
+        tensor_of_numbers(type(owner).__name__, name, given, 2)
+        if given.shape[-1] != given.shape[-2]:
+            shape = tuple(given.shape)
+            raise schuss.ShapeError(f"{type(owner).__name__}: {name} {shape} is not square")
+        if asked:
             refuse(owner, name, given, kind.check(given.detach()), kind.words())
     if factor is not None:
         return factor
@@ -362,7 +368,7 @@ class MultivariateNormal(Distribution):
             )
         asked = self._default_validate if validate_args is None else validate_args
         factor = factor_of(self, asked, covariance_matrix, precision_matrix, scale_tril)
-        n = loc.shape[-1]
+        n = tensor_of_numbers("MultivariateNormal", "loc", loc, 1).shape[-1]
         if tuple(factor.shape[-2:]) != (n, n):
             raise schuss.ShapeError(
                 f"MultivariateNormal: a mean of {n} numbers and a matrix {tuple(factor.shape)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.base import Distribution, refuse, sizes, tensors
 from schuss.distributions.discrete import Categorical, _one_of
 from schuss.nn import functional as F
 
@@ -166,7 +166,8 @@ class NegativeBinomial(Chances):
         super().__init__(count.ceil(), probs, logits, validate_args)
         if probs is not None and self._validate:
             refuse(self, "probs", self.probs, self.probs < 1, "from 0 to 1, without that")
-        self.total_count = count.to(self.probs.dtype).expand(self.probs.shape)
+        count = count.to(self.probs.device, self.probs.dtype)
+        self.total_count = count.expand(self.probs.shape)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended(sample_shape)
@@ -210,7 +211,11 @@ class Multinomial(Distribution):
         validate_args: bool | None = None,
     ) -> None:
         if not isinstance(total_count, int):
-            raise NotImplementedError("Multinomial: one total_count, an integer, is for all")
+            raise NotImplementedError(
+                f"Multinomial: one total_count, an integer, is for all, got {total_count!r}"
+            )
+        if total_count < 0:
+            raise ValueError(f"Multinomial: total_count must be 0 or more, got {total_count}")
         self.total_count = total_count
         self._categorical = Categorical(probs, logits, validate_args)
         shape = self._categorical.param_shape
@@ -232,15 +237,15 @@ class Multinomial(Distribution):
         return self._categorical.logits
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        drawn = self._categorical.sample((self.total_count, *sample_shape))
+        drawn = self._categorical.sample(
+            (self.total_count, *sizes(self, "sample_shape", sample_shape))
+        )
         counts = self.probs.new_zeros(self._extended(sample_shape))
         ones = schuss.ones_like(drawn, dtype=counts.dtype).movedim(0, -1)
         return counts.scatter_add(-1, drawn.movedim(0, -1), ones)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate:
-            whole = value.sum(-1)
-            refuse(self, "a sum", whole, whole == self.total_count, f"{self.total_count}")
+        # Of fewer draws than total_count it is the logarithm for that number of them.
         logits = self.logits.expand(value.shape)
         logits = logits.masked_fill((value == 0) & (logits == -float("inf")), 0.0)
         ways = (value.sum(-1) + 1).lgamma() - (value + 1).lgamma().sum(-1)

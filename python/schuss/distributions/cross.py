@@ -141,10 +141,10 @@ def _crossed(mean: Any) -> Any:
     def divergence(p: Any, q: Any) -> Tensor:
         found = -p.entropy() - mean(p, q)
         (low, high), (least, most) = _bounds(p), _bounds(q)
-        found = schuss.where(schuss.as_tensor(low >= least), found, math.inf)
+        found = schuss.where(schuss.as_tensor(low >= least, device=found.device), found, math.inf)
         if most is None:
             return found
-        return schuss.where(schuss.as_tensor(high <= most), found, math.inf)
+        return schuss.where(schuss.as_tensor(high <= most, device=found.device), found, math.inf)
 
     return divergence
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.base import Distribution, refuse, tensor_of_numbers, tensors
 from schuss.nn import functional as F
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class Categorical(Distribution):
     ) -> None:
         _one_of(self, probs, logits)
         given = probs if probs is not None else logits
-        if not isinstance(given, Tensor) or given.ndim < 1:
-            raise ValueError("Categorical: weights are a tensor of one axis or more")
+        given = tensor_of_numbers("Categorical", "probs" if logits is None else "logits", given, 1)
         super().__init__(given.shape[:-1], (), validate_args)
         if self._validate:
             good = given.isfinite() & (given >= 0) if probs is not None else ~given.isnan()
@@ -77,6 +76,8 @@ class Categorical(Distribution):
         return drawn.t().reshape(shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if not isinstance(value, Tensor):
+            value = schuss.tensor(value, device=self.logits.device)
         value = value.to(schuss.int64)
         value, logits = schuss.broadcast_tensors(value.unsqueeze(-1), self.logits)
         return logits.gather(-1, value[..., :1]).squeeze(-1)

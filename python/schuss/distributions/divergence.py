@@ -29,6 +29,10 @@ _RULES: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {}
 def register_kl(type_p: type, type_q: type) -> Callable[[Any], Any]:
     """A decorator that makes a function the divergence of two kinds of distribution."""
 
+    for kind in (type_p, type_q):
+        if not isinstance(kind, type):
+            raise TypeError(f"register_kl: needs two classes of distributions, got {kind!r}")
+
     def known(function: Any) -> Any:
         _RULES[type_p, type_q] = function
         return function

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor, draws, special
 from schuss.distributions import constraints
-from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.base import Distribution, refuse, tensor_of_numbers, tensors
 
 if TYPE_CHECKING:
     from typing import Any
@@ -153,8 +153,7 @@ class Dirichlet(Distribution):
     support = constraints.simplex
 
     def __init__(self, concentration: Tensor, validate_args: bool | None = None) -> None:
-        if not isinstance(concentration, Tensor) or concentration.ndim < 1:
-            raise ValueError("Dirichlet: the concentration is a tensor of one axis or more")
+        tensor_of_numbers("Dirichlet", "concentration", concentration, 1)
         (self.concentration,) = tensors(concentration)
         super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args)
         _above_0(self, concentration=self.concentration)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.base import Distribution, refuse, tensors
+from schuss.distributions.base import Distribution, refuse, tensor_of_numbers, tensors
 from schuss.distributions.continuous import factor_of
 from schuss.distributions.gammas import Beta, Chi2, _above_0
 
@@ -40,8 +40,11 @@ class LowRankMultivariateNormal(Distribution):
     def __init__(
         self, loc: Tensor, cov_factor: Tensor, cov_diag: Tensor, validate_args: bool | None = None
     ) -> None:
+        named = (("loc", loc, 1), ("cov_factor", cov_factor, 2), ("cov_diag", cov_diag, 1))
+        for name, value, axes in named:
+            tensor_of_numbers("LowRankMultivariateNormal", name, value, axes)
         n = loc.shape[-1]
-        if cov_factor.ndim < 2 or cov_factor.shape[-2] != n or cov_diag.shape[-1] != n:
+        if cov_factor.shape[-2] != n or cov_diag.shape[-1] != n:
             raise ValueError(
                 f"LowRankMultivariateNormal: a mean of {n} numbers, a factor"
                 f" {tuple(cov_factor.shape)} and a diagonal {tuple(cov_diag.shape)}"
@@ -210,8 +213,8 @@ class LKJCholesky(Distribution):
     def __init__(
         self, dim: int, concentration: Any = 1.0, validate_args: bool | None = None
     ) -> None:
-        if dim < 2:
-            raise ValueError(f"LKJCholesky: the size must be at least 2, got {dim}")
+        if not isinstance(dim, int) or dim < 2:
+            raise ValueError(f"LKJCholesky: dim must be an integer, at least 2, got {dim!r}")
         self.dim = dim
         (self.concentration,) = tensors(concentration)
         super().__init__(self.concentration.shape, (dim, dim), validate_args)

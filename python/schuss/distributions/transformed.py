@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.base import Distribution, Independent, tensors
+from schuss.distributions.base import Distribution, Independent, must_distribution, tensors
 from schuss.distributions.continuous import Normal
 from schuss.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
 from schuss.distributions.tails import _uniform
@@ -18,8 +18,8 @@ from schuss.distributions.transforms import (
     ExpTransform,
     SigmoidTransform,
     StickBreakingTransform,
-    Transform,
     _summed,
+    must_transforms,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class TransformedDistribution(Distribution):
     def __init__(
         self, base_distribution: Distribution, transforms: Any, validate_args: bool | None = None
     ) -> None:
-        self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
+        must_distribution("TransformedDistribution", base_distribution)
+        self.transforms = must_transforms("TransformedDistribution", transforms)
         whole = ComposeTransform(self.transforms)
         batch, event = base_distribution.batch_shape, base_distribution.event_shape
         shape = schuss.Size((*batch, *event))
@@ -270,6 +271,11 @@ class MixtureSameFamily(Distribution):
         if not shape or shape[-1] != count:
             raise ValueError(
                 f"MixtureSameFamily: {count} weights for components of shape {tuple(shape)}"
+            )
+        if mixture_distribution.batch_shape not in ((), shape[:-1]):
+            raise schuss.ShapeError(
+                f"MixtureSameFamily: a batch {tuple(mixture_distribution.batch_shape)} of weights"
+                f" and {tuple(shape[:-1])} of components"
             )
         self.mixture_distribution = mixture_distribution
         self.component_distribution = component_distribution

@@ -129,6 +129,17 @@ class _Inverse(Transform):
     __hash__ = Transform.__hash__
 
 
+def must_transforms(owner: str, given: Any) -> list[Transform]:
+    """One transform or several in a list; ValueError for what is none."""
+    parts = list(given) if isinstance(given, (list, tuple)) else [given]
+    for part in parts:
+        # Those of others need not be subclasses.
+        if isinstance(part, type) or not hasattr(part, "domain"):
+            got = f"the class {part.__name__}" if isinstance(part, type) else repr(part)
+            raise ValueError(f"{owner}: needs transforms such as ExpTransform(), got {got}")
+    return parts
+
+
 class ComposeTransform(Transform):
     """Several transforms, the first one first.
 
@@ -138,7 +149,7 @@ class ComposeTransform(Transform):
 
     def __init__(self, parts: list[Transform], cache_size: int = 0) -> None:
         super().__init__(cache_size)
-        self.parts = list(parts)
+        self.parts = must_transforms("ComposeTransform", parts)
 
     @property
     def domain(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -223,6 +234,7 @@ class IndependentTransform(Transform):
         self, base_transform: Transform, reinterpreted_batch_ndims: int, cache_size: int = 0
     ) -> None:
         super().__init__(cache_size)
+        (base_transform,) = must_transforms("IndependentTransform", base_transform)
         self.base_transform = base_transform
         self.reinterpreted_batch_ndims = n = reinterpreted_batch_ndims
         self.domain = constraints.independent(base_transform.domain, n)
@@ -302,7 +314,9 @@ class PowerTransform(Transform):
 
     def __init__(self, exponent: Any, cache_size: int = 0) -> None:
         super().__init__(cache_size)
-        self.exponent = exponent if isinstance(exponent, Tensor) else schuss.tensor(float(exponent))
+        # One number of the processor's goes with tensors of every device.
+        given = isinstance(exponent, Tensor)
+        self.exponent = exponent if given else schuss.tensor(float(exponent), device="cpu")
 
     @property
     def sign(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import Tensor
 from schuss.distributions import constraints
-from schuss.distributions.transforms import ComposeTransform, Transform, _summed
+from schuss.distributions.transforms import ComposeTransform, Transform, _summed, must_transforms
 
 if TYPE_CHECKING:
     from typing import Any
@@ -47,7 +47,7 @@ def _strict_lower(x: Tensor) -> Tensor:
     size = round((math.sqrt(8 * count + 1) + 1) / 2)
     if size * (size - 1) // 2 != count:
         raise ValueError(f"CorrCholeskyTransform: {count} numbers fill no triangle")
-    rows, columns = schuss.tril_indices(size, size, -1)
+    rows, columns = schuss.tril_indices(size, size, -1, device=x.device)
     flat = x.new_zeros((*x.shape[:-1], size * size))
     places = (rows * size + columns).expand(x.shape)
     return flat.scatter(-1, places, x).reshape(*x.shape[:-1], size, size)
@@ -70,12 +70,12 @@ class CorrCholeskyTransform(Transform):
     def _inverse(self, y: Tensor) -> Tensor:
         left = 1 - (y * y).cumsum(-1)
         left = schuss.nn.functional.pad(left[..., :-1], [1, 0], value=1.0).clamp(min=1e-300)
-        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -1)
+        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -1, device=y.device)
         return (y[..., rows, columns] / left[..., rows, columns].sqrt()).atanh()
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         left = 1 - (y * y).cumsum(-1)
-        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -2)
+        rows, columns = schuss.tril_indices(y.shape[-1], y.shape[-1], -2, device=y.device)
         stick = 0.5 * left[..., rows, columns].log().sum(-1)
         slope = -2 * (x + schuss.nn.functional.softplus(-2 * x) - math.log(2)).sum(-1)
         return stick + slope
@@ -97,7 +97,7 @@ class _Joined(Transform):
 
     def __init__(self, tseq: Any, dim: int, cache_size: int) -> None:
         super().__init__(cache_size)
-        self.transforms, self.dim = list(tseq), dim
+        self.transforms, self.dim = must_transforms(type(self).__name__, tseq), dim
         self.bijective = all(t.bijective for t in self.transforms)
 
     def _split(self, x: Tensor) -> Any:
@@ -107,7 +107,13 @@ class _Joined(Transform):
         raise NotImplementedError
 
     def _call(self, x: Tensor) -> Tensor:
-        pairs = zip(self.transforms, self._split(x), strict=True)
+        parts = self._split(x)
+        if len(parts) != len(self.transforms):
+            raise schuss.ShapeError(
+                f"{type(self).__name__}: {len(self.transforms)} transforms for {len(parts)} parts"
+                f" of {tuple(x.shape)} along axis {self.dim}"
+            )
+        pairs = zip(self.transforms, parts, strict=True)
         return self._join([t(v) for t, v in pairs])
 
     def _inverse(self, y: Tensor) -> Tensor:

@@ -68,15 +68,15 @@ def lu(A, *, pivot=True, out=None):
     """
     packed, _, order, _ = _lu("lu", A, pivot)
     lower, upper = _apart(packed)
-    rows = _rows_of(order, A.dtype) if pivot else _core.empty(0, dtype=A.dtype)
+    rows = _rows_of(order, A.dtype) if pivot else A.new_empty(0)
     return _as("lu", "P L U", (rows, lower, upper), out)
 
 
 def _ldl(op, A, hermitian, check):
     _square(op, A)
     packed, pivots, info = _core._ldl_of(A, hermitian)
-    if check and bool((_core._values(info) != 0).any()):
-        raise RuntimeError(f"{op}: a matrix is singular (a pivot is 0)")
+    if check:
+        _core._demand(info == 0, "runtime", op, "a matrix is singular (a pivot is 0)")
     return packed, pivots, info
 
 
@@ -138,7 +138,7 @@ def _order(pivots, m):
 
 def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
     """The permutation and the triangles of packed LU factors."""
-    lower = upper = rows = _core.empty(0, dtype=LU_data.dtype)
+    lower = upper = rows = LU_data.new_empty(0)
     if unpack_data:
         lower, upper = _apart(LU_data)
     if unpack_pivots:
@@ -216,8 +216,7 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 
 def _regular(op, info):
-    if info.numel() and bool((_core._values(info) != 0).any()):
-        raise RuntimeError(f"{op}: a matrix is singular (its determinant is 0)")
+    _core._demand(info == 0, "runtime", op, "a matrix is singular (its determinant is 0)")
 
 
 def solve(A, B, *, left=True, out=None):
@@ -299,6 +298,9 @@ def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
 
 
 def _positive(info):
+    if _core._is_recording():
+        said = "a leading minor is not positive; the matrix is not positive definite"
+        return _core._demand(info == 0, "runtime", "cholesky", said)
     info = _core._values(info).reshape(-1)
     bad = info[info != 0]
     if bad.numel():
@@ -347,7 +349,7 @@ def qr(A, mode="reduced", *, out=None):
     if mode == "r" and A.requires_grad and _core.is_grad_enabled():
         raise RuntimeError("qr: mode 'r' has no derivative; use mode 'reduced'")
     Q, R = _core._qr_of(A, mode == "complete")
-    Q = _core.empty(0, dtype=A.dtype) if mode == "r" else Q
+    Q = A.new_empty(0) if mode == "r" else Q
     return _as("qr", "Q R", (Q, R), out)
 
 

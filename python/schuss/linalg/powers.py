@@ -8,6 +8,9 @@ from schuss.linalg.factors import inv
 from schuss.linalg.results import _square, _to
 from schuss.products import cross as _cross
 
+#: How often `matrix_exp` squares at most where it cannot look.
+_SQUARINGS = 16
+
 
 def cross(input, other, *, dim=-1, out=None):
     """The cross product of vectors of three elements along an axis, with broadcasting.
@@ -98,7 +101,12 @@ def matrix_exp(A):
     # Each matrix is halved until its norm is at most a half, and squared as many times.
     size = A.detach().abs().sum(-2).amax(-1)
     times = (size.clamp(min=1e-30).log2().ceil() + 1).clamp(min=0)
-    most = int(_core._values(times).max())
+    if _core._is_recording():
+        # How often must be known beforehand; a norm beyond makes elements overflow, or all but vanish.
+        most, said = _SQUARINGS, "a compiled step takes matrices of norms up to 32,768"
+        _core._demand(times <= most, "runtime", "matrix_exp", said)
+    else:
+        most = int(_core._values(times).max())
     scaled = A * (-times).exp2().unsqueeze(-1).unsqueeze(-1)
     degree = 18
     found = eye + scaled / degree

@@ -86,10 +86,10 @@ def _bounds(values, atol, rtol, shape, given):
     """Below which size a singular value counts as 0."""
     kind = values.dtype
     eps = {"float32": 2.0**-23, "float64": 2.0**-52}[repr(kind).split(".")[-1]]
-    zero = _core.zeros((), dtype=kind)
+    zero = _core.zeros((), dtype=kind, device=values.device)
 
     def number(x):
-        return x.to(kind) if isinstance(x, Tensor) else _core.tensor(float(x), dtype=kind)
+        return x.to(kind) if isinstance(x, Tensor) else zero + float(x)
 
     low = zero if atol is None else number(atol)
     if rtol is None:
@@ -160,7 +160,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     m, n = A.shape[-2:]
     found = pinv(A, rcond) @ right
     none = found.reshape(-1)[:0].real
-    ranks, values, residuals = _core.empty(0, dtype=_core.int64), none, none
+    ranks, values, residuals = A.new_empty(0, dtype=_core.int64), none, none
     if driver != "gels":
         ranks = matrix_rank(A)
     if driver in ("gelsd", "gelss"):

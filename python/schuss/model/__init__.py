@@ -155,6 +155,10 @@ class Model(Stateful, Placed):
             got = type(value).__name__
             if isinstance(value, type) and issubclass(value, wanted):
                 got = f"the class {value.__name__} itself; make one of it: {value.__name__}(...)"
+            elif wanted is Model and isinstance(value, (list, tuple)):
+                got += "; give its parts one by one: Sequential(*parts)"
+            elif wanted is Model and callable(value):
+                got += "; use the layer that calls it, such as nn.ReLU() for functional.relu"
             raise TypeError(
                 f"{type(self).__name__}.{name}: a {kind} must be {_WANTED[kind]} or None, got {got}"
             )
@@ -225,6 +229,8 @@ class Model(Stateful, Placed):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Track every parameter, or freeze them all."""
+        if not isinstance(requires_grad, bool):
+            raise TypeError(f"requires_grad_: must be True or False, got {requires_grad!r}")
         for p in self._unique_parameters():
             if isinstance(p, Tensor):
                 p.requires_grad_(requires_grad)

@@ -58,6 +58,10 @@ class Parameter(_Owned):
     """
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
+        if requires_grad is not True and requires_grad is not False:
+            raise TypeError(
+                f"{cls.__name__}: requires_grad must be True or False, got {requires_grad!r}"
+            )
         return Tensor._make_subclass(cls, _checked(cls, data), requires_grad)
 
 

@@ -228,7 +228,9 @@ def __getattr__(name: str):
         from importlib import import_module
 
         return import_module("schuss.nn.modules")
-    raise AttributeError(f"module 'schuss.nn' has no attribute {name!r}")
+    from schuss.absent import missing
+
+    raise missing("schuss.nn", name)
 
 
 __all__ = [

@@ -218,8 +218,8 @@ def multi_head_attention_forward(
     steps, batch, size = query.shape
     if size != embed_dim_to_check or size % num_heads:
         raise _core.ShapeError(
-            f"multi_head_attention_forward: size {size}, expected {embed_dim_to_check} in"
-            f" {num_heads} heads"
+            f"multi_head_attention_forward: the query has {size} features, expected"
+            f" {embed_dim_to_check} in {num_heads} heads"
         )
     simple = not (use_separate_proj_weight or add_zero_attn or (dropout_p and training))
     absent = (bias_k, bias_v, static_k, static_v)
@@ -310,6 +310,7 @@ def embedding_bag(
         raise ValueError(f"embedding_bag: mode is 'sum', 'mean' or 'max', not {mode!r}")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError("embedding_bag: per_sample_weights go with mode='sum' alone")
+    _core._beside("embedding_bag", input, weight, ("indices", "weight"))
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError("embedding_bag: offsets go with a vector of indices alone")

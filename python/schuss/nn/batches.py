@@ -51,7 +51,7 @@ class _NormBase(Model):
             "running_mean", schuss.zeros(num_features, **options) if track else None
         )
         self.register_buffer("running_var", schuss.ones(num_features, **options) if track else None)
-        count = schuss.tensor(0, dtype=schuss.int64) if track else None
+        count = schuss.tensor(0, dtype=schuss.int64, device=device) if track else None
         self.register_buffer("num_batches_tracked", count)
         self.reset_parameters()
 

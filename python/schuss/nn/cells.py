@@ -80,10 +80,10 @@ def sequence(
     """All steps at once, as one node: the states of all rows, and the last state.
 
     x holds the rows of all steps, `sizes` how many each step has. None where the steps must be
-    taken one by one: on a GPU, or with a projection.
+    taken one by one: with a projection.
     """
     weight_ih, weight_hh, bias_ih, bias_hh, projection = weights
-    if projection is not None or x.device.type != "cpu":
+    if projection is not None:
         return None
     if mode == "GRU":
         # What the state gives to the new gate is multiplied by the reset gate, its bias too.

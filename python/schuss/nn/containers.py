@@ -163,6 +163,11 @@ class ModuleList(_Numbered):
     )
     """
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(
+            "ModuleList: is a list and is not called; call its parts in a loop, or use Sequential"
+        )
+
     def __init__(self, modules: Iterable[Any] | None = None) -> None:
         if modules is not None:
             self.extend(modules)

@@ -365,7 +365,7 @@ def _lengths(lengths):
     if isinstance(lengths, Tensor):
         return lengths.detach().to("cpu", _core.int64), None
     listed = [int(n) for n in lengths]
-    return _core.tensor(listed, dtype=_core.int64), listed
+    return _core.tensor(listed, dtype=_core.int64, device="cpu"), listed
 
 
 def _labels(targets, lengths, listed, blank):
@@ -386,7 +386,7 @@ def _labels(targets, lengths, listed, blank):
         # While a step is recorded no length is looked at, and blanks fill the target's whole width.
         longest = min(max(listed, default=0), targets.shape[1]) if known else targets.shape[1]
         inside = targets[:, :longest]
-        beyond = _core.arange(longest) >= lengths.unsqueeze(1)
+        beyond = _core.arange(longest, device="cpu") >= lengths.unsqueeze(1)
         inside = inside.masked_fill(beyond.to(inside.device), blank)
     wide = inside.new_full((inside.shape[0], 2 * longest + 1), blank)
     wide[:, 1::2] = inside

@@ -170,6 +170,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     if weight.ndim > 1:
         raise schuss.ShapeError(
             f"prelu: the weight must be 0-d or a vector, got shape {tuple(weight.shape)}"
+            + ("; input and weight are exchanged" if input.ndim < 2 else "")
         )
     if weight.numel() not in (1, channels):
         raise schuss.ShapeError(
@@ -350,7 +351,18 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if tensor.is_floating_point() or tensor.dtype == schuss.bool:
         raise schuss.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype.name}")
-    held = schuss._core._values(tensor)
+    if num_classes > 0 and schuss._core._is_recording():
+        fine = (tensor >= 0) & (tensor < num_classes)
+        schuss._core._demand(fine, "runtime", "one_hot", "a class does not fit num_classes")
+    else:
+        num_classes = _classes_of(schuss._core._values(tensor), num_classes)
+    return (tensor.unsqueeze(-1) == schuss.arange(num_classes, device=tensor.device)).to(
+        schuss.int64
+    )
+
+
+def _classes_of(held: Tensor, num_classes: int) -> int:
+    """How many classes `one_hot` makes, with -1 as many as are there."""
     low, high = (int(held.min()), int(held.max())) if held.numel() else (0, -1)
     if low < 0:
         raise RuntimeError(f"one_hot: class {low} is negative")
@@ -360,9 +372,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = high + 1
     if num_classes < 1 or high >= num_classes:
         raise RuntimeError(f"one_hot: class {high} does not fit num_classes {num_classes}")
-    return (tensor.unsqueeze(-1) == schuss.arange(num_classes, device=tensor.device)).to(
-        schuss.int64
-    )
+    return num_classes
 
 
 def pad(
@@ -469,6 +479,12 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     left = left.reshape(*input1.shape[:-1], k, m)
     result = (left * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
+
+
+def __getattr__(name: str):
+    from schuss.absent import missing
+
+    raise missing(__name__, name)
 
 
 _TOOLS = {"in_place", "legacy_reduction"}

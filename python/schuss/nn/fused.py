@@ -399,13 +399,14 @@ def embedding(
             " same numbers"
         )
     rows = weight.shape[0]
+    _core._beside("embedding", input, weight, ("indices", "weight"))
     index = input if input.dtype == _core.int64 else input.long()
     # Below 0 a place would count from the end, which here it must not.
     index = index.masked_fill(index < 0, rows)
     try:
         if max_norm is not None:
             _shrink(index, weight, max_norm, norm_type)
-        found = weight[index]
+        found = weight[index] if index.ndim else weight[index.reshape(1)][0]
     except IndexError:
         raise IndexError(
             f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import no_grad
 from schuss.naming import must_float as _must_float
+from schuss.naming import publish as _publish
 from schuss.naming import warn as _warn
 
 if TYPE_CHECKING:
@@ -99,12 +100,13 @@ def trunc_normal_(
     peak = min(max(0.0, low), high)
     reach = math.sqrt(peak * peak + 80.0)
     low, high = max(low, -reach), min(high, reach)
-    n = tensor.numel()
+    n, place = tensor.numel(), tensor.device
     kept, count = [], 0
     with no_grad():
         while count < n:
             k = 2 * (n - count) + 16
-            u, v = schuss.rand(2, k, dtype=schuss.float64, generator=generator).unbind()
+            drawn = schuss.rand(2, k, dtype=schuss.float64, generator=generator, device=place)
+            u, v = drawn.unbind()
             x = low + (high - low) * u
             x = x[v < ((peak - x) * (peak + x) / 2).exp()]
             kept.append(x)
@@ -185,7 +187,8 @@ def sparse_(
     with no_grad():
         tensor.normal_(0.0, std, generator=generator)
         for column in range(columns):
-            tensor[schuss.randperm(rows, generator=generator)[:zeros], column] = 0
+            order = schuss.randperm(rows, generator=generator, device=tensor.device)
+            tensor[order[:zeros], column] = 0
     return tensor
 
 
@@ -308,6 +311,7 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     return _fans(tensor, "_calculate_correct_fan")[mode == "fan_out"]
 
 
+_publish(globals(), __name__, [n for n in globals() if n[-1] == "_" and n[0] != "_"])
 _no_grad_uniform_, _no_grad_normal_, _no_grad_fill_, _no_grad_zero_ = (
     uniform_,
     normal_,

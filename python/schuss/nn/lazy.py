@@ -225,7 +225,9 @@ class _LazyNorm(LazyModuleMixin):
         if track_running_stats:
             self.running_mean = UninitializedBuffer(**options)
             self.running_var = UninitializedBuffer(**options)
-            self.num_batches_tracked = schuss.tensor(0, dtype=schuss.int64)
+            self.num_batches_tracked = schuss.tensor(
+                0, dtype=schuss.int64, device=options["device"]
+            )
 
     def reset_parameters(self: Any) -> None:
         """Set the first values, once there is a shape."""

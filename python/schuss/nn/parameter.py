@@ -3,6 +3,8 @@ Leans on schuss.model, where the first two live."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from schuss import Tensor
@@ -205,8 +207,15 @@ class ParameterDict(Model):
         return ParameterDict((key, default) for key in keys)
 
     def update(self, parameters: Any) -> None:
-        """Add or replace parameters from a dict or pairs."""
-        for key, value in pairs_of(parameters, "ParameterDict"):
+        """Add or replace parameters from a dict, by the order of its names, or from pairs.
+
+        Optimisers number parameters by their order, which is PyTorch's: an OrderedDict keeps its
+        own.
+        """
+        pairs = pairs_of(parameters, "ParameterDict")
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            pairs.sort(key=lambda pair: pair[0])
+        for key, value in pairs:
             self[key] = value
 
     def __or__(self, other: Any) -> ParameterDict:

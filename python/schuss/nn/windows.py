@@ -471,9 +471,10 @@ def _fractional(d):
             draws = schuss.rand(x.shape[0], x.shape[1], d, dtype=x.dtype, device=x.device)
         # The draws stand for the axes from the last to the first; devices have no float64.
         drawn = draws.detach().to("cpu", _core.float64).reshape(-1, d).flip(1)
-        places = _core.zeros(drawn.shape[0], *[1] * 2 * d, dtype=_core.int64)
+        places = drawn.new_zeros((drawn.shape[0], *[1] * 2 * d), dtype=_core.int64)
         for axis, (n, m, k) in enumerate(zip(sizes, wanted, kernel, strict=True)):
-            spots = _starts(n, m, k, drawn[:, axis : axis + 1]).unsqueeze(2) + _core.arange(k)
+            first = _starts(n, m, k, drawn[:, axis : axis + 1]).unsqueeze(2)
+            spots = first + _core.arange(k, device="cpu")
             # Windows along the first d axes, what is in each along the others.
             shape = [spots.shape[0], *[1] * 2 * d]
             shape[1 + axis], shape[1 + d + axis] = m, k
@@ -509,7 +510,8 @@ def _starts(n, m, k, u):
     if m == 1:
         return last
     step = (n - k) / (m - 1)
-    first = ((_core.arange(m - 1) + u) * step).long() - (u * step).long()
+    turns = _core.arange(m - 1, device=u.device)
+    first = ((turns + u) * step).long() - (u * step).long()
     return _core.cat([first, last], 1)
 
 

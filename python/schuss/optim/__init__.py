@@ -41,7 +41,9 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module("schuss.optim.swa_utils")
-    raise AttributeError(f"module 'schuss.optim' has no attribute {name!r}")
+    from schuss.absent import missing
+
+    raise missing("schuss.optim", name)
 
 
 __all__ = [

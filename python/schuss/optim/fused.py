@@ -144,7 +144,9 @@ class Fused(Optimizer):
     def _saved(self, entry: Any) -> Any:
         if not isinstance(entry, dict):
             return entry
-        counted = {k: schuss.tensor(float(entry[k])) for k in self._counted if k in entry}
+        counted = {
+            k: schuss.tensor(float(entry[k]), device="cpu") for k in self._counted if k in entry
+        }
         return {**entry, **counted}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -85,16 +85,16 @@ class LBFGSB(SecondOrder):
             for i, p in enumerate(self._params):
                 bound = given[i] if listed else given
                 bound = none if bound is None else bound
-                value = schuss.as_tensor(bound, dtype=schuss.float64).expand(p.shape)
-                parts.append(value.reshape(-1).numpy())
+                value = schuss.as_tensor(bound, dtype=schuss.float64, device="cpu")
+                parts.append(value.expand(p.shape).reshape(-1).numpy())
             found.append(np.concatenate(parts))
         return found[0], found[1]
 
     def _descend(self, closure: Closure) -> Any:
         low, high = self._bounds()
         x = self._point()
-        inside = np.clip(x.double().numpy(), low, high)
-        self._place(schuss.as_tensor(inside).to(x.dtype))
+        inside = np.clip(x.cpu().double().numpy(), low, high)
+        self._place(schuss.as_tensor(inside, device=x.device).to(x.dtype))
         return super()._descend(closure)
 
     def _reset(self, state: dict[str, Any]) -> None:
@@ -103,7 +103,8 @@ class LBFGSB(SecondOrder):
     def _advance(self, closure: Closure, here: Trial) -> Trial | None:
         group, state, grad = self.param_groups[0], self._memory(), here.found
         at = self._point()
-        x, g, (low, high) = at.double().numpy(), grad.double().numpy(), self._bounds()
+        x, g = (t.cpu().double().numpy() for t in (at, grad))
+        low, high = self._bounds()
         free = np.clip(x - g, low, high) - x
         if not np.abs(free).max(initial=0.0) > group["tol"]:
             return None
@@ -122,8 +123,7 @@ class LBFGSB(SecondOrder):
             room = np.where(d > 0, (high - x) / d, np.where(d < 0, (low - x) / d, math.inf))
         longest = min(max(1.0, float(room.min(initial=math.inf))), 1e10)
         t = 1.0 if state["steps"] else min(1.0, 1.0 / float(np.abs(g).sum()))
-        way = schuss.as_tensor(d).to(at.dtype)
-        bounds = [schuss.as_tensor(b).to(at.dtype) for b in (low, high)]
+        way, *bounds = (schuss.as_tensor(v).to(at.device, at.dtype) for v in (d, low, high))
 
         def measure(t: float) -> Trial:
             self._place(schuss.clamp(at + t * way, *bounds))
@@ -155,7 +155,7 @@ class Quadratic:
         self.theta, self.W, self.M = 1.0, np.zeros((n, 0)), np.zeros((0, 0))
         if not steps:
             return
-        S, Y = (np.stack([x.double().numpy() for x in part], 1) for part in (steps, changes))
+        S, Y = (np.stack([x.cpu().double().numpy() for x in part], 1) for part in (steps, changes))
         self.theta = theta = float(Y[:, -1] @ Y[:, -1]) / float(S[:, -1] @ Y[:, -1])
         products = S.T @ Y
         lower = np.tril(products, -1)

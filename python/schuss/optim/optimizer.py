@@ -74,7 +74,11 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
 
             return note_step(self, step, args, kwargs)
         if self._stepping or not (self._pre_hooks or self._post_hooks or _of_all):
-            return step(self, *args, **kwargs)
+            try:
+                return step(self, *args, **kwargs)
+            except (TypeError, RuntimeError) as error:
+                _retell(self, error, args, kwargs)
+                raise
         self._stepping = True
         before, after = _of_all.get("before", []), _of_all.get("after", [])
         try:
@@ -96,6 +100,29 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             self._stepping = False
 
     return wrapper
+
+
+def _retell(optimizer: Optimizer, error: Exception, args: tuple, kwargs: dict) -> None:
+    """Puts the optimiser's name where a message has that of its formula, and says of what was given
+    to `step` and is no closure what `step` takes."""
+    owner = type(optimizer).__name__
+    given = args[0] if args else kwargs.get("closure")
+    if given is not None and not callable(given):
+        hint = "call loss.backward() first, then step() without it"
+        kind = type(given).__name__
+        error.args = (
+            f"{owner}.step: closure is a function that works out the loss anew, got {kind}; {hint}",
+        )
+        return
+    formula, colon, rest = str(error).partition(": ")
+    if not (colon and formula.endswith("_step") and formula.isidentifier()):
+        return
+    moved = (
+        "; a model is moved before its optimizer makes its state"
+        if isinstance(error, schuss.DeviceError)
+        else ""
+    )
+    error.args = (f"{owner}.step: {rest}{moved}",)
 
 
 class Optimizer(Checked):
@@ -145,6 +172,11 @@ class Optimizer(Checked):
             raise TypeError(
                 f"{type(self).__name__}: params must be an iterable of tensors or dicts, "
                 f"got {type(params).__name__}; pass model.parameters() for a model's"
+            )
+        if hasattr(params, "_metadata"):
+            raise TypeError(
+                f"{type(self).__name__}: params is a state_dict, whose tensors are apart from the "
+                "model's and would not train it; pass model.parameters()"
             )
         groups: list[Any] = list(params.items() if isinstance(params, dict) else params)
         if not groups:
@@ -403,6 +435,8 @@ def check_number(owner: str, name: str, value: Any, below: float | None = None) 
 
 def check_betas(owner: str, betas: Any) -> None:
     """Raise unless there are two rates, 0 <= beta < 1."""
+    if not hasattr(betas, "__len__"):
+        raise TypeError(f"{owner}: betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
     if len(betas) != 2:
         raise ValueError(f"{owner}: betas must be two numbers, got {betas}")
     for i, beta in enumerate(betas):

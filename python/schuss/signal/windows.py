@@ -202,7 +202,7 @@ def kaiser(
         root = (1 - t.square()).clamp(min=0).sqrt()
         # Both scaled, so that neither overflows for a large beta.
         whole = schuss.special.i0e(beta * root) / schuss.special.i0e(
-            _core.tensor(float(beta), dtype=root.dtype)
+            _core.tensor(float(beta), dtype=root.dtype, device=root.device)
         )
         return whole * (beta * (root - 1)).exp()
 

@@ -113,7 +113,7 @@ def weights(targets: list[Tensor], given: Any) -> list[Tensor | None]:
 
 def _weight(seed: Any, target: Tensor) -> Tensor:
     if not isinstance(seed, Tensor):
-        seed = schuss.tensor(seed, dtype=target.dtype)
+        seed = schuss.tensor(seed, dtype=target.dtype, device=target.device)
     elif seed.dtype != target.dtype:
         raise DTypeError(
             f"gradient: output gradient {dtype_name(seed.dtype)} for a target "

@@ -164,12 +164,12 @@ class Dataset:
         """Samples in random order: each is drawn from the next `buffer_size` of them."""
         if buffer_size < 1:
             raise ValueError(f"shuffle: buffer_size must be 1 or more, got {buffer_size}")
-        draws = None if seed is None else schuss.Generator().manual_seed(seed)
+        draws = None if seed is None else schuss._core._stream(seed)
         fixed = reshuffle_each_iteration is False
         begun = int(schuss.randint(0, 2**62, (1,), generator=draws).item()) if fixed else None
 
         def make() -> Iterator[Any]:
-            source = draws if begun is None else schuss.Generator().manual_seed(begun)
+            source = draws if begun is None else schuss._core._stream(begun)
             samples = iter(self)
             held = list(itertools.islice(samples, buffer_size))
             places: list[int] = []

@@ -25,7 +25,7 @@ class Generator:
     """
 
     def __init__(self, seed: int) -> None:
-        self._stream = schuss.Generator().manual_seed(int(seed))
+        self._stream = schuss._core._stream(int(seed))
 
     @classmethod
     def from_seed(cls, seed: int, alg: Any = None) -> Generator:
@@ -100,7 +100,7 @@ def _stream(seed: int | None) -> schuss.Generator | None:
     if seed is None:
         return None
     if seed not in _STREAMS:
-        _STREAMS[seed] = schuss.Generator().manual_seed(int(seed))
+        _STREAMS[seed] = schuss._core._stream(int(seed))
     return _STREAMS[seed]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss.naming import warn
+from schuss.training.arguments import batches_of, check, check_parts, listed, parts_of
 from schuss.training.callbacks import (
     Callback,
     CSVLogger,
@@ -128,69 +129,6 @@ class Run:
         return state["epoch"]
 
 
-def _check(model: Any, data: Any, loss: Any, optimizer: Any) -> None:
-    """TypeError, with what to write, for what is in another's place or is only a name."""
-    if isinstance(model, type) or not (callable(model) and hasattr(model, "train")):
-        where = "; model and data are exchanged" if isinstance(data, schuss.Model) else ""
-        raise TypeError(f"fit: the model must be a Model (nn.Module), got {_shown(model)}{where}")
-    if isinstance(loss, schuss.optim.Optimizer):
-        raise TypeError(
-            "fit: loss and optimizer are exchanged; write fit(model, data, loss, optimizer)"
-        )
-    if isinstance(loss, type) or not callable(loss):
-        raise TypeError(
-            "fit: loss is a function of (prediction, target), such as nn.MSELoss(), got "
-            f"{_shown(loss)}"
-        )
-    if not isinstance(optimizer, schuss.optim.Optimizer):
-        shown = (
-            f"the class {optimizer.__name__}" if isinstance(optimizer, type) else repr(optimizer)
-        )
-        raise TypeError(
-            "fit: optimizer is one of schuss.optim, such as optim.Adam(model.parameters()), got "
-            f"{shown}"
-        )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
-
-
-def _batches(name: str, data: Any, batch_size: int, shuffle: bool) -> Any:
-    """What gives batches: a loader as it is, tensors and data sets in batches of a size."""
-    from schuss.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
-
-    if isinstance(data, (tuple, list)) and len(data) == 2 and all(map(_is_array, data)):
-        data = TensorDataset(*(schuss.as_tensor(part) for part in data))
-    if isinstance(data, Dataset):
-        stream = isinstance(data, IterableDataset)
-        if not stream and not len(data):  # type: ignore[arg-type]
-            raise ValueError(f"fit: the {name} data are empty")
-        data = DataLoader(data, batch_size=batch_size, shuffle=shuffle and not stream)
-    if not hasattr(data, "__iter__"):
-        raise TypeError(
-            f"fit: {name} data are a DataLoader, a Dataset, (inputs, targets) or batches, got "
-            f"{type(data).__name__}"
-        )
-    return data
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, schuss.Tensor) or hasattr(value, "__array__")
-
-
-def _parts(batch: Any, device: Any) -> tuple[Any, Any]:
-    """Inputs and target of a batch; TypeError for one that is not a pair."""
-    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
-        raise TypeError("fit: a batch is (inputs, target); write the loop by hand for others")
-    if device is not None:
-        batch = [part.to(device) if isinstance(part, schuss.Tensor) else part for part in batch]
-    *inputs, target = batch
-    return inputs, target
-
-
 class _Means:
     """Means of the numbers of batches, weighed by how many samples each had."""
 
@@ -237,7 +175,7 @@ def _evaluated(
     try:
         with schuss.no_grad():
             for batch in data:
-                inputs, target = _parts(batch, device)
+                inputs, target = parts_of(batch, device)
                 prediction = model(*inputs)
                 found = {"loss": loss(prediction, target).item()}
                 found.update(_measured(metrics, prediction, target))
@@ -264,7 +202,7 @@ def evaluate(
     >>> evaluate(nn.Identity(), (x, x + 2), nn.functional.mse_loss)
     {'loss': 4.0}
     """
-    batches = _batches("validation", data, batch_size, False)
+    batches = batches_of("validation", data, batch_size, False)
     return _evaluated(model, batches, loss, _named(metrics), device)
 
 
@@ -304,15 +242,15 @@ def fit(
     """
     from schuss.viz.progress import progress
 
-    _check(model, data, loss, optimizer)
+    check(model, data, loss, optimizer)
+    check_parts(model, loss, optimizer)
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ValueError(f"fit: epochs is a whole number, 0 or more, got {epochs!r}")
     measured = _named(metrics)
-    train = _batches("training", data, batch_size, shuffle)
-    tests = None if validation is None else _batches("validation", validation, batch_size, False)
+    train = batches_of("training", data, batch_size, shuffle)
+    tests = None if validation is None else batches_of("validation", validation, batch_size, False)
     run = Run(model, optimizer, scheduler)
-    given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
-    everyone = Everyone([run.history, *given], run, {"epochs": epochs})
+    everyone = Everyone([run.history, *listed(callbacks)], run, {"epochs": epochs})
     first = 0 if resume is None else run.resume(resume)
     logs: dict[str, float] = {}
     everyone.tell("on_train_begin", logs)
@@ -320,12 +258,14 @@ def fit(
         run.epoch, start = epoch, perf_counter()
         everyone.tell("on_epoch_begin", epoch, logs)
         model.train()
-        means = _Means()
+        means, broken = _Means(), None
         for i, batch in enumerate(train):
             everyone.tell("on_train_batch_begin", i, logs)
-            inputs, target = _parts(batch, device)
+            inputs, target = parts_of(batch, device)
             found = _step(model, loss, optimizer, inputs, target, measured, clip)
             means.add(found, len(target))
+            if broken is None and not math.isfinite(found["loss"]):
+                broken = [*inputs, target]
             everyone.tell("on_train_batch_end", i, means.values())
             if run.stop_training:
                 break
@@ -334,7 +274,7 @@ def fit(
         before, logs = logs, means.values()
         lost = not math.isfinite(logs["loss"]) and math.isfinite(before.get("loss", 0.0))
         if lost and not run.stop_training:
-            _warn_not_finite(logs["loss"], epoch, run.optimizer.learning_rate)
+            _warn_not_finite(logs["loss"], epoch, run.optimizer.learning_rate, broken)
         if tests is not None:
             everyone.tell("on_test_begin", logs)
             found = _evaluated(model, tests, loss, measured, device)
@@ -353,13 +293,28 @@ def fit(
     return run.history
 
 
-def _warn_not_finite(value: float, epoch: int, rate: float) -> None:
+def _warn_not_finite(value: float, epoch: int, rate: float, batch: list[Any] | None) -> None:
+    *inputs, target = batch or [None]
+    places = [("inputs", x) for x in inputs] + [("targets", target)]
+    found = next((f"{name} hold {said}" for name, x in places if (said := _not_finite(x))), None)
+    about = (
+        f"the {found}; mend the data, as by x.nan_to_num()"
+        if found
+        else f"the learning rate is {rate:g} and the data are finite; try {rate / 10:g}, or "
+        "clip=1.0"
+    )
     warn(
-        f"fit: the loss is {value} in epoch {epoch + 1} with a learning rate of {rate:g}; try "
-        f"{rate / 10:g}, or clip=1.0, and look for NaN in the data; callbacks=TerminateOnNaN() "
-        "ends such a training",
+        f"fit: the loss is {value} in epoch {epoch + 1}: {about}; callbacks=TerminateOnNaN() ends "
+        "such a training",
         RuntimeWarning,
     )
+
+
+def _not_finite(x: Any) -> str:
+    """What a tensor holds besides numbers: "nan", "inf", or nothing."""
+    if not isinstance(x, schuss.Tensor) or not x.dtype.is_floating_point:
+        return ""
+    return "nan" if x.isnan().any() else "inf" if x.isinf().any() else ""
 
 
 def _step(

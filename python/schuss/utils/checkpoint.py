@@ -108,6 +108,8 @@ def checkpoint(
     >>> x.grad.shape
     schuss.Size([1, 2])
     """
+    if not callable(function):
+        raise TypeError(f"checkpoint: needs a function, got {type(function).__name__}")
     given = (*args, *kwargs.values())
     if not _core.is_grad_enabled() or any(
         isinstance(x, _core.Tensor) and _core._lifted(x) is not None for x in given

@@ -19,7 +19,9 @@ __all__ = ["datasets", "io", "models", "transforms", "utils"]
 def __getattr__(name: str):
     if name in __all__:
         return import_module(f"schuss.vision.{name}")
-    raise AttributeError(f"module 'schuss.vision' has no attribute {name!r}")
+    from schuss.absent import missing
+
+    raise missing("schuss.vision", name)
 
 
 def __dir__() -> list[str]:

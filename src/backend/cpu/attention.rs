@@ -257,7 +257,7 @@ fn forward<T: Kind>(what: &Attention, ins: &[Operand], outs: &[Operand]) {
     let (high, wide) = (QUERIES.min(size.queries), KEYS.min(size.keys));
     let scale = T::of(what.scale);
     let sums = Bytes(outs[1].ptr());
-    threads::each(q.layout.shape[0] * size.heads * tiles, 1, |range| {
+    threads::heavy(q.layout.shape[0] * size.heads * tiles, 1, |range| {
         let (mut scores, mut kept) = (room::<T>(high * wide), room::<T>(high * size.out));
         for job in range {
             let (unit, start) = (job / tiles, job % tiles * QUERIES);
@@ -322,7 +322,7 @@ fn backward<T: Kind>(what: &Attention, ins: &[Operand], outs: &[Operand]) {
     let (scale, sums) = (T::of(what.scale), Bytes(ins[5].ptr()));
     // What is in one tile need not be added up.
     let add = size.queries > QUERIES || size.keys > KEYS;
-    threads::each(q.layout.shape[0] * size.heads, 1, |range| {
+    threads::heavy(q.layout.shape[0] * size.heads, 1, |range| {
         let (mut scores, mut slopes, mut levels) = (room::<T>(high * wide), room::<T>(high * wide), room::<T>(size.queries));
         for unit in range {
             let (b, h) = (unit / size.heads, unit % size.heads);

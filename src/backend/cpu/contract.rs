@@ -1,7 +1,7 @@
 //! Batched matrix products: the `gemm` crate for sizes that pay its set-up, plain loops below. Leans on convert for types.
 
 use super::convert::{self, Cursor};
-use super::{isa, matvec, stop, threads};
+use super::{block, isa, matvec, stop, threads};
 use crate::backend::Storage;
 use crate::backend::launch::Operand;
 use crate::backend::trace;
@@ -20,11 +20,25 @@ const SPELL: usize = 1 << 31;
 const TURN: usize = 1 << 16;
 /// Rows and columns that are not cut any further.
 const NARROW: usize = 256;
+/// Elements of a right side that are turned at a time, and the least of its inner axis.
+const STRIP: usize = 1 << 20;
+const DEPTH: usize = 512;
+/// Sizes of results, and the inner axes from which they are sums of parts, so that threads have something to share.
+const FEW: usize = 1 << 15;
+const DEEP: usize = 2048;
+const PARTS: usize = 8;
+/// Results up to this size are made of dot products by the blocked product itself.
+const DOTS: usize = 256;
 
 /// Rows of a small product whose sums are held together.
 const HIGH: usize = 4;
+/// The most rows and columns of a result that one thread makes at a time, the fewest, and how many such panels are enough.
+const PANEL: (usize, usize) = (512, 256);
+const STRIPE: usize = 128;
+const PANELS: usize = 8;
+const LINE: usize = 16;
 
-/// How a blocked product is done: on all threads, and added to what stands there already.
+/// How a blocked product is done: shared by threads, and added to what stands there already.
 #[derive(Clone, Copy)]
 pub(super) struct How {
     wide: bool,
@@ -71,6 +85,8 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
 pub(super) trait Lane: Copy + Send + Sync + 'static {
     /// Plain loops over small products, one for each instruction set.
     fn small() -> unsafe fn(usize, usize, usize, *const Self, Steps, *const Self, Steps, *mut Self, Steps);
+    /// Adds to the first so many elements those of the same places further on.
+    fn total() -> unsafe fn(&mut [Self], usize);
     /// # Safety
     /// The pointers and steps must describe matrices of the sizes given.
     #[allow(clippy::too_many_arguments)]
@@ -84,12 +100,12 @@ pub(super) trait Lane: Copy + Send + Sync + 'static {
         sb: Steps,
         o: *mut Self,
         so: Steps,
-        how: How,
+        add: bool,
     );
 }
 
 macro_rules! lane {
-    ($t:ty, $loops:ident, $inner:ident) => {
+    ($t:ty, $loops:ident $inner:ident, $totals:ident $total:ident) => {
         crate::per_isa!(static $loops: unsafe fn(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps) = $inner);
         #[inline(always)]
         #[allow(clippy::too_many_arguments)]
@@ -175,23 +191,29 @@ macro_rules! lane {
                 }
             }
         }
+        crate::per_isa!(static $totals: unsafe fn(sums: &mut [$t], n: usize) = $total);
+        #[inline(always)]
+        unsafe fn $total<const FMA: bool>(sums: &mut [$t], n: usize) {
+            let (first, rest) = sums.split_at_mut(n);
+            for more in rest.chunks_exact(n.max(1)) {
+                for (sum, x) in first.iter_mut().zip(more) { *sum += x; }
+            }
+        }
         impl Lane for $t {
+            fn total() -> unsafe fn(&mut [$t], usize) { $totals[isa::level()] }
             fn small() -> unsafe fn(usize, usize, usize, *const $t, Steps, *const $t, Steps, *mut $t, Steps) { $loops[isa::level()] }
-            unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, how: How) {
-                let threads = if how.wide { gemm::Parallelism::Rayon(threads::count()) } else { gemm::Parallelism::None };
-                let (o, a, b) = (convert::Bytes(o.cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
+            unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, add: bool) {
+                let alpha = f32::from(u8::from(add)).into();
                 // SAFETY: the caller's promise.
-                let work = move || unsafe {
-                    let (o, a, b) = (o.at(0).cast::<$t>(), a.at(0).cast::<$t>(), b.at(0).cast::<$t>());
-                    gemm::gemm(m, n, k, o, so.1, so.0, how.add, a, sa.1, sa.0, b, sb.1, sb.0, f32::from(u8::from(how.add)).into(), 1.0, false, false, false, threads)
-                };
-                if how.wide { threads::inside(work) } else { work() }
+                unsafe {
+                    gemm::gemm(m, n, k, o, so.1, so.0, add, a, sa.1, sa.0, b, sb.1, sb.0, alpha, 1.0, false, false, false, gemm::Parallelism::None)
+                }
             }
         }
     };
 }
-lane!(f32, small_f32, small_f32_on);
-lane!(f64, small_f64, small_f64_on);
+lane!(f32, small_f32 small_f32_on, total_f32 total_f32_on);
+lane!(f64, small_f64 small_f64_on, total_f64 total_f64_on);
 
 fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
     let (batch, m, k, n) = sizes(a, b, out);
@@ -199,7 +221,7 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
     let leap = |op: &Operand| if op.layout.rank() > 2 { op.layout.strides[0] } else { 0 };
     let (sa, sb, so) = (steps(a), steps(b), steps(out));
     let work = m.saturating_mul(n).saturating_mul(k);
-    let wide = work >= WIDE && threads::count() > 1 && batch < 4;
+    let wide = work >= WIDE && batch < 4;
     let (pa, pb, po) = (convert::Bytes(a.ptr()), convert::Bytes(b.ptr()), convert::Bytes(out.ptr()));
     let one = |i: usize| {
         let i = i as isize;
@@ -210,6 +232,8 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
             let z = po.at(0).cast::<T>().offset(i * leap(out));
             if work <= SMALL || (m == 1 || n == 1) && work <= SPELL {
                 T::small()(m, n, k, x, sa, y, sb, z, so);
+            } else if k >= DEEP && m * n <= FEW && m * n <= 16 * k && work <= SPELL {
+                deep((m, n, k), x, sa, y, sb, z, so);
             } else {
                 pieces((m, n, k), x, sa, y, sb, z, so, How { wide, add: false });
             }
@@ -218,7 +242,7 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
     if wide {
         (0..batch).for_each(one);
     } else {
-        threads::each(batch, (WIDE / work.max(1)).max(1), |range| range.for_each(one));
+        threads::heavy(batch, (WIDE / work.max(1)).max(1), |range| range.for_each(one));
     }
 }
 
@@ -242,7 +266,120 @@ pub(super) unsafe fn alone<T: Lane>(
         if !add && (m * n * k <= SMALL || m == 1 || n == 1) {
             T::small()(m, n, k, a, sa, b, sb, o, so);
         } else {
-            T::blocked(m, n, k, a, sa, b, sb, o, so, How { wide: false, add });
+            by_vectors((m, n, k), a, sa, b, sb, o, so, How { wide: false, add });
+        }
+    }
+}
+
+/// A blocked product whose vectors are read in a row: a side that lies across them is turned first. The blocked product
+/// would pick it up element by element, and where its rows are whole pages apart they drive each other out of the cache.
+///
+/// # Safety
+/// The pointers and steps must describe matrices of the sizes (rows, columns, inner) given.
+#[allow(clippy::too_many_arguments)]
+unsafe fn by_vectors<T: Lane>(
+    (m, n, k): (usize, usize, usize),
+    a: *const T,
+    sa: Steps,
+    b: *const T,
+    sb: Steps,
+    o: *mut T,
+    so: Steps,
+    how: How,
+) {
+    // SAFETY: the caller's promise; a strip of the inner axis lies inside both matrices.
+    unsafe {
+        if so.0 == 1 && so.1 != 1 {
+            return by_vectors((n, m, k), b, (sb.1, sb.0), a, (sa.1, sa.0), o, (so.1, so.0), how);
+        }
+        let across = so.1 == 1 && sb.0 == 1 && sb.1 != 1 && n >= 8 && k >= 8;
+        if !across || sa.1 == 1 && m * n <= DOTS {
+            return panels((m, n, k), a, sa, b, sb, o, so, how);
+        }
+        let deep = (STRIP / n).max(DEPTH).min(k);
+        let mut strip = Vec::<T>::with_capacity(deep * n);
+        let (room, from) = (convert::Bytes(strip.as_mut_ptr().cast()), convert::Bytes(b.cast_mut().cast()));
+        let (turn, size, step) = (block::mover(size_of::<T>()), size_of::<T>(), (n as isize, 1));
+        for start in (0..k).step_by(deep) {
+            let high = deep.min(k - start);
+            let some = |rows: std::ops::Range<usize>| {
+                let (from, to) = (from.at((start + rows.start) * size), room.at(rows.start * n * size));
+                turn(from, sb, to, step, rows.len(), n);
+            };
+            if how.wide {
+                threads::each(high, (WIDE / 32 / n).next_multiple_of(64), some);
+            } else {
+                some(0..high);
+            }
+            let how = How { add: how.add || start > 0, ..how };
+            panels((m, n, high), a.offset(start as isize * sa.1), sa, room.at(0).cast(), step, o, so, how);
+        }
+    }
+}
+
+/// A blocked product, panel by panel where threads may share it: they are also quicker for one, whose caches hold them.
+///
+/// # Safety
+/// The pointers and steps must describe matrices of the sizes given.
+#[allow(clippy::too_many_arguments)]
+unsafe fn panels<T: Lane>(
+    (m, n, k): (usize, usize, usize),
+    a: *const T,
+    sa: Steps,
+    b: *const T,
+    sb: Steps,
+    o: *mut T,
+    so: Steps,
+    how: How,
+) {
+    if !how.wide {
+        // SAFETY: the caller's promise.
+        return unsafe { T::blocked(m, n, k, a, sa, b, sb, o, so, how.add) };
+    }
+    let (mut down, mut along) = (m.div_ceil(PANEL.0), n.div_ceil(PANEL.1));
+    while down * along < PANELS && (m / down).max(n / along) > STRIPE {
+        *(if m / down >= n / along { &mut down } else { &mut along }) *= 2;
+    }
+    let (high, long) = (m.div_ceil(down).next_multiple_of(LINE), n.div_ceil(along).next_multiple_of(LINE));
+    let (down, along) = (m.div_ceil(high), n.div_ceil(long));
+    let (po, pa, pb) = (convert::Bytes(o.cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
+    threads::heavy(down * along, 1, |range| {
+        for panel in range {
+            let (i, j) = (panel / along * high, panel % along * long);
+            let (y, x) = (i as isize, j as isize);
+            // SAFETY: the caller's promise; panels lie inside the matrices, and each part of the result in one of them.
+            unsafe {
+                let from = (pa.at(0).cast::<T>().offset(y * sa.0), pb.at(0).cast::<T>().offset(x * sb.1));
+                let to = po.at(0).cast::<T>().offset(y * so.0 + x * so.1);
+                T::blocked(high.min(m - i), long.min(n - j), k, from.0, sa, from.1, sb, to, so, how.add);
+            }
+        }
+    });
+}
+
+/// A small result of a long inner axis, as the sum of parts of it that threads may share. Where it is cut depends on its
+/// sizes alone.
+///
+/// # Safety
+/// The pointers and steps must describe matrices of the sizes given.
+unsafe fn deep<T: Lane>((m, n, k): (usize, usize, usize), a: *const T, sa: Steps, b: *const T, sb: Steps, o: *mut T, so: Steps) {
+    let long = k.div_ceil((k / (DEEP / 2)).min(PARTS)).next_multiple_of(16);
+    let count = k.div_ceil(long);
+    let mut sums = Vec::<T>::with_capacity(count * m * n);
+    let (to, pa, pb) = (convert::Bytes(sums.as_mut_ptr().cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
+    // SAFETY: the caller's promise; a part of the inner axis lies inside both matrices, and has a sum of its own.
+    unsafe {
+        threads::heavy(count, 1, |range| {
+            for part in range {
+                let (start, high) = (part * long, long.min(k - part * long));
+                let (x, y) = (pa.at(0).cast::<T>().offset(start as isize * sa.1), pb.at(0).cast::<T>().offset(start as isize * sb.0));
+                let z = to.at(0).cast::<T>().add(part * m * n);
+                by_vectors((m, n, high), x, sa, y, sb, z, (n as isize, 1), How { wide: false, add: false });
+            }
+        });
+        if !stop::asked() {
+            T::total()(std::slice::from_raw_parts_mut(sums.as_mut_ptr(), count * m * n), m * n);
+            block::mover(size_of::<T>())(sums.as_ptr().cast(), (n as isize, 1), o.cast(), so, m, n);
         }
     }
 }
@@ -269,7 +406,7 @@ unsafe fn pieces<T: Lane>(
         let most = if m.min(n) == 1 { SPELL >> 5 } else { SPELL };
         if m.saturating_mul(n).saturating_mul(k) <= most {
             if !stop::asked() {
-                T::blocked(m, n, k, a, sa, b, sb, o, so, how);
+                by_vectors((m, n, k), a, sa, b, sb, o, so, how);
             }
         } else if m.max(n) <= NARROW {
             let half = k / 2;

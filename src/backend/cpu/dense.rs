@@ -76,6 +76,8 @@ fn each<T: Field>(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> 
             Dense::Svd => svd(a, sizes(&outs[0]).1, sizes(&outs[2]).0)?,
             Dense::Eigen { upper } => eigen(a, upper)?,
             Dense::General => general(a)?,
+            Dense::Det => vec![vec![eliminate(&mut a.list.to_vec(), &mut [], a.rows)]],
+            Dense::Inverse => vec![inverse(a, i)?],
         };
         results.iter_mut().zip(found).for_each(|(all, part)| all.extend(part));
     }
@@ -83,6 +85,54 @@ fn each<T: Field>(what: Dense, ins: &[Operand], outs: &[Operand]) -> Result<()> 
         convert::write_all(list, y);
     }
     Ok(())
+}
+
+/// Gaussian elimination with partial pivoting of `[a | right]`, in place; returns the determinant.
+fn eliminate<T: Field>(a: &mut [T], right: &mut [T], n: usize) -> T {
+    let columns = right.len() / n.max(1);
+    let mut det = T::of(1.0);
+    for p in 0..n {
+        if n > TURN && stop::asked() {
+            break;
+        }
+        let best = (p..n).max_by(|&i, &j| a[i * n + p].size().total_cmp(&a[j * n + p].size())).unwrap_or(p);
+        if best != p {
+            (0..n).for_each(|c| a.swap(p * n + c, best * n + c));
+            (0..columns).for_each(|c| right.swap(p * columns + c, best * columns + c));
+            det = -det;
+        }
+        let pivot = a[p * n + p];
+        det *= pivot;
+        if pivot == T::default() {
+            return pivot;
+        }
+        for r in 0..n {
+            if r == p || columns == 0 && r < p {
+                continue;
+            }
+            let f = a[r * n + p] / pivot;
+            if f != T::default() {
+                (p..n).for_each(|c| a[r * n + c] -= f * a[p * n + c]);
+                (0..columns).for_each(|c| right[r * columns + c] -= f * right[p * columns + c]);
+            }
+        }
+    }
+    for p in 0..n {
+        let pivot = a[p * n + p];
+        (0..columns).for_each(|c| right[p * columns + c] /= pivot);
+    }
+    det
+}
+
+fn inverse<T: Field>(a: &Matrix<T>, place: usize) -> Result<Vec<T>> {
+    let n = a.rows;
+    let mut found = vec![T::default(); n * n];
+    (0..n).for_each(|d| found[d * n + d] = T::of(1.0));
+    if eliminate(&mut a.list.to_vec(), &mut found, n) == T::default() {
+        let text = format!("matrix {place} of the batch is singular (its determinant is 0) and has no inverse");
+        return Err(Error::runtime("inverse", text));
+    }
+    Ok(found)
 }
 
 /// Gaussian elimination, in each column by the row of the largest element.

@@ -61,6 +61,11 @@ pub fn run(draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
         Draw::Bernoulli(p) => each(hits[l], seed, offset, out, p, 1.0),
         // The bounds travel as bits: float64 has no room for all int64.
         Draw::Integers(a, b) => each(integers64[l], seed, offset, out, f64::from_bits(a as u64), f64::from_bits(b as u64)),
+        Draw::Place => {
+            let words = [seed as i32, (seed >> 32) as i32, offset as i32, (offset >> 32) as i32];
+            // SAFETY: the list holds four elements, as the operand does.
+            unsafe { convert::write_as(DType::I32, words.as_ptr().cast(), out, &Cursor::new(&out.layout), 0, out.numel().min(4)) };
+        }
         Draw::Permutation => {
             let n = out.numel();
             let list = random::permutation(seed, offset, n).map_err(|_| Error::memory("randperm", format!("no memory for {n} keys")))?;
@@ -73,8 +78,15 @@ pub fn run(draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
     Ok(())
 }
 
+/// A number of 64 bits from two elements of int32, the low half first.
+fn long(place: &Operand, i: usize) -> u64 {
+    let half = |i: usize| u64::from(convert::element(&place.view(place.layout.slice(0, i, 1, 1)), 0).as_i64() as u32);
+    half(i) | half(i + 1) << 32
+}
+
 /// Each element times a number where its draw is kept, else times 0.
-pub fn dropped((keep, scale): (f64, f64), (seed, offset): (u64, u64), input: &Operand, out: &Operand) -> Result<()> {
+pub fn dropped((keep, scale): (f64, f64), begin: (u64, u64), place: Option<&Operand>, input: &Operand, out: &Operand) -> Result<()> {
+    let (seed, offset) = place.map_or(begin, |place| (long(place, 0), long(place, 2).wrapping_add(begin.1)));
     if input.dtype != out.dtype || !input.layout.is_contiguous() || !out.layout.is_contiguous() {
         return Err(Error::bug("dropout", "row-major operands of one dtype were promised"));
     }

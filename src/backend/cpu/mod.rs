@@ -14,6 +14,7 @@ mod complex_edges;
 pub mod contract;
 pub mod conv;
 pub mod convert;
+mod crew;
 pub mod dense;
 pub mod draw;
 pub mod entropy;
@@ -111,14 +112,14 @@ fn family(launch: &Launch) -> Result<()> {
         Launch::Windows { image, columns, geometry, back } => windows::run(image, columns, geometry, back),
         Launch::Convolve { what, ins, outs, geometry, groups } => conv::run(what, ins, outs, geometry, groups),
         Launch::Pool { input, spans, values, places } => pool::run(input, spans, values, places),
-        Launch::Unpool { values, places, out } => pool::back(values, places, out),
+        Launch::Unpool { values, places, out, .. } => pool::back(values, places, out),
         Launch::Average { image, means, geometry, divisor, back } => average::run(image, means, geometry, divisor, back),
         Launch::Norm { what, ins, outs } => norm::run(&what, ins, outs),
         Launch::Entropy { what, ins, outs } => entropy::run(&what, ins, outs),
         Launch::Attention { what, ins, outs } => attention::run(&what, ins, outs),
         Launch::Recur { what, ins, outs } => recurrence::run(what, ins, outs),
         Launch::Random { draw, seed, offset, out } => draw::run(draw, seed, offset, out),
-        Launch::Drop { keep, scale, seed, offset, input, out } => draw::dropped((keep, scale), (seed, offset), input, out),
+        Launch::Drop { keep, scale, seed, offset, place, input, out } => draw::dropped((keep, scale), (seed, offset), place, input, out),
         Launch::Demand { op, test, ins, numbers } => test(op, ins, numbers),
         Launch::Segments { body, compute, params, segments } => segments::run(body, compute, params, segments),
     }

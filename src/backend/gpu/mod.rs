@@ -20,6 +20,7 @@ pub mod norm;
 mod order;
 mod paper;
 mod pool;
+pub mod recur;
 mod reel;
 mod rows;
 mod scan;
@@ -234,7 +235,9 @@ impl Gpu {
             Launch::Scatter { target, picks, values, add } => gather::scatter(self, target, picks, values, add),
             Launch::Scan { kind, input, out } => scan::run(self, kind, input, out),
             Launch::Random { draw, seed, offset, out } => draw::run(self, draw, seed, offset, out),
-            Launch::Drop { keep, scale, seed, offset, input, out } => draw::dropped(self, (keep, scale), (seed, offset), input, out),
+            Launch::Drop { keep, scale, seed, offset, place, input, out } => {
+                draw::dropped(self, (keep, scale), (seed, offset), place, input, out)
+            }
             Launch::Segments { body, compute, params, segments } => {
                 let lists: Vec<&[Operand]> = segments.iter().map(Vec::as_slice).collect();
                 map::run_segments(self, body, compute, params, &lists)
@@ -250,13 +253,13 @@ impl Gpu {
             }
             Launch::Fourier { .. } => Err(self.missing("has no complex numbers", "leave it out")),
             Launch::Convolve { what, ins, outs, geometry, groups } => convolve::run(self, what, ins, outs, geometry, groups),
-            Launch::Unpool { values, places, out } => windows::unpool(self, values, places, out),
+            Launch::Unpool { values, places, spans, out } => windows::unpool(self, values, places, spans, out),
             Launch::Special { .. } | Launch::Dense { .. } => Err(self.missing("has no kernel", "leave it out")),
             Launch::Average { image, means, geometry, divisor, back } => average::run(self, image, means, geometry, divisor, back),
             Launch::Attention { what, ins, outs } => attention::run(self, &what, ins, outs),
             Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),
             Launch::Entropy { what, ins, outs } => softmax::entropy(self, &what, ins, outs),
-            Launch::Recur { .. } => Err(self.missing("has no kernel", "write out the formula")),
+            Launch::Recur { what, ins, outs } => recur::run(self, what, ins, outs),
         }
     }
 }

@@ -4,8 +4,8 @@
 use super::burst::direct;
 use super::pool::Block;
 use super::stream::Gpu;
-use super::{block, copy};
-use crate::backend::launch::{FoldKind, Operand};
+use super::{block, copy, draw};
+use crate::backend::launch::{Draw, FoldKind, Operand};
 use crate::backend::task::{Task, Work};
 use crate::backend::{Launch, Storage};
 use crate::base::{Device, Error, Layout, Number, Result};
@@ -111,15 +111,23 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
         }
         Work::Attention { .. } | Work::Average { .. } if task.operands[0].layout.shape[0] > 1 => halves(gpu, task, &|_| Some(0)),
         Work::Random { .. } | Work::Drop { .. } if task.operands.iter().all(|x| x.layout.is_contiguous()) => {
-            // Four elements come of one block of the generator's.
+            let per = match task.work {
+                // One order is drawn, of however many.
+                Work::Random { draw: draw @ Draw::Permutation, seed, offset } => {
+                    return draw::by_host(gpu, draw, seed, offset, &task.operands[0]);
+                }
+                Work::Random { draw, .. } => draw::per_block(draw, task.operands[0].dtype),
+                _ => 4,
+            };
             let n = task.operands[0].numel();
-            let half = (n / 2).next_multiple_of(4);
+            let half = (n / 2).next_multiple_of(per);
             for (start, count) in [(0, half), (half, n - half)] {
                 let mut work = task.work.clone();
                 if let Work::Random { offset, .. } | Work::Drop { offset, .. } = &mut work {
-                    *offset += (start / 4) as u64;
+                    *offset = offset.wrapping_add((start / per) as u64);
                 }
-                let operands = task.operands.iter().map(|x| x.view(flat_of(x, start, count))).collect();
+                let part = |x: &Operand| if x.numel() == n { x.view(flat_of(x, start, count)) } else { x.clone() };
+                let operands = task.operands.iter().map(part).collect();
                 cut(gpu, Task { work, operands, written: 1 })?;
             }
             Ok(())

@@ -218,42 +218,82 @@ pub fn pool(gpu: &Gpu, input: &Operand, spans: &[Span], values: &Operand, places
     gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: n as u64, work: n as u64 * 64 })
 }
 
-/// Zeros, to which each value is added at its place: one invocation for a channel of an image, which takes its values in
-/// their order.
-pub fn unpool(gpu: &Gpu, values: &Operand, places: &Operand, out: &Operand) -> Result<()> {
+/// For each position along an axis the first window that may contain it, then for each one past the last.
+fn windows_of(span: &Span, size: usize) -> Vec<i32> {
+    let (mut first, mut end) = (vec![0; size], vec![0; size]);
+    for (q, (&start, &count)) in span.starts.iter().zip(span.counts).enumerate() {
+        for k in 0..count {
+            if let Some(x) = usize::try_from(start + k * span.step).ok().filter(|&x| x < size) {
+                if end[x] == 0 {
+                    first[x] = q as i32;
+                }
+                end[x] = q as i32 + 1;
+            }
+        }
+    }
+    first.append(&mut end);
+    first
+}
+
+/// Zeros, to which each value is added at its place: every invocation gathers for one element, from the windows that contain
+/// it, in their order.
+pub fn unpool(gpu: &Gpu, values: &Operand, places: &Operand, spans: &[Span], out: &Operand) -> Result<()> {
     for x in [values, places, out] {
         gpu.needs(x.dtype)?;
     }
-    copy::fill(gpu, out, 0i64.into())?;
     if values.numel() == 0 || out.numel() == 0 {
-        return Ok(());
+        return copy::fill(gpu, out, 0i64.into());
     }
-    let planes: usize = out.layout.shape[..2].iter().product();
-    let (count, size) = (values.numel() / planes, out.numel() / planes);
-    if count > TURNS {
-        return Err(gpu.missing("has no kernel for so many windows", "use smaller images"));
+    let sizes = &out.layout.shape[2..];
+    let lists: Vec<Vec<i32>> = spans.iter().zip(sizes).map(|(span, &size)| windows_of(span, size)).collect();
+    let most = |list: &Vec<i32>| (0..list.len() / 2).map(|x| list[list.len() / 2 + x] - list[x]).max().unwrap_or(0) as usize;
+    let around: usize = lists.iter().map(most).product();
+    if around > TURNS {
+        return Err(gpu.missing("has no kernel for windows that overlap so much", "use a larger stride"));
     }
-    let offsets = [out, values, places].map(|x| x.layout.offset as u32);
-    let words = [0, planes as u32, count as u32, size as u32, offsets[0], offsets[1], offsets[2]];
+    let table = gpu.table(&lists.concat())?;
+    let (d, n) = (spans.len(), out.numel());
+    let mut words = vec![0, n as u32, out.layout.offset as u32, values.layout.offset as u32, places.layout.offset as u32];
+    words.push(table.layout.offset as u32);
+    let list = |items: &[usize]| items.iter().map(|&v| v as u32).collect::<Vec<_>>();
+    let names = axes(&[("size", list(sizes)), ("place", list(&values.layout.shape[2..]))], &mut words);
     let mut key = Key::new();
-    key.extend([31, out.dtype as u64, values.dtype as u64, places.dtype as u64]);
+    key.extend([31, d as u64, out.dtype as u64, values.dtype as u64, places.dtype as u64]);
     let (dtype, from, index) = (out.dtype, values.dtype, places.dtype);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("unpool", caps);
-        for word in ["planes", "count", "size", "oo", "vo", "po"] {
+        for word in ["n", "to", "begin", "places", "table"] {
             shader.word(word);
         }
+        names.iter().for_each(|name| drop(shader.word(name)));
         shader.slot(dtype, true, element::lanes(dtype) > 1);
         shader.slot(from, false, false);
         shader.slot(index, false, false);
-        let at = element::change("get2(p.po + t * p.count + k)", Reg::of(index), Reg::I32);
-        let value = element::change("get1(p.vo + t * p.count + k)", Reg::of(from), Reg::of(dtype));
-        shader.body = format!(
-            "if (t >= p.planes) {{ return; }}\nfor (var k = 0u; k < p.count; k = k + 1u) {{\nlet place = u32({at});\n\
-             if (place < p.size) {{ let e = p.oo + t * p.size + place; put0(e, get0(e) + {value}); }}\n}}\n"
-        );
+        shader.slot(DType::I32, false, false);
+        let mut body = "if (t >= p.n) { return; }\nvar plane = t;\n".to_string();
+        for i in (0..d).rev() {
+            let _ = writeln!(body, "let r{i} = plane / p.size{i}; let x{i} = plane - r{i} * p.size{i}; plane = r{i};");
+        }
+        let (mut own, mut base) = ("0u".to_string(), "p.table".to_string());
+        for i in 0..d {
+            let _ = writeln!(body, "let a{i} = u32(get3({base} + x{i})); let e{i} = u32(get3({base} + p.size{i} + x{i}));");
+            (own, base) = (format!("({own} * p.size{i} + x{i})"), format!("{base} + 2u * p.size{i}"));
+        }
+        let reg = Reg::of(dtype);
+        let _ = writeln!(body, "let own = {own};\nvar sum = {};", reg.zero());
+        let mut at = "plane".to_string();
+        for i in 0..d {
+            let _ = writeln!(body, "for (var q{i} = a{i}; q{i} < e{i}; q{i} = q{i} + 1u) {{\nlet at{i} = {at} * p.place{i} + q{i};");
+            at = format!("at{i}");
+        }
+        let place = element::change("get2(p.places + at)", Reg::of(index), Reg::I32);
+        let value = element::change("get1(p.begin + at)", Reg::of(from), reg);
+        let _ =
+            writeln!(body, "let at = {at};\nif (u32({place}) == own) {{ sum = sum + {value}; }}\n{}\nput0(p.to + t, sum);", "}".repeat(d));
+        shader.body = body;
         shader
     };
-    let blocks = [block(out)?, block(values)?, block(places)?];
-    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: planes as u64, work: values.numel() as u64 * 16 })
+    let blocks = [block(out)?, block(values)?, block(places)?, block(&table)?];
+    let work = n as u64 * (16 + 8 * around as u64);
+    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: n as u64, work })
 }

@@ -43,7 +43,9 @@ _LATER = ("parametrizations", "parametrize", "prune", "stateless")
 def __getattr__(name: str):
     if name in _LATER:
         return import_module(f"schuss.nn.utils.{name}")
-    raise AttributeError(f"module 'schuss.nn.utils' has no attribute {name!r}")
+    from schuss.absent import missing
+
+    raise missing("schuss.nn.utils", name)
 
 
 __all__ = [

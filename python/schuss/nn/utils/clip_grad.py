@@ -87,6 +87,8 @@ def clip_grad_norm_(
     (tensor(50.), tensor([0.6000, 0.8000]))
     """
     found = _tensors(parameters, "clip_grad_norm_")
+    if isinstance(max_norm, str) or not hasattr(max_norm, "__float__"):
+        raise TypeError(f"clip_grad_norm_: max_norm must be a number, got {max_norm!r}")
     with no_grad():
         grads = [p.grad for p in found if p.grad is not None]
         total = get_total_norm(grads, norm_type, error_if_nonfinite)

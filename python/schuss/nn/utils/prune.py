@@ -215,7 +215,7 @@ class RandomStructured(BasePruningMethod):
         self.dim = dim
 
     def _importance(self, t: Tensor) -> Tensor:
-        return schuss.rand(t.shape[self.dim])
+        return schuss.rand(t.shape[self.dim], device=t.device)
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         if t.ndim < 2:

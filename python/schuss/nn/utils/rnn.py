@@ -163,7 +163,7 @@ def pack_padded_sequence(
     taken = [step * batch + row for step, count in enumerate(counts) for row in range(count)]
     rows = input.reshape(time * batch, *input.shape[2:])
     data = rows.index_select(0, schuss.tensor(taken, dtype=schuss.int64, device=input.device))
-    told: Any = schuss.tensor(counts, dtype=schuss.int64)
+    told: Any = schuss.tensor(counts, dtype=schuss.int64, device="cpu")
     # So a compiled step need not look at what it has just written.
     told._counts = counts
     return PackedSequence(data, told, order)
@@ -206,10 +206,10 @@ def pad_packed_sequence(
     index = schuss.tensor(taken, dtype=schuss.int64, device=data.device)
     rows = schuss.cat([data, padding]).index_select(0, index)
     output = rows.reshape(time, batch, *data.shape[1:])
-    told = schuss.tensor(lengths, dtype=schuss.int64)
+    told = schuss.tensor(lengths, dtype=schuss.int64, device="cpu")
     if sequence.unsorted_indices is not None:
         output = output.index_select(1, sequence.unsorted_indices)
-        told = told[sequence.unsorted_indices]
+        told = told[sequence.unsorted_indices.cpu()]
     return output.transpose(0, 1) if batch_first else output, told
 
 

@@ -113,6 +113,8 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        if not hasattr(step_size, "__float__"):
+            raise TypeError(f"StepLR: step_size must be a number of epochs, got {step_size!r}")
         if step_size < 1:
             raise ValueError(f"StepLR: step_size must be at least 1, got {step_size}")
         self.step_size = step_size

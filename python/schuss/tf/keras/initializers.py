@@ -162,7 +162,7 @@ class Orthogonal(Initializer):
 
 
 def _stream(seed: Any) -> Any:
-    return None if seed is None else schuss.Generator().manual_seed(int(seed))
+    return None if seed is None else schuss._core._stream(int(seed))
 
 
 _KNOWN = {

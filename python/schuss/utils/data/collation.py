@@ -53,11 +53,11 @@ def default_collate(batch: Any) -> Any:
     """
     first = batch[0]
     if isinstance(first, Tensor):
-        return schuss.stack(list(batch), 0)
+        return _stacked(list(batch))
     if isinstance(first, np.ndarray):
         if _is_textual(first):
             raise TypeError(f"default_collate: cannot make a tensor of dtype {first.dtype}")
-        return schuss.stack([schuss.as_tensor(item) for item in batch], 0)
+        return _stacked([schuss.as_tensor(item) for item in batch])
     if isinstance(first, np.generic) and not isinstance(first, (float, str, bytes)):
         return schuss.as_tensor(np.array(batch))
     if isinstance(first, float):
@@ -81,6 +81,17 @@ def default_collate(batch: Any) -> Any:
         f"default_collate: cannot make a batch of {type(first).__name__}; samples are tensors, "
         "arrays, numbers, dicts or lists of them, else pass collate_fn"
     )
+
+
+def _stacked(samples: list[Any]) -> Tensor:
+    shapes = {tuple(getattr(sample, "shape", ())) for sample in samples}
+    if len(shapes) > 1:
+        shown = " and ".join(map(str, sorted(shapes)[:2]))
+        raise schuss.ShapeError(
+            f"default_collate: samples of shapes {shown} make no batch; make them of one size, as "
+            "by pad_sequence in a collate_fn, or use batch_size=1"
+        )
+    return schuss.stack(samples, 0)
 
 
 def _like_mapping(model: Mapping, entries: dict[Any, Any]) -> Any:

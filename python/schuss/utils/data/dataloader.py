@@ -67,6 +67,13 @@ class DataLoader(Checked):
     ) -> None:
         self._check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
         self._stream = isinstance(dataset, IterableDataset)
+        given = sampler is not None or batch_sampler is not None
+        if not (self._stream or given or hasattr(type(dataset), "__len__")):
+            kind = type(dataset).__name__
+            raise TypeError(
+                f"DataLoader: dataset must have __len__ and __getitem__, got {kind}; subclass "
+                "Dataset, or IterableDataset for a stream"
+            )
         if self._stream:
             if shuffle:
                 raise ValueError("DataLoader: a stream cannot be shuffled; shuffle what it yields")

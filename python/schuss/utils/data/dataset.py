@@ -242,6 +242,6 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         sizes = [int(n) for n in lengths]
     if sum(sizes) != total or any(n < 0 for n in sizes):
         raise ValueError(f"random_split: sizes {sizes} do not add up to the {total} samples")
-    order = schuss.randperm(total, generator=generator).tolist()
+    order = schuss.randperm(total, generator=generator, device="cpu").tolist()
     ends = list(accumulate(sizes))
     return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]

@@ -55,7 +55,7 @@ class DistributedSampler(Sampler):
         n = len(self.dataset)
         if self.shuffle:
             generator = schuss.Generator().manual_seed(self.seed + self.epoch)
-            indices = schuss.randperm(n, generator=generator).tolist()
+            indices = schuss.randperm(n, generator=generator, device="cpu").tolist()
         else:
             indices = list(range(n))
         if indices and len(indices) < self.total_size:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def drawn_seed(generator: Any = None) -> int:
     """A seed from the generator, or from the global one."""
-    return int(schuss.randint(0, 2**62, (1,), generator=generator).item())
+    return int(schuss.randint(0, 2**62, (1,), generator=generator, device="cpu").item())
 
 
 def _positive(value: Any, what: str) -> int:
@@ -115,8 +115,8 @@ class SubsetRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        order = schuss.randperm(len(self.indices), generator=self.generator).tolist()
-        return (self.indices[i] for i in order)
+        order = schuss.randperm(len(self.indices), generator=self.generator, device="cpu")
+        return (self.indices[i] for i in order.tolist())
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from schuss import Generator
+from schuss import _core
 from schuss.creation import own
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _work(
 ) -> None:
     _here.info = info
     # Threads in no certain order would draw other numbers from one generator in every run.
-    own.generator = Generator().manual_seed(info.seed)
+    own.generator = _core._stream(info.seed)
     failure = None
     try:
         if start is not None:

@@ -5,13 +5,16 @@ from schuss.vision.datasets.base import VisionDataset
 from schuss.vision.datasets.cifar import CIFAR10, CIFAR100
 from schuss.vision.datasets.folders import DatasetFolder, ImageFolder
 from schuss.vision.datasets.handwriting import KMNIST, MNIST, FashionMNIST
+from schuss.vision.datasets.letters import EMNIST, QMNIST
 from schuss.vision.datasets.made import FakeData
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "EMNIST",
     "KMNIST",
     "MNIST",
+    "QMNIST",
     "DatasetFolder",
     "FakeData",
     "FashionMNIST",

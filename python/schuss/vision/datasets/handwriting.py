@@ -4,6 +4,7 @@ Leans on the download beside it; every number of a file is checked before it is 
 from __future__ import annotations
 
 import gzip
+import lzma
 import math
 import os
 import zlib
@@ -25,12 +26,12 @@ _MOST = 1 << 32  # bytes: more than any of these sets has
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """The array of an idx file, compressed by gzip if its name ends in .gz.
+    """The array of an idx file, compressed if its name ends in .gz or .xz.
 
     RuntimeError where the file is cut off, longer than it says, or no idx file.
     """
     name = os.path.basename(path)
-    opened: Any = gzip.open if name.endswith(".gz") else open
+    opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(os.path.splitext(name)[1], open)
     try:
         with opened(path, "rb") as file:
             head = file.read(4)
@@ -45,7 +46,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             if whole > _MOST:
                 raise RuntimeError(f"{name} says that it holds {shape}, which cannot be")
             data = file.read(whole + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise RuntimeError(f"{name} is damaged or cut off: {error}") from error
     if len(data) != whole:
         have = f"{len(data)} bytes" if len(data) < whole else "more"
@@ -84,6 +85,8 @@ class MNIST(PixelDataset):
         "9 - nine",
     ]
 
+    _label_axes = 1
+
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -96,10 +99,12 @@ class MNIST(PixelDataset):
         self.train = train
         if download:
             self.download()
-        part = "train" if train else "t10k"
-        self.data, self.targets = self._read(
-            f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
-        )
+        self.data, self.targets = self._read(*self._names())
+
+    def _names(self) -> tuple[str, str]:
+        """The files of pictures and labels of this part."""
+        part = "train" if self.train else "t10k"
+        return f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
 
     @property
     def raw_folder(self) -> str:
@@ -113,7 +118,7 @@ class MNIST(PixelDataset):
 
     def _found(self, name: str) -> str | None:
         """The path of a file, as it is or compressed."""
-        paths = (os.path.join(self.raw_folder, name + ending) for ending in ("", ".gz"))
+        paths = (os.path.join(self.raw_folder, name + ending) for ending in ("", ".gz", ".xz"))
         return next((path for path in paths if os.path.isfile(path)), None)
 
     def _read(self, pictures: str, labels: str) -> tuple[Any, Any]:
@@ -130,7 +135,7 @@ class MNIST(PixelDataset):
                 f"{kind}: {pictures} holds {data.dtype} of shape {data.shape}, not pictures; are "
                 "two files swapped?"
             )
-        if targets.ndim != 1 or targets.dtype.kind not in "iu":
+        if targets.ndim != self._label_axes or targets.dtype.kind not in "iu":
             raise RuntimeError(
                 f"{kind}: {labels} holds {targets.dtype} of shape {targets.shape}, not labels; are "
                 "two files swapped?"
@@ -140,9 +145,10 @@ class MNIST(PixelDataset):
                 f"{kind}: {pictures} has {len(data)} pictures and {labels} {len(targets)} labels; "
                 "they are not of one set"
             )
-        if targets.size and targets.max() >= len(self.classes):
+        classes = targets if targets.ndim == 1 else targets[:, 0]
+        if classes.size and classes.max() >= len(self.classes):
             raise RuntimeError(
-                f"{kind}: {labels} holds the label {targets.max()}, and there are "
+                f"{kind}: {labels} holds the label {classes.max()}, and there are "
                 f"{len(self.classes)} classes"
             )
         return schuss.from_numpy(data), schuss.from_numpy(targets.astype(np.int64))

@@ -40,8 +40,9 @@ class FakeData(VisionDataset):
         if not 0 <= index < self.size:
             raise IndexError(f"FakeData: index {index} is outside the {self.size} pictures")
         draw = schuss.Generator().manual_seed(index + self.random_offset)
-        noise = schuss.randint(0, 256, self.image_size, generator=draw).to(schuss.uint8)
-        target = int(schuss.randint(0, self.num_classes, (1,), generator=draw).item())
+        here = {"generator": draw, "device": "cpu"}
+        noise = schuss.randint(0, 256, self.image_size, **here).to(schuss.uint8)
+        target = int(schuss.randint(0, self.num_classes, (1,), **here).item())
         pixels = noise.permute(1, 2, 0).contiguous().numpy()
         return self.prepared(
             picture_of(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels), target

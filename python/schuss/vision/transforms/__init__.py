@@ -24,6 +24,7 @@ from schuss.vision.transforms.drawn import (
     RandomSolarize,
     RandomVerticalFlip,
 )
+from schuss.vision.transforms.elastic import ElasticTransform
 from schuss.vision.transforms.fixed import (
     CenterCrop,
     Compose,
@@ -41,12 +42,23 @@ from schuss.vision.transforms.fixed import (
     ToTensor,
 )
 from schuss.vision.transforms.functional import InterpolationMode
+from schuss.vision.transforms.policies import (
+    AugMix,
+    AutoAugment,
+    AutoAugmentPolicy,
+    RandAugment,
+    TrivialAugmentWide,
+)
 
 __all__ = [
+    "AugMix",
+    "AutoAugment",
+    "AutoAugmentPolicy",
     "CenterCrop",
     "ColorJitter",
     "Compose",
     "ConvertImageDtype",
+    "ElasticTransform",
     "FiveCrop",
     "GaussianBlur",
     "Grayscale",
@@ -56,6 +68,7 @@ __all__ = [
     "Normalize",
     "PILToTensor",
     "Pad",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -78,6 +91,7 @@ __all__ = [
     "TenCrop",
     "ToPILImage",
     "ToTensor",
+    "TrivialAugmentWide",
     "functional",
 ]
 
@@ -87,15 +101,9 @@ def __getattr__(name: str):
         from importlib import import_module
 
         return import_module("schuss.vision.transforms.v2")
-    said = f"module 'schuss.vision.transforms' has no attribute {name!r}"
-    if name in _POLICIES:
-        said += (
-            ": no policies that were searched for are here; RandomApply and RandomChoice put"
-            " together what the other transforms do"
-        )
-    elif name == "ElasticTransform":
-        said += ": pictures are not bent here; RandomPerspective and RandomAffine turn and warp"
-    raise AttributeError(said)
+    older = {"Scale": "Resize", "RandomSizedCrop": "RandomResizedCrop"}.get(name)
+    if older:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r} (now {older})")
+    from schuss.absent import missing
 
-
-_POLICIES = ("AugMix", "AutoAugment", "AutoAugmentPolicy", "RandAugment", "TrivialAugmentWide")
+    raise missing("schuss.vision.transforms", name)

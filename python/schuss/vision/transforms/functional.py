@@ -23,6 +23,7 @@ from schuss.vision.transforms.geometry import (
     affine,
     center_crop,
     crop,
+    elastic_transform,
     five_crop,
     hflip,
     pad,
@@ -76,6 +77,7 @@ __all__ = [
     "center_crop",
     "convert_image_dtype",
     "crop",
+    "elastic_transform",
     "equalize",
     "erase",
     "five_crop",
@@ -101,3 +103,9 @@ __all__ = [
     "to_tensor",
     "vflip",
 ]
+
+
+def __getattr__(name):
+    from schuss.absent import missing
+
+    raise missing(__name__, name)

@@ -276,24 +276,29 @@ def ten_crop(img: Any, size: Any, vertical_flip: bool = False) -> tuple[Any, ...
 def _sampled(img: Tensor, back_map: np.ndarray, size: Any, mode: Any, fill: Any) -> Tensor:
     """Pixels at the places that a 3x3 map gives for those of the result, measured from the middle
     of each."""
-    mode = mode_of(mode).value
-    if mode not in ("nearest", "bilinear"):
-        raise ValueError(f"turning a picture takes nearest or bilinear, not {mode}")
     h, w = img.shape[-2:]
     height, width = size
     y, x = np.mgrid[:height, :width].astype(np.float64)
     points = np.stack([x - (width - 1) / 2, y - (height - 1) / 2, np.ones_like(x)], -1)
     at = points @ back_map.T
     at = at[..., :2] / at[..., 2:] * [2 / w, 2 / h]
-    grid = schuss.from_numpy(at.astype(np.float32))[None]
+    return at_places(img, schuss.from_numpy(at.astype(np.float32))[None], mode, fill)
+
+
+def at_places(img: Tensor, grid: Tensor, mode: Any, fill: Any) -> Tensor:
+    """Pixels at places, (1, H, W, 2) numbers from -1 to 1; what lies outside has a colour."""
+    mode = mode_of(mode).value
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(f"turning a picture takes nearest or bilinear, not {mode}")
     flat, back = _as_float(img)
-    grid = grid.to(flat.dtype).expand(len(flat), -1, -1, -1)
+    grid = grid.to(flat.device, flat.dtype).expand(len(flat), -1, -1, -1)
     made = F.grid_sample(flat, grid, mode=mode, padding_mode="zeros", align_corners=False)
     if fill is not None and fill != 0:
         inside = F.grid_sample(schuss.ones_like(flat), grid, mode=mode, align_corners=False)
         colour = [fill] if isinstance(fill, (int, float)) else list(fill)
-        shade = schuss.tensor(colour, dtype=flat.dtype).reshape(-1, 1, 1)
-        made = made + (1 - inside) * shade
+        shade = schuss.tensor(colour, dtype=flat.dtype, device=flat.device).reshape(-1, 1, 1)
+        # What is partly outside counts the share inside twice, as torchvision has it.
+        made = made * inside + (1 - inside) * shade
     return back(made)
 
 
@@ -380,12 +385,15 @@ def perspective(
 ) -> Tensor:
     """A picture seen aslant: the four points (x, y) of `startpoints` come to `endpoints`.
 
-    >>> corners = [[0, 0], [1, 0], [1, 1], [0, 1]]
+    Points are counted from the picture's corner, as torchvision has it: the middle of the first
+    pixel is (0.5, 0.5).
+
+    >>> corners = [[0, 0], [2, 0], [2, 2], [0, 2]]
     >>> perspective(schuss.ones(1, 2, 2), corners, corners).tolist()
     [[[1.0, 1.0], [1.0, 1.0]]]
     """
     h, w = img.shape[-2:]
-    middle = np.array([(w - 1) / 2, (h - 1) / 2])
+    middle = np.array([w / 2, h / 2])
     rows, values = [], []
     for start, end in zip(startpoints, endpoints, strict=True):
         (u, v), (x, y) = np.asarray(start) - middle, np.asarray(end) - middle
@@ -398,3 +406,30 @@ def perspective(
     except np.linalg.LinAlgError:
         raise ValueError("perspective: three of the four points lie on one line") from None
     return _sampled(img, np.append(found, 1.0).reshape(3, 3), (h, w), interpolation, fill)
+
+
+@on_tensors
+def elastic_transform(
+    img: Tensor,
+    displacement: Tensor,
+    interpolation: Any = InterpolationMode.BILINEAR,
+    fill: Any = None,
+) -> Tensor:
+    """A picture whose pixels come from places moved by (1, H, W, 2), in halves of its width and
+    height.
+
+    >>> elastic_transform(schuss.ones(1, 2, 2), schuss.zeros(1, 2, 2, 2)).tolist()
+    [[[1.0, 1.0], [1.0, 1.0]]]
+    """
+    height, width = img.shape[-2:]
+    if not isinstance(displacement, schuss.Tensor):
+        kind = type(displacement).__name__
+        raise TypeError(f"elastic_transform: displacement must be a Tensor, got {kind}")
+    if tuple(displacement.shape) != (1, height, width, 2):
+        raise ValueError(
+            f"elastic_transform: displacement has shape {tuple(displacement.shape)}, a picture "
+            f"{tuple(img.shape)} needs {(1, height, width, 2)}"
+        )
+    rows, columns = ((2 * schuss.arange(n) + 1.0) / n - 1.0 for n in (height, width))
+    grid = schuss.stack([columns.expand(height, -1), rows.unsqueeze(1).expand(-1, width)], -1)
+    return at_places(img, grid + displacement.to(grid), interpolation, fill)

@@ -321,7 +321,7 @@ impl Job {
         let group = self.c / self.groups * (self.o / self.groups) * self.window();
         let step = (TASK / (each / blocks).max(1)).max(1);
         let bias = Bytes(bias.cast_mut().cast());
-        threads::each(self.groups * blocks, step, |range| {
+        threads::heavy(self.groups * blocks, step, |range| {
             for k in range {
                 let (g, block) = (k / blocks, k % blocks);
                 // SAFETY: each block lies inside the room, and is written by one thread.
@@ -334,7 +334,7 @@ impl Job {
         let bands = plan.bands.len();
         let (area, space) = (plan.view.pitch.0, plan.pitch.0);
         let run = T::direct()[isa::level()];
-        threads::each(plan.images * self.groups * bands, (TASK / plan.work().max(1)).max(1), |range: Range<usize>| {
+        threads::heavy(plan.images * self.groups * bands, (TASK / plan.work().max(1)).max(1), |range: Range<usize>| {
             let mut room = room::<T>(plan.room());
             for k in range {
                 let (part, image) = (k % bands, k / bands);
@@ -367,7 +367,7 @@ impl Job {
         let values = Bytes(values.as_mut_ptr().cast());
         let (o, c) = if back { (plan.c, plan.o) } else { (plan.o, plan.c) };
         let step = (TASK / (winograd::POINTS * plan.o)).max(1);
-        threads::each(self.groups * depth.div_ceil(step), 1, |range| {
+        threads::heavy(self.groups * depth.div_ceil(step), 1, |range| {
             for k in range {
                 let (g, first) = (k / depth.div_ceil(step), k % depth.div_ceil(step) * step);
                 // SAFETY: each part of the values is written by one thread.
@@ -382,7 +382,7 @@ impl Job {
         let (bands, sets) = (ys.div_ceil(plan.band), self.n.div_ceil(plan.group));
         let (size, out) = (plan.c * plan.size[0] * plan.size[1], plan.o * plan.out[0] * plan.out[1]);
         let bias = Bytes(bias.cast_mut().cast());
-        threads::each(self.groups * sets * bands, 1, |range| {
+        threads::heavy(self.groups * sets * bands, 1, |range| {
             let mut room = room::<f32>(plan.room(lanes));
             for k in range {
                 let (part, rest) = (k % bands, k / bands);
@@ -468,7 +468,7 @@ impl Job {
         stop::afford("conv", (self.groups * sheets * parts * each + threads::count() * held) * size_of::<T>())?;
         let mut made = room::<T>(self.groups * sheets * parts * each);
         let made = Bytes(made.as_mut_ptr().cast());
-        threads::each(self.groups * sheets * parts, 1, |range| {
+        threads::heavy(self.groups * sheets * parts, 1, |range| {
             for k in range {
                 let (part, sheet, g) = (k % parts, k / parts % sheets, k / parts / sheets);
                 let (first, row) = (part * images, sheet * rows);

@@ -169,7 +169,7 @@ impl Job {
         let bias = Bytes(bias.cast_mut().cast());
         let step = (TASK / (each / blocks).max(1)).clamp(1, blocks);
         let pieces = blocks.div_ceil(step);
-        threads::each(self.groups * pieces, 1, |range| {
+        threads::heavy(self.groups * pieces, 1, |range| {
             for k in range {
                 let (g, first) = (k / pieces, k % pieces * step);
                 // SAFETY: each block lies inside the room, and is written by one thread.
@@ -182,7 +182,7 @@ impl Job {
         let (cuts, shares) = (plan.cuts.len(), plan.o.div_ceil(plan.rows));
         let (area, space) = (plan.view.pitch.0, plan.pitch.0);
         let run = T::panel()[isa::level()];
-        threads::each(plan.images * self.groups * cuts * shares, (TASK / plan.work().max(1)).max(1), |range| {
+        threads::heavy(plan.images * self.groups * cuts * shares, (TASK / plan.work().max(1)).max(1), |range| {
             let mut room = room::<T>(plan.room());
             for k in range {
                 let (share, cut, image) = (k % shares, k / shares % cuts, k / shares / cuts);

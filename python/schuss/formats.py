@@ -1,0 +1,114 @@
+"""In which order a tensor's axes lie in memory: the formats by name, and tensors laid out so.
+Leans on the core's copies and views; results of operations lie row by row in any case."""
+
+from __future__ import annotations
+
+from schuss._core import Tensor
+
+
+class memory_format(str):
+    """In which order the axes of a tensor lie in memory, the last named fastest.
+
+    >>> import schuss
+    >>> schuss.ones(1, 2, 3, 4).contiguous(memory_format=schuss.channels_last).stride()
+    (24, 1, 8, 2)
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"schuss.{self}"
+
+
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+
+_ORDERS = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3, 4, 1)}
+_BACK = {channels_last: (0, 3, 1, 2), channels_last_3d: (0, 4, 1, 2, 3)}
+_clone, _contiguous, _is_contiguous = Tensor.clone, Tensor.contiguous, Tensor.is_contiguous
+
+
+def _check(op: str, x: Tensor, format: object) -> None:
+    if not isinstance(format, memory_format):
+        raise TypeError(
+            f"{op}: memory_format must be schuss.contiguous_format, preserve_format, channels_last "
+            f"or channels_last_3d, got {format!r}"
+        )
+    if format in _ORDERS and x.ndim != len(_ORDERS[format]):
+        needed = len(_ORDERS[format])
+        raise RuntimeError(f"{op}: {format!r} needs {needed} axes, got shape {tuple(x.shape)}")
+
+
+def laid(op: str, x: Tensor, format: object, copy: bool = False) -> Tensor:
+    """A tensor in a memory format: itself where it lies so, unless a copy is asked for."""
+    _check(op, x, format)
+    make = _clone if copy else _contiguous
+    if format in _ORDERS:
+        if not copy and is_laid(x, format):
+            return x
+        return make(x.permute(_ORDERS[format])).permute(_BACK[format])
+    return x if format == preserve_format and not copy else make(x)
+
+
+def is_laid(x: Tensor, format: object) -> bool:
+    """Whether the elements lie in a format without gaps."""
+    if format in _ORDERS:
+        fits = x.ndim == len(_ORDERS[format])
+        return fits and _is_contiguous(x.permute(_ORDERS[format]))
+    return _is_contiguous(x)
+
+
+def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
+    """A copy of a tensor, recorded: gradients pass through it. Its elements lie row by row, or in
+    the memory format.
+
+    >>> import schuss
+    >>> schuss.tensor([1.0, 2.0]).clone()
+    tensor([1., 2.])
+    """
+    if memory_format is None:
+        return _clone(input)
+    return laid("clone", input, memory_format, True)
+
+
+def contiguous(input: Tensor, memory_format: memory_format | None = None) -> Tensor:
+    """A tensor whose elements lie row by row, or in a memory format: itself where they do.
+
+    >>> import schuss
+    >>> schuss.zeros(2, 3).T.contiguous().stride()
+    (2, 1)
+    """
+    if memory_format is None:
+        return _contiguous(input)
+    if memory_format == preserve_format and not _is_contiguous(input):
+        raise RuntimeError(
+            f"contiguous: preserve_format keeps the strides {input.stride()}, which are not "
+            "contiguous; use schuss.contiguous_format"
+        )
+    return laid("contiguous", input, memory_format)
+
+
+def is_contiguous(input: Tensor, memory_format: memory_format | None = None) -> bool:
+    """Whether the elements lie row by row, or in a memory format, without gaps.
+
+    >>> import schuss
+    >>> schuss.zeros(2, 3).is_contiguous(), schuss.zeros(2, 3).T.is_contiguous()
+    (True, False)
+    """
+    if memory_format is None:
+        return _is_contiguous(input)
+    if not isinstance(memory_format, str):
+        _check("is_contiguous", input, memory_format)
+    return is_laid(input, memory_format)
+
+
+def attach() -> None:
+    """Gives Tensor the methods; called once, as the package is loaded."""
+    for method in (clone, contiguous, is_contiguous):
+        setattr(Tensor, method.__name__, method)
+
+
+__all__ = ["channels_last", "channels_last_3d", "contiguous_format", "memory_format"]
+__all__ += ["preserve_format"]

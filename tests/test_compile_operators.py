@@ -1,0 +1,120 @@
+"""Operators that ask something of elements, as compiled steps: the eager bits, and the eager error in every run.
+Leans on schuss alone."""
+
+from __future__ import annotations
+
+import pytest
+import schuss
+from schuss import linalg
+from schuss.nn import functional as F
+
+F64, INT = schuss.float64, schuss.int64
+RNG = schuss.Generator().manual_seed(5)
+A = schuss.randn(2, 3, 3, generator=RNG, dtype=F64)
+S = A @ A.mT + 3 * schuss.eye(3, dtype=F64)
+ROWS = schuss.randn(5, 4, generator=RNG)
+CHANCES = schuss.rand(5, 4, generator=RNG)
+MASK = ROWS > 0
+NUMBERS = schuss.tensor([0, 2, 1])
+COUNTS = schuss.tensor([2, 0, 1])
+
+
+def written(x):
+    y = x.clone()
+    y[y > 0.5] = 0.0
+    y[x[:, 0] > 0] = 7
+    return y
+
+
+STEPS = {
+    "cholesky": (linalg.cholesky, S, -S, "not positive definite"),
+    "inv": (linalg.inv, A, A * 0, "inv: a matrix is singular"),
+    "inverse": (schuss.Tensor.inverse, A, A * 0, "matrix 0 of the batch is singular"),
+    "solve": (lambda a: linalg.solve(a, S), A, A * 0, "solve: a matrix is singular"),
+    "ldl": (lambda a: linalg.ldl_factor(a).LD, S, S * 0, "ldl_factor: a matrix is singular"),
+    "det": (linalg.det, A, None, None),
+    "tensorinv": (lambda a: linalg.tensorinv(a, ind=1), A[0], A[0] * 0, "singular"),
+    "matrix_exp": (linalg.matrix_exp, A, A * 1e6, "norms up to 32,768"),
+    "quantile": (lambda q: schuss.quantile(ROWS, q), CHANCES[0], CHANCES[0] + 1, "from 0 to 1"),
+    "histc": (lambda x: schuss.histc(x, 4, -1, 1), ROWS, None, None),
+    "histogram": (lambda x: schuss.histogram(x, 4, range=(-1, 1)).hist, ROWS, None, None),
+    "one_hot": (lambda i: F.one_hot(i, 3), NUMBERS, NUMBERS + 1, "does not fit num_classes"),
+    "interleave": (
+        lambda n: ROWS[:3].repeat_interleave(n, 0, output_size=3),
+        COUNTS, COUNTS + 1, "output_size must be the sum",
+    ),
+    "masked_scatter": (
+        lambda m: ROWS.masked_scatter(m, ROWS.reshape(-1)[:12]),
+        MASK, MASK | True, "the mask holds at 20 places, but the source has 12",
+    ),
+    "cov": (lambda w: schuss.cov(ROWS, aweights=w), CHANCES[0], -CHANCES[0], "not be negative"),
+    "mask written": (written, ROWS, None, None),
+    "take": (lambda i: ROWS.take(i), schuss.tensor(3), schuss.tensor(20), "20 is out of range"),
+    "corner": (lambda x: x[schuss.tril_indices(3, 3).unbind()], ROWS, None, None),
+    "layer_norm": (lambda x: F.layer_norm(x, (4,)), ROWS.clone().requires_grad_(), None, None),
+    "batch_norm": (
+        lambda x: F.batch_norm(x, None, None, training=True),
+        ROWS.clone().requires_grad_(), None, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_compiled_is_eager_and_asks_anew(name):
+    step, good, bad, said = STEPS[name]
+    compiled = schuss.compile(step)
+    for _ in range(4):
+        found = compiled(good)
+    assert compiled.programs()[0]["seconds"]
+    assert schuss.equal(found, step(good))
+    other = good.clone() if good.dtype in (INT, schuss.bool) else (good * 0.75).detach()
+    other.requires_grad_(good.requires_grad)
+    assert schuss.equal(compiled(other), step(other))
+    if bad is None:
+        return
+    for call in (step, compiled):
+        with pytest.raises((RuntimeError, IndexError)) as error:
+            call(bad)
+    assert str(error.value) and said in str(error.value)
+    assert schuss.equal(compiled(good), step(good))
+
+
+DRAWS = {
+    "bernoulli": (schuss.bernoulli, CHANCES, "from 0 to 1"),
+    "poisson": (schuss.poisson, CHANCES, "poisson: every rate"),
+    "multinomial": (lambda p: schuss.multinomial(p, 2), CHANCES, "finite and not negative"),
+    "with replacement": (lambda p: schuss.multinomial(p, 9, True), CHANCES, "not negative"),
+    "normal": (lambda s: schuss.normal(0.0, s), CHANCES, "normal: every standard deviation"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_compiled_draws_are_the_eager_ones(name):
+    step, good, said = DRAWS[name]
+    compiled = schuss.compile(step)
+    schuss.manual_seed(3)
+    found = [compiled(good).tolist() for _ in range(5)]
+    schuss.manual_seed(3)
+    assert found == [step(good).tolist() for _ in range(5)]
+    assert compiled.programs()[0]["seconds"]
+    for call in (step, compiled):
+        with pytest.raises(RuntimeError, match=said):
+            call(-good)
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "batch_norm"])
+def test_a_norm_that_ends_a_step_is_walked_back(name):
+    step, x, *_ = STEPS[name]
+    compiled, pull = schuss.compile(step), schuss.arange(20.0).reshape(5, 4)
+    (want,) = schuss.autograd.grad(step(x), x, pull)
+    for _ in range(4):
+        (got,) = schuss.autograd.grad(compiled(x), x, pull)
+    assert schuss.equal(got, want)
+
+
+def test_what_has_a_shape_of_its_elements_is_refused_with_the_line():
+    for step in (schuss.nonzero, schuss.unique, lambda x: x[x > 0], lambda x: F.one_hot(x.long())):
+        compiled = schuss.compile(step)
+        compiled(CHANCES)
+        with pytest.raises(schuss.CompileError, match="outside of the step"):
+            compiled(CHANCES)
