@@ -1,4 +1,4 @@
-"""Operators that ask something of elements, as compiled steps: the eager bits, and the eager error in every run.
+"""Operators that ask something of elements, as compiled steps: eager bits, and eager errors anew.
 Leans on schuss alone."""
 
 from __future__ import annotations

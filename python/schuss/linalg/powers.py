@@ -102,7 +102,7 @@ def matrix_exp(A):
     size = A.detach().abs().sum(-2).amax(-1)
     times = (size.clamp(min=1e-30).log2().ceil() + 1).clamp(min=0)
     if _core._is_recording():
-        # How often must be known beforehand; a norm beyond makes elements overflow, or all but vanish.
+        # How often must be known beforehand; elements of larger norms overflow or all but vanish.
         most, said = _SQUARINGS, "a compiled step takes matrices of norms up to 32,768"
         _core._demand(times <= most, "runtime", "matrix_exp", said)
     else:
