@@ -162,6 +162,23 @@ TILES = [
     Case(1, 20, 24, (40, 40), (3, 3), padding=4),
     Case(0, 32, 32, (8, 8), (3, 3)),
 ]
+# Channels and windows enough for panels, in numbers that leave ends: strides of both remainders,
+# windows of one element over small planes and many channels, elements that no tap meets, groups,
+# one axis and three, rows in shares.
+PANELS = [
+    Case(4, 40, 48, (9, 8), (1, 1)),
+    Case(40, 32, 40, (3, 3), (1, 1), bias=False),
+    Case(1, 300, 40, (16, 17), (1, 1)),
+    Case(4, 40, 36, (17, 15), (3, 3), 2, 1),
+    Case(3, 33, 34, (20, 18), (3, 3), 2, 1),
+    Case(5, 36, 33, (14, 14), (1, 1), 2),
+    Case(2, 70, 66, (30, 31), (5, 3), 3, 2, groups=2),
+    Case(2, 36, 40, (14, 13), (3, 3), padding=2, dilation=2),
+    Case(2, 40, 33, (40, 41), (2, 2), 3),
+    Case(3, 48, 32, (301,), (5,), 2, 2),
+    Case(2, 33, 32, (7, 8, 9), (3, 1, 2), 1, 1),
+    Case(5, 64, 144, (14, 14), (3, 3), 2, 1),
+]
 # Depthwise, long rows, large kernels, many channels, one by one with and without a stride.
 OTHERS = [
     Case(2, 8, 8, (9, 8), (3, 3), padding=1, groups=8),
@@ -178,13 +195,13 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("case", [*PLAIN, *TILES, *OTHERS], ids=str)
+@pytest.mark.parametrize("case", [*PLAIN, *TILES, *PANELS, *OTHERS], ids=str)
 def test_against_the_definition(case: Case) -> None:
     check(case, "float32")
 
 
 @pytest.mark.parametrize("dtype", [d for d in TOLERANCE if d != "float32"])
-@pytest.mark.parametrize("case", [*PLAIN[::7], *TILES[:2], *OTHERS], ids=str)
+@pytest.mark.parametrize("case", [*PLAIN[::7], *TILES[:2], *PANELS[::2], *OTHERS], ids=str)
 def test_in_other_dtypes(case: Case, dtype: str) -> None:
     check(case, dtype)
 
@@ -249,6 +266,8 @@ THREADED = [
     Case(1, 32, 64, (60, 60), (5, 5)),
     Case(9, 24, 24, (20, 20), (3, 3), 1, 1, groups=24),
     Case(9, 32, 96, (16, 16), (1, 1)),
+    Case(9, 32, 48, (21, 20), (3, 3), 2, 1),
+    Case(5, 64, 256, (14, 14), (3, 3), 2, 1),
 ]
 
 
@@ -301,13 +320,15 @@ def test_no_gradient_is_computed_for_what_needs_none() -> None:
 def test_no_channels_and_no_windows() -> None:
     y = F.conv2d(schuss.ones(2, 0, 4, 4), schuss.ones(3, 0, 2, 2), schuss.tensor([1.0, 2.0, 3.0]))
     assert y.shape == (2, 3, 3, 3) and (y == schuss.tensor([1.0, 2.0, 3.0]).view(3, 1, 1)).all()
+    y = F.conv2d(schuss.ones(8, 0, 9, 9), schuss.ones(64, 0, 1, 1), schuss.arange(64.0))
+    assert (y == schuss.arange(64.0).view(64, 1, 1)).all()
     x, w = schuss.ones(0, 2, 4, 4, requires_grad=True), schuss.ones(3, 2, 2, 2, requires_grad=True)
     F.conv2d(x, w).sum().backward()
     assert x.grad.shape == x.shape and (w.grad == 0).all()
 
 
 def main() -> None:
-    for case in [*PLAIN[::5], *TILES, *OTHERS]:
+    for case in [*PLAIN[::5], *TILES, *PANELS, *OTHERS]:
         for dtype in ("float32", "float64"):
             check(case, dtype)
 

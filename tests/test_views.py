@@ -140,6 +140,54 @@ def test_strides_are_those_of_pytorch() -> None:
     assert schuss.zeros(0, 3).stride() == (3, 1) and schuss.zeros(2, 1, 3).is_contiguous()
 
 
+def test_results_keep_the_order_of_axes_of_their_operands() -> None:
+    """The strides are what PyTorch 2.15 gives for the same lines."""
+    a, b = schuss.randn(3, 4), schuss.randn(3, 4)
+    x, wide = schuss.randn(2, 3, 4, 5).permute(0, 2, 3, 1), schuss.randn(70, 90)
+    for got, want, strides in (
+        (a.T + b.T, a.numpy().T + b.numpy().T, (1, 4)),
+        (a.T * 2.0, a.numpy().T * 2, (1, 4)),
+        (a.T > b.T, a.numpy().T > b.numpy().T, (1, 4)),
+        (a.T.logical_and(b.T), np.ones((4, 3), bool), (1, 4)),
+        (a.T + b.reshape(4, 3), a.numpy().T + b.numpy().reshape(4, 3), (1, 4)),
+        (b.reshape(4, 3) - a.T, b.numpy().reshape(4, 3) - a.numpy().T, (3, 1)),
+        (a.T + b[0, :3], a.numpy().T + b.numpy()[0, :3], (1, 4)),
+        (a[:, ::2].T.neg(), -a.numpy()[:, ::2].T, (1, 2)),
+        (a[::2].neg(), -a.numpy()[::2], (4, 1)),
+        (a.T.expand(2, 4, 3) + 1.0, np.broadcast_to(a.numpy().T, (2, 4, 3)) + 1, (12, 1, 4)),
+        (x + b[0, :3], x.numpy() + b.numpy()[0, :3], (60, 5, 1, 20)),
+        (x * x, x.numpy() ** 2, (60, 5, 1, 20)),
+        (schuss.ones(4, 5, 3) + x, 1 + x.numpy(), (60, 15, 3, 1)),
+        (wide.T + wide.T, 2 * wide.numpy().T, (1, 90)),
+        (schuss.ones(90, 70) - wide.T, 1 - wide.numpy().T, (70, 1)),
+    ):
+        assert got.stride() == strides
+        np.testing.assert_array_equal(got.numpy(), want)
+
+
+def test_gradients_of_leaves_are_row_major_whatever_lay_between() -> None:
+    for n in (4, 90):
+        x = schuss.randn(3, n, requires_grad=True)
+        y = (x.T * x.T).T.neg()
+        assert y.is_contiguous()
+        (x.T * x.T).neg().sum().backward()
+        assert x.grad is not None and x.grad.stride() == (n, 1)
+        np.testing.assert_array_equal(x.grad.numpy(), -2 * x.detach().numpy())
+
+
+def test_compiled_steps_keep_the_order_of_axes() -> None:
+    @schuss.compile
+    def step(a: schuss.Tensor, b: schuss.Tensor) -> schuss.Tensor:
+        return (a.T + b.T).exp() * 2.0 - a.T
+
+    a, b = schuss.randn(33, 40), schuss.randn(33, 40)
+    want = ((a.T + b.T).exp() * 2.0 - a.T).numpy()
+    for _ in range(3):
+        got = step(a, b)
+        assert got.stride() == (1, 40)
+        np.testing.assert_array_equal(got.numpy(), want)
+
+
 def test_reshape_copies_only_where_it_must() -> None:
     x = schuss.arange(6).reshape(2, 3)
     assert x.reshape(3, 2).data_ptr() == x.data_ptr()

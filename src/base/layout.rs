@@ -70,6 +70,19 @@ impl Layout {
             })
     }
 
+    /// Whether the elements lie one after the other, whatever the order of the axes.
+    pub fn fills(&self) -> bool {
+        let mut step = 1;
+        while let Some(i) = (0..self.rank()).find(|&i| self.shape[i] > 1 && self.strides[i] == step as isize) {
+            step *= self.shape[i];
+        }
+        step == self.numel
+    }
+    /// The same from the start of a storage of its own.
+    pub fn from_start(&self) -> Layout {
+        Layout { offset: 0, ..self.clone() }
+    }
+
     /// Whether all positions are of one element.
     #[inline]
     pub fn is_one_element(&self) -> bool {

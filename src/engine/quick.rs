@@ -353,10 +353,13 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     needs = if mode.grad() && result.is_inexact() { needs } else { 0 };
     let reads = if needs == 0 { 0 } else { op.saves.get(needs | others)? };
     let like = one_shape && lead.layout.is_contiguous();
-    let wide = if like { Shape::new() } else { common_shape(op, lead, sides)? };
-    let n = if like { lead.layout.numel() } else { wide.iter().product() };
+    // Operands that lie alike in another order of axes are gone through as they lie.
+    let alike = |o: &Operand| o.dtype == compute && o.layout.strides == lead.layout.strides;
+    let turned = one_shape && !like && lead.layout.fills() && sides.iter().filter_map(Side::operand).all(alike);
+    let wide = if like || turned { Shape::new() } else { common_shape(op, lead, sides)? };
+    let n = if like || turned { lead.layout.numel() } else { wide.iter().product() };
     let mut all_direct = true;
-    for own in sides.iter().filter_map(Side::operand) {
+    for own in sides.iter().filter_map(Side::operand).filter(|_| !turned) {
         // The result would keep an order of axes that is not row-major.
         if !own.layout.falls() {
             return None;
@@ -374,7 +377,11 @@ fn map(op: &'static Op, body: &MapBody, sides: &[Side], args: &[Arg], mode: Mode
     let room = Fresh::room();
     let mut fresh = room.fill(Core::plain(Operand {
         storage,
-        layout: if like { Layout::like(&lead.layout) } else { Layout::contiguous(wide) },
+        layout: match (like, turned) {
+            (true, _) => Layout::like(&lead.layout),
+            (_, true) => lead.layout.from_start(),
+            _ => Layout::contiguous(wide),
+        },
         dtype: result,
     }));
     let core = fresh.core();

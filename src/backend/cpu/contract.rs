@@ -30,6 +30,8 @@ const PARTS: usize = 8;
 /// Results up to this size are made of dot products by the blocked product itself.
 const DOTS: usize = 256;
 
+/// Rows of a small product whose sums are held together.
+const HIGH: usize = 4;
 /// The most rows and columns of a result that one thread makes at a time, the fewest, and how many such panels are enough.
 const PANEL: (usize, usize) = (512, 256);
 const STRIPE: usize = 128;
@@ -127,13 +129,32 @@ macro_rules! lane {
                     matvec::product::<$t, FMA>(n, k, b, (sb.1, sb.0), a, sa.1, o, so.1);
                 } else if sb.1 == 1 && so.1 == 1 && n > 1 {
                     // Rows of the result are built from rows of b, which the compiler makes vectors of.
+                    const SIDE: usize = 64 / size_of::<$t>();
+                    let (high, wide) = (m / HIGH * HIGH, n / SIDE * SIDE);
+                    // Blocks whose sums stay in registers; the order of their additions is that of the rows below.
+                    for i in (0..high).step_by(HIGH) {
+                        for j in (0..wide).step_by(SIDE) {
+                            let mut sums = [[0.0 as $t; SIDE]; HIGH];
+                            for p in 0..k {
+                                let from = b.offset(p as isize * sb.0).add(j).cast::<[$t; SIDE]>().read_unaligned();
+                                for (r, sums) in sums.iter_mut().enumerate() {
+                                    let x = *a.offset((i + r) as isize * sa.0 + p as isize * sa.1);
+                                    for (sum, &y) in sums.iter_mut().zip(&from) { *sum = madd(x, y, *sum); }
+                                }
+                            }
+                            for (r, sums) in sums.iter().enumerate() {
+                                o.offset((i + r) as isize * so.0).add(j).cast::<[$t; SIDE]>().write_unaligned(*sums);
+                            }
+                        }
+                    }
                     for i in 0..m {
+                        let start = if i < high { wide } else { 0 };
                         let row = o.offset(i as isize * so.0);
-                        for j in 0..n { *row.add(j) = 0.0; }
-                        for p in 0..k {
+                        for j in start..n { *row.add(j) = 0.0; }
+                        for p in 0..if start < n { k } else { 0 } {
                             let x = *a.offset(i as isize * sa.0 + p as isize * sa.1);
                             let from = b.offset(p as isize * sb.0);
-                            for j in 0..n { *row.add(j) = madd(x, *from.add(j), *row.add(j)); }
+                            for j in start..n { *row.add(j) = madd(x, *from.add(j), *row.add(j)); }
                         }
                     }
                 } else if sa.0 == 1 && so.0 == 1 && m > 1 {

@@ -143,13 +143,6 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
         let pitch = if steps.0 == 0 && !whole && !output { 0 } else { wide };
         sides.push(Side { op, base: Bytes(op.ptr()), dtype, steps, part, tile: k * room, pitch });
     }
-    if renewed
-        && !moved
-        && !whole
-        && sides.iter().all(|side| side.part == Part::Direct || side.part == Part::Spread && side.op.dtype == side.dtype)
-    {
-        return rows_beside_numbers(kernel, params, outs.len(), &sides, &grid);
-    }
     // One more for the elements of the other type that are read or written.
     let begin = || Desk { memory: Vec::with_capacity((sides.len() + 1) * room / 8), held: [(std::ptr::null_mut(), 0, 0); MOST] };
     grid.each(begin, |desk, offsets, (down, along)| {
@@ -199,38 +192,6 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
                         unsafe { block::write(result, at[k].0, side.pitch as isize, side.op.dtype, to, side.steps, (high, n), spare) };
                     }
                 }
-            }
-        }
-    });
-}
-
-/// Rows beside one element for each: it is spread over a short tile, which the row goes over in pieces.
-fn rows_beside_numbers(kernel: MapLoop, params: &[Number], outs: usize, sides: &[Side], grid: &Grid) {
-    let spread: Vec<block::Move> = sides.iter().map(|side| block::mover(side.dtype.size())).collect();
-    let begin = || [const { MaybeUninit::<[u64; SPREAD]>::uninit() }; MOST];
-    grid.each(begin, |tiles, offsets, (down, along)| {
-        // The rows' elements lie far apart and are asked for all at once: no hardware foresees them.
-        for (side, &offset) in sides.iter().zip(offsets).filter(|(side, _)| side.part == Part::Spread) {
-            (0..down as isize).for_each(|y| fetch(side.at(offset + y * side.steps.0)));
-        }
-        let (mut from, mut to) = ([std::ptr::null::<u8>(); MOST], [std::ptr::null_mut::<u8>(); MOST]);
-        for y in 0..down as isize {
-            for (x, n) in (0..along).step_by(SPREAD).map(|x| (x, SPREAD.min(along - x))) {
-                for (k, (side, &offset)) in sides.iter().zip(offsets).enumerate() {
-                    let at = if side.part == Part::Direct {
-                        side.at(offset + y * side.steps.0 + x as isize)
-                    } else {
-                        let tile: *mut u8 = tiles[k].as_mut_ptr().cast();
-                        if x == 0 {
-                            // SAFETY: the row has an element; a tile has eight bytes for each of as many elements as are spread.
-                            unsafe { spread[k](side.at(offset + y * side.steps.0), (0, 0), tile, (0, 1), 1, SPREAD.min(along)) };
-                        }
-                        tile
-                    };
-                    if k < outs { to[k] = at } else { from[k - outs] = at }
-                }
-                // SAFETY: every pointer reaches `n` elements of the loop's types.
-                unsafe { kernel(&from[..sides.len() - outs], params, &to[..outs], n) };
             }
         }
     });
@@ -330,11 +291,13 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
     }
 }
 
-/// A map over up to three row-major operands of the loop's own type into row-major memory.
+/// A map over up to three operands of the loop's own type into memory like theirs: row-major, or densely in another order
+/// of axes.
 #[inline(always)]
 pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, dtype: DType) {
     let n = out.numel();
-    let check = |op: &Operand| assert!(op.numel() == n && op.dtype == dtype && op.layout.is_contiguous(), "an operand like the result");
+    let lies = |op: &Operand| op.layout.is_contiguous() || lies_like(op, out);
+    let check = |op: &Operand| assert!(op.numel() == n && op.dtype == dtype && lies(op), "an operand like the result");
     match from {
         [From::Memory(a)] => {
             check(a);
@@ -356,6 +319,12 @@ pub fn plain(kernel: MapLoop, from: &[From], params: &[Number], out: &Operand, d
             beside_numbers(kernel, from, params, out, dtype);
         }
     }
+}
+
+/// Whether two operands lie densely in one order of axes.
+#[cold]
+fn lies_like(op: &Operand, out: &Operand) -> bool {
+    op.layout.strides == out.layout.strides && op.layout.fills()
 }
 
 /// The same with plain numbers among the operands, which `plain` has checked.

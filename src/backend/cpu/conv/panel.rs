@@ -3,7 +3,6 @@
 
 use super::band::{Band, View};
 use super::tile::{self, From, Left};
-use crate::backend::cpu::block;
 use crate::backend::cpu::lanes::{At, Float, Lanes, fetch_far};
 use std::ops::Range;
 
@@ -14,8 +13,9 @@ const WIDE: usize = 3;
 pub const LEAST: usize = 32;
 /// Blocks of windows that a task takes at most where nothing is copied.
 const MOST: usize = 16;
-/// Bytes of a line of the caches.
+/// Bytes of a line of the caches, and lines of weights that are asked for before they are read in order.
 const LINE: usize = 64;
+const AHEAD: usize = 24;
 
 /// The results at places `first + q leap` of the windows q: which taps meet them, and which of the view's taps these are.
 pub struct Part {
@@ -269,6 +269,10 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                             Some(place) => (task.to.add(row * plan.pitch.0 + place), plan.pitch.0),
                             None => (sums.add((k * high + row - first) * width), width),
                         };
+                        // The next block's weights begin elsewhere.
+                        for line in 0..AHEAD {
+                            fetch_far(left.at.wrapping_add(plan.c * taps * r + line * (LINE / size_of::<L::E>())));
+                        }
                         let at = (row - first) / r * share;
                         for &offset in ahead.0.iter().take(channels).skip(at).take(share) {
                             for run in ahead.1 {
@@ -384,36 +388,31 @@ unsafe fn weave<L: Lanes>(even: *const L::E, odd: *const L::E, to: *mut L::E, n:
 /// `from` must reach every weight, and `to` hold the plan's weights.
 pub unsafe fn lay<E: Float>(plan: &Plan, blocks: Range<usize>, from: *const E, (rows, channels): (usize, usize), to: *mut E) {
     let r = plan.block;
-    let turn = block::mover(size_of::<E>());
     let mut start = 0;
     for part in &plan.parts {
         let (many, depth) = (part.taps.len(), plan.c * part.taps.len());
-        for block in blocks.clone() {
-            let most = r.min(plan.o - block * r);
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (from, to) = (from.add(block * r * rows), to.add(start + block * r * depth));
-                if most < r {
-                    to.write_bytes(0, r * depth);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(start);
+            if blocks.end * r > plan.o {
+                to.add((blocks.end - 1) * r * depth).write_bytes(0, r * depth);
+            }
+            if channels == many {
+                // Every tap, in order: each row is one line, and they follow one another.
+                for row in blocks.start * r..plan.o.min(blocks.end * r) {
+                    let (from, to) = (from.add(row * rows), to.add(row / r * r * depth + row % r));
+                    for k in 0..depth {
+                        *to.add(k * r) = *from.add(k);
+                    }
                 }
-                if channels == many {
-                    // Every tap, in order: each row is one line, and they follow one another.
-                    for row in 0..most {
-                        for k in 0..depth {
-                            *to.add(k * r + row) = *from.add(row * rows + k);
+            } else {
+                for (p, from) in (0..plan.c).flat_map(|c| part.taps.iter().map(move |&tap| from.add(c * channels + tap))).enumerate() {
+                    for block in blocks.clone() {
+                        let to = to.add((block * depth + p) * r);
+                        for row in 0..r.min(plan.o - block * r) {
+                            *to.add(row) = *from.add((block * r + row) * rows);
                         }
                     }
-                    continue;
-                }
-                for (t, &tap) in part.taps.iter().enumerate() {
-                    turn(
-                        from.add(tap).cast(),
-                        (channels as isize, rows as isize),
-                        to.add(t * r).cast(),
-                        ((many * r) as isize, 1),
-                        plan.c,
-                        most,
-                    );
                 }
             }
         }

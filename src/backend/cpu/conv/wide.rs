@@ -10,8 +10,11 @@ use crate::base::Result;
 
 /// Windows of several small images that a band has at least.
 const BLOCKS: usize = 240;
-/// Rows of a task, where rows are parted.
+/// Rows of weights times windows side by side from which it pays to bring single windows together.
+const SHORT: usize = 256;
+/// Rows of a task, where rows are parted: whole blocks, and so many rows times taps at least.
 const ROWS: usize = 64;
+const FEW: usize = 1024;
 
 /// The elements of an image with one remainder by the stride: they meet the same taps, on each axis `met`.
 pub(super) struct Phase {
@@ -38,10 +41,11 @@ fn grid(axes: &[Vec<usize>; 3], size: [usize; 3]) -> Vec<usize> {
 }
 
 impl Job {
-    /// How many windows before an element of a phase the one stands that a tap brings to it, times -1.
+    /// How many windows behind a phase's own place the one stands that a tap brings to it.
     pub(super) fn shift(&self, first: [usize; 3], axis: usize, tap: usize) -> isize {
         self.far(first, axis, tap).div_euclid(self.stride[axis] as isize)
     }
+    /// The same in elements of the image.
     fn far(&self, first: [usize; 3], axis: usize, tap: usize) -> isize {
         first[axis] as isize + self.padding[axis] - (tap * self.dilation[axis]) as isize
     }
@@ -64,7 +68,7 @@ impl Job {
             None => View::new(self.size, self.out, self.stride, self.shifts())?,
         };
         let taps: Vec<usize> = (0..self.window()).collect();
-        let out = view.is_whole().then_some([1, 1, self.space()]).unwrap_or(self.out);
+        let out = if view.is_whole() { [1, 1, self.space()] } else { self.out };
         self.wide::<T>(view, (c, o), vec![Part::new([0; 3], taps.clone(), taps)], out, [1; 3], false)
     }
 
@@ -113,7 +117,7 @@ impl Job {
     ) -> Option<panel::Plan> {
         let (area, space) = (view.pitch.0, out.iter().product::<usize>());
         let windows: usize = view.count.iter().product();
-        if o < panel::LEAST || self.n * windows < BLOCKS {
+        if c == 0 || o < panel::LEAST || self.n * windows < BLOCKS || o * view.count[2] < SHORT {
             return None;
         }
         let mut pitch = (space, out[1] * out[2]);
@@ -126,7 +130,7 @@ impl Job {
         let all = view.count[view.axis];
         let many = images * self.groups;
         let work = c * o * windows * self.n * self.groups * parts.iter().map(|p| p.taps.len()).sum::<usize>();
-        let tasks = if work < TASKS * TASK { 1 } else { TASKS.div_ceil(many) };
+        let tasks = if work < TASKS * TASK { 1 } else { (TASKS / 2).div_ceil(many) };
         let mut band = view.cut(c, BAND);
         if images < self.n {
             band = band.max(BLOCKS.div_ceil(windows)).min(all);
@@ -135,7 +139,7 @@ impl Job {
         }
         let bands = if view.is_whole() { tasks } else { all.div_ceil(band) };
         // Every share of the rows copies the band anew.
-        let least = ROWS.max(1024 / view.taps());
+        let least = (FEW / view.taps()).next_multiple_of(ROWS).max(ROWS);
         let rows = if bands < tasks { o.div_ceil(tasks.div_ceil(bands)).next_multiple_of(least).min(o) } else { o };
         let (block, lanes, cuts) = (1, 1, Vec::new());
         let mut plan = panel::Plan { c, o, view, parts, out, leap, woven, pitch, band, images, tasks, rows, block, lanes, cuts };
@@ -163,13 +167,15 @@ impl Job {
         let laid = Bytes(laid.as_mut_ptr().cast());
         let group = self.c / self.groups * (self.o / self.groups) * self.window();
         let bias = Bytes(bias.cast_mut().cast());
-        threads::heavy(self.groups * blocks, (TASK / (each / blocks).max(1)).max(1), |range| {
+        let step = (TASK / (each / blocks).max(1)).clamp(1, blocks);
+        let pieces = blocks.div_ceil(step);
+        threads::heavy(self.groups * pieces, 1, |range| {
             for k in range {
-                let (g, block) = (k / blocks, k % blocks);
+                let (g, first) = (k / pieces, k % pieces * step);
                 // SAFETY: each block lies inside the room, and is written by one thread.
                 unsafe {
                     let weights = w.at(0).cast::<T>().add(g * group).cast_const();
-                    panel::lay(plan, block..block + 1, weights, strides, laid.at(0).cast::<T>().add(g * each));
+                    panel::lay(plan, first..blocks.min(first + step), weights, strides, laid.at(0).cast::<T>().add(g * each));
                 }
             }
         });
