@@ -247,6 +247,15 @@ fn are_probabilities(op: &'static str, ins: &[Operand], _: &[i64]) -> Result<()>
     Err(Error::runtime(op, "all inputs must be probabilities from 0 to 1; use binary_cross_entropy_with_logits for raw scores"))
 }
 
+fn are_targets(op: &'static str, ins: &[Operand], _: &[i64]) -> Result<()> {
+    match to_f64(&ins[0]).into_iter().find(|v| !(0.0..=1.0).contains(v)) {
+        None => Ok(()),
+        Some(worst) => {
+            Err(Error::runtime(op, format!("all targets must be from 0 to 1, found {worst}; the input comes first, the target second")))
+        }
+    }
+}
+
 fn same_shape(op: &str, x: &Sym, y: &Sym) -> Result<()> {
     if !x.dtype().is_float() {
         return Err(Error::no_float(op, "a float tensor", x.dtype()));
@@ -275,6 +284,9 @@ fn bce(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let (x, y) = pair(ins)?;
     same_shape("binary_cross_entropy", x, y)?;
     demand("binary_cross_entropy", x, are_probabilities, &[])?;
+    if y.device().is_cpu() {
+        demand("binary_cross_entropy", y, are_targets, &[])?;
+    }
     let each = x.bce_each(y);
     reduced("binary_cross_entropy", &weighted(each, pick(ins, 2)), &args[0])
 }

@@ -6,6 +6,7 @@ use crate::backend::Storage;
 use crate::backend::launch::Operand;
 use crate::backend::trace;
 use crate::base::{DType, Layout, Result};
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 
 /// Multiply-adds below which a plain loop beats the set-up of the blocked product.
@@ -271,6 +272,30 @@ pub(super) unsafe fn alone<T: Lane>(
     }
 }
 
+/// Room for a side that is turned. A small one stays with its thread: between the results of a training step it would take
+/// places that they leave, and the next ones would find them torn.
+struct Strip(Vec<u64>);
+
+thread_local! {
+    static KEPT: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
+}
+
+impl Strip {
+    fn new(bytes: usize) -> Strip {
+        let mut room = KEPT.take();
+        room.reserve_exact(bytes.div_ceil(size_of::<u64>()));
+        Strip(room)
+    }
+}
+
+impl Drop for Strip {
+    fn drop(&mut self) {
+        if self.0.capacity() <= STRIP / size_of::<u64>() {
+            KEPT.set(std::mem::take(&mut self.0));
+        }
+    }
+}
+
 /// A blocked product whose vectors are read in a row: a side that lies across them is turned first. The blocked product
 /// would pick it up element by element, and where its rows are whole pages apart they drive each other out of the cache.
 ///
@@ -297,8 +322,8 @@ unsafe fn by_vectors<T: Lane>(
             return panels((m, n, k), a, sa, b, sb, o, so, how);
         }
         let deep = (STRIP / n).max(DEPTH).min(k);
-        let mut strip = Vec::<T>::with_capacity(deep * n);
-        let (room, from) = (convert::Bytes(strip.as_mut_ptr().cast()), convert::Bytes(b.cast_mut().cast()));
+        let mut strip = Strip::new(deep * n * size_of::<T>());
+        let (room, from) = (convert::Bytes(strip.0.as_mut_ptr().cast()), convert::Bytes(b.cast_mut().cast()));
         let (turn, size, step) = (block::mover(size_of::<T>()), size_of::<T>(), (n as isize, 1));
         for start in (0..k).step_by(deep) {
             let high = deep.min(k - start);
