@@ -128,3 +128,54 @@ def test_what_has_a_shape_of_its_elements_is_refused_with_the_line():
         compiled(CHANCES)
         with pytest.raises(schuss.CompileError, match="outside of the step"):
             compiled(CHANCES)
+
+
+LEAF = schuss.randn(2, 3, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda: (LEAF.T * LEAF.T.detach()).sum(),
+        lambda: (lambda a: (a * a.detach()).sum())(LEAF.view(-1)),
+        lambda: (lambda a: (a - a.detach().amax(0)).exp().sum())(LEAF[0]),
+        lambda: (lambda q, k: (q * k.detach()).sum())(*LEAF.chunk(2, 0)),
+    ],
+)
+def test_a_view_that_is_detached_is_no_second_leaf(step):
+    compiled = schuss.compile(step)
+    (want,) = schuss.autograd.grad(step(), LEAF)
+    for _ in range(4):
+        (got,) = schuss.autograd.grad(compiled(), LEAF)
+        assert schuss.equal(got, want)
+
+    def inside():
+        LEAF.grad = None
+        step().backward()
+
+    whole = schuss.compile(inside)
+    for _ in range(4):
+        whole()
+        assert schuss.equal(LEAF.grad, want)
+    assert whole.programs()[0]["seconds"]
+
+
+@pytest.mark.parametrize("step", [lambda x: x.T, lambda x: x.detach(), lambda x: (x.T, x.T)[0]])
+def test_an_argument_that_is_only_viewed_may_lie_otherwise(step):
+    compiled = schuss.compile(step)
+    for x in [schuss.randn(3, 4)] * 3 + [schuss.randn(4, 3).T, schuss.randn(6, 8)[::2, ::2]] * 2:
+        assert schuss.equal(compiled(x), step(x))
+
+
+def test_distributions_ask_their_parameters_and_values_in_every_run():
+    one, draws = schuss.tensor(1.0), schuss.distributions
+    scale = schuss.compile(lambda y: draws.Normal(0.0, y).log_prob(one))
+    value = schuss.compile(lambda y: draws.Exponential(one).log_prob(y))
+    good = schuss.tensor([1.0, 2.0])
+    for _ in range(4):
+        scale(good), value(good)
+    with pytest.raises(ValueError, match="Normal: scale must be above 0"):
+        scale(-good)
+    with pytest.raises(ValueError, match="Exponential: a value is outside of the support"):
+        value(-good)
+    assert schuss.equal(scale(good), draws.Normal(0.0, good).log_prob(one))

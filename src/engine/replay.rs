@@ -6,7 +6,7 @@ use crate::backend::program::{Facts, Filled, Heard, Part, Program};
 use crate::backend::task::Work;
 use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
-use crate::base::{Error, Few, Number, Result};
+use crate::base::{Error, Few, Layout, Number, Result};
 use crate::graph::capture::{self, Touched};
 use crate::graph::tensor::flag;
 use crate::graph::{Arg, Body, Op, Tensor, mode};
@@ -77,6 +77,8 @@ struct Outer {
     after: After,
     /// Its place among the program's operands.
     operand: Option<usize>,
+    /// Its sizes and steps, where no operand tells them.
+    form: Option<Layout>,
 }
 
 /// What becomes of a gradient.
@@ -194,6 +196,7 @@ impl Recording {
                 flags: t.flags & (flag::VARIABLE | flag::STRICT),
                 had_grad: t.grad_met.then_some(t.grad.is_some()),
                 after,
+                form: operand.is_none().then(|| t.layout.clone()),
                 operand,
             });
         }
@@ -315,7 +318,9 @@ impl Replay {
                     && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
                     && outer.had_grad.is_none_or(|had| had == core.grad.is_some())
                     && (self.echo.is_some() || core.edge.is_none() || !core.requires_grad);
-                if !alike {
+                let now = &core.operand.layout;
+                let formed = outer.form.as_ref().is_none_or(|then| then.shape == now.shape && then.strides == now.strides);
+                if !alike || !formed {
                     return None;
                 }
                 if outer.operand.is_some() {

@@ -69,17 +69,25 @@ def sizes(owner: Any, name: str, value: Any) -> tuple[Any, ...]:
 def refuse(owner: Any, name: str, values: Tensor, good: Tensor, range_of: str) -> None:
     """ValueError unless all is good.
 
-    Not asked where it cannot be: of what differs between the examples of a transformation, and
-    in a step that is recorded, whose elements are looked at when it is run.
+    Not asked where it cannot be: of what differs between the examples of a transformation.
     """
-    bad = first_bad(values, good)
+    op = type(owner).__name__
+    bad = first_bad(values, good, op, f"{name} must be {range_of}")
     if bad is not None:
-        raise ValueError(f"{type(owner).__name__}: {name} must be {range_of}, found {bad}")
+        raise ValueError(f"{op}: {name} must be {range_of}, found {bad}")
 
 
-def first_bad(values: Tensor, good: Tensor) -> Any:
-    """A value that is not good: a number, or the numbers of its last axes; None if all are."""
-    if _core._is_recording() or _core._lifted(good) is not None or bool(good.all()):
+def first_bad(values: Tensor, good: Tensor, op: str, said: str) -> Any:
+    """A value that is not good: a number, or the numbers of its last axes; None if all are.
+
+    A compiled step asks in every run, with ValueError and the words given.
+    """
+    if _core._lifted(good) is not None:
+        return None
+    if _core._is_recording():
+        _core._demand(good, "value", op, said)
+        return None
+    if bool(good.all()):
         return None
     values = values.detach()
     values = values.expand(*good.shape, *values.shape[good.ndim :]) if good.ndim else values
@@ -174,11 +182,11 @@ class Distribution(Checked):
         for bound in ("lower_bound", "upper_bound") if edges else ():
             at = getattr(support, bound, None)
             good = good if at is None else good | (value.detach() == at)
-        bad = first_bad(value, good)
+        said = f"{support.words()}; give validate_args=False to compute with it all the same"
+        bad = first_bad(value, good, name, f"a value is outside of the support: it must be {said}")
         if bad is not None:
             raise ValueError(
-                f"{name}: the value {bad} is outside of the support: it must be"
-                f" {support.words()}; give validate_args=False to compute with it all the same"
+                f"{name}: the value {bad} is outside of the support: it must be {said}"
             )
 
     @property

@@ -21,9 +21,8 @@ const SPELL: usize = 1 << 31;
 const TURN: usize = 1 << 16;
 /// Rows and columns that are not cut any further.
 const NARROW: usize = 256;
-/// Elements of a right side that are turned at a time, and the least of its inner axis.
-const STRIP: usize = 1 << 20;
-const DEPTH: usize = 512;
+/// The most of its inner axis that a right side is turned of at a time.
+const DEPTH: usize = 1024;
 /// Sizes of results, and the inner axes from which they are sums of parts, so that threads have something to share.
 const FEW: usize = 1 << 15;
 const DEEP: usize = 2048;
@@ -267,13 +266,13 @@ pub(super) unsafe fn alone<T: Lane>(
         if !add && (m * n * k <= SMALL || m == 1 || n == 1) {
             T::small()(m, n, k, a, sa, b, sb, o, so);
         } else {
-            by_vectors((m, n, k), a, sa, b, sb, o, so, How { wide: false, add });
+            by_vectors((m, n, k), a, sa, b, sb, o, so, add);
         }
     }
 }
 
-/// Room for a side that is turned. A small one stays with its thread: between the results of a training step it would take
-/// places that they leave, and the next ones would find them torn.
+/// Room for a side that is turned, which stays with its thread: between the results of a training step it would take places
+/// that they leave, and the next ones would find them torn.
 struct Strip(Vec<u64>);
 
 thread_local! {
@@ -290,14 +289,18 @@ impl Strip {
 
 impl Drop for Strip {
     fn drop(&mut self) {
-        if self.0.capacity() <= STRIP / size_of::<u64>() {
-            KEPT.set(std::mem::take(&mut self.0));
-        }
+        KEPT.set(std::mem::take(&mut self.0));
     }
 }
 
-/// A blocked product whose vectors are read in a row: a side that lies across them is turned first. The blocked product
-/// would pick it up element by element, and where its rows are whole pages apart they drive each other out of the cache.
+/// Whether a right side lies across the vectors of the blocked product, which would pick it up element by element; and where
+/// its rows are whole pages apart they would drive each other out of the cache.
+fn lies_across((m, n, k): (usize, usize, usize), sa: Steps, sb: Steps, so: Steps) -> bool {
+    so.1 == 1 && sb.0 == 1 && sb.1 != 1 && n >= 8 && k >= 8 && !(sa.1 == 1 && m * n <= DOTS)
+}
+
+/// A blocked product on this thread alone whose vectors are read in a row: a side that lies across them is turned first, some
+/// columns of it at a time.
 ///
 /// # Safety
 /// The pointers and steps must describe matrices of the sizes (rows, columns, inner) given.
@@ -310,34 +313,27 @@ unsafe fn by_vectors<T: Lane>(
     sb: Steps,
     o: *mut T,
     so: Steps,
-    how: How,
+    add: bool,
 ) {
-    // SAFETY: the caller's promise; a strip of the inner axis lies inside both matrices.
+    // SAFETY: the caller's promise; a block of b lies inside it, and there is room for one.
     unsafe {
         if so.0 == 1 && so.1 != 1 {
-            return by_vectors((n, m, k), b, (sb.1, sb.0), a, (sa.1, sa.0), o, (so.1, so.0), how);
+            return by_vectors((n, m, k), b, (sb.1, sb.0), a, (sa.1, sa.0), o, (so.1, so.0), add);
         }
-        let across = so.1 == 1 && sb.0 == 1 && sb.1 != 1 && n >= 8 && k >= 8;
-        if !across || sa.1 == 1 && m * n <= DOTS {
-            return panels((m, n, k), a, sa, b, sb, o, so, how);
+        if !lies_across((m, n, k), sa, sb, so) {
+            return T::blocked(m, n, k, a, sa, b, sb, o, so, add);
         }
-        let deep = (STRIP / n).max(DEPTH).min(k);
-        let mut strip = Strip::new(deep * n * size_of::<T>());
-        let (room, from) = (convert::Bytes(strip.0.as_mut_ptr().cast()), convert::Bytes(b.cast_mut().cast()));
-        let (turn, size, step) = (block::mover(size_of::<T>()), size_of::<T>(), (n as isize, 1));
-        for start in (0..k).step_by(deep) {
-            let high = deep.min(k - start);
-            let some = |rows: std::ops::Range<usize>| {
-                let (from, to) = (from.at((start + rows.start) * size), room.at(rows.start * n * size));
-                turn(from, sb, to, step, rows.len(), n);
-            };
-            if how.wide {
-                threads::each(high, (WIDE / 32 / n).next_multiple_of(64), some);
-            } else {
-                some(0..high);
+        let (wide, deep) = (PANEL.1.min(n), DEPTH.min(k));
+        let mut strip = Strip::new(wide * deep * size_of::<T>());
+        let room = strip.0.as_mut_ptr().cast::<T>();
+        for j in (0..n).step_by(wide) {
+            for p in (0..k).step_by(deep) {
+                let (along, high) = (wide.min(n - j), deep.min(k - p));
+                let from = b.offset(j as isize * sb.1 + p as isize);
+                block::mover(size_of::<T>())(from.cast(), sb, room.cast(), (along as isize, 1), high, along);
+                let (x, y) = (a.offset(p as isize * sa.1), o.add(j));
+                T::blocked(m, along, high, x, sa, room, (along as isize, 1), y, so, add || p > 0);
             }
-            let how = How { add: how.add || start > 0, ..how };
-            panels((m, n, high), a.offset(start as isize * sa.1), sa, room.at(0).cast(), step, o, so, how);
         }
     }
 }
@@ -359,11 +355,14 @@ unsafe fn panels<T: Lane>(
 ) {
     if !how.wide {
         // SAFETY: the caller's promise.
-        return unsafe { T::blocked(m, n, k, a, sa, b, sb, o, so, how.add) };
+        return unsafe { by_vectors((m, n, k), a, sa, b, sb, o, so, how.add) };
     }
-    let (mut down, mut along) = (m.div_ceil(PANEL.0), n.div_ceil(PANEL.1));
+    // Every panel turns its own part of a right side that lies across: the fewer stand above each other the better.
+    let across = lies_across((m, n, k), sa, sb, so);
+    let (mut down, mut along) = (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1));
     while down * along < PANELS && (m / down).max(n / along) > STRIPE {
-        *(if m / down >= n / along { &mut down } else { &mut along }) *= 2;
+        let rows = if across { n / along <= STRIPE } else { m / down >= n / along };
+        *(if rows { &mut down } else { &mut along }) *= 2;
     }
     let (high, long) = (m.div_ceil(down).next_multiple_of(LINE), n.div_ceil(along).next_multiple_of(LINE));
     let (down, along) = (m.div_ceil(high), n.div_ceil(long));
@@ -376,7 +375,7 @@ unsafe fn panels<T: Lane>(
             unsafe {
                 let from = (pa.at(0).cast::<T>().offset(y * sa.0), pb.at(0).cast::<T>().offset(x * sb.1));
                 let to = po.at(0).cast::<T>().offset(y * so.0 + x * so.1);
-                T::blocked(high.min(m - i), long.min(n - j), k, from.0, sa, from.1, sb, to, so, how.add);
+                by_vectors((high.min(m - i), long.min(n - j), k), from.0, sa, from.1, sb, to, so, how.add);
             }
         }
     });
@@ -399,7 +398,7 @@ unsafe fn deep<T: Lane>((m, n, k): (usize, usize, usize), a: *const T, sa: Steps
                 let (start, high) = (part * long, long.min(k - part * long));
                 let (x, y) = (pa.at(0).cast::<T>().offset(start as isize * sa.1), pb.at(0).cast::<T>().offset(start as isize * sb.0));
                 let z = to.at(0).cast::<T>().add(part * m * n);
-                by_vectors((m, n, high), x, sa, y, sb, z, (n as isize, 1), How { wide: false, add: false });
+                by_vectors((m, n, high), x, sa, y, sb, z, (n as isize, 1), false);
             }
         });
         if !stop::asked() {
@@ -431,7 +430,7 @@ unsafe fn pieces<T: Lane>(
         let most = if m.min(n) == 1 { SPELL >> 5 } else { SPELL };
         if m.saturating_mul(n).saturating_mul(k) <= most {
             if !stop::asked() {
-                by_vectors((m, n, k), a, sa, b, sb, o, so, how);
+                panels((m, n, k), a, sa, b, sb, o, so, how);
             }
         } else if m.max(n) <= NARROW {
             let half = k / 2;
