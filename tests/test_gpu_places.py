@@ -162,6 +162,7 @@ ELSEWHERE = """
     asarray device fftfreq frombuffer from_dlpack generate_square_subsequent_mask range rfftfreq
     scalar_tensor set_default_device get_default_device default_device Generator from_numpy
     default_generator swa_utils load save to_dlpack data_ptr numpy
+    bartlett_window blackman_window hamming_window hann_window kaiser_window
 """.split()  # noqa: SIM905
 # Nothing of a device's has them.
 COMPLEX = "has no complex"
