@@ -8,7 +8,7 @@ use std::sync::Once;
 
 /// mimalloc's name for how many milliseconds freed memory is kept before the system gets it back, and our choice.
 const KEPT: c_int = 15;
-const MILLISECONDS: c_long = 1000;
+const MILLISECONDS: c_long = 100;
 
 unsafe extern "C" {
     fn mi_option_set(option: c_int, value: c_long);
