@@ -7,6 +7,7 @@ pub mod launch;
 pub mod naive;
 pub mod place;
 pub mod program;
+pub mod sequence;
 pub mod stop;
 pub mod storage;
 pub mod task;

@@ -72,11 +72,11 @@ pub(crate) fn meet(t: &Tensor, core: &Core) {
 
 #[cold]
 pub(crate) fn enter(t: &Tensor, core: &Core) {
-    if CAPTURE.with_borrow(Option::is_none) || trace::is_born(&core.operand.storage) {
+    let Some(serial) = CAPTURE.with_borrow(|c| c.as_ref().map(|c| c.serial)) else { return };
+    if trace::is_born(&core.operand.storage) {
         return;
     }
     // A view that the step took is none of those from outside: what it is a view of may be.
-    let serial = CAPTURE.with_borrow(|c| c.as_ref().map_or(0, |c| c.serial));
     if let (Some(base), Some((node, _))) = (&core.base, &core.edge)
         && node.serial >= serial
     {

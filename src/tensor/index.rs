@@ -218,7 +218,9 @@ fn mask_alone(x: &Tensor, items: &[Item]) -> Result<Option<Tensor>> {
 
 /// `x[items] = value`.
 pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
-    if let (Feed::Number(n), Some(mask)) = (&value, mask_alone(x, items)?) {
+    if let Feed::Number(n) = &value
+        && let Some(mask) = mask_alone(x, items)?
+    {
         let converted = fitting(*n, x.dtype())?;
         let done = write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), (&mask).into(), Feed::Number(converted)], &[]);
         return done.map_err(|e| e.named(SET));

@@ -8,6 +8,7 @@ use crate::backend::trace;
 use crate::base::{DType, Layout, Result};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Multiply-adds below which a plain loop beats the set-up of the blocked product.
 const SMALL: usize = 4096;
@@ -40,7 +41,7 @@ const LINE: usize = 16;
 
 /// How a blocked product is done: shared by threads, and added to what stands there already.
 #[derive(Clone, Copy)]
-pub(super) struct How {
+struct How {
     wide: bool,
     add: bool,
 }
@@ -230,12 +231,13 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
             let x = pa.at(0).cast::<T>().offset(i * leap(a));
             let y = pb.at(0).cast::<T>().offset(i * leap(b));
             let z = po.at(0).cast::<T>().offset(i * leap(out));
+            let whole = Product { m, n, k, a: x, sa, b: y, sb, o: z, so };
             if work <= SMALL || (m == 1 || n == 1) && work <= SPELL {
                 T::small()(m, n, k, x, sa, y, sb, z, so);
             } else if k >= DEEP && m * n <= FEW && m * n <= 16 * k && work <= SPELL {
-                deep((m, n, k), x, sa, y, sb, z, so);
+                whole.deep();
             } else {
-                pieces((m, n, k), x, sa, y, sb, z, so, How { wide, add: false });
+                whole.pieces(How { wide, add: false });
             }
         }
     };
@@ -266,7 +268,7 @@ pub(super) unsafe fn alone<T: Lane>(
         if !add && (m * n * k <= SMALL || m == 1 || n == 1) {
             T::small()(m, n, k, a, sa, b, sb, o, so);
         } else {
-            by_vectors((m, n, k), a, sa, b, sb, o, so, add);
+            Product { m, n, k, a, sa, b, sb, o, so }.by_vectors(add);
         }
     }
 }
@@ -293,160 +295,162 @@ impl Drop for Strip {
     }
 }
 
-/// Whether a right side lies across the vectors of the blocked product, which would pick it up element by element; and where
-/// its rows are whole pages apart they would drive each other out of the cache.
-fn lies_across((m, n, k): (usize, usize, usize), sa: Steps, sb: Steps, so: Steps) -> bool {
-    so.1 == 1 && sb.0 == 1 && sb.1 != 1 && n >= 8 && k >= 8 && !(sa.1 == 1 && m * n <= DOTS)
-}
-
-/// A blocked product on this thread alone whose vectors are read in a row: a side that lies across them is turned first, some
-/// columns of it at a time.
-///
-/// # Safety
-/// The pointers and steps must describe matrices of the sizes (rows, columns, inner) given.
-#[allow(clippy::too_many_arguments)]
-unsafe fn by_vectors<T: Lane>(
-    (m, n, k): (usize, usize, usize),
+/// Matrices of `m` rows, `n` columns and an inner axis of `k`, by their first elements and steps: `o = a @ b`. Whoever makes one
+/// promises that they are there, and that nobody else meets the result.
+#[derive(Clone, Copy)]
+struct Product<T> {
+    m: usize,
+    n: usize,
+    k: usize,
     a: *const T,
     sa: Steps,
     b: *const T,
     sb: Steps,
     o: *mut T,
     so: Steps,
-    add: bool,
-) {
-    // SAFETY: the caller's promise; a block of b lies inside it, and there is room for one.
-    unsafe {
-        if so.0 == 1 && so.1 != 1 {
-            return by_vectors((n, m, k), b, (sb.1, sb.0), a, (sa.1, sa.0), o, (so.1, so.0), add);
-        }
-        if !lies_across((m, n, k), sa, sb, so) {
-            return T::blocked(m, n, k, a, sa, b, sb, o, so, add);
-        }
-        let (wide, deep) = (PANEL.1.min(n), DEPTH.min(k));
-        let mut strip = Strip::new(wide * deep * size_of::<T>());
-        let room = strip.0.as_mut_ptr().cast::<T>();
-        for j in (0..n).step_by(wide) {
-            for p in (0..k).step_by(deep) {
-                let (along, high) = (wide.min(n - j), deep.min(k - p));
-                let from = b.offset(j as isize * sb.1 + p as isize);
-                block::mover(size_of::<T>())(from.cast(), sb, room.cast(), (along as isize, 1), high, along);
-                let (x, y) = (a.offset(p as isize * sa.1), o.add(j));
-                T::blocked(m, along, high, x, sa, room, (along as isize, 1), y, so, add || p > 0);
-            }
-        }
-    }
 }
 
-/// A blocked product, panel by panel where threads may share it: they are also quicker for one, whose caches hold them.
-///
-/// # Safety
-/// The pointers and steps must describe matrices of the sizes given.
-#[allow(clippy::too_many_arguments)]
-unsafe fn panels<T: Lane>(
-    (m, n, k): (usize, usize, usize),
-    a: *const T,
-    sa: Steps,
-    b: *const T,
-    sb: Steps,
-    o: *mut T,
-    so: Steps,
-    how: How,
-) {
-    if !how.wide {
+// SAFETY: addresses alone are harmless; every dereference states its own promise.
+unsafe impl<T: Lane> Send for Product<T> {}
+// SAFETY: as above.
+unsafe impl<T: Lane> Sync for Product<T> {}
+
+impl<T: Lane> Product<T> {
+    /// The product of some rows and columns, over a part of the inner axis.
+    ///
+    /// # Safety
+    /// The ranges must lie inside the sizes.
+    unsafe fn part(self, rows: Range<usize>, columns: Range<usize>, inner: Range<usize>) -> Product<T> {
+        let (i, j, p) = (rows.start as isize, columns.start as isize, inner.start as isize);
         // SAFETY: the caller's promise.
-        return unsafe { by_vectors((m, n, k), a, sa, b, sb, o, so, how.add) };
+        let (a, b, o) = unsafe {
+            let a = self.a.offset(i * self.sa.0 + p * self.sa.1);
+            let b = self.b.offset(p * self.sb.0 + j * self.sb.1);
+            (a, b, self.o.offset(i * self.so.0 + j * self.so.1))
+        };
+        Product { m: rows.len(), n: columns.len(), k: inner.len(), a, b, o, ..self }
     }
-    // Every panel turns its own part of a right side that lies across: the fewer stand above each other the better.
-    let across = lies_across((m, n, k), sa, sb, so);
-    let (mut down, mut along) = (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1));
-    while down * along < PANELS && (m / down).max(n / along) > STRIPE {
-        let rows = if across { n / along <= STRIPE } else { m / down >= n / along };
-        *(if rows { &mut down } else { &mut along }) *= 2;
+
+    /// The same product with rows for columns.
+    fn turned(self) -> Product<T> {
+        let over = |s: Steps| (s.1, s.0);
+        let (sa, sb, so) = (over(self.sb), over(self.sa), over(self.so));
+        Product { m: self.n, n: self.m, k: self.k, a: self.b, sa, b: self.a, sb, o: self.o, so }
     }
-    let (high, long) = (m.div_ceil(down).next_multiple_of(LINE), n.div_ceil(along).next_multiple_of(LINE));
-    let (down, along) = (m.div_ceil(high), n.div_ceil(long));
-    let (po, pa, pb) = (convert::Bytes(o.cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
-    threads::heavy(down * along, 1, |range| {
-        for panel in range {
-            let (i, j) = (panel / along * high, panel % along * long);
-            let (y, x) = (i as isize, j as isize);
-            // SAFETY: the caller's promise; panels lie inside the matrices, and each part of the result in one of them.
-            unsafe {
-                let from = (pa.at(0).cast::<T>().offset(y * sa.0), pb.at(0).cast::<T>().offset(x * sb.1));
-                let to = po.at(0).cast::<T>().offset(y * so.0 + x * so.1);
-                by_vectors((high.min(m - i), long.min(n - j), k), from.0, sa, from.1, sb, to, so, how.add);
+
+    /// Whether the right side lies across the vectors of the blocked product, which would pick it up element by element; and
+    /// where its rows are whole pages apart they would drive each other out of the cache.
+    fn lies_across(&self) -> bool {
+        let dots = self.sa.1 == 1 && self.m * self.n <= DOTS;
+        self.so.1 == 1 && self.sb.0 == 1 && self.sb.1 != 1 && self.n >= 8 && self.k >= 8 && !dots
+    }
+
+    unsafe fn blocked(self, add: bool) {
+        let Product { m, n, k, a, sa, b, sb, o, so } = self;
+        // SAFETY: the maker's promise.
+        unsafe { T::blocked(m, n, k, a, sa, b, sb, o, so, add) }
+    }
+
+    /// A blocked product on this thread alone whose vectors are read in a row: a side that lies across them is turned first,
+    /// some columns of it at a time.
+    unsafe fn by_vectors(self, add: bool) {
+        let Product { m, n, k, .. } = self;
+        // SAFETY: the maker's promise; there is room for a block of b.
+        unsafe {
+            if self.so.0 == 1 && self.so.1 != 1 {
+                return self.turned().by_vectors(add);
+            }
+            if !self.lies_across() {
+                return self.blocked(add);
+            }
+            let (wide, deep) = (PANEL.1.min(n), DEPTH.min(k));
+            let mut strip = Strip::new(wide * deep * size_of::<T>());
+            let room = strip.0.as_mut_ptr().cast::<T>();
+            for j in (0..n).step_by(wide) {
+                for p in (0..k).step_by(deep) {
+                    let block = self.part(0..m, j..(j + wide).min(n), p..(p + deep).min(k));
+                    let steps = (block.n as isize, 1);
+                    block::mover(size_of::<T>())(block.b.cast(), self.sb, room.cast(), steps, block.k, block.n);
+                    Product { b: room, sb: steps, ..block }.blocked(add || p > 0);
+                }
             }
         }
-    });
-}
+    }
 
-/// A small result of a long inner axis, as the sum of parts of it that threads may share. Where it is cut depends on its
-/// sizes alone.
-///
-/// # Safety
-/// The pointers and steps must describe matrices of the sizes given.
-unsafe fn deep<T: Lane>((m, n, k): (usize, usize, usize), a: *const T, sa: Steps, b: *const T, sb: Steps, o: *mut T, so: Steps) {
-    let long = k.div_ceil((k / (DEEP / 2)).min(PARTS)).next_multiple_of(16);
-    let count = k.div_ceil(long);
-    let mut sums = Vec::<T>::with_capacity(count * m * n);
-    let (to, pa, pb) = (convert::Bytes(sums.as_mut_ptr().cast()), convert::Bytes(a.cast_mut().cast()), convert::Bytes(b.cast_mut().cast()));
-    // SAFETY: the caller's promise; a part of the inner axis lies inside both matrices, and has a sum of its own.
-    unsafe {
-        threads::heavy(count, 1, |range| {
-            for part in range {
-                let (start, high) = (part * long, long.min(k - part * long));
-                let (x, y) = (pa.at(0).cast::<T>().offset(start as isize * sa.1), pb.at(0).cast::<T>().offset(start as isize * sb.0));
-                let z = to.at(0).cast::<T>().add(part * m * n);
-                by_vectors((m, n, high), x, sa, y, sb, z, (n as isize, 1), false);
+    /// A blocked product, panel by panel where threads may share it: they are also quicker for one, whose caches hold them.
+    unsafe fn panels(self, how: How) {
+        let Product { m, n, k, .. } = self;
+        if !how.wide {
+            // SAFETY: the maker's promise.
+            return unsafe { self.by_vectors(how.add) };
+        }
+        // Every panel turns its own part of a right side that lies across: the fewer stand above each other the better.
+        let across = self.lies_across();
+        let (mut down, mut along) = (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1));
+        while down * along < PANELS && (m / down).max(n / along) > STRIPE {
+            let rows = if across { n / along <= STRIPE } else { m / down >= n / along };
+            *(if rows { &mut down } else { &mut along }) *= 2;
+        }
+        let (high, long) = (m.div_ceil(down).next_multiple_of(LINE), n.div_ceil(along).next_multiple_of(LINE));
+        let (down, along) = (m.div_ceil(high), n.div_ceil(long));
+        threads::heavy(down * along, 1, |range| {
+            for panel in range {
+                let (i, j) = (panel / along * high, panel % along * long);
+                // SAFETY: the maker's promise; each part of the result lies in one panel.
+                unsafe { self.part(i..(i + high).min(m), j..(j + long).min(n), 0..k).by_vectors(how.add) };
             }
         });
-        if !stop::asked() {
-            T::total()(std::slice::from_raw_parts_mut(sums.as_mut_ptr(), count * m * n), m * n);
-            block::mover(size_of::<T>())(sums.as_ptr().cast(), (n as isize, 1), o.cast(), so, m, n);
+    }
+
+    /// A small result of a long inner axis, as the sum of parts of it that threads may share. Where it is cut depends on its
+    /// sizes alone.
+    unsafe fn deep(self) {
+        let Product { m, n, k, .. } = self;
+        let long = k.div_ceil((k / (DEEP / 2)).min(PARTS)).next_multiple_of(LINE);
+        let count = k.div_ceil(long);
+        let mut sums = Vec::<T>::with_capacity(count * m * n);
+        let (to, steps) = (convert::Bytes(sums.as_mut_ptr().cast()), (n as isize, 1));
+        // SAFETY: the maker's promise; each part of the inner axis has a sum of its own.
+        unsafe {
+            threads::heavy(count, 1, |range| {
+                for part in range {
+                    let o = to.at(0).cast::<T>().add(part * m * n);
+                    let some = self.part(0..m, 0..n, part * long..((part + 1) * long).min(k));
+                    Product { o, so: steps, ..some }.by_vectors(false);
+                }
+            });
+            if !stop::asked() {
+                T::total()(std::slice::from_raw_parts_mut(sums.as_mut_ptr(), count * m * n), m * n);
+                block::mover(size_of::<T>())(sums.as_ptr().cast(), steps, self.o.cast(), self.so, m, n);
+            }
         }
     }
-}
 
-/// A product in pieces of rows and columns, at last of the inner axis, so that it heeds whoever wants it to stop. Where it
-/// is cut depends on its sizes alone.
-///
-/// # Safety
-/// The pointers and steps must describe matrices of the sizes given.
-#[allow(clippy::too_many_arguments)]
-unsafe fn pieces<T: Lane>(
-    (m, n, k): (usize, usize, usize),
-    a: *const T,
-    sa: Steps,
-    b: *const T,
-    sb: Steps,
-    o: *mut T,
-    so: Steps,
-    how: How,
-) {
-    // SAFETY: the caller's promise; a part of a matrix lies inside it.
-    unsafe {
+    /// A product in pieces of rows and columns, at last of the inner axis, so that it heeds whoever wants it to stop. Where
+    /// it is cut depends on its sizes alone.
+    unsafe fn pieces(self, how: How) {
+        let Product { m, n, k, .. } = self;
         // The blocked product of vectors is slow.
         let most = if m.min(n) == 1 { SPELL >> 5 } else { SPELL };
-        if m.saturating_mul(n).saturating_mul(k) <= most {
-            if !stop::asked() {
-                panels((m, n, k), a, sa, b, sb, o, so, how);
+        // SAFETY: the maker's promise.
+        unsafe {
+            if m.saturating_mul(n).saturating_mul(k) <= most {
+                if !stop::asked() {
+                    self.panels(how);
+                }
+            } else if m.max(n) <= NARROW {
+                let half = k / 2;
+                self.part(0..m, 0..n, 0..half).pieces(how);
+                self.part(0..m, 0..n, half..k).pieces(How { add: true, ..how });
+            } else if m >= n {
+                let half = (m / 2).next_multiple_of(NARROW / 2);
+                self.part(0..half, 0..n, 0..k).pieces(how);
+                self.part(half..m, 0..n, 0..k).pieces(how);
+            } else {
+                let half = (n / 2).next_multiple_of(NARROW / 2);
+                self.part(0..m, 0..half, 0..k).pieces(how);
+                self.part(0..m, half..n, 0..k).pieces(how);
             }
-        } else if m.max(n) <= NARROW {
-            let half = k / 2;
-            let (rest, from) = (a.offset(half as isize * sa.1), b.offset(half as isize * sb.0));
-            pieces((m, n, half), a, sa, b, sb, o, so, how);
-            pieces((m, n, k - half), rest, sa, from, sb, o, so, How { add: true, ..how });
-        } else if m >= n {
-            let half = (m / 2).next_multiple_of(NARROW / 2);
-            let (rest, into) = (a.offset(half as isize * sa.0), o.offset(half as isize * so.0));
-            pieces((half, n, k), a, sa, b, sb, o, so, how);
-            pieces((m - half, n, k), rest, sa, b, sb, into, so, how);
-        } else {
-            let half = (n / 2).next_multiple_of(NARROW / 2);
-            let (rest, into) = (b.offset(half as isize * sb.1), o.offset(half as isize * so.1));
-            pieces((m, half, k), a, sa, b, sb, o, so, how);
-            pieces((m, n - half, k), a, sa, rest, sb, into, so, how);
         }
     }
 }

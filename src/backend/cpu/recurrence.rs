@@ -4,6 +4,7 @@
 use super::math::{double, single};
 use super::{contract, isa, stop};
 use crate::backend::launch::{Cell, Operand, Recurrence};
+use crate::backend::sequence::{WayBack, rows, turned};
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result};
 
@@ -288,33 +289,6 @@ macro_rules! cells {
 cells!(f32, single, of_single);
 cells!(f64, double, of_double);
 
-/// The steps of a sequence: their first rows and how many they are, in the order in which they are taken.
-struct Steps(Vec<(usize, usize)>);
-
-impl Steps {
-    fn of(what: &Recurrence) -> Steps {
-        let mut first = 0;
-        let mut list: Vec<(usize, usize)> = Vec::with_capacity(what.sizes.len());
-        for &rows in &what.sizes {
-            list.push((first, rows));
-            first += rows;
-        }
-        if what.reverse {
-            list.reverse();
-        }
-        Steps(list)
-    }
-}
-
-/// Rows of a matrix.
-fn rows(x: &Operand, first: usize, count: usize) -> Operand {
-    x.view(x.layout.slice(0, first, count, 1))
-}
-
-fn turned(x: &Operand) -> Operand {
-    x.view(x.layout.transpose(0, 1))
-}
-
 fn scratch(shape: [usize; 2], dtype: DType) -> Result<Operand> {
     Operand::new(&super::Cpu, &shape, dtype)
 }
@@ -352,7 +326,7 @@ fn forward<T: Kind>(what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Res
     let (y, state) = (&outs[0], &outs[1]);
     let dtype = y.dtype;
     let n = weight.layout.shape[1];
-    let (steps, most) = (Steps::of(what), first.layout.shape[0]);
+    let (steps, most) = (what.steps(), first.layout.shape[0]);
     super::convert::copy(first, state)?;
     // Where there is no such matrix, another stands in that the loop does not touch.
     let (cell, gates, cells) = match what.cell {
@@ -364,14 +338,14 @@ fn forward<T: Kind>(what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Res
         super::convert::copy(&ins[4], cell)?;
     }
     let mut across = turned(weight);
-    if steps.0.len() >= TURNED && most > 1 {
+    if steps.len() >= TURNED && most > 1 {
         let dense = scratch([n, weight.layout.shape[0]], dtype)?;
         super::convert::copy(&across, &dense)?;
         across = dense;
     }
     let own = scratch([most, weight.layout.shape[0]], dtype)?;
     let step = T::LOOPS.forward[which(what.cell)][isa::level()];
-    for &(start, count) in &steps.0 {
+    for &(start, count) in &steps {
         if stop::asked() {
             return Ok(());
         }
@@ -404,23 +378,10 @@ fn add<T: Kind>(to: &mut [T], other: &[T]) {
 
 fn backward<T: Kind>(what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let (lstm, gru) = (what.cell == Cell::Lstm, what.cell == Cell::Gru);
-    let g = &ins[0];
-    let mut rest = ins[1..].iter();
-    let mut next = || rest.next().ok_or_else(|| Error::bug("recurrence", "an operand is missing"));
-    let g_state = next()?;
-    let g_cell = if lstm { next()? } else { g_state };
-    let (weight, first) = (next()?, next()?);
-    let first_cell = if lstm { next()? } else { first };
-    let y = next()?;
-    let gates = if lstm || gru { next()? } else { y };
-    let cells = if lstm { next()? } else { y };
-    let to = &outs[0];
-    let (own, outs) = if gru { (&outs[1], &outs[2..]) } else { (to, &outs[1..]) };
-    let (dw, dh) = (&outs[0], &outs[1]);
-    let dc = if lstm { &outs[2] } else { dh };
+    let WayBack { g, g_state, g_cell, weight, first, first_cell, y, gates, cells, to, own, dw, dh, dc } = what.way_back(ins, outs)?;
     let n = weight.layout.shape[1];
     let dtype = to.dtype;
-    let (steps, most) = (Steps::of(what), first.layout.shape[0]);
+    let (steps, most) = (what.steps(), first.layout.shape[0]);
     super::convert::copy(g_state, dh)?;
     if lstm {
         super::convert::copy(g_cell, dc)?;
@@ -434,7 +395,7 @@ fn backward<T: Kind>(what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Re
     let before = earlier(&steps, what, if lstm { first_cell } else { first }, if lstm { cells } else { y }, lstm || gru)?;
     let through = scratch([most, n], dtype)?;
     let step = T::LOOPS.backward[which(what.cell)][isa::level()];
-    for (k, &(start, count)) in steps.0.iter().enumerate().rev() {
+    for (k, &(start, count)) in steps.iter().enumerate().rev() {
         if stop::asked() {
             return Ok(());
         }
@@ -458,14 +419,14 @@ fn backward<T: Kind>(what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Re
 
 /// What stood in the rows of each step before it was taken.
 struct Earlier<'a> {
-    steps: &'a Steps,
+    steps: &'a [(usize, usize)],
     first: &'a Operand,
     all: &'a Operand,
     /// Else the rows copied together, in the order in which the steps are taken, and where each step's begin.
     copied: Option<(Operand, Vec<usize>)>,
 }
 
-fn earlier<'a>(steps: &'a Steps, what: &Recurrence, first: &'a Operand, all: &'a Operand, wanted: bool) -> Result<Earlier<'a>> {
+fn earlier<'a>(steps: &'a [(usize, usize)], what: &Recurrence, first: &'a Operand, all: &'a Operand, wanted: bool) -> Result<Earlier<'a>> {
     let even = what.sizes.iter().all(|&rows| rows == first.layout.shape[0]);
     let mut found = Earlier { steps, first, all, copied: None };
     if even || !wanted {
@@ -474,8 +435,8 @@ fn earlier<'a>(steps: &'a Steps, what: &Recurrence, first: &'a Operand, all: &'a
     let state = scratch([first.layout.shape[0], first.layout.shape[1]], first.dtype)?;
     super::convert::copy(first, &state)?;
     let copy = scratch([all.layout.shape[0], first.layout.shape[1]], first.dtype)?;
-    let mut starts = Vec::with_capacity(steps.0.len());
-    for &(start, count) in &steps.0 {
+    let mut starts = Vec::with_capacity(steps.len());
+    for &(start, count) in steps {
         starts.push(start);
         super::convert::copy(&rows(&state, 0, count), &rows(&copy, start, count))?;
         super::convert::copy(&rows(all, start, count), &rows(&state, 0, count))?;
@@ -490,7 +451,7 @@ impl Earlier<'_> {
         match &self.copied {
             Some((copy, starts)) => at(copy, starts[k]),
             None if k == 0 => at(self.first, 0),
-            None => at(self.all, self.steps.0[k - 1].0),
+            None => at(self.all, self.steps[k - 1].0),
         }
     }
 
@@ -500,13 +461,13 @@ impl Earlier<'_> {
             return contract::run(&turned(own), copy, out);
         }
         let (count, total) = (self.first.layout.shape[0], self.all.layout.shape[0]);
-        let begun = rows(own, self.steps.0.first().map_or(0, |s| s.0), count);
+        let begun = rows(own, self.steps.first().map_or(0, |s| s.0), count);
         contract::run(&turned(&begun), self.first, out)?;
-        if self.steps.0.len() < 2 {
+        if self.steps.len() < 2 {
             return Ok(());
         }
         // In the other direction of time the row before stands behind.
-        let backwards = self.steps.0[0].0 > 0;
+        let backwards = self.steps[0].0 > 0;
         let (later, sooner) = if backwards { (0, count) } else { (count, 0) };
         let more = scratch([out.layout.shape[0], out.layout.shape[1]], out.dtype)?;
         contract::run(&turned(&rows(own, later, total - count)), &rows(self.all, sooner, total - count), &more)?;

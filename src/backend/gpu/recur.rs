@@ -8,7 +8,8 @@ use super::shader::Shader;
 use super::stream::{Gpu, Job};
 use super::{block, contract, copy};
 use crate::backend::launch::{Cell, Operand, Recurrence};
-use crate::base::{DType, Error, Layout, Result};
+use crate::backend::sequence::{WayBack, rows, turned};
+use crate::base::{DType, Layout, Result};
 use std::fmt::Write as _;
 
 /// A matrix that a kernel meets: its letter, and whether it is written.
@@ -174,28 +175,6 @@ fn go(gpu: &Gpu, (kind, text): (u64, &Text), (rows, n): (usize, usize), words: &
     gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &params, threads, work: threads * 256 })
 }
 
-/// First rows of the steps and how many they are, in the order in which they are taken.
-fn steps(what: &Recurrence) -> Vec<(usize, usize)> {
-    let mut first = 0;
-    let mut list: Vec<(usize, usize)> = Vec::with_capacity(what.sizes.len());
-    for &rows in &what.sizes {
-        list.push((first, rows));
-        first += rows;
-    }
-    if what.reverse {
-        list.reverse();
-    }
-    list
-}
-
-fn rows(x: &Operand, first: usize, count: usize) -> Operand {
-    x.view(x.layout.slice(0, first, count, 1))
-}
-
-fn turned(x: &Operand) -> Operand {
-    x.view(x.layout.transpose(0, 1))
-}
-
 /// What goes in and comes out is told by the processor's kernels: row-major operands, of float32 here.
 pub fn run(gpu: &Gpu, what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let most = if what.cell == Cell::Lstm { LSTM.matrices.len() + 1 } else { GRU.matrices.len() + 1 };
@@ -215,7 +194,7 @@ fn forward(gpu: &Gpu, what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> R
     }
     let across = turned(weight);
     let own = gpu.scratch(&[first.layout.shape[0], weight.layout.shape[0]], DType::F32)?;
-    for (start, count) in steps(what) {
+    for (start, count) in what.steps() {
         contract::run(gpu, &rows(h, 0, count), &across, &rows(&own, 0, count))?;
         let read = [(x, start), (&own, 0), (bias, 0)];
         let written: &[(&Operand, usize)] = match what.cell {
@@ -243,39 +222,29 @@ fn onto(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
 
 fn backward(gpu: &Gpu, what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let (lstm, gru) = (what.cell == Cell::Lstm, what.cell == Cell::Gru);
-    let mut rest = ins[1..].iter();
-    let mut next = || rest.next().ok_or_else(|| Error::bug("recurrence", "an operand is missing"));
-    let g_state = next()?;
-    let g_cell = if lstm { next()? } else { g_state };
-    let (weight, first) = (next()?, next()?);
-    let first_cell = if lstm { next()? } else { first };
-    let y = next()?;
-    let gates = if lstm || gru { next()? } else { y };
-    let cells = if lstm { next()? } else { y };
-    let to = &outs[0];
-    let (own, outs) = if gru { (&outs[1], &outs[2..]) } else { (to, &outs[1..]) };
-    let (dw, dh) = (&outs[0], &outs[1]);
+    let WayBack { g: given, g_state, g_cell, weight, first, first_cell, y, gates, cells, to, own, dw, dh, dc } =
+        what.way_back(ins, outs)?;
     copy::copy(gpu, g_state, dh)?;
     if lstm {
-        copy::copy(gpu, g_cell, &outs[2])?;
+        copy::copy(gpu, g_cell, dc)?;
     }
     let n = weight.layout.shape[1];
     // One number everywhere is met as one element.
-    let even = ins[0].is_constant() && !ins[0].layout.is_contiguous();
-    let g = if even && !ins[0].storage.is_away() {
+    let even = given.is_constant() && !given.layout.is_contiguous();
+    let g = if even && !given.storage.is_away() {
         let one = gpu.scratch(&[1, 1], DType::F32)?;
-        copy::copy(gpu, &ins[0].view(Layout::new([1, 1][..].into(), [0, 0][..].into(), ins[0].layout.offset)), &one)?;
+        copy::copy(gpu, &given.view(Layout::new([1, 1][..].into(), [0, 0][..].into(), given.layout.offset)), &one)?;
         one
     } else {
-        ins[0].clone()
+        given.clone()
     };
     let (words, pitch) = if even { ([0, 0], 0) } else { ([n as u32, 1], 1) };
     let before = earlier(gpu, what, first, y)?;
     let cells_before = if lstm { earlier(gpu, what, first_cell, cells)? } else { before.clone() };
-    for (start, count) in steps(what).into_iter().rev() {
+    for (start, count) in what.steps().into_iter().rev() {
         let g = (&g, start * pitch);
         let list: &[(&Operand, usize)] = match what.cell {
-            Cell::Lstm => &[(to, start), (dh, 0), (&outs[2], 0), g, (gates, start), (&cells_before, start), (cells, start)],
+            Cell::Lstm => &[(to, start), (dh, 0), (dc, 0), g, (gates, start), (&cells_before, start), (cells, start)],
             Cell::Gru => &[(to, start), (own, start), (dh, 0), g, (gates, start), (&before, start)],
             Cell::Tanh | Cell::Relu => &[(to, start), (dh, 0), g, (y, start)],
         };
@@ -294,7 +263,7 @@ fn backward(gpu: &Gpu, what: &Recurrence, ins: &[Operand], outs: &[Operand]) -> 
 fn earlier(gpu: &Gpu, what: &Recurrence, first: &Operand, all: &Operand) -> Result<Operand> {
     let mut list = vec![0i32; all.layout.shape[0]];
     let mut last = (0, 0);
-    for (start, count) in steps(what) {
+    for (start, count) in what.steps() {
         for (r, place) in list[start..start + count].iter_mut().enumerate() {
             *place = if r < last.1 { (last.0 + r) as i32 } else { -1 - r as i32 };
         }
