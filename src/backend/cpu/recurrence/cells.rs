@@ -1,8 +1,8 @@
 //! What the gates of one step make of a product, and the way back through them. Leans on math.
 
 use super::panels::Panelled;
-use crate::backend::cpu::math::{double, single};
 use crate::backend::cpu::isa;
+use crate::backend::cpu::math::{double, single};
 use crate::backend::launch::Cell;
 
 /// A step for some rows and units: the input's part of the gates, what the product gives them and its bias become the gates;

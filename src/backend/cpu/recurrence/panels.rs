@@ -6,8 +6,8 @@ use crate::backend::cpu::conv::tile::{self, From, Left};
 use crate::backend::cpu::lanes::{Float, Lanes};
 use crate::backend::cpu::{block, isa};
 use crate::backend::launch::Operand;
-use crate::base::dtype::Element;
 use crate::base::Result;
+use crate::base::dtype::Element;
 
 /// Vectors of units in a block, and vectors in a panel.
 const WIDE: usize = 3;
@@ -150,7 +150,14 @@ impl Weights {
     ///
     /// # Safety
     /// Left must hold so many rows of `k` elements, and `to` as many of the block's width, `pitch` apart.
-    pub unsafe fn product<T: Panelled>(&self, block: &Block, (left, leap): (*const T, usize), rows: usize, (to, pitch): (*mut T, usize), add: bool) {
+    pub unsafe fn product<T: Panelled>(
+        &self,
+        block: &Block,
+        (left, leap): (*const T, usize),
+        rows: usize,
+        (to, pitch): (*mut T, usize),
+        add: bool,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             let Some((room, offsets)) = &self.panels else {
