@@ -71,7 +71,7 @@ def test_a_sequence_is_its_steps_forth_and_back(mode, steps, reverse):
 @pytest.mark.parametrize("sizes, hidden", [([70, 70, 33, 1], 37), ([9] * 3, 151), ([1] * 9, 50)])
 @pytest.mark.parametrize("mode", MODES)
 def test_weights_in_panels(mode, sizes, hidden, reverse, dtype):
-    # Units that fill no vector, sums of more than 512 products, more rows than go together, one alone.
+    # Units that fill no vector, sums of over 512 products, more rows than go together, one alone.
     x, weights, states = operands(mode, sizes, hidden=hidden, dtype=getattr(schuss, dtype))
     small = [w if w is None else (w * 0.2).detach().requires_grad_() for w in weights]
     every = leaves(x, small, states)
