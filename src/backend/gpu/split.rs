@@ -4,8 +4,8 @@
 use super::burst::direct;
 use super::pool::Block;
 use super::stream::Gpu;
-use super::{block, copy, draw};
-use crate::backend::launch::{Draw, FoldKind, Operand};
+use super::{block, copy, draw, map};
+use crate::backend::launch::{Convolution, Draw, FoldKind, Operand};
 use crate::backend::task::{Task, Work};
 use crate::backend::{Launch, Storage};
 use crate::base::{Device, Error, Layout, Number, Result};
@@ -121,10 +121,18 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
                 _ => None,
             })
         }
-        Work::Attention { .. } | Work::Average { .. } | Work::Windows { .. } | Work::Pool { .. } | Work::Unpool { .. }
-            if task.operands[0].layout.shape[0] > 1 =>
-        {
-            halves(gpu, task, &|_| Some(0))
+        Work::Attention { .. } | Work::Average { .. } | Work::Windows { .. } | Work::Pool { .. } | Work::Unpool { .. } => {
+            batched(gpu, task, &|_| true)
+        }
+        Work::Convolve { what: Convolution::Weight, .. } => batched(gpu, task, &|i| i < 2),
+        Work::Convolve { .. } => {
+            let last = task.operands.len() - 1;
+            batched(gpu, task, &|i| i == 0 || i == last)
+        }
+        Work::Norm { what } if !what.channels => {
+            let (kept, ins) = (task.operands.len() - task.written, if what.back { 4 } else { 1 });
+            let outs = if what.back { kept + 1 } else { task.operands.len() };
+            batched(gpu, task, &|i| i < ins || (kept..outs).contains(&i))
         }
         Work::Random { .. } | Work::Drop { .. } if task.operands.iter().all(|x| x.layout.is_contiguous()) => {
             let per = match task.work {
@@ -201,6 +209,35 @@ fn halves(gpu: &Gpu, task: Task, axis: &dyn Fn(usize) -> Option<usize>) -> Resul
             })
             .collect();
         cut(gpu, Task { work: task.work.clone(), operands, written: task.written })?;
+    }
+    Ok(())
+}
+
+/// Both halves along the first axis of those operands that have it; results that have not are added up.
+fn batched(gpu: &Gpu, task: Task, has: &dyn Fn(usize) -> bool) -> Result<()> {
+    let size = (0..task.operands.len()).find(|&i| has(i)).map_or(0, |i| task.operands[i].layout.shape[0]);
+    if size < 2 {
+        return Err(refuse(gpu, &task));
+    }
+    let kept = task.operands.len() - task.written;
+    for (start, count) in [(0, size / 2), (size / 2, size - size / 2)] {
+        let mut sums: SmallVec<[(Operand, Operand); 2]> = SmallVec::new();
+        let mut operands = SmallVec::new();
+        for (i, x) in task.operands.iter().enumerate() {
+            operands.push(if has(i) && x.layout.rank() > 0 {
+                x.view(x.layout.slice(0, start, count, 1))
+            } else if i >= kept && start > 0 {
+                let part = gpu.scratch(&x.layout.shape, x.dtype)?;
+                sums.push((x.clone(), part.clone()));
+                part
+            } else {
+                x.clone()
+            });
+        }
+        cut(gpu, Task { work: task.work.clone(), operands, written: task.written })?;
+        for (x, part) in sums {
+            map::run(gpu, &copy::SUM, x.dtype.compute(), &[], &[x.clone(), part], std::slice::from_ref(&x))?;
+        }
     }
     Ok(())
 }
