@@ -124,7 +124,9 @@ except MemoryError as e: print("1048576" in str(e))
 
 def test_what_passes_a_binding_is_cut_into_parts():
     done = told(LARGE, SCHUSS_GPU_PROFILE="binding=1048576")
-    assert done.stdout.splitlines() == ["True"] * 11 + [str([True] * 6), "True"], done.stdout + done.stderr
+    assert done.stdout.splitlines() == ["True"] * 11 + [str([True] * 6), "True"], (
+        done.stdout + done.stderr
+    )
 
 
 def test_what_passes_a_buffer_is_refused_by_its_limit():

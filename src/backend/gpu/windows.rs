@@ -237,7 +237,7 @@ fn apart(span: &Span, size: usize) -> bool {
         let mut inside = (0..count).map(|k| start + k * span.step).filter_map(|x| usize::try_from(x).ok()).filter(|&x| x < size);
         let Some(first) = inside.next() else { return false };
         let free = first >= end;
-        end = inside.last().unwrap_or(first) + 1;
+        end = inside.next_back().unwrap_or(first) + 1;
         free
     })
 }
