@@ -29,8 +29,8 @@ const TASKS: usize = 8;
 const BAND: usize = 1 << 17;
 /// Windows that a band has at least, with those of several images if one has not enough.
 const WINDOWS: usize = 640;
-/// Bytes that all parts of the weight's gradient may take together.
-const PARTS: usize = 16 << 20;
+/// Bytes of the weight's gradient that a task adds to.
+const SHEET: usize = 640 << 10;
 /// Bytes that the weight's gradient may hold at the points in one task.
 const HELD: usize = 8 << 20;
 /// Bytes of a line of the caches.
@@ -364,16 +364,17 @@ impl Job {
             return Ok(());
         }
         let tiled = self.tiled_forward::<T>(o);
-        let rows = match &tiled {
-            Some(plan) => (HELD / (4 * plan.points() * plan.taps[0] * c) / ROWS * ROWS).max(ROWS),
-            None if view.as_ref().is_some_and(View::is_plain) => 2 * ROWS,
-            None if size_of::<T>() * o * columns * self.groups * TASKS.min(self.n) <= PARTS && self.n * self.groups >= TASKS => o,
-            None => ROWS,
+        let even = |all: usize, most: usize| all.div_ceil(all.div_ceil(most.max(1)));
+        // Images that are copied are parted by their channels, so that nothing is copied twice.
+        let (rows, wide) = match &tiled {
+            Some(plan) => (even(o, (HELD / (4 * plan.points() * plan.taps[0] * c) / ROWS * ROWS).max(ROWS)), c),
+            None if view.as_ref().is_some_and(View::is_plain) => (even(o, 2 * ROWS), c),
+            None => (o, even(c, SHEET / (size_of::<T>() * o * self.window()))),
         };
-        let sheets = o.div_ceil(rows);
-        let rows = o.div_ceil(sheets);
+        let (sheets, across) = (o.div_ceil(rows) * c.div_ceil(wide), c.div_ceil(wide));
+        let corner = |sheet: usize| (sheet / across * rows, sheet % across * wide);
         let tiles = |rows: usize| tiled.as_ref().and_then(|_| self.tiled_forward::<T>(rows));
-        let products = |rows: usize| -> Option<weight::Plan> {
+        let products = |c: usize, rows: usize| -> Option<weight::Plan> {
             let view = View::new(self.size, self.out, self.stride, self.shifts())?;
             let mut plan = weight::Plan { c, o: rows, view, leap: (self.c * area, self.o * space), lanes: 1, turned: false };
             // SAFETY: the level is one that this machine has.
@@ -385,7 +386,7 @@ impl Job {
         let images = self.n.div_ceil(parts).next_multiple_of(group);
         let parts = self.n.div_ceil(images);
         // Each part: the rows' gradients, and the sums of the cotangent.
-        let each = columns * rows + rows;
+        let each = (wide * self.window() + 1) * rows;
         let held = tiles(rows).map_or(0, |plan| plan.room_back(winograd::lanes()));
         stop::afford("conv", (self.groups * sheets * parts * each + threads::count() * held) * size_of::<T>())?;
         let mut made = Room::<T>::new(self.groups * sheets * parts * each);
@@ -393,11 +394,12 @@ impl Job {
         threads::heavy(self.groups * sheets * parts, 1, |range| {
             for k in range {
                 let (part, sheet, g) = (k % parts, k / parts % sheets, k / parts / sheets);
-                let (first, row) = (part * images, sheet * rows);
+                let (first, (row, channel)) = (part * images, corner(sheet));
                 let (some, count) = (rows.min(o - row), images.min(self.n - first));
+                let columns = wide.min(c - channel) * self.window();
                 // SAFETY: every task writes its own part.
                 unsafe {
-                    let from = x.at(0).cast::<T>().add((first * self.c + g * c) * area).cast_const();
+                    let from = x.at(0).cast::<T>().add((first * self.c + g * c + channel) * area).cast_const();
                     let grad = y.at(0).cast::<T>().add((first * self.o + g * o + row) * space).cast_const();
                     let to = made.at(0).cast::<T>().add(k * each);
                     if let Some(plan) = tiles(some) {
@@ -416,7 +418,7 @@ impl Job {
                         };
                         winograd::backward[isa::level()](&plan, &task);
                         turn_back(task.to.cast::<T>(), some.next_multiple_of(lanes), some, columns, to);
-                    } else if let Some(plan) = products(some) {
+                    } else if let Some(plan) = products(columns / self.window(), some) {
                         let mut part = vec![T::default(); plan.part()];
                         let task = weight::Task { from, grad, images: count, to: part.as_mut_ptr() };
                         T::weight()[isa::level()](&plan, &task);
@@ -431,14 +433,17 @@ impl Job {
         });
         for k in 0..self.groups * sheets * parts {
             let (sheet, g) = (k / parts % sheets, k / parts / sheets);
-            let row = g * o + sheet * rows;
-            let some = rows.min(o - sheet * rows);
+            let (row, channel) = corner(sheet);
+            let (row, some, many) = (g * o + row, rows.min(o - row), wide.min(c - channel) * self.window());
             // SAFETY: the parts have been written, and the rows lie inside the results.
             unsafe {
                 let from = made.at(0).cast::<T>().add(k * each);
-                add(w.at(0).cast::<T>().add(row * columns), from, some * columns);
-                if let Some(b) = &bias {
-                    add(b.at(0).cast::<T>().add(row), from.add(some * columns), some);
+                let to = w.at(0).cast::<T>().add(row * columns + channel * self.window());
+                for k in 0..some {
+                    add(to.add(k * columns), from.add(k * many), many);
+                }
+                if let Some(b) = bias.as_ref().filter(|_| channel == 0) {
+                    add(b.at(0).cast::<T>().add(row), from.add(some * many), some);
                 }
             }
         }
