@@ -7,6 +7,7 @@ pub mod panel;
 mod points;
 pub mod tile;
 mod tiled;
+mod transform;
 pub mod weight;
 mod wide;
 pub mod winograd;

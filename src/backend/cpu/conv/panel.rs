@@ -191,7 +191,7 @@ impl Plan {
         let pieces = self.pieces(&sources);
         let long = windows.len();
         let direct = match &results[..] {
-            [runs] if long % self.lanes == 0 && runs.len() == 1 && self.leap[2] == 1 => {
+            [runs] if long.is_multiple_of(self.lanes) && runs.len() == 1 && self.leap[2] == 1 => {
                 runs.first().filter(|run| run.n == long).map(|run| run.place)
             }
             _ => None,

@@ -2,7 +2,7 @@
 //! Leans on winograd.
 
 use super::winograd::{self, Plan};
-use super::{Job, Room, Scalar, TASK};
+use super::{Job, Room, Scalar, TASK, transform};
 use crate::backend::cpu::convert::Bytes;
 use crate::backend::cpu::{isa, stop, threads};
 use crate::base::Result;
@@ -15,7 +15,7 @@ impl Job {
     /// The plan of the result of `o` rows, if tiles serve.
     fn tiled<T: Scalar>(&self, (c, o): (usize, usize), sizes: [[usize; 3]; 2], pad: [isize; 3], leap: (usize, usize)) -> Option<Plan> {
         let ([size, out], taps, dilation) = (sizes, self.kernel, self.dilation);
-        if !T::SINGLE || self.stride != [1; 3] || !winograd::is_known(taps) {
+        if !T::SINGLE || self.stride != [1; 3] || !transform::is_known(taps) {
             return None;
         }
         let mut plan = Plan { c, o, taps, dilation, size, out, pad, leap, band: 0, deep: 0, group: 0 };
