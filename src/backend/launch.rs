@@ -68,9 +68,22 @@ pub type MapLoop = unsafe fn(&[*const u8], &[Number], &[*mut u8], usize);
 /// The instruction sets a loop is compiled for.
 pub const ISAS: usize = 3;
 
-/// The native loops of a map for one compute dtype, plain to widest.
+/// A rectangle of a map of two operands: where each begins, and the bytes to its next row. Elements of a row lie side by
+/// side; of an operand that is spread one element serves the row.
+pub struct Rectangle {
+    pub from: [(*const u8, isize); 2],
+    pub spread: Option<usize>,
+    pub to: (*mut u8, isize),
+    pub rows: usize,
+    pub count: usize,
+}
+
+/// A loop over a rectangle.
+pub type RectangleLoop = unsafe fn(&Rectangle, &[Number]);
+
+/// The native loops of a map for one compute dtype, plain to widest; short formulas of two operands have some for rectangles.
 #[derive(Clone, Copy)]
-pub struct MapLoops(pub [MapLoop; ISAS]);
+pub struct MapLoops(pub [MapLoop; ISAS], pub Option<[RectangleLoop; ISAS]>);
 
 /// What a map computes: its formula for whoever reads formulas, its compiled loops for the processor.
 pub struct MapBody {

@@ -289,29 +289,33 @@ unsafe fn brief_of<T: Copy, F: Fold<T>>(fold: F, from: *const T, n: usize, to: &
     }
 }
 
-/// Folds rows, `pitch` elements apart, into accumulators of their columns.
+/// Folds so many rows, `pitch` elements apart, into accumulators of their columns.
+#[inline(always)]
+unsafe fn rows_into<T: Copy, F: Fold<T>, const ROWS: usize>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize) {
+    for (i, column) in columns.iter_mut().enumerate() {
+        let mut acc = *column;
+        for r in 0..ROWS {
+            // SAFETY: the caller promises ROWS rows as long as the accumulators.
+            acc = fold.step_at(i, acc, unsafe { *from.offset(r as isize * pitch).add(i) });
+        }
+        *column = acc;
+    }
+}
+
 #[inline(always)]
 unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize, rows: usize) {
-    let mut row = 0;
+    let at = |row: usize| from.wrapping_offset(row as isize * pitch);
+    let (whole, pairs) = (rows / TOGETHER * TOGETHER, rows / 2 * 2);
     // SAFETY: the caller promises `rows` rows as long as the accumulators.
     unsafe {
-        while row + TOGETHER <= rows {
-            let at = from.offset(row as isize * pitch);
-            for (i, column) in columns.iter_mut().enumerate() {
-                let mut acc = *column;
-                for r in 0..TOGETHER {
-                    acc = fold.step_at(i, acc, *at.offset(r as isize * pitch).add(i));
-                }
-                *column = acc;
-            }
-            row += TOGETHER;
+        for row in (0..whole).step_by(TOGETHER) {
+            rows_into::<T, F, TOGETHER>(fold, columns, at(row), pitch);
         }
-        while row < rows {
-            let at = from.offset(row as isize * pitch);
-            for (i, column) in columns.iter_mut().enumerate() {
-                *column = fold.step_at(i, *column, *at.add(i));
-            }
-            row += 1;
+        for row in (whole..pairs).step_by(2) {
+            rows_into::<T, F, 2>(fold, columns, at(row), pitch);
+        }
+        if pairs < rows {
+            rows_into::<T, F, 1>(fold, columns, at(pairs), pitch);
         }
     }
 }

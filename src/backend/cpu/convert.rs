@@ -172,6 +172,8 @@ unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: us
                 for j in 0..n {
                     *to.add(j) = v;
                 }
+            } else if S::DTYPE == D::DTYPE && n > 8 {
+                block::mover(size_of::<S>())(from.cast(), (0, step), to.cast(), (0, 1), 1, n);
             } else {
                 for j in 0..n {
                     *to.add(j) = cast(*from.offset(j as isize * step));

@@ -9,6 +9,7 @@ pub mod average;
 pub mod bessel;
 pub mod block;
 pub mod chain;
+pub mod columns;
 pub mod complex;
 mod complex_edges;
 pub mod contract;
