@@ -562,6 +562,7 @@ BEHIND = reference_complex.BEHIND | {
     "recurrence": "test_recurrence.py",
     "normalised_rows": "test_fused_layers.py",
     "normalised_channels": "test_fused_layers.py",
+    "normalised_groups": "test_fused_layers.py",
     "entropy_of_rows": "test_fused_layers.py",
     "attention_of": "test_fused_layers.py",
     "gelu_exact_slope": "gelu",

@@ -301,10 +301,14 @@ pub struct Attention {
     pub scale: f64,
 }
 
-/// How a normalisation goes: over rows, or over channels; and back.
+/// How a normalisation goes: over rows, over channels, or over groups of each sample's channels; and back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Norm {
     pub channels: bool,
+    /// How many groups a sample has; 0 where a channel goes over all samples.
+    pub groups: usize,
+    /// Whether means are taken off; rows alone may go without.
+    pub centred: bool,
     pub back: bool,
     /// Whether there are a weight and a bias among the operands.
     pub weight: bool,

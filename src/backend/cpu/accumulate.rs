@@ -249,17 +249,30 @@ pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const
     }
 }
 
-/// Folds `n` elements, a multiple of the lanes, into lanes that go on after them.
+/// Folds rows of `n` elements, a multiple of the lanes, into lanes that go on after them.
 #[inline(always)]
-unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize) {
-    let mut own = *lanes;
-    let mut i = 0;
-    while i < n {
-        for (l, lane) in own.iter_mut().enumerate() {
-            // SAFETY: the caller promises `n` elements.
-            *lane = fold.step(*lane, unsafe { *from.add(i + l) });
+unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize) {
+    let (mut own, mut caught) = (*lanes, [fold.start(); CARRIED]);
+    for row in 0..rows as isize {
+        let from = from.wrapping_offset(row * pitch);
+        let mut i = 0;
+        while i < n {
+            for (l, (lane, caught)) in own.iter_mut().zip(&mut caught).enumerate() {
+                // SAFETY: the caller promises rows of `n` elements.
+                let x = unsafe { *from.add(i + l) };
+                if F::PASSES {
+                    (*lane, *caught) = (fold.pass(*lane, x), fold.catch(*caught, x));
+                } else {
+                    *lane = fold.step(*lane, x);
+                }
+            }
+            i += CARRIED;
         }
-        i += CARRIED;
+    }
+    if F::PASSES {
+        for (lane, &caught) in own.iter_mut().zip(&caught) {
+            *lane = fold.join(*lane, caught);
+        }
     }
     *lanes = own;
 }
@@ -326,8 +339,8 @@ pub trait Loops<T: Copy>: Fold<T> {
     /// `from` must hold `n` elements.
     unsafe fn row(self, from: *const T, n: usize) -> Self::Acc;
     /// # Safety
-    /// `from` must hold `n` elements, a multiple of the lanes.
-    unsafe fn carry(self, lanes: &mut [Self::Acc; CARRIED], from: *const T, n: usize);
+    /// `from` must hold rows of `n` elements, a multiple of the lanes, `pitch` elements apart.
+    unsafe fn carry(self, lanes: &mut [Self::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize);
     /// Rows of `n` elements, from 1 to BRIEF, that follow one another.
     ///
     /// # Safety
@@ -353,15 +366,15 @@ macro_rules! loops {
                 unsafe { table[isa::level()](self, from, n) }
             }
             #[inline]
-            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) {
+            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
                 #[inline(always)]
-                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) {
+                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
                     // SAFETY: the caller's promise.
-                    unsafe { carry::<$t, $fold>(fold, lanes, from, n) }
+                    unsafe { carry::<$t, $fold>(fold, lanes, from, n, rows, pitch) }
                 }
-                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) = inner);
+                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) = inner);
                 // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](self, lanes, from, n) }
+                unsafe { table[isa::level()](self, lanes, from, n, rows, pitch) }
             }
             #[inline]
             unsafe fn brief(self, from: *const $t, n: usize, to: &mut [$acc]) {

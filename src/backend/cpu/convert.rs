@@ -60,6 +60,19 @@ impl Cursor {
         if self.strides[last] == 1 { self.shape[last] } else { 0 }
     }
 
+    /// The elements `start..start + count`, where they are whole runs an even distance apart: the first, how many runs, and
+    /// the elements from one to the next.
+    pub fn plane(&self, start: usize, count: usize) -> Option<(isize, usize, isize)> {
+        let [.., rows, run] = self.shape[..] else { return None };
+        let whole = rows * run;
+        if whole == 0 || start % run != 0 || count % run != 0 || start % whole + count > whole {
+            return None;
+        }
+        let mut first = 0;
+        self.runs(start, 1, |at, _, _| first = at);
+        Some((first, count / run, self.strides[self.shape.len() - 2]))
+    }
+
     /// A layout walked as if broadcast to a shape that it fits.
     pub fn under(layout: &Layout, shape: &[usize]) -> Cursor {
         if shape.is_empty() {

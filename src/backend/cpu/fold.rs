@@ -35,15 +35,23 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Curso
     }
     if input.dtype == T::DTYPE && straight >= TILE / 8 {
         let mut lanes = [fold.start(); CARRIED];
-        // SAFETY: a run's elements lie one after the other.
-        cursor.runs(start, n, |at, count, _| unsafe {
-            let from = input.ptr().cast::<T>().offset(at).cast_const();
+        let mut add = |at: isize, count: usize, rows: usize, pitch: isize| {
             let whole = count / CARRIED * CARRIED;
-            fold.carry(&mut lanes, from, whole);
-            if whole < count {
-                acc = fold.join(acc, fold.row(from.add(whole), count - whole));
+            // SAFETY: a run's elements lie one after the other.
+            unsafe {
+                let from = input.ptr().cast::<T>().offset(at).cast_const();
+                fold.carry(&mut lanes, from, whole, rows, pitch);
+                if whole < count {
+                    for row in 0..rows as isize {
+                        acc = fold.join(acc, fold.row(from.offset(row * pitch + whole as isize), count - whole));
+                    }
+                }
             }
-        });
+        };
+        match cursor.plane(start, n) {
+            Some((at, rows, pitch)) => add(at, straight, rows, pitch),
+            None => cursor.runs(start, n, |at, count, _| add(at, count, 1, 0)),
+        }
         let mut half = CARRIED / 2;
         while half > 0 {
             (0..half).for_each(|l| lanes[l] = fold.join(lanes[l], lanes[l + half]));
@@ -278,9 +286,11 @@ pub(super) fn put(out: &Operand, row: usize, float: f64, int: i64) {
 fn in_order(input: &Operand, folded: usize) -> Option<Operand> {
     let Layout { shape, strides, offset, .. } = &input.layout;
     let kept = shape.len() - folded;
+    if strides[kept..].contains(&0) {
+        return None;
+    }
     let mut axes: Vec<usize> = (0..shape.len()).collect();
-    // What is read again and again goes outside.
-    axes[kept..].sort_by_key(|&axis| std::cmp::Reverse(strides[axis].unsigned_abs().wrapping_sub(1)));
+    axes[kept..].sort_by_key(|&axis| std::cmp::Reverse(strides[axis].unsigned_abs()));
     let lies = axes.is_sorted();
     let layout = || Layout::new(axes.iter().map(|&a| shape[a]).collect(), axes.iter().map(|&a| strides[a]).collect(), *offset);
     (!lies).then(|| Operand { storage: input.storage.clone(), layout: layout(), dtype: input.dtype })

@@ -456,7 +456,7 @@ macro_rules! vector {
     };
 }
 
-mod power;
+pub(super) mod power;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

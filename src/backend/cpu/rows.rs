@@ -202,6 +202,7 @@ unsafe fn down_of<L: Lanes>(logarithm: bool, from: (*const L::E, isize), to: (*m
                 top = x.max(top);
             }
             let sum = beside!(L, rows, |r, sum| {
+                fetch(from.0.wrapping_offset(r as isize * from.1).wrapping_add(at.i + L::N));
                 let e = kept[r].assume_init().sub(top).exp_lifted();
                 if !logarithm {
                     kept[r].write(e);
@@ -244,6 +245,8 @@ unsafe fn down_back_of<L: Lanes>(
             });
             let scaled = sum.mul(L::splat(L::E::lit(-1.0 / LIFT)));
             for (r, kept) in kept.iter().enumerate().take(rows) {
+                fetch(g.0.wrapping_offset(r as isize * g.1).wrapping_add(at.i + L::N));
+                fetch(y.0.wrapping_offset(r as isize * y.1).wrapping_add(at.i + L::N));
                 let (g, y) = (kept.0.assume_init(), kept.1.assume_init());
                 let x = if logarithm { g.madd(y.exp_lifted(), scaled) } else { y.mul(g.sub(sum)) };
                 at.store(x, to.0.offset(r as isize * to.1));
