@@ -1,5 +1,5 @@
-"""Operands that are spread along rows or columns, every second element, and folds in the order of memory, beside NumPy.
-Leans on schuss and NumPy."""
+"""Operands spread along rows or columns, every second element, folds in the order of memory.
+Leans on schuss and NumPy, whose results stand beside."""
 
 from __future__ import annotations
 

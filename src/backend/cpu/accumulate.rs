@@ -270,8 +270,9 @@ unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], fro
         }
     }
     if F::PASSES {
-        for (lane, &caught) in own.iter_mut().zip(&caught) {
-            *lane = fold.join(*lane, caught);
+        // What the lanes began with may have been a NaN too, which was passed over.
+        for (lane, (&caught, &before)) in own.iter_mut().zip(caught.iter().zip(&*lanes)) {
+            *lane = fold.join(fold.join(*lane, caught), before);
         }
     }
     *lanes = own;

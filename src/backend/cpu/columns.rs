@@ -74,7 +74,15 @@ unsafe fn exps_of<L: Lanes>(from: Rows<L::E>, to: RowsMut<L::E>, rows: usize, wi
 
 /// With the logarithm: `x - top - last`. Else what lies in `to`, times `last`.
 #[inline(always)]
-unsafe fn finish_of<L: Lanes>(log: bool, from: Rows<L::E>, to: RowsMut<L::E>, rows: usize, width: usize, tops: *const L::E, lasts: *const L::E) {
+unsafe fn finish_of<L: Lanes>(
+    log: bool,
+    from: Rows<L::E>,
+    to: RowsMut<L::E>,
+    rows: usize,
+    width: usize,
+    tops: *const L::E,
+    lasts: *const L::E,
+) {
     for r in 0..rows as isize {
         // SAFETY: as above.
         unsafe {

@@ -65,7 +65,7 @@ impl Cursor {
     pub fn plane(&self, start: usize, count: usize) -> Option<(isize, usize, isize)> {
         let [.., rows, run] = self.shape[..] else { return None };
         let whole = rows * run;
-        if whole == 0 || start % run != 0 || count % run != 0 || start % whole + count > whole {
+        if whole == 0 || !start.is_multiple_of(run) || !count.is_multiple_of(run) || start % whole + count > whole {
             return None;
         }
         let mut first = 0;

@@ -456,7 +456,7 @@ macro_rules! vector {
     };
 }
 
-pub(super) mod power;
+mod power;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

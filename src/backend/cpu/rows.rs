@@ -89,8 +89,8 @@ unsafe fn rows_of<L: Lanes, const KEEP: bool>(from: *const L::E, to: *mut L::E, 
                 sums[0] = exps::<L, KEEP>(from, to, n, tops[0], n);
             } else {
                 let mut lanes = [L::zero(); BAND];
-                for k in 0..count {
-                    lanes[k] = top::<L>(from.add((first + k) * n), n);
+                for (k, lane) in lanes.iter_mut().enumerate().take(count) {
+                    *lane = top::<L>(from.add((first + k) * n), n);
                 }
                 tops = L::greatests(lanes);
                 lanes = [L::zero(); BAND];
@@ -144,18 +144,18 @@ unsafe fn rows_back<L: Lanes, const LOG: bool>(g: *const L::E, y: *const L::E, t
                 [sums[0]] = summed!(L, n, [sum], |at| sum = share::<L, LOG>(at, g, y, sum));
             } else {
                 let mut lanes = [L::zero(); BAND];
-                for k in 0..count {
+                for (k, lane) in lanes.iter_mut().enumerate().take(count) {
                     let (g, y) = (g.add((first + k) * n), y.add((first + k) * n));
-                    [lanes[k]] = gathered!(L, n, [sum], |at| sum = share::<L, LOG>(at, g, y, sum));
+                    [*lane] = gathered!(L, n, [sum], |at| sum = share::<L, LOG>(at, g, y, sum));
                 }
                 for (sum, total) in sums.iter_mut().zip(L::totals(lanes)) {
                     *sum = total.into();
                 }
             }
-            for k in 0..count {
+            for (k, sum) in sums.into_iter().enumerate().take(count) {
                 let at = (first + k) * n;
                 let (g, y, to, ahead) = (g.add(at), y.add(at), to.add(at), band * n);
-                let sum = L::splat(L::E::lit(if LOG { -sums[k] / LIFT } else { sums[k] }));
+                let sum = L::splat(L::E::lit(if LOG { -sum / LIFT } else { sum }));
                 vectors!(L, n, |at| {
                     fetch(g.wrapping_add(at.i + ahead));
                     fetch(y.wrapping_add(at.i + ahead));
