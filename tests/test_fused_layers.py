@@ -63,6 +63,34 @@ def test_layer_norm_over_two_axes_of_what_lies_across():
 CHANNELS = [(5, 7), (33, 300), (2, 3, 16), (4, 2, 5, 5), (2, 300, 1), (3, 5, 2), (2, 1, 3, 3, 3)]
 
 
+GROUPS = [(3, 6, 5, 7), (2, 4, 3), (5, 4), (2, 6, 16), (1, 2, 33, 9), (4, 8, 20, 20)]
+
+
+@pytest.mark.parametrize("affine", ["both", "weight", "bias", "none"])
+@pytest.mark.parametrize("shape", GROUPS)
+def test_group_norm_is_its_formula(shape, affine):
+    x = made(*shape)
+    weight = made(shape[1], seed=1) if affine in ("both", "weight") else None
+    bias = made(shape[1], seed=2) if affine in ("both", "bias") else None
+    leaves = [t for t in (x, weight, bias) if t is not None]
+    other = normed(x.reshape(shape[0], 2, -1), -1, None, None, 1e-2).reshape(shape)
+    spread = [1, -1] + [1] * (len(shape) - 2)
+    other = other if weight is None else other * weight.reshape(spread)
+    other = other if bias is None else other + bias.reshape(spread)
+    same_slopes(F.group_norm(x, 2, weight, bias, eps=1e-2), other, leaves)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("shape", ROWS)
+def test_rms_norm_is_its_formula(shape, affine):
+    x, n = made(*shape), shape[-1:]
+    weight = made(*n, seed=1) if affine else None
+    other = x / ((x * x).mean(-1, keepdim=True) + 1e-2).sqrt()
+    leaves = [x, weight] if affine else [x]
+    other = other * weight if affine else other
+    same_slopes(F.rms_norm(x, n, weight, 1e-2), other, leaves)
+
+
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("shape", CHANNELS)
 def test_batch_norm_is_its_formula(shape, affine):
@@ -92,6 +120,8 @@ def test_batch_norm_follows_the_batches():
         lambda x, w, b: F.batch_norm(x, None, None, w, b, True),
         lambda x, w, b: F.batch_norm(x.unsqueeze(2).expand(4, 3, 2), None, None, w, b, True),
         lambda x, w, b: F.group_norm(x.reshape(2, 6), 2) * w.sum() + b.sum(),
+        lambda x, w, b: F.group_norm(x.repeat(1, 16).reshape(1, 3, 64) ** 2, 3, w, b),
+        lambda x, w, b: F.rms_norm(x, (3,), w) + b,
     ],
 )
 def test_both_derivatives_of_normalisations(run):
@@ -142,6 +172,27 @@ def test_softmax_of_short_rows_at_the_edges():
     assert np.isnan(whole[1]).all() and np.isnan(whole[2]).all() and whole[3].tolist() == [1.0, 0.0]
     log = x.log_softmax(1).numpy()
     assert log[0].tolist() == [0.0, -inf] and log[3].tolist() == [0.0, -1e4]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("shape", [(1000, 40), (40, 1000), (300, 300)])
+def test_softmax_keeps_every_digit(shape, axis):
+    x = schuss.tensor(np.random.default_rng(5).uniform(-80.0, 20.0, shape).astype("float32"))
+    # The largest element is taken off in float32.
+    e = np.exp((x.numpy() - x.numpy().max(axis, keepdims=True)).astype(float))
+    total = e.sum(axis, keepdims=True)
+    # Of what is a normal number, within four units in the last place; the rest fades.
+    assert np.allclose(x.softmax(axis).numpy(), e / total, rtol=4.8e-7, atol=1e-44)
+    apart = x.log_softmax(axis).numpy() - (np.log(e) - np.log(total))
+    assert np.abs(apart).max() < 2e-5
+
+
+def test_logarithms_of_sums_of_columns_at_the_edges():
+    inf, nan = float("inf"), float("nan")
+    columns = [[0.0, -inf], [-inf, -inf], [inf, 1.0], [inf, nan], [-inf, nan], [inf, -inf]]
+    x = schuss.tensor(columns * 8).T.contiguous()
+    known = [0.0, -inf, inf, nan, nan, inf] * 8
+    assert np.array_equal(x.logsumexp(0).numpy(), known, equal_nan=True)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -294,6 +345,17 @@ def test_scores_are_never_all_held():
     found = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
     # All scores would be 256 MiB, and half of that is far above what tiles and results take.
     assert int(found.stdout) < (128 << 10) * (1024 if sys.platform == "darwin" else 1)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "erf", "silu"])
+def test_the_slopes_of_curves(name):
+    run = F.silu if name == "silu" else getattr(schuss, name)
+    x = made(3, 5)
+    assert gradcheck(run, [x])
+    assert gradgradcheck(run, [x])
+    if name != "erf":
+        z = schuss.complex(made(4, grad=False), made(4, seed=1, grad=False)).requires_grad_(True)
+        assert gradcheck(run, [z])
 
 
 @pytest.mark.parametrize("name", ["none", "tanh"])

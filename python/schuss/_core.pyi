@@ -2031,6 +2031,9 @@ def _entr(input: Any, *, out: Any = None) -> Any:
 def _entropy_of_rows(input: Any, target: Any, ignore_index: Any, mean: Any, *, out: Any = None) -> Any:
     """Minus the log-softmax of each row's class, averaged over the rows that count or summed; and the rows' log-sums, which have no derivative of their own."""
 
+def _erf_slope(grad: Any, input: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `erf`."""
+
 def _erfcx(input: Any, *, out: Any = None) -> Any:
     """`exp(x^2) erfc(x)`, without overflow (Shepherd and Laframboise: Chebyshev Approximation of (1 + 2x) exp(x^2) erfc x, 1981)."""
 
@@ -2231,8 +2234,11 @@ def _norm(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool =
 def _normalised_channels(input: Any, weight: Any, bias: Any, eps: Any, *, out: Any = None) -> Any:
     """Every channel (axis 1) brought to mean 0 and variance 1 over all other axes, then scaled and shifted (Ioffe and Szegedy 2015); also the means, inverse deviations and variances."""
 
-def _normalised_rows(input: Any, weight: Any, bias: Any, axes: Any, eps: Any, *, out: Any = None) -> Any:
-    """The last axes brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016); also the means and the inverse deviations."""
+def _normalised_groups(input: Any, weight: Any, bias: Any, groups: Any, eps: Any, *, out: Any = None) -> Any:
+    """Every sample's groups of channels (axis 1) brought to mean 0 and variance 1, then scaled and shifted by channels (Wu and He 2018); also the means and the inverse deviations."""
+
+def _normalised_rows(input: Any, weight: Any, bias: Any, axes: Any, eps: Any, centred: Any = True, *, out: Any = None) -> Any:
+    """The last axes brought to mean 0 and variance 1, then scaled and shifted (Ba et al. 2016); also the means and the inverse deviations. With `centred` false they are brought to a mean square of 1 (Zhang and Sennrich 2019)."""
 
 def _numbers(numbers: Any) -> Any:
     """The numbers that a pass of a step would have been launched with, for a step that is run again."""
@@ -2363,6 +2369,12 @@ def _set_size(*args: Any, **kwargs: Any) -> Any:
 def _sgd_step(param: Any, velocity: Any, grad: Any, sign: Any, lr: _float, decay: Any, momentum: Any, damp: Any, nesterov: Any, *, out: Any = None) -> Any:
     """Gradient descent with momentum (Sutskever et al. 2013): new parameter and new velocity."""
 
+def _sigmoid_slope(grad: Any, result: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `sigmoid`, of its result."""
+
+def _silu_slope(grad: Any, input: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `silu`."""
+
 def _slice(input: Any, starts: Any, sizes: Any, *steps: Any, out: Any = None) -> Any:
     """Part of each axis: starts, sizes and steps. What basic indexing is made of."""
 
@@ -2407,6 +2419,9 @@ def _svd_of(input: Any, full: Any, *, out: Any = None) -> Any:
 
 def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
     """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
+
+def _tanh_slope(grad: Any, result: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `tanh`, of its result."""
 
 def _tracked(t: Any) -> Any:
     """Whether reverse mode would find anything behind a tensor, whatever transformations made of it."""

@@ -59,9 +59,22 @@ pub type MapLoop = unsafe fn(&[*const u8], &[Number], &[*mut u8], usize);
 /// The instruction sets a loop is compiled for.
 pub const ISAS: usize = 3;
 
-/// The native loops of a map for one compute dtype, plain to widest.
+/// A rectangle of a map of two operands: where each begins, and the bytes to its next row. Elements of a row lie side by
+/// side; of an operand that is spread one element serves the row.
+pub struct Rectangle {
+    pub from: [(*const u8, isize); 2],
+    pub spread: Option<usize>,
+    pub to: (*mut u8, isize),
+    pub rows: usize,
+    pub count: usize,
+}
+
+/// A loop over a rectangle.
+pub type RectangleLoop = unsafe fn(&Rectangle, &[Number]);
+
+/// The native loops of a map for one compute dtype, plain to widest; short formulas of two operands have some for rectangles.
 #[derive(Clone, Copy)]
-pub struct MapLoops(pub [MapLoop; ISAS]);
+pub struct MapLoops(pub [MapLoop; ISAS], pub Option<[RectangleLoop; ISAS]>);
 
 /// What a map computes: its formula for whoever reads formulas, its compiled loops for the processor.
 pub struct MapBody {
@@ -279,10 +292,14 @@ pub struct Attention {
     pub scale: f64,
 }
 
-/// How a normalisation goes: over rows, or over channels; and back.
+/// How a normalisation goes: over rows, over channels, or over groups of each sample's channels; and back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Norm {
     pub channels: bool,
+    /// How many groups a sample has; 0 where a channel goes over all samples.
+    pub groups: usize,
+    /// Whether means are taken off; rows alone may go without.
+    pub centred: bool,
     pub back: bool,
     /// Whether there are a weight and a bias among the operands.
     pub weight: bool,

@@ -18,7 +18,14 @@ crate::op! {
     ///
     /// >>> schuss.tensor([-1.0, 0.0, 1.0]).sigmoid()
     /// tensor([0.2689, 0.5000, 0.7311])
-    sigmoid(input) Float { map(float value, |x;| x.sigmoid()); vjp |g, [_x], y| [g * &(y * (1.0 - y))]; complex Yes; face in_place; }
+    sigmoid(input) Float { map(sigmoid value, |x;| x.sigmoid()); vjp |g, [_x], y| [g.sigmoid_slope(y)]; complex Yes; face in_place; }
+    /// A cotangent times the slope of `sigmoid`, of its result.
+    sigmoid_slope(grad, result) Float {
+        map(float value, |g, y;| g * (y * (1.0 - y)));
+        vjp |g, [d, y], _o| [g.sigmoid_slope(y), g * d * (1.0 - 2.0 * y)];
+        complex Yes;
+        face hidden;
+    }
     /// The element where it is positive, else 0; NaN stays NaN.
     ///
     /// >>> schuss.tensor([-1.0, 2.0]).relu()
@@ -60,10 +67,20 @@ crate::op! {
     /// >>> schuss.nn.functional.silu(schuss.tensor([-1.0, 2.0]))
     /// tensor([-0.2689,  1.7616])
     silu(input) Real {
-        map(float value, |x;| x * x.sigmoid());
-        rule silu_back;
+        map(silu value, |x;| x * x.sigmoid());
+        vjp |g, [x], _y| [g.silu_slope(x)];
         complex Yes;
         face function;
+    }
+    /// A cotangent times the slope of `silu`.
+    silu_slope(grad, input) Real {
+        map(silu_slope value, |g, x;| {
+            let s = x.sigmoid();
+            g * (s + x * (s * (1.0 - s)))
+        });
+        rule silu_slope_back;
+        complex Yes;
+        face hidden;
     }
     /// `log(1 + exp(beta x)) / beta`, straight above the threshold.
     ///
@@ -202,11 +219,15 @@ crate::op! {
     glu(input; dim: Axis = Arg::Int(-1)) Any { inline(glu_inline); face function; }
 }
 
-fn silu_back(pull: &Pull) -> Grads {
-    let (g, x) = (pull.grad(), &pull.ins[0]);
-    let s = x.sigmoid();
-    let slope = &s * (1.0 + x * (1.0 - &s));
-    [Some(g * slope)].into_iter().collect()
+fn silu_slope_back(pull: &Pull) -> Grads {
+    let (g, d, x) = (pull.grad(), &pull.ins[0], &pull.ins[1]);
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| g.silu_slope(x)));
+    grads.push(pull.needs.has(1).then(|| {
+        let s = x.sigmoid();
+        g * d * (&s * (1.0 - &s)) * (2.0 + x * (1.0 - 2.0 * &s))
+    }));
+    grads
 }
 
 /// With t = tanh(u), the slope is (1 + t) / 2 + x t' / 2, and its own x (t'' / 2) + t'.

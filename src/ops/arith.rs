@@ -42,7 +42,7 @@ crate::op! {
     /// >>> schuss.tensor([1, 2]).div(2)
     /// tensor([0.5000, 1.0000])
     div(input, other) Float {
-        map(float value, |x, y;| x / y);
+        map(light value, |x, y;| x / y);
         vjp |g, [x, y], _o| [g / y, -(g * &(x / y) / y)];
         check 0.5..4.0;
         complex Yes;

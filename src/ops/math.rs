@@ -110,7 +110,14 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).tanh()
     /// tensor([0.0000, 0.7616])
-    tanh(input) Float { map(float value, |x;| x.tanh()); vjp |g, [_x], y| [g * &(1.0 - y * y)]; complex Yes; face in_place; }
+    tanh(input) Float { map(float value, |x;| x.tanh()); vjp |g, [_x], y| [g.tanh_slope(y)]; complex Yes; face in_place; }
+    /// A cotangent times the slope of `tanh`, of its result.
+    tanh_slope(grad, result) Float {
+        map(float value, |g, y;| g * (1.0 - y * y));
+        vjp |g, [d, y], _o| [g.tanh_slope(y), g * d * y * -2.0];
+        complex Yes;
+        face hidden;
+    }
     /// The inverse hyperbolic sine.
     ///
     /// >>> schuss.tensor([0.0, 1.0]).asinh()
@@ -130,7 +137,14 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).erf()
     /// tensor([0.0000, 0.8427])
-    erf(input) Float { map(float value, |x;| x.erf()); vjp |g, [x], _y| [g * &((-(x * x)).exp() * ERF_SLOPE)]; check -3.0..3.0; face in_place; }
+    erf(input) Float { map(float value, |x;| x.erf()); vjp |g, [x], _y| [g.erf_slope(x)]; check -3.0..3.0; face in_place; }
+    /// A cotangent times the slope of `erf`.
+    erf_slope(grad, input) Float {
+        map(float value, |g, x;| g * (-(x * x)).exp() * ERF_SLOPE);
+        vjp |g, [d, x], _y| [g.erf_slope(x), g * d.erf_slope(x) * x * -2.0];
+        check -3.0..3.0;
+        face hidden;
+    }
     /// `1 - erf(x)`, exact also for large arguments.
     ///
     /// >>> schuss.tensor([0.0, 1.0]).erfc()

@@ -108,9 +108,7 @@ def _grouped(op, input, groups, weight, bias, eps):
     size = math.prod(input.shape[1:]) // groups
     if not size:
         raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
-    rows = input.reshape(input.shape[0], groups, size)
-    found, mean, scale = _core._normalised_rows(rows, None, None, 1, eps)
-    found = _scaled(found.reshape(input.shape), *_channels(input, weight, bias))
+    found, mean, scale = _core._normalised_groups(input, weight, bias, groups, eps)
     return found, mean.detach().squeeze(2), scale.detach().squeeze(2)
 
 
@@ -174,9 +172,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"rms_norm: the last axes of {tuple(input.shape)} must be {shape}")
     eps = schuss.finfo(input.dtype).eps if eps is None else eps
-    axes = list(range(-len(shape), 0))
-    found = input * ((input * input).mean(axes, True) + eps).rsqrt()
-    return found if weight is None else found * weight
+    return _core._normalised_rows(input, weight, None, len(shape), eps, False)[0]
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):

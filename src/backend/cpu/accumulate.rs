@@ -249,17 +249,31 @@ pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const
     }
 }
 
-/// Folds `n` elements, a multiple of the lanes, into lanes that go on after them.
+/// Folds rows of `n` elements, a multiple of the lanes, into lanes that go on after them.
 #[inline(always)]
-unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize) {
-    let mut own = *lanes;
-    let mut i = 0;
-    while i < n {
-        for (l, lane) in own.iter_mut().enumerate() {
-            // SAFETY: the caller promises `n` elements.
-            *lane = fold.step(*lane, unsafe { *from.add(i + l) });
+unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize) {
+    let (mut own, mut caught) = (*lanes, [fold.start(); CARRIED]);
+    for row in 0..rows as isize {
+        let from = from.wrapping_offset(row * pitch);
+        let mut i = 0;
+        while i < n {
+            for (l, (lane, caught)) in own.iter_mut().zip(&mut caught).enumerate() {
+                // SAFETY: the caller promises rows of `n` elements.
+                let x = unsafe { *from.add(i + l) };
+                if F::PASSES {
+                    (*lane, *caught) = (fold.pass(*lane, x), fold.catch(*caught, x));
+                } else {
+                    *lane = fold.step(*lane, x);
+                }
+            }
+            i += CARRIED;
         }
-        i += CARRIED;
+    }
+    if F::PASSES {
+        // What the lanes began with may have been a NaN too, which was passed over.
+        for (lane, (&caught, &before)) in own.iter_mut().zip(caught.iter().zip(&*lanes)) {
+            *lane = fold.join(fold.join(*lane, caught), before);
+        }
     }
     *lanes = own;
 }
@@ -289,29 +303,33 @@ unsafe fn brief_of<T: Copy, F: Fold<T>>(fold: F, from: *const T, n: usize, to: &
     }
 }
 
-/// Folds rows, `pitch` elements apart, into accumulators of their columns.
+/// Folds so many rows, `pitch` elements apart, into accumulators of their columns.
+#[inline(always)]
+unsafe fn rows_into<T: Copy, F: Fold<T>, const ROWS: usize>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize) {
+    for (i, column) in columns.iter_mut().enumerate() {
+        let mut acc = *column;
+        for r in 0..ROWS {
+            // SAFETY: the caller promises ROWS rows as long as the accumulators.
+            acc = fold.step_at(i, acc, unsafe { *from.offset(r as isize * pitch).add(i) });
+        }
+        *column = acc;
+    }
+}
+
 #[inline(always)]
 unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize, rows: usize) {
-    let mut row = 0;
+    let at = |row: usize| from.wrapping_offset(row as isize * pitch);
+    let (whole, pairs) = (rows / TOGETHER * TOGETHER, rows / 2 * 2);
     // SAFETY: the caller promises `rows` rows as long as the accumulators.
     unsafe {
-        while row + TOGETHER <= rows {
-            let at = from.offset(row as isize * pitch);
-            for (i, column) in columns.iter_mut().enumerate() {
-                let mut acc = *column;
-                for r in 0..TOGETHER {
-                    acc = fold.step_at(i, acc, *at.offset(r as isize * pitch).add(i));
-                }
-                *column = acc;
-            }
-            row += TOGETHER;
+        for row in (0..whole).step_by(TOGETHER) {
+            rows_into::<T, F, TOGETHER>(fold, columns, at(row), pitch);
         }
-        while row < rows {
-            let at = from.offset(row as isize * pitch);
-            for (i, column) in columns.iter_mut().enumerate() {
-                *column = fold.step_at(i, *column, *at.add(i));
-            }
-            row += 1;
+        for row in (whole..pairs).step_by(2) {
+            rows_into::<T, F, 2>(fold, columns, at(row), pitch);
+        }
+        if pairs < rows {
+            rows_into::<T, F, 1>(fold, columns, at(pairs), pitch);
         }
     }
 }
@@ -322,8 +340,8 @@ pub trait Loops<T: Copy>: Fold<T> {
     /// `from` must hold `n` elements.
     unsafe fn row(self, from: *const T, n: usize) -> Self::Acc;
     /// # Safety
-    /// `from` must hold `n` elements, a multiple of the lanes.
-    unsafe fn carry(self, lanes: &mut [Self::Acc; CARRIED], from: *const T, n: usize);
+    /// `from` must hold rows of `n` elements, a multiple of the lanes, `pitch` elements apart.
+    unsafe fn carry(self, lanes: &mut [Self::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize);
     /// Rows of `n` elements, from 1 to BRIEF, that follow one another.
     ///
     /// # Safety
@@ -349,15 +367,15 @@ macro_rules! loops {
                 unsafe { table[isa::level()](self, from, n) }
             }
             #[inline]
-            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) {
+            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
                 #[inline(always)]
-                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) {
+                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
                     // SAFETY: the caller's promise.
-                    unsafe { carry::<$t, $fold>(fold, lanes, from, n) }
+                    unsafe { carry::<$t, $fold>(fold, lanes, from, n, rows, pitch) }
                 }
-                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize) = inner);
+                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) = inner);
                 // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](self, lanes, from, n) }
+                unsafe { table[isa::level()](self, lanes, from, n, rows, pitch) }
             }
             #[inline]
             unsafe fn brief(self, from: *const $t, n: usize, to: &mut [$acc]) {

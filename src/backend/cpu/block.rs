@@ -411,7 +411,7 @@ pub fn copy(src: &Operand, dst: &Operand) {
         return;
     }
     let high = if grid.turned { 16 } else { (2048 / grid.size.1).max(1) }.min(grid.size.0);
-    let wide = if grid.turned { 512 } else { 2048 }.min(grid.size.1);
+    let wide = if grid.turned { 128 } else { 2048 }.min(grid.size.1);
     grid.cut(high, wide);
     let size = src.dtype.size().max(dst.dtype.size()).max(8);
     let begin = || Vec::<u64>::with_capacity(2 * high * wide * size / 8);

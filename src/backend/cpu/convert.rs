@@ -60,6 +60,19 @@ impl Cursor {
         if self.strides[last] == 1 { self.shape[last] } else { 0 }
     }
 
+    /// The elements `start..start + count`, where they are whole runs an even distance apart: the first, how many runs, and
+    /// the elements from one to the next.
+    pub fn plane(&self, start: usize, count: usize) -> Option<(isize, usize, isize)> {
+        let [.., rows, run] = self.shape[..] else { return None };
+        let whole = rows * run;
+        if whole == 0 || !start.is_multiple_of(run) || !count.is_multiple_of(run) || start % whole + count > whole {
+            return None;
+        }
+        let mut first = 0;
+        self.runs(start, 1, |at, _, _| first = at);
+        Some((first, count / run, self.strides[self.shape.len() - 2]))
+    }
+
     /// A layout walked as if broadcast to a shape that it fits.
     pub fn under(layout: &Layout, shape: &[usize]) -> Cursor {
         if shape.is_empty() {
@@ -172,6 +185,8 @@ unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: us
                 for j in 0..n {
                     *to.add(j) = v;
                 }
+            } else if S::DTYPE == D::DTYPE && n > 8 {
+                block::mover(size_of::<S>())(from.cast(), (0, step), to.cast(), (0, 1), 1, n);
             } else {
                 for j in 0..n {
                     *to.add(j) = cast(*from.offset(j as isize * step));

@@ -27,17 +27,31 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Curso
         return unsafe { fold.row(input.ptr().cast::<T>().add(start), n) };
     };
     let mut acc = fold.start();
-    if input.dtype == T::DTYPE && cursor.straight() >= TILE / 8 {
+    let straight = cursor.straight();
+    if input.dtype == T::DTYPE && straight > 0 && start.is_multiple_of(n) && straight.is_multiple_of(n) {
+        // SAFETY: all of them lie in one run.
+        cursor.runs(start, n, |at, count, _| acc = unsafe { fold.row(input.ptr().cast::<T>().offset(at), count) });
+        return acc;
+    }
+    if input.dtype == T::DTYPE && straight >= TILE / 8 {
         let mut lanes = [fold.start(); CARRIED];
-        // SAFETY: a run's elements lie one after the other.
-        cursor.runs(start, n, |at, count, _| unsafe {
-            let from = input.ptr().cast::<T>().offset(at).cast_const();
+        let mut add = |at: isize, count: usize, rows: usize, pitch: isize| {
             let whole = count / CARRIED * CARRIED;
-            fold.carry(&mut lanes, from, whole);
-            if whole < count {
-                acc = fold.join(acc, fold.row(from.add(whole), count - whole));
+            // SAFETY: a run's elements lie one after the other.
+            unsafe {
+                let from = input.ptr().cast::<T>().offset(at).cast_const();
+                fold.carry(&mut lanes, from, whole, rows, pitch);
+                if whole < count {
+                    for row in 0..rows as isize {
+                        acc = fold.join(acc, fold.row(from.offset(row * pitch + whole as isize), count - whole));
+                    }
+                }
             }
-        });
+        };
+        match cursor.plane(start, n) {
+            Some((at, rows, pitch)) => add(at, straight, rows, pitch),
+            None => cursor.runs(start, n, |at, count, _| add(at, count, 1, 0)),
+        }
         let mut half = CARRIED / 2;
         while half > 0 {
             (0..half).for_each(|l| lanes[l] = fold.join(lanes[l], lanes[l + half]));
@@ -235,7 +249,11 @@ fn lay(out: &Operand, first: usize, list: &[f64], by: f64) {
         DType::F32 => {
             // SAFETY: as in `put`, for as many results as are listed.
             let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().cast::<f32>().add(first), list.len()) };
-            to.iter_mut().zip(list).for_each(|(to, a)| *to = (*a / by) as f32);
+            if by == 1.0 {
+                to.iter_mut().zip(list).for_each(|(to, a)| *to = *a as f32);
+            } else {
+                to.iter_mut().zip(list).for_each(|(to, a)| *to = (*a / by) as f32);
+            }
         }
         DType::F64 => {
             // SAFETY: as above.
@@ -264,7 +282,23 @@ pub(super) fn put(out: &Operand, row: usize, float: f64, int: i64) {
     });
 }
 
+/// The same elements with the folded axes in the order of memory, where they are not: no fold but of places asks for theirs.
+fn in_order(input: &Operand, folded: usize) -> Option<Operand> {
+    let Layout { shape, strides, offset, .. } = &input.layout;
+    let kept = shape.len() - folded;
+    if strides[kept..].contains(&0) {
+        return None;
+    }
+    let mut axes: Vec<usize> = (0..shape.len()).collect();
+    axes[kept..].sort_by_key(|&axis| std::cmp::Reverse(strides[axis].unsigned_abs()));
+    let lies = axes.is_sorted();
+    let layout = || Layout::new(axes.iter().map(|&a| shape[a]).collect(), axes.iter().map(|&a| strides[a]).collect(), *offset);
+    (!lies).then(|| Operand { storage: input.storage.clone(), layout: layout(), dtype: input.dtype })
+}
+
 pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out: &Operand) -> Result<()> {
+    let ordered = if matches!(kind, FoldKind::ArgMax | FoldKind::ArgMin) { None } else { in_order(input, folded) };
+    let input = ordered.as_ref().unwrap_or(input);
     let kept = input.layout.rank() - folded;
     let count: usize = input.layout.shape[kept..].iter().product();
     if out.numel() == 0 {

@@ -4,7 +4,7 @@
 //! (docs/kernels.md tells why this beats hand-written vectors for maps). `map_body!` is the one place where the
 //! unsafe of those functions is written.
 
-use crate::backend::launch::{ISAS, MapLoop, MapLoops};
+use crate::backend::launch::{ISAS, MapLoop, MapLoops, RectangleLoop};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const UNKNOWN: usize = usize::MAX;
@@ -53,10 +53,17 @@ fn best() -> usize {
     0
 }
 
+/// Loops over rectangles of float32 and of float64.
+pub type Both = ([RectangleLoop; ISAS], [RectangleLoop; ISAS]);
+
 impl MapLoops {
     #[inline]
     pub fn pick(&self) -> MapLoop {
         self.0[level()]
+    }
+    #[inline]
+    pub fn pick_rectangle(&self) -> Option<RectangleLoop> {
+        self.1.map(|loops| loops[level()])
     }
 }
 
@@ -93,10 +100,12 @@ macro_rules! per_isa {
 /// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
 /// `Yes` in front of it says that there are loops over complex numbers too, `No` that there are none.
 /// `angle` is `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches whose arguments it serves.
+/// `light` is `float` with loops over rectangles, as `number` has them; `sigmoid` and its kin have a loop of their own in `curves`.
 #[macro_export]
 macro_rules! map_body {
     ($complex:ident: $class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
-        use $crate::backend::launch::{MapBody, MapLoops};
+        #[allow(unused_imports)]
+        use $crate::backend::launch::{MapBody, MapLoops, Rectangle};
         use $crate::base::{DType, Number};
         #[allow(unused_imports)]
         use $crate::formula::{Float, Integer, Value, paper::{OnPaper, Paper}};
@@ -141,6 +150,10 @@ macro_rules! map_body {
     (@out ($n:literal)) => { [V; $n] };
 
     (@body angle $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body sigmoid $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body silu $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body silu_slope $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body light $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
     (@body power $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body quotient $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body float $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
@@ -173,30 +186,48 @@ macro_rules! map_body {
 
     (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float $($rest)*); };
     (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle $($rest)*); };
-    (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers float $($rest)*); };
-    (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };
-    (@loops quotient $($rest:tt)*) => { $crate::map_body!(@numbers quotient $($rest)*); };
-    (@floats $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
-        $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);
+    (@loops sigmoid $($rest:tt)*) => { $crate::map_body!(@curve sigmoid $($rest)*); };
+    (@loops silu $($rest:tt)*) => { $crate::map_body!(@curve silu $($rest)*); };
+    (@loops silu_slope $($rest:tt)*) => { $crate::map_body!(@curve silu_slope $($rest)*); };
+    (@curve $name:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@float_run float $out [$($x),*] [$($p),*]);
         $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
         fn native(dtype: DType) -> Option<MapLoops> {
             match dtype {
-                DType::F32 => Some(MapLoops(f32_loops)),
-                DType::F64 => Some(MapLoops(f64_loops)),
+                DType::F32 => Some(MapLoops($crate::backend::cpu::curves::$name(f32_loops), None)),
+                DType::F64 => Some(MapLoops(f64_loops, None)),
+                other => complex_loops(other),
+            }
+        }
+    };
+    (@loops light $($rest:tt)*) => { $crate::map_body!(@floats light $($rest)*); };
+    (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers light $($rest)*); };
+    (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };
+    (@loops quotient $($rest:tt)*) => { $crate::map_body!(@numbers quotient $($rest)*); };
+    (@floats $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);
+        $crate::map_body!(@rectangles $near $out [$($x),*] [$($p),*]);
+        $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
+        $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
+        fn native(dtype: DType) -> Option<MapLoops> {
+            match dtype {
+                DType::F32 => Some(MapLoops(f32_loops, RECTANGLES.map(|all| all.0))),
+                DType::F64 => Some(MapLoops(f64_loops, RECTANGLES.map(|all| all.1))),
                 other => complex_loops(other),
             }
         }
     };
     (@numbers $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);
+        $crate::map_body!(@rectangles $near $out [$($x),*] [$($p),*]);
         $crate::map_body!(@int_run $out [$($x),*] [$($p),*]);
         $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
         fn native(dtype: DType) -> Option<MapLoops> {
             match dtype {
-                DType::F32 => Some(MapLoops(f32_loops)),
-                DType::F64 => Some(MapLoops(f64_loops)),
+                DType::F32 => Some(MapLoops(f32_loops, RECTANGLES.map(|all| all.0))),
+                DType::F64 => Some(MapLoops(f64_loops, RECTANGLES.map(|all| all.1))),
                 other => int_loops(other).or_else(|| complex_loops(other)),
             }
         }
@@ -208,6 +239,7 @@ macro_rules! map_body {
         }
     };
 
+    (@float_run light $($rest:tt)*) => { $crate::map_body!(@float_run float $($rest)*); };
     (@float_run float $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         #[inline(always)]
         #[allow(unused_variables, unused_assignments)]
@@ -263,7 +295,7 @@ macro_rules! map_body {
                     // SAFETY: as above; the table is entered at this level only where the machine has the features.
                     unsafe { run_int::<$t>(ins, params, outs, n) }
                 }
-                Some(MapLoops([plain, v3, v3]))
+                Some(MapLoops([plain, v3, v3], None))
             }}; }
             match dtype {
                 DType::U8 => pair!(u8),
@@ -293,7 +325,7 @@ macro_rules! map_body {
                     // SAFETY: as above; the table is entered at this level only where the machine has the features.
                     unsafe { run(ins, params, outs, n) }
                 }
-                Some(MapLoops([plain, v3, v3]))
+                Some(MapLoops([plain, v3, v3], None))
             }}; }
             match dtype {
                 DType::C64 => pair!(f32),
@@ -311,6 +343,55 @@ macro_rules! map_body {
     (@put $v:ty, (value)) => { $v };
     (@put $v:ty, (mask)) => { bool };
     (@put $v:ty, ($n:literal)) => { [$v; $n] };
+
+    (@rectangles light ($out:ident) [$a:ident, $b:ident] [$($p:ident),*]) => {
+        #[inline(always)]
+        #[allow(unused_variables, unused_assignments)]
+        unsafe fn rect32<const FMA: bool>(on: &Rectangle, params: &[Number]) {
+            $crate::map_body!(@rectangle F32<FMA>, ($out), on, params, $a, $b, [$($p),*])
+        }
+        #[inline(always)]
+        #[allow(unused_variables, unused_assignments)]
+        unsafe fn rect64<const FMA: bool>(on: &Rectangle, params: &[Number]) {
+            $crate::map_body!(@rectangle F64<FMA>, ($out), on, params, $a, $b, [$($p),*])
+        }
+        $crate::per_isa!(static f32_rectangles: unsafe fn(on: &Rectangle, params: &[Number]) = rect32);
+        $crate::per_isa!(static f64_rectangles: unsafe fn(on: &Rectangle, params: &[Number]) = rect64);
+        const RECTANGLES: Option<$crate::backend::cpu::isa::Both> = Some((f32_rectangles, f64_rectangles));
+    };
+    (@rectangles $($other:tt)*) => {
+        const RECTANGLES: Option<$crate::backend::cpu::isa::Both> = None;
+    };
+    (@rectangle $v:ty, $out:tt, $on:ident, $params:ident, $a:ident, $b:ident, [$($p:ident),*]) => {{
+        let mut _k = 0;
+        $( let $p = <$v>::param($params[_k]); _k += 1; )*
+        let ([(mut x, x_by), (mut y, y_by)], (mut z, z_by)) = ($on.from, $on.to);
+        for _ in 0..$on.rows {
+            let ($a, $b) = (x.cast::<<$v as Native>::E>(), y.cast::<<$v as Native>::E>());
+            let to = <$crate::map_body!(@put $v, $out) as Put>::pointers(&[z]);
+            // SAFETY: the caller promises rows of `count` elements, or one where it is spread.
+            unsafe {
+                match $on.spread {
+                    None => for i in 0..$on.count {
+                        body::<$v>([<$v>::load(*$a.add(i)), <$v>::load(*$b.add(i))], [$($p),*]).put(to, i);
+                    },
+                    Some(0) => {
+                        let $a = <$v>::load(*$a);
+                        for i in 0..$on.count {
+                            body::<$v>([$a, <$v>::load(*$b.add(i))], [$($p),*]).put(to, i);
+                        }
+                    }
+                    Some(_) => {
+                        let $b = <$v>::load(*$b);
+                        for i in 0..$on.count {
+                            body::<$v>([<$v>::load(*$a.add(i)), $b], [$($p),*]).put(to, i);
+                        }
+                    }
+                }
+            }
+            (x, y, z) = (x.wrapping_offset(x_by), y.wrapping_offset(y_by), z.wrapping_offset(z_by));
+        }
+    }};
 
     // No closure around the body: it would be compiled for the plain instruction set where it is not inlined.
     (@loop $v:ty, ($n:literal), $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{

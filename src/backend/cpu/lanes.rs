@@ -142,6 +142,21 @@ pub trait Lanes: Copy {
         }
         list[0]
     }
+    /// `total` of each.
+    #[inline(always)]
+    fn totals(list: [Self; 8]) -> [Self::E; 8] {
+        list.map(Self::total)
+    }
+    /// `greatest` of each.
+    #[inline(always)]
+    fn greatests(list: [Self; 8]) -> [Self::E; 8] {
+        list.map(Self::greatest)
+    }
+    /// `2^64 e^x` for `x <= 0`.
+    #[inline(always)]
+    fn exp_lifted(self) -> Self {
+        power::lifted(self)
+    }
     /// The largest lane, where none is a NaN.
     #[inline(always)]
     fn greatest(self) -> Self::E {
@@ -236,41 +251,65 @@ macro_rules! vectors {
 /// Sums over the vectors of a row: each is a vector that the body adds to, and comes back as float64.
 macro_rules! summed {
     ($lanes:ident, $n:expr, [$($sum:ident),+], |$at:ident| $body:expr) => {{
-        use $crate::backend::cpu::lanes::{At, BESIDE, TOGETHER};
         let mut all = [$(summed!(@zero $sum)),+];
         let mut i = 0;
         while i < $n {
-            let end = $n.min(i + TOGETHER * BESIDE * $lanes::N);
-            let mut lists = [[$lanes::zero(); _]; BESIDE];
-            while i + BESIDE * $lanes::N <= end {
-                for list in &mut lists {
-                    let $at = At { i, k: $lanes::N };
-                    let [$(mut $sum),+] = *list;
-                    $body;
-                    *list = [$($sum),+];
-                    i += $lanes::N;
-                }
-            }
-            let [$(mut $sum),+] = lists[0];
-            while i + $lanes::N <= end {
-                let $at = At { i, k: $lanes::N };
-                $body;
-                i += $lanes::N;
-            }
-            if i < end {
-                let $at = At { i, k: end - i };
-                $body;
-                i = end;
-            }
-            lists[0] = [$($sum),+];
-            for (k, all) in all.iter_mut().enumerate() {
-                let part: f64 = lists[0][k].add(lists[1][k]).add(lists[2][k].add(lists[3][k])).total().into();
+            let end = $n.min(i + $crate::backend::cpu::lanes::wave::<$lanes>());
+            let parts = summed!(@wave $lanes, i, end, [$($sum),+], |$at| $body);
+            for (all, part) in all.iter_mut().zip(parts) {
+                let part: f64 = part.total().into();
                 *all += part;
             }
         }
         all
     }};
     (@zero $sum:ident) => { 0f64 };
+    (@wave $lanes:ident, $i:ident, $end:expr, [$($sum:ident),+], |$at:ident| $body:expr) => {{
+        use $crate::backend::cpu::lanes::{At, BESIDE};
+        let mut lists = [[$lanes::zero(); _]; BESIDE];
+        while $i + BESIDE * $lanes::N <= $end {
+            for list in &mut lists {
+                let $at = At { i: $i, k: $lanes::N };
+                let [$(mut $sum),+] = *list;
+                $body;
+                *list = [$($sum),+];
+                $i += $lanes::N;
+            }
+        }
+        let [$(mut $sum),+] = lists[0];
+        while $i + $lanes::N <= $end {
+            let $at = At { i: $i, k: $lanes::N };
+            $body;
+            $i += $lanes::N;
+        }
+        if $i < $end {
+            let $at = At { i: $i, k: $end - $i };
+            $body;
+            $i = $end;
+        }
+        lists[0] = [$($sum),+];
+        let mut parts = lists[0];
+        for (k, part) in parts.iter_mut().enumerate() {
+            *part = part.add(lists[1][k]).add(lists[2][k].add(lists[3][k]));
+        }
+        parts
+    }};
+}
+
+/// The same over a row of at most a wave, with what the lanes hold not yet joined: rows do that together.
+macro_rules! gathered {
+    ($lanes:ident, $n:expr, [$($sum:ident),+], |$at:ident| $body:expr) => {{
+        let mut i = 0;
+        let parts = summed!(@wave $lanes, i, $n, [$($sum),+], |$at| $body);
+        let _ = i;
+        parts
+    }};
+}
+
+/// Elements whose sums stay in lanes.
+#[inline(always)]
+pub const fn wave<L: Lanes>() -> usize {
+    TOGETHER * BESIDE * L::N
 }
 
 /// A float with its vectors, plain to widest.
@@ -417,121 +456,9 @@ macro_rules! vector {
     };
 }
 
+mod power;
 #[cfg(target_arch = "x86_64")]
-mod sets {
-    use super::Lanes;
-    use std::arch::x86_64::*;
-    vector!(S8 __m256 f32, 8, false: _mm256_setzero_ps(), _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_max_ps, |z, a, b| _mm256_fmadd_ps(a, b, z),
-        |t| _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<23>(_mm256_castps_si256(t)), _mm256_set1_epi32((127 + 64) << 23))););
-    vector!(D4 __m256d f64, 4, false: _mm256_setzero_pd(), _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_max_pd, |z, a, b| _mm256_fmadd_pd(a, b, z),
-        |t| _mm256_castsi256_pd(_mm256_add_epi64(_mm256_slli_epi64::<52>(_mm256_castpd_si256(t)), _mm256_set1_epi64x((1023 + 64) << 52))););
-    vector!(S16 __m512 f32, 16, true: _mm512_setzero_ps(), _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_max_ps, |z, a, b| _mm512_fmadd_ps(a, b, z),
-        |t| _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32::<23>(_mm512_castps_si512(t)), _mm512_set1_epi32((127 + 64) << 23)));
-        #[inline(always)]
-        unsafe fn load_some(from: *const f32, n: usize, fill: Self) -> Self {
-            S16(unsafe { _mm512_mask_loadu_ps(fill.0, ((1u32 << n) - 1) as __mmask16, from) })
-        }
-        #[inline(always)]
-        unsafe fn store_some(self, to: *mut f32, n: usize) {
-            unsafe { _mm512_mask_storeu_ps(to, ((1u32 << n) - 1) as __mmask16, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn window(row: *const f32, at: isize, size: usize) -> Self {
-            // Lanes from `low` on and before `high`.
-            let (low, high) = ((-at).clamp(0, 16) as u32, (size as isize - at).clamp(0, 16) as u32);
-            let mask = ((1u32 << high) - 1) & !((1u32 << low) - 1);
-            S16(unsafe { _mm512_maskz_loadu_ps(mask as __mmask16, row.wrapping_offset(at)) })
-        }
-        #[inline(always)]
-        unsafe fn parted(row: *const f32, at: isize, size: usize) -> (Self, Self) {
-            unsafe {
-                let (a, b) = (Self::window(row, at, size).0, Self::window(row, at + 16, size).0);
-                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-                let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-                (S16(_mm512_permutex2var_ps(a, even, b)), S16(_mm512_permutex2var_ps(a, odd, b)))
-            }
-        }
-        const MASKED: bool = true;
-        #[inline(always)]
-        unsafe fn load_where(from: *const f32, mask: u32, rest: Self) -> Self {
-            S16(unsafe { _mm512_mask_loadu_ps(rest.0, mask as __mmask16, from) })
-        }
-        #[inline(always)]
-        fn woven(self, other: Self) -> (Self, Self) {
-            unsafe {
-                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-                let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
-                (S16(_mm512_permutex2var_ps(self.0, low, other.0)), S16(_mm512_permutex2var_ps(self.0, high, other.0)))
-            }
-        }
-        #[inline(always)]
-        fn total(self) -> f32 {
-            unsafe { _mm512_reduce_add_ps(self.0) }
-        }
-        #[inline(always)]
-        fn greatest(self) -> f32 {
-            unsafe { _mm512_reduce_max_ps(self.0) }
-        }
-    );
-    vector!(D8 __m512d f64, 8, true: _mm512_setzero_pd(), _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_max_pd, |z, a, b| _mm512_fmadd_pd(a, b, z),
-        |t| _mm512_castsi512_pd(_mm512_add_epi64(_mm512_slli_epi64::<52>(_mm512_castpd_si512(t)), _mm512_set1_epi64((1023 + 64) << 52)));
-        #[inline(always)]
-        unsafe fn load_some(from: *const f64, n: usize, fill: Self) -> Self {
-            D8(unsafe { _mm512_mask_loadu_pd(fill.0, ((1u32 << n) - 1) as __mmask8, from) })
-        }
-        #[inline(always)]
-        unsafe fn store_some(self, to: *mut f64, n: usize) {
-            unsafe { _mm512_mask_storeu_pd(to, ((1u32 << n) - 1) as __mmask8, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn window(row: *const f64, at: isize, size: usize) -> Self {
-            // Lanes from `low` on and before `high`.
-            let (low, high) = ((-at).clamp(0, 8) as u32, (size as isize - at).clamp(0, 8) as u32);
-            let mask = ((1u32 << high) - 1) & !((1u32 << low) - 1);
-            D8(unsafe { _mm512_maskz_loadu_pd(mask as __mmask8, row.wrapping_offset(at)) })
-        }
-        #[inline(always)]
-        unsafe fn parted(row: *const f64, at: isize, size: usize) -> (Self, Self) {
-            unsafe {
-                let (a, b) = (Self::window(row, at, size).0, Self::window(row, at + 8, size).0);
-                let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-                let odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
-                (D8(_mm512_permutex2var_pd(a, even, b)), D8(_mm512_permutex2var_pd(a, odd, b)))
-            }
-        }
-        const MASKED: bool = true;
-        #[inline(always)]
-        unsafe fn load_where(from: *const f64, mask: u32, rest: Self) -> Self {
-            D8(unsafe { _mm512_mask_loadu_pd(rest.0, mask as __mmask8, from) })
-        }
-        #[inline(always)]
-        fn woven(self, other: Self) -> (Self, Self) {
-            unsafe {
-                let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
-                let high = _mm512_add_epi64(low, _mm512_set1_epi64(4));
-                (D8(_mm512_permutex2var_pd(self.0, low, other.0)), D8(_mm512_permutex2var_pd(self.0, high, other.0)))
-            }
-        }
-        #[inline(always)]
-        fn total(self) -> f64 {
-            unsafe { _mm512_reduce_add_pd(self.0) }
-        }
-        #[inline(always)]
-        fn greatest(self) -> f64 {
-            unsafe { _mm512_reduce_max_pd(self.0) }
-        }
-    );
-    impl super::Float for f32 {
-        type Plain = super::Plain<f32, 4>;
-        type V3 = S8;
-        type V4 = S16;
-    }
-    impl super::Float for f64 {
-        type Plain = super::Plain<f64, 2>;
-        type V3 = D4;
-        type V4 = D8;
-    }
-}
+mod x86;
 
 #[cfg(target_arch = "aarch64")]
 mod sets {

@@ -5,7 +5,7 @@ use super::block::{self, Grid};
 use super::convert::{self, Bytes, Cursor};
 use super::lanes::fetch;
 use super::threads;
-use crate::backend::launch::{MapBody, MapLoop, Operand};
+use crate::backend::launch::{MapBody, MapLoop, Operand, Rectangle, RectangleLoop};
 use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
 
@@ -52,6 +52,10 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
     if !compute.is_complex() && !in_order {
         let layouts: Vec<_> = outs.iter().chain(ins).map(|op| &op.layout).collect();
         let grid = Grid::new(&layouts);
+        if let Some(kernel) = native.pick_rectangle().filter(|_| is_rectangular(&grid, ins, outs, (compute, result))) {
+            rectangles(kernel, params, ins, &outs[0], grid);
+            return Ok(());
+        }
         if grid.size.0 * grid.size.1 >= LEAST {
             blocks(kernel, compute, result, params, ins, outs, grid);
             return Ok(());
@@ -64,6 +68,50 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
 const LEAST: usize = 64;
 /// From this length on rows are given to the loop one by one, where they lie.
 const LONG: usize = 192;
+
+/// Elements of a row that is worth a loop of its own.
+const ROW: usize = 16;
+
+/// Whether a map of two operands runs over rows where they lie, one operand perhaps spread along each.
+fn is_rectangular(grid: &Grid, ins: &[Operand], outs: &[Operand], (compute, result): (DType, DType)) -> bool {
+    let along = |k: usize| grid.steps(k).1;
+    grid.size.1 >= ROW
+        && outs[0].dtype == result
+        && along(0) == 1
+        && ins.iter().all(|op| op.dtype == compute)
+        && matches!((along(1), along(2)), (1, 0 | 1) | (0, 1))
+}
+
+#[inline(never)]
+fn rectangles(kernel: RectangleLoop, params: &[Number], ins: &[Operand], out: &Operand, mut grid: Grid) {
+    let steps = [0, 1, 2].map(|k| grid.steps(k));
+    let (from, to) = ([0, 1].map(|k| Bytes(ins[k].ptr())), Bytes(out.ptr()));
+    let at = |base: &Bytes| base.0;
+    let (size, written) = (ins[0].dtype.size() as isize, out.dtype.size() as isize);
+    let spread = (0..2).find(|&k| steps[k + 1].1 == 0);
+    grid.cut((CHUNK / grid.size.1).max(1), CHUNK);
+    grid.each(
+        || (),
+        |(), offsets, (rows, count)| {
+            let place = |k: usize| at(&from[k]).wrapping_offset(offsets[k + 1] * size);
+            if let Some(k) = spread {
+                // Rows' elements that lie far apart are asked for all at once: no hardware foresees them.
+                if steps[k + 1].0 * size >= 64 {
+                    (0..rows as isize).for_each(|y| fetch(place(k).wrapping_offset(y * steps[k + 1].0 * size)));
+                }
+            }
+            let on = Rectangle {
+                from: [0, 1].map(|k| (place(k).cast_const(), steps[k + 1].0 * size)),
+                spread,
+                to: (at(&to).wrapping_offset(offsets[0] * written), steps[0].0 * written),
+                rows,
+                count,
+            };
+            // SAFETY: the grid's rectangles lie inside the layouts, and no other job writes this one.
+            unsafe { kernel(&on, params) }
+        },
+    );
+}
 
 /// How a block reads or writes one operand.
 #[derive(Clone, Copy, PartialEq)]
@@ -112,18 +160,15 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
         .enumerate()
         .map(|(k, op)| op.dtype == if k < outs.len() { result } else { compute } && grid.steps(k).1 == 1)
         .collect();
-    // Whether tiles have to be filled again for every row, and by more than one element.
-    let fresh = |k: usize, spread: bool| !lies[k] && (k < outs.len() || grid.steps(k).0 != 0 && (spread || grid.steps(k).1 != 0));
-    let renewed = (0..lies.len()).any(|k| fresh(k, true));
-    let moved = (0..lies.len()).any(|k| fresh(k, false));
+    // Whether tiles have to be filled again for every row.
+    let renewed = (0..lies.len()).any(|k| !lies[k] && (k < outs.len() || grid.steps(k).0 != 0));
     // A strip of rows is worked on together. Of an input that lies across, 16 rows use all that is read with a line of memory;
     // a result that does is better written in longer pieces.
     let (strip, wide) = match (whole, grid.turned, across) {
         (true, ..) => (2048 / grid.size.1, grid.size.1),
         (_, true, true) => (128, 128),
         (_, true, false) => (16, 512),
-        _ if moved => (4096 / grid.size.1.min(512), 512),
-        // A row's element is spread once, over a tile that serves the whole row.
+        // What is spread or picked is used while the first cache has it.
         _ if renewed => (1, 1024),
         _ => (CHUNK / grid.size.1, 1024),
     };

@@ -1,7 +1,7 @@
-//! Rows, or channels, brought to mean 0 and variance 1, and the way back: what is summed is summed in float64, in an order
-//! that the sizes alone fix. Leans on lines for rows, and on accumulate.
+//! Rows, channels or groups of channels brought to mean 0 and variance 1, and the way back: what is summed goes on in float64,
+//! in an order that the sizes alone fix. Leans on lines for rows, and on accumulate.
 
-use super::accumulate::{Apart, Loops, Spread, Sum, one_row};
+use super::accumulate::{Apart, Loops, Sum};
 use super::convert::Bytes;
 use super::lines::{Lines, TOGETHER};
 use super::{isa, threads};
@@ -20,12 +20,8 @@ type Three<Loop> = &'static [Loop; 3];
 
 #[allow(clippy::type_complexity, reason = "a list of such types")]
 struct Kernels<T: 'static> {
-    /// `(from, count, mean, sum of squares)` of one row.
-    moments: Three<unsafe fn(*const T, usize) -> (f64, f64)>,
     /// `(from, to, count, mean, factor, term)`.
     line: Three<unsafe fn(*const T, *mut T, usize, T, T, T)>,
-    /// Sums of a row's cotangents, and of these times the distances from the mean.
-    dots: Three<unsafe fn(*const T, *const T, usize, T) -> (f64, f64)>,
     /// `(cotangent, from, to, count, mean, factor, term, slope)`.
     line_back: Three<unsafe fn(*const T, *const T, *mut T, usize, T, T, T, T)>,
     /// The same three over rows of columns, a list for each column.
@@ -44,8 +40,6 @@ macro_rules! kernels {
         mod $module {
             use super::*;
 
-            const LANES: usize = 16;
-
             #[inline(always)]
             unsafe fn slice<'a>(from: *const $t, n: usize) -> &'a [$t] {
                 // SAFETY: the caller promises `n` elements that nobody writes.
@@ -58,30 +52,6 @@ macro_rules! kernels {
                 unsafe { std::slice::from_raw_parts_mut(to, n) }
             }
 
-            /// What lanes have added up, joined in pairs.
-            #[inline(always)]
-            fn joined(lanes: [f64; LANES]) -> f64 {
-                // As in `accumulate`: the joining must not shape the loop.
-                let mut lanes = std::hint::black_box(lanes);
-                let mut half = LANES / 2;
-                while half > 0 {
-                    for l in 0..half {
-                        lanes[l] += lanes[l + half];
-                    }
-                    half /= 2;
-                }
-                lanes[0]
-            }
-
-            #[inline(always)]
-            unsafe fn moments_of<const FMA: bool>(x: *const $t, n: usize) -> (f64, f64) {
-                // SAFETY: the caller promises `n` elements.
-                unsafe {
-                    let mean = one_row::<$t, Sum, 32>(Sum, x, n) / n as f64;
-                    (mean, one_row::<$t, Spread, 32>(Spread(mean), x, n))
-                }
-            }
-
             #[inline(always)]
             unsafe fn line_of<const FMA: bool>(x: *const $t, y: *mut $t, n: usize, mean: $t, factor: $t, term: $t) {
                 // SAFETY: the caller promises `n` elements.
@@ -92,33 +62,13 @@ macro_rules! kernels {
             }
 
             #[inline(always)]
-            unsafe fn dots_of<const FMA: bool>(g: *const $t, x: *const $t, n: usize, mean: $t) -> (f64, f64) {
-                // SAFETY: as above.
-                let (g, x) = unsafe { (slice(g, n), slice(x, n)) };
-                let (mut all, mut along) = ([0f64; LANES], [0f64; LANES]);
-                let whole = n / LANES * LANES;
-                for (g, x) in g.chunks_exact(LANES).zip(x.chunks_exact(LANES)) {
-                    for l in 0..LANES {
-                        all[l] += g[l] as f64;
-                        along[l] += (g[l] * (x[l] - mean)) as f64;
-                    }
-                }
-                let (mut sum, mut dot) = (joined(all), joined(along));
-                for i in whole..n {
-                    sum += g[i] as f64;
-                    dot += (g[i] * (x[i] - mean)) as f64;
-                }
-                (sum, dot)
-            }
-
-            #[inline(always)]
             unsafe fn line_back_of<const FMA: bool>(
                 g: *const $t, x: *const $t, to: *mut $t, n: usize, mean: $t, factor: $t, term: $t, slope: $t,
             ) {
                 // SAFETY: as above.
                 let (g, x, to) = unsafe { (slice(g, n), slice(x, n), slice_mut(to, n)) };
                 for ((to, g), x) in to.iter_mut().zip(g).zip(x) {
-                    *to = ((*g - term) - (*x - mean) * slope) * factor;
+                    *to = *g * factor - ((*x - mean) * slope + term);
                 }
             }
 
@@ -158,9 +108,7 @@ macro_rules! kernels {
                 }
             }
 
-            crate::per_isa!(static moments: unsafe fn(x: *const $t, n: usize) -> (f64, f64) = moments_of);
             crate::per_isa!(static line: unsafe fn(x: *const $t, y: *mut $t, n: usize, mean: $t, factor: $t, term: $t) = line_of);
-            crate::per_isa!(static dots: unsafe fn(g: *const $t, x: *const $t, n: usize, mean: $t) -> (f64, f64) = dots_of);
             crate::per_isa!(static line_back: unsafe fn(g: *const $t, x: *const $t, to: *mut $t, n: usize, mean: $t, factor: $t, term: $t, slope: $t) = line_back_of);
             crate::per_isa!(static lines: unsafe fn(x: *const $t, y: *mut $t, mean: &[$t], factor: &[$t], term: &[$t]) = lines_of);
             crate::per_isa!(static dots_down: unsafe fn(g: *const $t, x: *const $t, mean: &[$t], all: &mut [f64], along: &mut [f64]) = dots_down_of);
@@ -168,9 +116,7 @@ macro_rules! kernels {
 
             impl Kind for $t {
                 const KERNELS: Kernels<$t> = Kernels {
-                    moments: &moments,
                     line: &line,
-                    dots: &dots,
                     line_back: &line_back,
                     lines: &lines,
                     dots_down: &dots_down,
@@ -204,6 +150,7 @@ where
         return outs.iter().for_each(|out| (0..out.numel()).for_each(|i| super::fold::put(out, i, 0.0, 0)));
     }
     match (what.channels, what.back) {
+        (true, back) if what.groups > 0 => groups::<T>(what, ins, outs, back),
         (false, false) => rows::<T>(what, ins, outs),
         (false, true) => rows_back::<T>(what, ins, outs),
         (true, _) if ins[0].layout.shape[2] == 1 => columns::<T>(what, ins, outs),
@@ -229,14 +176,14 @@ fn rows<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let (weight, bias) = (shared::<T>(ins, what.weight, 1), shared::<T>(ins, what.bias, 1 + usize::from(what.weight)));
     let (x, y, means, scales) = (bytes(ins, 0), bytes(outs, 0), bytes(outs, 1), bytes(outs, 2));
     let kernel = T::LINES.forward[isa::level()];
-    let eps = what.eps;
+    let (centred, eps) = (what.centred, what.eps);
     threads::each(count, (CHUNK / n).max(1), |range| {
         let (r, rows) = (range.start, range.len());
         let at = |p: &Bytes, i: usize| p.0.cast::<T>().wrapping_add(i);
         // SAFETY: each thread has rows of its own of operands that hold `count` rows.
         unsafe {
             let moments = (at(&means, r), at(&scales, r));
-            kernel(at(&x, r * n), at(&y, r * n), moments, (weight.at(0).cast(), bias.at(0).cast()), (rows, n), eps);
+            kernel(centred, at(&x, r * n), at(&y, r * n), moments, (weight.at(0).cast(), bias.at(0).cast()), (rows, n), eps);
         }
     });
 }
@@ -246,8 +193,7 @@ fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let (g, x, means, scales) = (bytes(ins, 0), bytes(ins, 1), bytes(ins, 2), bytes(ins, 3));
     let weight = shared::<T>(ins, what.weight, 4);
     let to = bytes(outs, 0);
-    let (kernel, slopes) = (T::LINES.backward[isa::level()], T::LINES.slopes[isa::level()]);
-    let wanted = outs.len() > 1;
+    let (kernel, centred, wanted) = (T::LINES.backward[isa::level()], what.centred, outs.len() > 1);
     // Chunks of whole blocks of rows, so many that their partial sums stay few.
     let chunk = (CHUNK / n).max(count.div_ceil(PARTS)).max(1).next_multiple_of(TOGETHER);
     let parts = count.div_ceil(chunk);
@@ -255,20 +201,17 @@ fn rows_back<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
     let slots = Bytes(sums.as_mut_ptr().cast());
     threads::each(count, chunk, |range| {
         let at = |p: &Bytes, i: usize| p.0.cast::<T>().wrapping_add(i);
+        let mut spare = if wanted { vec![T::default(); 2 * n] } else { Vec::new() };
+        // SAFETY: nothing is read yet.
+        let base = unsafe { slots.at(0) }.cast::<f64>();
+        let slot = if wanted { base.wrapping_add(range.start / chunk * 2 * n) } else { std::ptr::null_mut() };
         let mut r = range.start;
-        // What a block has just read, the slopes read again from the caches.
         while r < range.end {
             let rows = TOGETHER.min(range.end - r);
-            let (g, x, moments) = (at(&g, r * n), at(&x, r * n), (at(&means, r).cast_const(), at(&scales, r).cast_const()));
+            let given = (at(&g, r * n).cast_const(), at(&x, r * n).cast_const());
+            let moments = (at(&means, r).cast_const(), at(&scales, r).cast_const());
             // SAFETY: each thread has rows of its own of operands that hold `count` rows, and a slot for each chunk.
-            unsafe {
-                kernel(g, x, moments, weight.at(0).cast(), at(&to, r * n), (rows, n));
-                if wanted {
-                    let slot = slots.at(0).cast::<f64>().add(range.start / chunk * 2 * n);
-                    let (dw, db) = std::slice::from_raw_parts_mut(slot, 2 * n).split_at_mut(n);
-                    slopes(g, x, moments, dw, db, rows);
-                }
-            }
+            unsafe { kernel(centred, given, moments, weight.at(0).cast(), at(&to, r * n), (spare.as_mut_ptr(), slot), (rows, n)) };
             r += rows;
         }
     });
@@ -307,10 +250,11 @@ fn channels<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
                     let (mut mean, mut square) = (0f64, 0f64);
                     for s in 0..samples {
                         // Chan, Golub and LeVeque 1983: moments of parts joined.
-                        let (m, q) = T::KERNELS.moments[level](row(&first, s, c), size);
-                        let (gap, share) = (m - mean, 1.0 / (s + 1) as f64);
+                        let mut found = (0.0, 0.0);
+                        T::LINES.moments[level](row(&first, s, c), size, &mut found);
+                        let (gap, share) = (found.0 - mean, 1.0 / (s + 1) as f64);
                         mean += gap * share;
-                        square += q + gap * gap * size as f64 * s as f64 * share;
+                        square += (found.1 + gap * gap * s as f64 * share) * size as f64;
                     }
                     let scale = 1.0 / (square / total + what.eps).sqrt();
                     for (out, value) in outs[1..].iter().zip([mean, scale, square / total]) {
@@ -325,20 +269,78 @@ fn channels<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand]) {
                 let (mean, scale) = (*part::<T>(ins, true, 2).add(c), (*part::<T>(ins, true, 3).add(c)).to_f64());
                 let (mut all, mut along) = (0f64, 0f64);
                 for s in 0..samples {
-                    let (a, b) = T::KERNELS.dots[level](row(&first, s, c), row(&second, s, c), size, mean);
-                    (all, along) = (all + a, along + b);
+                    let mut found = (0.0, 0.0);
+                    T::LINES.dots[level](row(&first, s, c), row(&second, s, c), size, mean, &mut found);
+                    (all, along) = (all + found.0, along + found.1);
                 }
                 for (out, value) in outs[1..].iter().zip([along * scale, all]) {
                     super::fold::put(out, c, value, 0);
                 }
-                let (factor, term) = (T::from_f64(scale * weight), T::from_f64(all / total));
-                let slope = T::from_f64(along * scale * scale / total);
+                let factor = scale * weight;
+                let (term, slope) = (T::from_f64(factor * all / total), T::from_f64(factor * along * scale * scale / total));
+                let factor = T::from_f64(factor);
                 for s in 0..samples {
                     T::KERNELS.line_back[level](row(&first, s, c), row(&second, s, c), row(&to, s, c), size, mean, factor, term, slope);
                 }
             }
         }
     });
+}
+
+/// Groups of neighbouring channels of each sample; outs are y, means and 1 / deviations, or the three cotangents.
+fn groups<T: Kind>(what: &Norm, ins: &[Operand], outs: &[Operand], back: bool) {
+    let shape = &ins[0].layout.shape;
+    let (samples, count, size) = (shape[0], shape[1], shape[2]);
+    let per = count / what.groups;
+    let (total, level) = ((per * size) as f64, isa::level());
+    let (first, second, to) = (bytes(ins, 0), bytes(ins, 1), bytes(outs, 0));
+    let row = |p: &Bytes, r: usize, c: usize| p.0.cast::<T>().wrapping_add((r * per + c) * size);
+    // What every sample's channels add to the slopes of weight and bias.
+    let mut shares = vec![(0f64, 0f64); if back { samples * count } else { 0 }];
+    let slots = Bytes(shares.as_mut_ptr().cast());
+    threads::each(samples * what.groups, (CHUNK / (per * size)).max(1), |range| {
+        for r in range {
+            let channel = |c: usize| affine::<T>(what, ins, r % what.groups * per + c);
+            // SAFETY: rows of the operands, each group's written by one thread.
+            unsafe {
+                if !back {
+                    let mut found = (0.0, 0.0);
+                    T::LINES.moments[level](row(&first, r, 0), per * size, &mut found);
+                    let scale = 1.0 / (found.1 + what.eps).sqrt();
+                    for (out, value) in outs[1..].iter().zip([found.0, scale]) {
+                        super::fold::put(out, r, value, 0);
+                    }
+                    for c in 0..per {
+                        let (weight, bias) = channel(c);
+                        let (mean, factor, term) = (T::from_f64(found.0), T::from_f64(scale * weight), T::from_f64(bias));
+                        T::KERNELS.line[level](row(&first, r, c), row(&to, r, c), size, mean, factor, term);
+                    }
+                    continue;
+                }
+                let (mean, scale) = (*part::<T>(ins, true, 2).add(r), (*part::<T>(ins, true, 3).add(r)).to_f64());
+                let (mut all, mut along) = (0f64, 0f64);
+                for c in 0..per {
+                    let mut found = (0.0, 0.0);
+                    T::LINES.dots[level](row(&first, r, c), row(&second, r, c), size, mean, &mut found);
+                    let weight = channel(c).0;
+                    (all, along) = (all + weight * found.0, along + weight * found.1);
+                    *slots.at(0).cast::<(f64, f64)>().add(r * per + c) = (found.1 * scale, found.0);
+                }
+                let (term, slope) = (T::from_f64(scale * all / total), T::from_f64(scale * scale * scale * along / total));
+                for c in 0..per {
+                    let factor = T::from_f64(scale * channel(c).0);
+                    T::KERNELS.line_back[level](row(&first, r, c), row(&second, r, c), row(&to, r, c), size, mean, factor, term, slope);
+                }
+            }
+        }
+    });
+    if outs.len() > 1 && back {
+        for c in 0..count {
+            let (along, all) = (0..samples).map(|s| shares[s * count + c]).fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+            super::fold::put(&outs[1], c, along, 0);
+            super::fold::put(&outs[2], c, all, 0);
+        }
+    }
 }
 
 /// Channels of one element a sample: columns of a matrix.

@@ -2,8 +2,8 @@
 //! other, and of columns of few elements: what is summed stays in registers, what is read in the first cache. Leans on lanes
 //! and math.
 
-use super::lanes::{BESIDE, Float, Lanes};
-use super::math::{Fitted, LIFT, Real, double};
+use super::lanes::{At, BESIDE, Float, Lanes, fetch, wave};
+use super::math::{LIFT, Real, double};
 use std::mem::MaybeUninit;
 
 /// Elements of columns that are held near as a whole.
@@ -12,36 +12,9 @@ pub(super) const TALL: usize = 64;
 const BAND: usize = 8;
 const NEAR: usize = 24 << 10;
 
-/// `c[first] + c[first + step] x + ...`.
+/// The largest elements of each lane. A NaN need not be looked for: its exponential makes the sum one.
 #[inline(always)]
-fn horner<L: Lanes>(x: L, c: &[L::E], first: usize, step: usize) -> L {
-    let mut i = first + (c.len() - 1 - first) / step * step;
-    let mut p = L::splat(c[i]);
-    while i > first {
-        i -= step;
-        p = L::splat(c[i]).madd(p, x);
-    }
-    p
-}
-
-/// `2^64 e^x` for `x <= 0`, as math's `exp_lifted`.
-#[inline(always)]
-fn exp_lifted<L: Lanes>(x: L) -> L {
-    let magic = L::splat(L::E::MAGIC);
-    // The larger one of a NaN and a bound is the NaN.
-    let x = L::splat(L::E::EXP_MIN).max(x);
-    let t = magic.madd(x, L::splat(L::E::LOG2_E));
-    let n = t.sub(magic);
-    let r = x.madd(n, L::splat(-L::E::LN_2_HIGH)).madd(n, L::splat(-L::E::LN_2_LOW));
-    let square = r.mul(r);
-    let c = L::E::EXP;
-    let p = if c.len() < 6 { horner(r, c, 0, 1) } else { horner(square, c, 0, 2).madd(horner(square, c, 1, 2), r) };
-    L::splat(L::E::lit(1.0)).add(r.madd(square, p)).mul(t.lifted())
-}
-
-/// The largest element. A NaN need not be looked for: its exponential makes the sum one.
-#[inline(always)]
-unsafe fn top<L: Lanes>(from: *const L::E, n: usize) -> L::E {
+unsafe fn top<L: Lanes>(from: *const L::E, n: usize) -> L {
     let none = L::splat(-L::E::INFINITY);
     let mut most = [none; 4];
     let mut i = 0;
@@ -61,52 +34,84 @@ unsafe fn top<L: Lanes>(from: *const L::E, n: usize) -> L::E {
         if i < n {
             most = L::load_some(from.add(i), n - i, none).max(most);
         }
-        most.greatest()
+        most
     }
 }
 
-/// The sum of `2^64 exp(x - top)`; with `KEEP` each of them is written to `to`.
+/// `2^64 exp(x - top)` of a vector; with `KEEP` it is written to `to`. What is read `ahead` of it is asked for meanwhile.
 #[inline(always)]
-unsafe fn exps<L: Lanes, const KEEP: bool>(from: *const L::E, to: *mut L::E, n: usize, top: L::E) -> f64 {
-    let (shift, none) = (L::splat(top), L::splat(-L::E::INFINITY));
-    // SAFETY: the caller promises `n` elements on each side.
+unsafe fn power<L: Lanes, const KEEP: bool>(at: At, from: *const L::E, to: *mut L::E, top: L, ahead: usize) -> L {
+    fetch(from.wrapping_add(at.i + ahead));
+    // SAFETY: the caller promises the elements on each side.
     unsafe {
-        let [all] = summed!(L, n, [sum], |at| {
-            // What fills the last vector up is 2^-150 of the largest.
-            let e = exp_lifted(at.load_or::<L>(from, none).sub(shift));
-            if KEEP {
-                at.store(e, to);
-            }
-            sum = sum.add(e);
-        });
-        all
+        // What fills the last vector up is 2^-150 of the largest.
+        let e = at.load_or::<L>(from, L::splat(-L::E::INFINITY)).sub(top).exp_lifted();
+        if KEEP {
+            at.store(e, to);
+        }
+        e
     }
+}
+
+/// The sum of `2^64 exp(x - top)`.
+#[inline(always)]
+unsafe fn exps<L: Lanes, const KEEP: bool>(from: *const L::E, to: *mut L::E, n: usize, top: L::E, ahead: usize) -> f64 {
+    let top = L::splat(top);
+    // SAFETY: the caller promises `n` elements on each side.
+    let [all] = unsafe { summed!(L, n, [sum], |at| sum = sum.add(power::<L, KEEP>(at, from, to, top, ahead))) };
+    all
+}
+
+/// Rows that are worked on together, so that what their lanes hold is joined together too.
+#[inline(always)]
+fn band_of<L: Lanes>(n: usize, arrays: usize) -> usize {
+    if n <= wave::<L>() && n * size_of::<L::E>() * BAND * arrays <= NEAR { BAND } else { 1 }
 }
 
 // A row of nothing but -inf has no softmax: NaN, as the formula says.
 #[inline(always)]
 unsafe fn forward_of<L: Lanes>(logarithm: bool, from: *const L::E, to: *mut L::E, rows: usize, n: usize) {
-    let band = if n * size_of::<L::E>() * BAND <= NEAR { BAND } else { 1 };
+    // SAFETY: the caller's promise.
+    unsafe { if logarithm { rows_of::<L, false>(from, to, rows, n) } else { rows_of::<L, true>(from, to, rows, n) } }
+}
+
+#[inline(always)]
+unsafe fn rows_of<L: Lanes, const KEEP: bool>(from: *const L::E, to: *mut L::E, rows: usize, n: usize) {
+    let band = band_of::<L>(n, 1);
     // SAFETY: the caller promises rows of `n` elements on either side.
     unsafe {
         for first in (0..rows).step_by(band) {
             let count = band.min(rows - first);
             let (mut tops, mut sums) = ([L::E::default(); BAND], [LIFT; BAND]);
-            for k in 0..count {
-                let (from, to) = (from.add((first + k) * n), to.add((first + k) * n));
-                tops[k] = top::<L>(from, n);
-                sums[k] = if logarithm { exps::<L, false>(from, to, n, tops[k]) } else { exps::<L, true>(from, to, n, tops[k]) };
+            if band == 1 {
+                let (from, to) = (from.add(first * n), to.add(first * n));
+                tops[0] = top::<L>(from, n).greatest();
+                sums[0] = exps::<L, KEEP>(from, to, n, tops[0], n);
+            } else {
+                let mut lanes = [L::zero(); BAND];
+                for (k, lane) in lanes.iter_mut().enumerate().take(count) {
+                    *lane = top::<L>(from.add((first + k) * n), n);
+                }
+                tops = L::greatests(lanes);
+                lanes = [L::zero(); BAND];
+                for k in 0..count {
+                    let (from, to, top) = (from.add((first + k) * n), to.add((first + k) * n), L::splat(tops[k]));
+                    [lanes[k]] = gathered!(L, n, [sum], |at| sum = sum.add(power::<L, KEEP>(at, from, to, top, BAND * n)));
+                }
+                for (sum, total) in sums.iter_mut().zip(L::totals(lanes)) {
+                    *sum = total.into();
+                }
             }
             for sum in &mut sums {
-                *sum = if logarithm { log::<L>(*sum * (1.0 / LIFT)) } else { 1.0 / *sum };
+                *sum = if KEEP { 1.0 / *sum } else { log::<L>(*sum * (1.0 / LIFT)) };
             }
             for k in 0..count {
                 let (from, to) = (from.add((first + k) * n), to.add((first + k) * n));
                 let (top, last) = (L::splat(tops[k]), L::splat(L::E::lit(sums[k])));
-                if logarithm {
-                    vectors!(L, n, |at| at.store(at.load::<L>(from).sub(top).sub(last), to));
-                } else {
+                if KEEP {
                     vectors!(L, n, |at| at.store(at.load::<L>(to).mul(last), to));
+                } else {
+                    vectors!(L, n, |at| at.store(at.load::<L>(from).sub(top).sub(last), to));
                 }
             }
         }
@@ -115,18 +120,48 @@ unsafe fn forward_of<L: Lanes>(logarithm: bool, from: *const L::E, to: *mut L::E
 
 #[inline(always)]
 unsafe fn backward_of<L: Lanes>(logarithm: bool, g: *const L::E, y: *const L::E, to: *mut L::E, rows: usize, n: usize) {
-    for r in 0..rows {
-        // SAFETY: the caller promises rows of `n` elements behind the three pointers.
-        unsafe {
-            let (g, y, to) = (g.add(r * n), y.add(r * n), to.add(r * n));
-            if logarithm {
-                let [sum] = summed!(L, n, [sum], |at| sum = sum.add(at.load(g)));
-                let sum = L::splat(L::E::lit(-sum / LIFT));
-                vectors!(L, n, |at| at.store(at.load::<L>(g).madd(exp_lifted(at.load::<L>(y)), sum), to));
+    // SAFETY: the caller's promise.
+    unsafe { if logarithm { rows_back::<L, true>(g, y, to, rows, n) } else { rows_back::<L, false>(g, y, to, rows, n) } }
+}
+
+/// What a vector adds to its row's sum: of the cotangents, or of these times the results.
+#[inline(always)]
+unsafe fn share<L: Lanes, const LOG: bool>(at: At, g: *const L::E, y: *const L::E, sum: L) -> L {
+    // SAFETY: the caller promises the elements.
+    unsafe { if LOG { sum.add(at.load(g)) } else { sum.madd(at.load(g), at.load(y)) } }
+}
+
+#[inline(always)]
+unsafe fn rows_back<L: Lanes, const LOG: bool>(g: *const L::E, y: *const L::E, to: *mut L::E, rows: usize, n: usize) {
+    let band = band_of::<L>(n, 2);
+    // SAFETY: the caller promises rows of `n` elements behind the three pointers.
+    unsafe {
+        for first in (0..rows).step_by(band) {
+            let count = band.min(rows - first);
+            let mut sums = [0f64; BAND];
+            if band == 1 {
+                let (g, y) = (g.add(first * n), y.add(first * n));
+                [sums[0]] = summed!(L, n, [sum], |at| sum = share::<L, LOG>(at, g, y, sum));
             } else {
-                let [dot] = summed!(L, n, [dot], |at| dot = dot.madd(at.load(g), at.load(y)));
-                let dot = L::splat(L::E::lit(dot));
-                vectors!(L, n, |at| at.store(at.load::<L>(y).mul(at.load::<L>(g).sub(dot)), to));
+                let mut lanes = [L::zero(); BAND];
+                for (k, lane) in lanes.iter_mut().enumerate().take(count) {
+                    let (g, y) = (g.add((first + k) * n), y.add((first + k) * n));
+                    [*lane] = gathered!(L, n, [sum], |at| sum = share::<L, LOG>(at, g, y, sum));
+                }
+                for (sum, total) in sums.iter_mut().zip(L::totals(lanes)) {
+                    *sum = total.into();
+                }
+            }
+            for (k, sum) in sums.into_iter().enumerate().take(count) {
+                let at = (first + k) * n;
+                let (g, y, to, ahead) = (g.add(at), y.add(at), to.add(at), band * n);
+                let sum = L::splat(L::E::lit(if LOG { -sum / LIFT } else { sum }));
+                vectors!(L, n, |at| {
+                    fetch(g.wrapping_add(at.i + ahead));
+                    fetch(y.wrapping_add(at.i + ahead));
+                    let (g, y) = (at.load::<L>(g), at.load::<L>(y));
+                    at.store(if LOG { g.madd(y.exp_lifted(), sum) } else { y.mul(g.sub(sum)) }, to)
+                });
             }
         }
     }
@@ -167,7 +202,8 @@ unsafe fn down_of<L: Lanes>(logarithm: bool, from: (*const L::E, isize), to: (*m
                 top = x.max(top);
             }
             let sum = beside!(L, rows, |r, sum| {
-                let e = exp_lifted(kept[r].assume_init().sub(top));
+                fetch(from.0.wrapping_offset(r as isize * from.1).wrapping_add(at.i + L::N));
+                let e = kept[r].assume_init().sub(top).exp_lifted();
                 if !logarithm {
                     kept[r].write(e);
                 }
@@ -209,8 +245,10 @@ unsafe fn down_back_of<L: Lanes>(
             });
             let scaled = sum.mul(L::splat(L::E::lit(-1.0 / LIFT)));
             for (r, kept) in kept.iter().enumerate().take(rows) {
+                fetch(g.0.wrapping_offset(r as isize * g.1).wrapping_add(at.i + L::N));
+                fetch(y.0.wrapping_offset(r as isize * y.1).wrapping_add(at.i + L::N));
                 let (g, y) = (kept.0.assume_init(), kept.1.assume_init());
-                let x = if logarithm { g.madd(exp_lifted(y), scaled) } else { y.mul(g.sub(sum)) };
+                let x = if logarithm { g.madd(y.exp_lifted(), scaled) } else { y.mul(g.sub(sum)) };
                 at.store(x, to.0.offset(r as isize * to.1));
             }
         });
@@ -226,14 +264,14 @@ fn log<L: Lanes>(x: f64) -> f64 {
 unsafe fn log_sum_of<L: Lanes>(from: *const L::E, n: usize, to: &mut f64) {
     // SAFETY: the caller promises `n` elements.
     unsafe {
-        let most = top::<L>(from, n);
+        let most = top::<L>(from, n).greatest();
         if most.abs() == L::E::INFINITY {
             // Nothing can be subtracted of it: it is the result, unless there is a NaN that was passed over.
             let lost = (0..n).any(|i| (*from.add(i)).is_nan());
             *to = if lost { f64::NAN } else { most.into() };
             return;
         }
-        *to = most.into() + log::<L>(exps::<L, false>(from, std::ptr::null_mut(), n, most) / LIFT);
+        *to = most.into() + log::<L>(exps::<L, false>(from, std::ptr::null_mut(), n, most, n) / LIFT);
     }
 }
 

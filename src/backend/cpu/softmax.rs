@@ -1,10 +1,10 @@
 //! Softmax, log-softmax, their derivatives and log-sum-exp along an axis: rows one by one, columns in panels that stay in
-//! the second cache. Leans on rows, math, accumulate, fold, convert, and short for rows that are.
+//! the second cache. Leans on rows, columns, math, fold, convert, and short for rows that are.
 
-use super::accumulate::{Fold, Loops, Sum, Top};
+use super::columns::Columns;
 use super::convert::{self, Bytes, Cursor};
-use super::fold::{CHUNK, PANEL, by_columns, panels, put};
-use super::math::{double, single};
+use super::fold::{CHUNK, Down, PANEL, by_columns, panels, put};
+use super::math::{LIFT, double};
 use super::rows::{Rows, TALL};
 use super::short::{self, Short};
 use super::{isa, threads};
@@ -12,154 +12,34 @@ use crate::backend::launch::Operand;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Result};
 
-/// Rows of columns whose exponentials are taken together, and summed in their own type.
-const TOGETHER: usize = 4;
 /// Columns below which rows are better turned.
 const FEW: usize = 16;
 
-/// `(from and its pitch, to and its pitch, rows, largest elements, sums)`.
-type ExpDown<T> = unsafe fn((*const T, isize), Option<(*mut T, isize)>, usize, &[T], &mut [f64]);
-
-/// The plain, AVX2 and AVX-512 loops of one kind.
-type Three<Loop> = &'static [Loop; 3];
-
-/// What is made of columns of one type.
-#[allow(clippy::type_complexity, reason = "a list of such types")]
-struct Columns<T: 'static> {
-    exp_down: Three<ExpDown<T>>,
-    finish_down: Three<unsafe fn(bool, *const T, &[T], &[f64], *mut T)>,
-    close: Three<unsafe fn(bool, &mut [f64])>,
-    dot_down: Three<unsafe fn(*const T, *const T, &mut [f64])>,
-    back_down: Three<unsafe fn(bool, *const T, *const T, &[f64], *mut T)>,
+trait Kind: Short + Rows + Columns {
+    /// Sums of lifted exponentials to what these are multiplied with, or to logarithms.
+    const CLOSE: &'static [unsafe fn(bool, &mut [f64]); 3];
 }
 
-trait Kind: Short + Rows {
-    const COLUMNS: Columns<Self>;
-}
-
-macro_rules! columns {
-    ($t:ty, $math:ident, $module:ident) => {
-        mod $module {
-            use super::*;
-
-            /// Adds the exponentials of some rows to their columns' sums, and keeps them where there is room for them.
-            #[inline(always)]
-            unsafe fn exp_down_of<const FMA: bool>(from: (*const $t, isize), to: Option<(*mut $t, isize)>, rows: usize, top: &[$t], sums: &mut [f64]) {
-                let mut row = 0;
-                // SAFETY: the caller's promise.
-                unsafe {
-                    while row < rows {
-                        let at = (from.0.offset(row as isize * from.1), from.1);
-                        let to = to.map(|to| (to.0.offset(row as isize * to.1), to.1));
-                        let many = row + TOGETHER <= rows;
-                        match (to, many) {
-                            (Some(to), true) => exps_down::<FMA, true, TOGETHER>(at, to, top, sums),
-                            (Some(to), false) => exps_down::<FMA, true, 1>(at, to, top, sums),
-                            (None, true) => exps_down::<FMA, false, TOGETHER>(at, (std::ptr::null_mut(), 0), top, sums),
-                            (None, false) => exps_down::<FMA, false, 1>(at, (std::ptr::null_mut(), 0), top, sums),
-                        }
-                        row += if many { TOGETHER } else { 1 };
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn exps_down<const FMA: bool, const KEEP: bool, const ROWS: usize>(
-                from: (*const $t, isize),
-                to: (*mut $t, isize),
-                top: &[$t],
-                sums: &mut [f64],
-            ) {
-                for (i, (top, sum)) in top.iter().zip(sums).enumerate() {
-                    let mut all = 0.0;
-                    for r in 0..ROWS as isize {
-                        // SAFETY: the caller promises rows as long as the lists.
-                        unsafe {
-                            let e = $math::exp::<FMA>(*from.0.offset(r * from.1).add(i) - *top);
-                            all += e;
-                            if KEEP {
-                                *to.0.offset(r * to.1).add(i) = e;
-                            }
-                        }
-                    }
-                    *sum += all as f64;
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn finish_down_of<const FMA: bool>(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) {
-                // SAFETY: as above; without `log` the exponentials lie in `to` already.
-                unsafe {
-                    if log {
-                        for (i, (top, last)) in top.iter().zip(last).enumerate() {
-                            *to.add(i) = (*from.add(i) - *top) - *last as $t;
-                        }
-                    } else {
-                        for (i, last) in last.iter().enumerate() {
-                            *to.add(i) *= *last as $t;
-                        }
-                    }
-                }
-            }
-
-            /// Sums to what the exponentials are multiplied with, or to their logarithms.
-            #[inline(always)]
-            unsafe fn close_of<const FMA: bool>(log: bool, sums: &mut [f64]) {
-                if log {
-                    for sum in sums {
-                        *sum = double::log::<FMA>(*sum);
-                    }
-                } else {
-                    for sum in sums {
-                        *sum = 1.0 / *sum;
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn dot_down_of<const FMA: bool>(g: *const $t, y: *const $t, dots: &mut [f64]) {
-                for (i, dot) in dots.iter_mut().enumerate() {
-                    // SAFETY: the caller promises rows as long as the list.
-                    unsafe { *dot += (*g.add(i) * *y.add(i)) as f64 };
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn back_down_of<const FMA: bool>(log: bool, g: *const $t, y: *const $t, dots: &[f64], to: *mut $t) {
-                // SAFETY: as above.
-                unsafe {
-                    if log {
-                        for (i, dot) in dots.iter().enumerate() {
-                            *to.add(i) = *g.add(i) - $math::exp::<FMA>(*y.add(i)) * *dot as $t;
-                        }
-                    } else {
-                        for (i, dot) in dots.iter().enumerate() {
-                            *to.add(i) = *y.add(i) * (*g.add(i) - *dot as $t);
-                        }
-                    }
-                }
-            }
-
-            crate::per_isa!(static exp_down: unsafe fn(from: (*const $t, isize), to: Option<(*mut $t, isize)>, rows: usize, top: &[$t], sums: &mut [f64]) = exp_down_of);
-            crate::per_isa!(static finish_down: unsafe fn(log: bool, from: *const $t, top: &[$t], last: &[f64], to: *mut $t) = finish_down_of);
-            crate::per_isa!(static close: unsafe fn(log: bool, sums: &mut [f64]) = close_of);
-            crate::per_isa!(static dot_down: unsafe fn(g: *const $t, y: *const $t, dots: &mut [f64]) = dot_down_of);
-            crate::per_isa!(static back_down: unsafe fn(log: bool, g: *const $t, y: *const $t, dots: &[f64], to: *mut $t) = back_down_of);
-
-            impl Kind for $t {
-                const COLUMNS: Columns<$t> = Columns {
-                    exp_down: &exp_down,
-                    finish_down: &finish_down,
-                    close: &close,
-                    dot_down: &dot_down,
-                    back_down: &back_down,
-                };
-            }
+#[inline(always)]
+unsafe fn close_of<const FMA: bool>(log: bool, sums: &mut [f64]) {
+    if log {
+        for sum in sums {
+            *sum = double::log::<FMA>(*sum * (1.0 / LIFT));
         }
-    };
+    } else {
+        for sum in sums {
+            *sum = 1.0 / *sum;
+        }
+    }
 }
-columns!(f32, single, of_single);
-columns!(f64, double, of_double);
+crate::per_isa!(static close: unsafe fn(log: bool, sums: &mut [f64]) = close_of);
+
+impl Kind for f32 {
+    const CLOSE: &'static [unsafe fn(bool, &mut [f64]); 3] = &close;
+}
+impl Kind for f64 {
+    const CLOSE: &'static [unsafe fn(bool, &mut [f64]); 3] = &close;
+}
 
 /// `log(sum(exp(x)))` of one row.
 ///
@@ -230,10 +110,7 @@ fn beside(op: &Operand, first: usize) -> (*mut u8, isize) {
     (op.ptr().wrapping_offset(at * size), op.layout.strides[kept] * size)
 }
 
-fn forward<T: Kind>(log: bool, input: &Operand, out: &Operand)
-where
-    Top: Loops<T, Acc = T>,
-{
+fn forward<T: Kind>(log: bool, input: &Operand, out: &Operand) {
     let n = *out.layout.shape.last().unwrap_or(&1);
     if out.numel() == 0 {
         return;
@@ -251,28 +128,27 @@ where
             });
             return;
         }
-        let (exp, finish) = (T::COLUMNS.exp_down[level], T::COLUMNS.finish_down[level]);
+        let (tops, exps, finish) = (T::COLUMNS.tops[level], T::COLUMNS.exps[level], T::COLUMNS.finish[level]);
         panels(input, 1, panel_of(input), |first, width, down| {
-            let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
-            let (top, sums) = (&mut top[..width], &mut sums[..width]);
+            let (mut top, mut sums, mut last) = ([T::from_f64(f64::NEG_INFINITY); PANEL], [0f64; PANEL], [T::default(); PANEL]);
             let (to, pitch) = beside(out, first);
+            let size = size_of::<T>() as isize;
+            let target = |row: isize| (to.wrapping_offset(row * pitch).cast::<T>(), pitch / size);
             // SAFETY: the addresses are those of rows of `width` elements of the operands, and this panel is ours alone.
             unsafe {
-                down(&mut |from, rows, by| Top.columns(top, from.cast(), by / size_of::<T>() as isize, rows));
+                down(&mut |from, rows, by| tops((from.cast(), by / size), rows, width, top.as_mut_ptr()));
                 let mut row = 0;
-                let size = size_of::<T>() as isize;
                 down(&mut |from, rows, by| {
-                    let kept = (!log).then(|| (to.offset(row * pitch).cast(), pitch / size));
-                    exp((from.cast(), by / size), kept, rows, top, sums);
+                    let to = if log { (std::ptr::null_mut(), 0) } else { target(row) };
+                    exps((from.cast(), by / size), to, rows, width, top.as_ptr(), sums.as_mut_ptr());
                     row += rows as isize;
                 });
-                T::COLUMNS.close[level](log, sums);
+                T::CLOSE[level](log, &mut sums[..width]);
+                last.iter_mut().zip(&sums[..width]).for_each(|(last, &sum)| *last = T::from_f64(sum));
                 row = 0;
                 down(&mut |from, rows, by| {
-                    for r in 0..rows as isize {
-                        finish(log, from.offset(r * by).cast(), top, sums, to.offset(row * pitch).cast());
-                        row += 1;
-                    }
+                    finish(log, (from.cast(), by / size), target(row), rows, width, top.as_ptr(), last.as_ptr());
+                    row += rows as isize;
                 });
             }
         });
@@ -288,10 +164,7 @@ where
     });
 }
 
-fn backward<T: Kind>(log: bool, grad: &Operand, result: &Operand, out: &Operand)
-where
-    Sum: Loops<T, Acc = f64>,
-{
+fn backward<T: Kind>(log: bool, grad: &Operand, result: &Operand, out: &Operand) {
     let n = *out.layout.shape.last().unwrap_or(&1);
     if out.numel() == 0 {
         return;
@@ -310,30 +183,25 @@ where
             });
             return;
         }
-        let (dot, finish) = (T::COLUMNS.dot_down[level], T::COLUMNS.back_down[level]);
+        let (shares, finish) = (T::COLUMNS.shares[level], T::COLUMNS.back[level]);
         panels(grad, 1, panel_of(grad), |first, width, down| {
-            let mut dots = [0f64; PANEL];
-            let dots = &mut dots[..width];
+            let (mut sums, mut all) = ([0f64; PANEL], [T::default(); PANEL]);
             let ((y, y_by), (to, pitch)) = (beside(result, first), beside(out, first));
+            let size = size_of::<T>() as isize;
+            let known = |row: isize| (y.wrapping_offset(row * y_by).cast::<T>().cast_const(), y_by / size);
             // SAFETY: as in `forward`.
             unsafe {
                 let mut row = 0;
                 down(&mut |g, rows, by| {
-                    if log {
-                        return Sum.columns(dots, g.cast(), by / size_of::<T>() as isize, rows);
-                    }
-                    for r in 0..rows as isize {
-                        dot(g.offset(r * by).cast(), y.offset(row * y_by).cast(), dots);
-                        row += 1;
-                    }
+                    shares(log, (g.cast(), by / size), known(row), rows, width, sums.as_mut_ptr());
+                    row += rows as isize;
                 });
+                all.iter_mut().zip(&sums[..width]).for_each(|(all, &sum)| *all = T::from_f64(sum));
                 row = 0;
                 down(&mut |g, rows, by| {
-                    for r in 0..rows as isize {
-                        let (y, to) = (y.offset(row * y_by), to.offset(row * pitch));
-                        finish(log, g.offset(r * by).cast(), y.cast(), dots, to.cast());
-                        row += 1;
-                    }
+                    let to = (to.wrapping_offset(row * pitch).cast::<T>(), pitch / size);
+                    finish(log, (g.cast(), by / size), known(row), to, rows, width, all.as_ptr());
+                    row += rows as isize;
                 });
             }
         });
@@ -346,10 +214,7 @@ where
     });
 }
 
-fn fold<T: Kind>(input: &Operand, folded: usize, out: &Operand)
-where
-    Top: Loops<T, Acc = T>,
-{
+fn fold<T: Kind>(input: &Operand, folded: usize, out: &Operand) {
     let kept = input.layout.rank() - folded;
     let n: usize = input.layout.shape[kept..].iter().product();
     if n == 0 {
@@ -359,21 +224,23 @@ where
     }
     let level = isa::level();
     if input.dtype == T::DTYPE && by_columns(input, folded) && input.layout.shape[kept - 1] >= FEW {
-        let exp = T::COLUMNS.exp_down[level];
+        let (tops, exps) = (T::COLUMNS.tops[level], T::COLUMNS.exps[level]);
         panels(input, folded, PANEL, |first, width, down| {
-            let (mut top, mut sums) = ([<Top as Fold<T>>::start(&Top); PANEL], [0f64; PANEL]);
+            let (mut top, mut sums) = ([T::from_f64(f64::NEG_INFINITY); PANEL], [0f64; PANEL]);
+            let size = size_of::<T>() as isize;
             // SAFETY: as in `forward`.
             unsafe {
-                down(&mut |from, rows, by| Top.columns(&mut top[..width], from.cast(), by / size_of::<T>() as isize, rows));
-                top[..width].iter_mut().filter(|t| t.to_f64().is_infinite()).for_each(|t| *t = T::default());
+                down(&mut |from, rows, by| tops((from.cast(), by / size), rows, width, top.as_mut_ptr()));
                 down(&mut |from, rows, by| {
-                    exp((from.cast(), by / size_of::<T>() as isize), None, rows, &top[..width], &mut sums[..width]);
+                    exps((from.cast(), by / size), (std::ptr::null_mut(), 0), rows, width, top.as_ptr(), sums.as_mut_ptr());
                 });
+                T::CLOSE[level](true, &mut sums[..width]);
             }
-            // SAFETY: nothing is asked of the caller but the instruction set.
-            unsafe { T::COLUMNS.close[level](true, &mut sums[..width]) };
             for j in 0..width {
-                put(out, first + j, top[j].to_f64() + sums[j], 0);
+                let most = top[j].to_f64();
+                // Nothing can be subtracted of what is infinite: it is the result, unless there is a NaN that was passed over.
+                let plain = most.is_finite() || unsafe { has_nan::<T>(down, j) };
+                put(out, first + j, if plain { most + sums[j] } else { most }, 0);
             }
         });
         return;
@@ -396,6 +263,20 @@ where
             put(out, r, value, 0);
         }
     });
+}
+
+/// Whether a column of a panel has a NaN.
+///
+/// # Safety
+/// The panel must be of `T`, and have the column.
+#[cold]
+unsafe fn has_nan<T: Element>(down: Down, column: usize) -> bool {
+    let mut found = false;
+    down(&mut |from, rows, by| {
+        // SAFETY: the caller's promise.
+        found |= (0..rows as isize).any(|r| unsafe { *from.offset(r * by).cast::<T>().add(column) }.to_f64().is_nan());
+    });
+    found
 }
 
 /// Calls `work` for runs of rows of some operands and an output of one shape, copied where they do not lie as `T` in order.

@@ -103,7 +103,7 @@ pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
     let text = |folded, outs: &[&Operand], ins: &[&Operand], text: String| {
         rows::texts(&Rows { name: "norm", code: 0, folded, outs, ins, words: &[0], passes: 3, finds: false, text: &text }, caps)
     };
-    let form = |channels, back| Norm { channels, back, weight: true, bias: true, eps: 1e-5 };
+    let form = |channels, back| Norm { channels, groups: 0, centred: true, back, weight: true, bias: true, eps: 1e-5 };
     let mut found = text(1, &[&x, &r, &r], &[&x, &w, &w], forward(&form(false, false)));
     found.extend(text(2, &[&z, &r, &r, &r], &[&z, &r, &r], forward(&form(true, false))));
     found.extend(text(1, &[&x], &[&x, &x, &r, &r, &w], backward(&form(false, true), false)));
