@@ -466,8 +466,7 @@ fn laid_back(pull: &Pull, rule: fn(&Layout, &[Arg]) -> Result<Layout>) -> Grads 
     [pull.needs.has(0).then_some(grad)].into_iter().collect()
 }
 
-/// What is recorded of a view in place of its parameters where `as_strided` looks at an input that does not lie row by row
-/// from the start of its memory: as a fourth, where it starts and how it steps.
+/// The parameters of `as_strided` and where its input starts and how it steps, if not row by row from the start of memory.
 pub fn located(op: &'static Op, x: &Layout, args: &[Arg]) -> Option<Vec<Arg>> {
     if !std::ptr::eq(op, &raw const as_strided::OP) || x.is_contiguous() && x.offset == 0 {
         return None;
@@ -486,13 +485,11 @@ fn as_strided_back(pull: &Pull) -> Grads {
     [pull.needs.has(0).then(|| across(pull.grad(), &seen, &x, &x))].into_iter().collect()
 }
 
-/// Numbers that one layout shows, as another layout of the same memory shows them: added up where they meet, 0 where there are
-/// none. Where the elements of a tensor, as `own` lays them, share a place, each has its part of what is there.
+/// Numbers of one layout as another of the same memory shows them, added where they meet; parted where elements of `own` do.
 pub fn across(x: &Sym, from: &Layout, to: &Layout, own: &Layout) -> Sym {
     let ends: Vec<(isize, isize)> = [from, to].iter().filter(|l| l.numel() > 0).map(|l| l.span()).collect();
     let low = ends.iter().map(|e| e.0).min().unwrap_or(0);
-    let high = ends.iter().map(|e| e.1).max().unwrap_or(low);
-    let room = [(high - low).max(0) as usize];
+    let room = [(ends.iter().map(|e| e.1).max().unwrap_or(low) - low).max(0) as usize];
     let steps = |l: &Layout| l.strides.iter().map(|&s| s as i64).collect::<Few<i64>>();
     let start = |l: &Layout| if l.numel() > 0 { (l.offset as isize - low) as i64 } else { 0 };
     let mut memory = x.unwindow(&room[..], &from.shape, steps(from), start(from));
