@@ -697,6 +697,5 @@ def test_a_compiled_model_has_what_the_model_has():
     x = schuss.randn(3, 2)
     for _ in range(4):
         assert (compiled(x) == model(x)).all()
-    assert list(compiled.state_dict()) == list(model.state_dict())
     with pytest.raises(AttributeError, match="wieght"):
         _ = compiled.wieght

@@ -372,3 +372,45 @@ def test_a_given_float_in_a_list_or_kept():
         assert schuss.equal(scaled, schuss.ones(2) * rate)
     assert all(type(x) is float for x in pickle.loads(pickle.dumps(kept)))
     assert all(type(x) is float for x in copy.deepcopy(kept))
+
+
+RATES = [0.5, 0.25]
+TABLE = {"rates": (1.0, [2.0, 3.0]), 3: 4.0}
+
+
+def test_numbers_in_lists_and_dicts_are_watched():
+    key = 3
+    local = [1.0]
+    local.append(local)
+
+    @schuss.compile
+    def step(x):
+        return x * RATES[1] + TABLE["rates"][1][0] + TABLE[key] + local[0]
+
+    x = schuss.tensor(8.0)
+    for _ in range(3):
+        assert step(x).item() == 9.0
+    assert step.counts() == (1, 1, 1)
+    RATES[1] = 0.5
+    assert step(x).item() == 11.0
+    TABLE["rates"][1][0] = 3.0
+    assert step(x).item() == 12.0
+    TABLE[key] = 0.0
+    for _ in range(3):
+        assert step(x).item() == 8.0
+    assert step.counts() == (3, 4, 1)
+
+
+def test_lists_that_the_step_writes_to_are_not_watched():
+    losses, times = [], []
+
+    def step(x):
+        loss = (x * 2).sum()
+        losses.append(loss)
+        times.append(1.5)
+        return loss
+
+    step = schuss.compile(step)
+    for _ in range(5):
+        step(schuss.ones(3))
+    assert step.counts() == (3, 1, 1)

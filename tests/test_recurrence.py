@@ -66,6 +66,25 @@ def test_a_sequence_is_its_steps_forth_and_back(mode, steps, reverse):
         assert_close(a, b, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("sizes, hidden", [([70, 70, 33, 1], 37), ([9] * 3, 151), ([1] * 9, 50)])
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_in_panels(mode, sizes, hidden, reverse, dtype):
+    # Units that fill no vector, sums of over 512 products, more rows than go together, one alone.
+    x, weights, states = operands(mode, sizes, hidden=hidden, dtype=getattr(schuss, dtype))
+    small = [w if w is None else (w * 0.2).detach().requires_grad_() for w in weights]
+    every = leaves(x, small, states)
+    own = cells.sequence(mode, x, sizes, small, states, reverse)
+    other = stepwise(mode, x, sizes, small, states, reverse)
+    rtol = 1e-4 if dtype == "float32" else 1e-12
+    for a, b in zip((own[0], *own[1]), (other[0], *other[1]), strict=True):
+        assert_close(a, b, rtol=rtol, atol=rtol)
+    mine, theirs = (schuss.autograd.grad(loss(*found), every) for found in (own, other))
+    for a, b in zip(mine, theirs, strict=True):
+        assert_close(a, b, rtol=rtol, atol=rtol * b.abs().max().item())
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_where_only_a_part_of_the_results_is_used(mode):
     x, weights, states = operands(mode, [2] * 3)
@@ -145,10 +164,11 @@ def test_a_batch_of_nothing(kind):
     assert all(not p.grad.any() for p in model.parameters())
 
 
+@pytest.mark.parametrize("rows, hidden", [(160, 128), (40, 128), (9, 700)])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-def test_threads_change_no_bit(kind):
+def test_threads_change_no_bit(kind, rows, hidden):
     schuss.manual_seed(0)
-    model, x = getattr(nn, kind)(64, 128), schuss.randn(3, 160, 64)
+    model, x = getattr(nn, kind)(64, hidden), schuss.randn(3, rows, 64)
     found = []
     before = schuss.get_num_threads()
     for count in (1, 2, 3):

@@ -34,6 +34,64 @@ def test_a_compiled_model_is_a_part_of_another():
     assert (net(X) == inner(X).relu()).all()
 
 
+def test_a_compiled_model_is_a_model():
+    inner = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
+    net = schuss.compile(inner)
+    assert isinstance(net, nn.Module) and schuss.compile(net)._orig_mod is inner
+    for _ in range(4):
+        net(X)
+    again, *_ = net.counts()
+    assert again == 2 and repr(net.program).startswith("Sequential: ")
+    net.eval()
+    assert not net.training and not inner[2].training and (net(X) == inner(X)).all()
+    net.extra = 3
+    assert inner.extra == 3 and len(net) == 3 and net[0] is inner[0]
+    assert next(name for name, _ in net.named_parameters()) == "_orig_mod.0.weight"
+    fresh = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
+    with pytest.raises(RuntimeError, match=r"a compiled model's: load them into one"):
+        fresh.load_state_dict(net.state_dict())
+    for state in (net.state_dict(), inner.state_dict()):
+        other = schuss.compile(copy.deepcopy(fresh).eval())
+        other.load_state_dict(state)
+        assert (other(X) == inner(X)).all()
+
+
+def test_hooks_of_a_compiled_model_are_called_around_its_programs():
+    net, seen = schuss.compile(nn.Linear(2, 1)), []
+    net.register_forward_hook(lambda model, args, out: seen.append(out.shape))
+    for _ in range(4):
+        net(X)
+    assert len(seen) == 4 and net.counts() == (2, 1, 1)
+
+
+scale = 2.0
+
+
+class Scaled(nn.Module):
+    def forward(self, x):
+        return x * scale
+
+
+@pytest.mark.parametrize(
+    "make", [Scaled, lambda: schuss.compile(Scaled()), lambda: nn.Sequential(Scaled())]
+)
+def test_a_step_around_a_model_heeds_what_the_model_names(monkeypatch, make):
+    net = make()
+    step = schuss.compile(lambda x: net(x).sum())
+    for number in (2.0, 2.0, 2.0, 3.0):
+        monkeypatch.setitem(globals(), "scale", number)
+        assert step(X + 1).item() == pytest.approx(6 * number)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_compiled_model_is_copied_and_saved(copied):
+    net = schuss.compile(nn.Linear(2, 1))
+    net(X), net(X)
+    again = copied(net)
+    assert (again(X) == net(X)).all() and again.counts() == (0, 0, 1)
+    assert again.weight is not net.weight
+
+
 class Holder(nn.Module):
     def __init__(self):
         super().__init__()

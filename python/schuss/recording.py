@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import _core
 from schuss.model import Model
+from schuss.model.compiled import Compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,9 @@ def compile(
     around it or in its module) has changed, or a model's structure or mode, or anything about the
     arguments but the elements of their tensors; `cache_size` programs are kept. CompileError is
     raised where it reads elements (`item`, `if` on a tensor, `numpy`); with `fallback=True` such a
-    function runs eagerly, with one warning. The other keywords are accepted for PyTorch's
+    function runs eagerly, with one warning. Of a model another model is made, whose calls run
+    programs of the first; it has that as its part `_orig_mod`, and its parameters under that name.
+    The other keywords are accepted for PyTorch's
     programs; `disable=True` gives the function back.
 
     >>> import schuss
@@ -85,14 +88,24 @@ def compile(
         raise TypeError(f"compile: needs a function, got {type(model).__name__}")
     if disable:
         return model
-    look, reach = functools.partial(_look, model), functools.partial(_reach, model)
-    step = _core.Step(model, look, reach, _known, fallback, cache_size)
-    functools.update_wrapper(step, model, updated=())
+    model = _inside(model)
+    step = step_of(model, fallback, cache_size)
     if isinstance(model, Model):
-        # Under the name by which PyTorch keeps it; what else a part of another model needs.
-        step._orig_mod = model
-        step._options = {"fallback": fallback, "cache_size": cache_size}
+        step.__name__ = type(model).__name__
+        return Compiled(model, step, {"fallback": fallback, "cache_size": cache_size})
+    functools.update_wrapper(step, model, updated=())
     return step
+
+
+def step_of(function: Callable[..., Any], fallback: bool, cache_size: int) -> Any:
+    """A step with what the core asks of Python about its function."""
+    look, reach = functools.partial(_look, function), functools.partial(_reach, function)
+    return _core.Step(function, look, reach, _known, fallback, cache_size)
+
+
+def _inside(value: Any) -> Any:
+    """The model inside a compiled one; anything else is itself."""
+    return value._orig_mod if isinstance(value, Compiled) else value
 
 
 class Program:
@@ -202,11 +215,14 @@ def _functions(plain: Any, own: Any) -> list[Any]:
         names = set(_names(function.__code__)[0])
         values = [around[name] for name in names if name in around]
         values += [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
-        holders = [x for x in (own, *values) if isinstance(x, (Model, type)) or _is_record(x)]
+        around_it = map(_inside, (own, *values))
+        holders = [x for x in around_it if isinstance(x, (Model, type)) or _is_record(x)]
         holders += [x for x in getattr(own, "__dict__", {}).values() if _is_record(x)]
+        holders += [m for x in holders if isinstance(x, Model) for m in x.modules()]
         for kind in dict.fromkeys(c for x in holders for c in _classes(x)):
-            # Operators are methods that nobody names.
-            values += [f for n, f in vars(kind).items() if n in names or n.startswith("__")]
+            # Operators, and what calls of models run, are methods that nobody names.
+            named = names | {"forward"} if issubclass(kind, Model) else names
+            values += [f for n, f in vars(kind).items() if n in named or n.startswith("__")]
         for value in values:
             inner = getattr(value, "fget", None) or getattr(value, "__func__", value)
             inner = _unwrapped(inner)

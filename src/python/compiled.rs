@@ -1,7 +1,7 @@
 //! `compile`: a Python function that is recorded once and then run again without Python. Leans on engine's replay.
 
 use super::enter;
-use super::forms::{Form, Taken, Token, token};
+use super::forms::{Form, Taken, Token, held};
 use super::given::Given;
 use super::tensor::PyTensor;
 use crate::backend::program::{Facts, Part};
@@ -39,7 +39,7 @@ impl Watch {
     fn name(&self) -> String {
         self.name.as_ref().map_or_else(|| "a variable around it".to_string(), |name| format!("`{name}`"))
     }
-    /// Whether it is what it was; only numbers, truths and texts are asked.
+    /// Whether it is what it was; only numbers, truths, texts and lists of them are asked.
     fn holds(&self, py: Python<'_>) -> PyResult<bool> {
         let now = match &self.name {
             Some(name) => {
@@ -58,7 +58,11 @@ impl Watch {
                 Err(_) => return Ok(false),
             },
         };
-        Ok(now.is(&self.seen) || !matches!(self.token, Token::Object(_)) && token(&now)? == self.token)
+        Ok(match &self.token {
+            Token::Object(_) => now.is(&self.seen),
+            token @ Token::Row(_) => held(&now)? == *token,
+            token => now.is(&self.seen) || held(&now)? == *token,
+        })
     }
 }
 
@@ -332,7 +336,7 @@ impl PyStep {
         let (places, state): (Vec<Named>, Py<PyAny>) = self.look.call0(py)?.extract(py)?;
         let watches = places
             .into_iter()
-            .map(|(holder, name, seen)| Ok(Watch { holder, name, token: token(seen.bind(py))?, seen }))
+            .map(|(holder, name, seen)| Ok(Watch { holder, name, token: held(seen.bind(py))?, seen }))
             .collect::<PyResult<_>>()?;
         Ok((watches, state))
     }
@@ -355,7 +359,7 @@ impl PyStep {
         loose: Vec<Token>,
     ) -> PyResult<Py<PyAny>> {
         let py = args.py();
-        let (watches, state) = self.looked(py)?;
+        let (mut watches, state) = self.looked(py)?;
         if self.is_met(py, &taken.tensors)? {
             self.shelf.get().eager += 1;
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
@@ -380,6 +384,12 @@ impl PyStep {
                 return Err(error);
             }
         };
+        for watch in &mut watches {
+            // A list that the step itself writes to is a record of its calls.
+            if matches!(watch.token, Token::Row(_)) && !watch.holds(py)? {
+                watch.token = Token::Object(0);
+            }
+        }
         if ONCE.take() {
             self.shelf.get().eager += 1;
             return Ok(result.unbind());

@@ -23,6 +23,8 @@ pub(super) enum Token {
     Given,
     Text(String),
     Open(u8, usize),
+    /// A list or the like, of plain values.
+    Row(Vec<Token>),
     /// Anything else is the same only as itself.
     Object(usize),
 }
@@ -38,6 +40,7 @@ impl PartialEq for Token {
             (Token::Given, Token::Given | Token::Float(_)) | (Token::Float(_), Token::Given) => true,
             (Token::Text(a), Token::Text(b)) => a == b,
             (Token::Open(a, n), Token::Open(b, m)) => a == b && n == m,
+            (Token::Row(a), Token::Row(b)) => a == b,
             (Token::Object(a), Token::Object(b)) => a == b,
             _ => false,
         }
@@ -133,6 +136,51 @@ pub(super) fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
     } else {
         Token::Object(x.as_ptr() as usize)
     })
+}
+
+/// The longest list whose values are looked at, and how deep lists in lists may lie.
+const LONG: usize = 64;
+const DEEP: usize = 4;
+
+/// A value outside the step: lists, tuples and dicts of plain values are what they hold.
+pub(super) fn held(x: &Bound<'_, PyAny>) -> PyResult<Token> {
+    within(x, DEEP)
+}
+
+fn within(x: &Bound<'_, PyAny>, depth: usize) -> PyResult<Token> {
+    if depth == 0 {
+        return token(x);
+    }
+    let mut row = Vec::new();
+    let mut add = |item: &Bound<'_, PyAny>| -> PyResult<bool> {
+        let item = within(item, depth - 1)?;
+        let plain = !matches!(item, Token::Object(_));
+        row.push(item);
+        Ok(plain)
+    };
+    let mut plain = true;
+    if let Ok(list) = x.cast_exact::<PyList>()
+        && list.len() <= LONG
+    {
+        for item in list.iter() {
+            plain = plain && add(&item)?;
+        }
+    } else if let Ok(list) = x.cast_exact::<PyTuple>()
+        && list.len() <= LONG
+    {
+        for item in list.iter() {
+            plain = plain && add(&item)?;
+        }
+    } else if let Ok(dict) = x.cast_exact::<PyDict>()
+        && dict.len() <= LONG
+    {
+        for (key, item) in dict.iter() {
+            plain = plain && add(&key)? && add(&item)?;
+        }
+    } else {
+        return token(x);
+    }
+    Ok(if plain { Token::Row(row) } else { Token::Object(x.as_ptr() as usize) })
 }
 
 /// Whether a value can never be another.

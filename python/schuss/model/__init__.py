@@ -89,8 +89,6 @@ class Model(Stateful, Placed):
     def __setattr__(self, name: str, value: Any) -> None:
         _changed()
         kind = self._member_kinds.get(name)
-        if type(value) is Step:
-            value = _part(value)
         if isinstance(value, Parameter):
             fits = "parameter"
         elif isinstance(value, Model):
@@ -149,8 +147,6 @@ class Model(Stateful, Placed):
     def _register_new_member(
         self, name: str, kind: str, value: Any, wanted: type, *same: str
     ) -> None:
-        if type(value) is Step:
-            value = _part(value)
         if value is not None and not isinstance(value, wanted):
             got = type(value).__name__
             if isinstance(value, type) and issubclass(value, wanted):
@@ -323,12 +319,6 @@ class Model(Stateful, Placed):
             return f"{self._get_name()}({extra})"
         body = "\n".join(lines + parts).replace("\n", "\n  ")
         return f"{self._get_name()}(\n  {body}\n)"
-
-
-def _part(step: Step) -> Any:
-    from schuss.model.compiled import part_of
-
-    return part_of(step)
 
 
 _WANTED = {

@@ -1,53 +1,122 @@
-"""A compiled model where a model is asked for: as a part of another, walked and saved with it.
-Leans on Model and on compile, which is loaded when something is compiled."""
+"""A compiled model: a model whose calls run programs of the one inside it. Leans on Model and on
+compile, which is loaded when something is compiled."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schuss._core import Step
 from schuss.model import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from schuss._core import Step
+
+INNER = "_orig_mod"
 
 
 class Compiled(Model):
-    """A compiled model inside another model; the model itself is its part `_orig_mod`.
+    """What `schuss.compile(model)` gives; the model itself is its part `_orig_mod`, as in PyTorch.
+
+    It is a model like any other: walked, moved, saved, copied, a part of others. What it has not
+    itself is asked of the model inside, and attributes that are set are set there.
 
     >>> import schuss
     >>> from schuss import nn
-    >>> net = nn.Sequential(schuss.compile(nn.Linear(2, 1)))
-    >>> list(net.state_dict())
-    ['0._orig_mod.weight', '0._orig_mod.bias']
+    >>> net = schuss.compile(nn.Linear(2, 1))
+    >>> list(net.state_dict()), net.out_features
+    (['_orig_mod.weight', '_orig_mod.bias'], 1)
     """
 
-    def __init__(self, step: Step) -> None:
-        self._orig_mod: Any = step._orig_mod
-        self.__dict__["_step"] = step
+    def __init__(self, model: Model, step: Step, options: dict[str, Any]) -> None:
+        own: dict[str, Any] = self.__dict__
+        own["_step"], own["_options"] = step, options
+        self._register_member(INNER, "module", model)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._model_hooks is None:
+            return self.__dict__["_step"](*args, **kwargs)
+        return self._model_hooks.call(self, args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model's program."""
         return self.__dict__["_step"](*args, **kwargs)
+
+    @property
+    def training(self) -> bool:
+        """Whether the model inside is in training mode."""
+        return self._inner().training
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._inner().training = mode
+
+    @property
+    def program(self) -> Any:
+        """The program used last: print it."""
+        return self.__dict__["_step"].program
+
+    def programs(self) -> list[dict[str, Any]]:
+        """Every program in short, the one used last first."""
+        return self.__dict__["_step"].programs()
+
+    def counts(self) -> tuple[int, int, int]:
+        """How often the model was `(run again, recorded, run eagerly)`."""
+        return self.__dict__["_step"].counts()
+
+    def reset(self) -> None:
+        """Forget all programs."""
+        self.__dict__["_step"].reset()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load a state of this model, or one of the model inside from before it was compiled."""
+        if state_dict and not any(str(key).startswith(INNER) for key in state_dict):
+            return self._inner().load_state_dict(state_dict, *args, **kwargs)
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def _inner(self) -> Model:
+        return self.__dict__[INNER]
+
+    def __getattr__(self, name: str) -> Any:
+        inner = self.__dict__.get(INNER)
+        if inner is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OWN:
+            super().__setattr__(name, value)
+        else:
+            setattr(self._inner(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._inner(), name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(self._inner())})
+
+    def __len__(self) -> int:
+        return len(self._inner())  # type: ignore[arg-type]
+
+    def __iter__(self) -> Any:
+        return iter(self._inner())  # type: ignore[call-overload]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._inner()[key]  # type: ignore[index]
+
+    def __bool__(self) -> bool:
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         # Programs are neither copied nor saved: they are recorded anew.
-        kept = {name: value for name, value in self.__dict__.items() if name != "_step"}
-        return {**kept, "_options": self.__dict__["_step"]._options}
+        return {name: value for name, value in self.__dict__.items() if name != "_step"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from schuss.recording import compile
+        from schuss.recording import step_of
 
-        state = dict(state)
-        options = state.pop("_options")
         super().__setstate__(state)
-        self.__dict__["_step"] = compile(self._orig_mod, **options)
+        self.__dict__["_step"] = step_of(self._inner(), **self.__dict__["_options"])
 
 
-def part_of(step: Any) -> Any:
-    """The part that stands for a compiled model, one for each; what else is compiled is itself."""
-    known: Any = step.__dict__
-    if not isinstance(known.get("_orig_mod"), Model):
-        return step
-    if "_part" not in known:
-        known["_part"] = Compiled(step)
-    return known["_part"]
+_OWN = frozenset({"training", "_model_hooks", "_member_kinds"})

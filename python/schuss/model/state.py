@@ -155,6 +155,11 @@ class Stateful(Walks, Hooked):
         if strict:
             named = (("missing keys", keys[0]), ("unexpected keys", keys[1]))
             lines = [f"{what}: {', '.join(names)}" for what, names in named if names]
+            if any(name.startswith("_orig_mod.") for name in keys[1]):
+                lines.append(
+                    "keys under _orig_mod are a compiled model's: load them into one, or save "
+                    "model._orig_mod.state_dict()"
+                )
         if lines or problems:
             raise RuntimeError(
                 f"load_state_dict: the state does not fit {type(self).__name__}\n  "

@@ -129,6 +129,49 @@ pub unsafe fn panel<L: Lanes>(
     }
 }
 
+/// The same for any number of rows, in blocks of as many as there are; the sums of a row are made in one order in all of them.
+///
+/// # Safety
+/// As `outer`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn rows<L: Lanes>(
+    v: usize,
+    k: usize,
+    left: Left<L::E>,
+    right: *const L::E,
+    offsets: *const u32,
+    out: *mut L::E,
+    pitch: usize,
+    rows: usize,
+    from: From<L::E>,
+) {
+    let mut done = 0;
+    while done < rows {
+        let high = if L::MANY && rows - done >= 8 { 8 } else { 1 << (rows - done).ilog2().min(2) };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let left = Left { at: left.at.add(done * left.row), ..left };
+            let out = out.add(done * pitch);
+            match (high, v) {
+                (8, 3) => block::<L, 8, 3>(k, left, right, offsets, out, pitch, high, from),
+                (8, 2) => block::<L, 8, 2>(k, left, right, offsets, out, pitch, high, from),
+                (8, _) => block::<L, 8, 1>(k, left, right, offsets, out, pitch, high, from),
+                (4, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, high, from),
+                (4, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, high, from),
+                (4, _) => block::<L, 4, 1>(k, left, right, offsets, out, pitch, high, from),
+                (2, 3) => block::<L, 2, 3>(k, left, right, offsets, out, pitch, high, from),
+                (2, 2) => block::<L, 2, 2>(k, left, right, offsets, out, pitch, high, from),
+                (2, _) => block::<L, 2, 1>(k, left, right, offsets, out, pitch, high, from),
+                (_, 3) => block::<L, 1, 3>(k, left, right, offsets, out, pitch, high, from),
+                (_, 2) => block::<L, 1, 2>(k, left, right, offsets, out, pitch, high, from),
+                _ => block::<L, 1, 1>(k, left, right, offsets, out, pitch, high, from),
+            }
+        }
+        done += high;
+    }
+}
+
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn block<L: Lanes, const R: usize, const V: usize>(
