@@ -268,6 +268,7 @@ def test(arguments: list[str]) -> None:
     if arguments:
         python("-m", "pytest", *arguments)
         return
+    adapter()
     core_only = ("--release", "--no-default-features", "--features", "gpu")
     with step("testing the Rust core, without Python"):
         if shutil.which("cargo-nextest"):
@@ -275,7 +276,6 @@ def test(arguments: list[str]) -> None:
             cargo("test", "--doc", *core_only)
         else:
             cargo("test", *core_only)
-    adapter()
     say("==> testing the Python package")
     python("-m", "pytest", "-n", str(min(4, os.cpu_count() or 1)))
 

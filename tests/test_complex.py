@@ -615,10 +615,3 @@ def test_eigenvalues_of_any_matrix() -> None:
     assert linalg.eigvals(schuss.zeros(0, 0)).shape == (0,)
     with pytest.raises(RuntimeError, match="square"):
         linalg.eig(schuss.zeros(2, 3))
-
-
-def test_a_gpu_has_no_complex_numbers() -> None:
-    if not schuss.gpu.is_available():
-        pytest.skip("no GPU on this machine")
-    with pytest.raises(RuntimeError, match="has no complex64"):
-        schuss.tensor([1j]).to("gpu")

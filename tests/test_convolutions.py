@@ -153,7 +153,8 @@ PLAIN = [
     )
     if all(n + 2 * rest[1] > rest[2] * (k - 1) for n in size)
 ]
-# Channels enough for tiles of 3 x 3, in odd numbers, beside odd sizes and paddings.
+# Channels enough for tiles of 3 x 3, 5 x 5, one axis and three, in odd numbers, beside odd sizes,
+# paddings and dilations.
 TILES = [
     Case(5, 32, 40, (7, 7), (3, 3), padding=1),
     Case(2, 16, 17, (13, 30), (3, 3), padding=2),
@@ -161,6 +162,21 @@ TILES = [
     Case(2, 64, 32, (8, 8), (3, 3), padding=1, groups=2, bias=False),
     Case(1, 20, 24, (40, 40), (3, 3), padding=4),
     Case(0, 32, 32, (8, 8), (3, 3)),
+    Case(3, 17, 24, (14, 11), (5, 5), padding=2),
+    Case(1, 33, 32, (29, 31), (5, 5), groups=1, bias=False),
+    Case(2, 32, 48, (12, 12), (5, 5), padding=5, groups=2),
+    Case(2, 20, 18, (17, 22), (3, 3), padding=2, dilation=2),
+    Case(1, 16, 40, (50, 37), (3, 3), padding=1, dilation=3),
+    Case(2, 24, 16, (24, 20), (5, 5), padding=3, dilation=2),
+    Case(3, 33, 40, (203,), (3,), padding=1),
+    Case(2, 40, 35, (90,), (5,), padding=3),
+    Case(2, 64, 33, (61,), (5,), padding=4, dilation=3),
+    Case(2, 34, 36, (9, 16), (1, 5), padding=1, dilation=2),
+    Case(2, 20, 17, (5, 9, 10), (3, 3, 3), padding=1),
+    Case(1, 16, 33, (8, 13, 12), (2, 3, 3), padding=2),
+    Case(2, 32, 36, (7, 8, 8), (3, 5, 5), padding=2, groups=2),
+    Case(1, 18, 16, (9, 12, 14), (3, 3, 3), padding=3, dilation=2),
+    Case(2, 33, 32, (3, 4, 41), (1, 1, 3), padding=1),
 ]
 # Channels and windows enough for panels, in numbers that leave ends: strides of both remainders,
 # windows of one element over small planes and many channels, elements that no tap meets, groups,
@@ -268,6 +284,8 @@ THREADED = [
     Case(9, 32, 96, (16, 16), (1, 1)),
     Case(9, 32, 48, (21, 20), (3, 3), 2, 1),
     Case(5, 64, 256, (14, 14), (3, 3), 2, 1),
+    Case(9, 24, 20, (17, 19), (5, 5), padding=2),
+    Case(9, 72, 130, (9, 9), (3, 3), 2, 1),
 ]
 
 
@@ -325,6 +343,20 @@ def test_no_channels_and_no_windows() -> None:
     x, w = schuss.ones(0, 2, 4, 4, requires_grad=True), schuss.ones(3, 2, 2, 2, requires_grad=True)
     F.conv2d(x, w).sum().backward()
     assert x.grad.shape == x.shape and (w.grad == 0).all()
+
+
+def test_a_transposed_convolution_may_give_no_elements() -> None:
+    """An axis of size 0 is a result, as PyTorch has it; all gradients are 0."""
+    for d, dtype in itertools.product((1, 2, 3), ("float32", "float64", "float16")):
+        shapes = ((2, 3, 1, *(4, 5)[: d - 1]), (3, 4, *(2,) * d), (4,))
+        tensors = [schuss.ones(*s, dtype=getattr(schuss, dtype)).requires_grad_() for s in shapes]
+        conv = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[d - 1]
+        y = conv(*tensors, padding=1)
+        assert y.shape == (2, 4, 0, *(3, 4)[: d - 1])
+        for t, g in zip(tensors, schuss.autograd.grad(y, tensors, y.detach()), strict=True):
+            assert g.shape == t.shape and g.dtype == t.dtype and (g == 0).all()
+        with pytest.raises(RuntimeError, match="size -2"):
+            conv(*tensors, padding=2)
 
 
 def main() -> None:

@@ -217,6 +217,7 @@ def test_the_doctor_says_in_words_what_helps(machine, monkeypatch, capsys):
 
     limits = {"buffer": 1 << 31, "binding": 1 << 27, "bindings": 16, "group": 256}
     limits |= {"immediates": 128, "int64": True, "float64": False, "software": False}
+    limits["subgroups"] = True
     monkeypatch.setattr(gpu, "limits", lambda device=None: limits)
     monkeypatch.setattr(doctor, "dispatches", lambda device: (8.0, 4.0))
     found = {"sorting": "off by 3"}, ["gather", "copy"]
@@ -225,9 +226,9 @@ def test_the_doctor_says_in_words_what_helps(machine, monkeypatch, capsys):
     told = capsys.readouterr().out
     for part in (
         "Made Up 9: discrete, vulkan, 1.2",
-        "float32, float16, bfloat16, int32, int64\n",
+        "float32, float16, bfloat16, int32, int64, subgroups\n",
         "buffers up to 2048 MiB, 128 MiB of one bound to a kernel, 16 bindings",
-        "34 of 35 families of kernels are right",
+        "39 of 40 families of kernels are right",
         "WRONG: sorting: off by 3",
         "no kernels here, so that the processor computes it: gather, copy",
         "1000.0 GB/s, 10000.0 GFLOP/s",

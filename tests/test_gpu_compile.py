@@ -90,7 +90,14 @@ def test_a_compiled_step_is_the_eager_one(name):
     assert [v.item() for v in got] == pytest.approx(host, rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize(("name", "most"), [("perceptron", 15), ("momentum", 15), ("tiny", 10)])
+# Dispatches of one run.
+MOST = {
+    **{"perceptron": 15, "momentum": 15, "tiny": 10},
+    **{"dropping": 20, "convolving": 24, "attending": 70},
+}
+
+
+@pytest.mark.parametrize(("name", "most"), MOST.items())
 def test_a_compiled_step_is_one_submission(name, most):
     step, _, x, y = prepared(name)
     compiled = schuss.compile(step)

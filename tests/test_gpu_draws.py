@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import schuss
-from adapter import DEVICE, needs_adapter
+from adapter import DEVICE, needs_adapter, told
 from schuss import distributions as D
 from schuss import nn
 
@@ -157,6 +157,9 @@ NEAR = {
     "randn half": lambda d: schuss.randn(1003, device=d, dtype=schuss.float16),
     "randn double": lambda d: schuss.randn(1003, device=d, dtype=schuss.float64),
     "exponential_": lambda d: schuss.empty(100_003, device=d).exponential_(0.7),
+    "randn of many doubles": lambda d: schuss.randn(100_003, device=d, dtype=schuss.float64),
+    "normal_ double": lambda d: schuss.empty(1003, device=d).double().normal_(3.0, 2.0),
+    "exponential_ double": lambda d: schuss.empty(100_003, device=d).double().exponential_(0.7),
 }
 
 
@@ -182,7 +185,9 @@ def test_formulas_of_draws_are_right_to_the_last_places(name):
     assert got.dtype == want.dtype
     a, b = got.cpu().numpy(), want.numpy()
     # A sum with the mean loses what the larger of its parts has lost.
-    unit = np.spacing(np.maximum(np.abs(b), np.asarray(3.0 if name == "normal_" else 0, b.dtype)))
+    unit = np.spacing(
+        np.maximum(np.abs(b), np.asarray(3.0 if name.startswith("normal_") else 0, b.dtype))
+    )
     away = np.abs(a.astype(np.float64) - b.astype(np.float64)) / unit
     assert away.max() <= 4, away.max()
     assert (away > 2).mean() < 0.01
@@ -191,6 +196,7 @@ def test_formulas_of_draws_are_right_to_the_last_places(name):
 def test_draws_are_made_on_the_device():
     shape = (1 << 14,)
     x = schuss.empty(shape, device=DEVICE)
+    y = schuss.empty(shape, dtype=schuss.float64, device=DEVICE)
     draws = {
         "rand": lambda: schuss.rand(shape, device=DEVICE),
         "randn": lambda: schuss.randn(shape, device=DEVICE),
@@ -198,6 +204,8 @@ def test_draws_are_made_on_the_device():
         "exponential_": lambda: x.exponential_(),
         "bernoulli_": lambda: x.bernoulli_(0.5),
         "normal_": lambda: x.normal_(),
+        "randn double": lambda: schuss.randn(shape, dtype=schuss.float64, device=DEVICE),
+        "exponential_ double": lambda: y.exponential_(),
     }
     for name, draw in draws.items():
         draw()
@@ -221,3 +229,85 @@ def test_a_large_seed_and_offset_reach_the_device():
 
     for got, want in zip(call(DEVICE), call("cpu"), strict=True):
         same(got, want, True)
+
+
+PARTS = """
+import schuss
+def drawn(device):
+    schuss.manual_seed(12)
+    n, how = 200_003, {"device": device, "dtype": schuss.float64}
+    x = schuss.empty(n, **how)
+    return {
+        "rand": schuss.rand(n, **how), "uniform_": x.uniform_(-2, 5).clone(),
+        "randn": schuss.randn(n, **how), "exponential_": x.exponential_(3.0).clone(),
+        "randint": schuss.randint(-(2**60), 2**60, (n,), device=device),
+        "narrow": schuss.randint(0, 7, (n,), device=device),
+        "columns": schuss.empty(500, 401, **how).T.uniform_(),
+        "bernoulli_": x.bernoulli_(0.3).clone(),
+    }
+print(schuss.gpu.limits()["binding"])
+for (name, want), got in zip(drawn("cpu").items(), drawn("gpu").values()):
+    # Bits, but for numbers that go through the device's logarithm.
+    close = 1e-14 if name in ("randn", "exponential_") else 0.0
+    print(name, schuss.allclose(got.cpu(), want, rtol=close, atol=close), want.double().std() > 0)
+print(schuss.randperm(400_000, device="gpu").sum().item())
+"""
+
+
+def test_draws_of_64_bits_over_one_binding_are_made_in_parts():
+    done = told(PARTS, SCHUSS_GPU_PROFILE="binding=1048576")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "1048576", done.stdout + done.stderr
+    assert len(lines) == 10, done.stdout + done.stderr
+    assert all(line.endswith(" True tensor(True)") for line in lines[1:9]), done.stdout
+    assert lines[9] == str(400_000 * 399_999 // 2)
+
+
+ORDERS = """
+import warnings, schuss
+warnings.simplefilter("error")
+def drawn(device, n, **how):
+    schuss.manual_seed(5)
+    return schuss.randperm(n, device=device, **how).tolist()
+print([drawn("gpu", n) == drawn("cpu", n) for n in (1, 2, 1003, 4097, 50_000)])
+print(drawn("gpu", 9000, dtype=schuss.int32) == drawn("cpu", 9000))
+"""
+
+
+def test_long_orders_are_drawn_where_many_invocations_run_at_once():
+    done = told(ORDERS, SCHUSS_GPU_PROFILE="gpu")
+    assert done.stdout.splitlines() == [str([True] * 5), "True"], done.stdout + done.stderr
+
+
+def test_what_is_made_of_plain_numbers_lies_on_the_default_device():
+    made = {
+        "Normal": lambda: D.Normal(0.0, 1.0),
+        "Uniform": lambda: D.Uniform(0.0, 2.0),
+        "Bernoulli": lambda: D.Bernoulli(0.3),
+        "Gamma": lambda: D.Gamma(2.0, 1.0),
+        "Beta": lambda: D.Beta(2.0, 1.0),
+        "Exponential": lambda: D.Exponential(2.0),
+        "Poisson": lambda: D.Poisson(2.0),
+        "Laplace": lambda: D.Laplace(0.0, 1.0),
+        "StudentT": lambda: D.StudentT(3.0),
+        "Binomial": lambda: D.Binomial(4, 0.3),
+        "Geometric": lambda: D.Geometric(0.3),
+    }
+    for name, make in made.items():
+        found = []
+        for device in ("cpu", DEVICE):
+            with schuss.device(device), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*has no kernel")
+                schuss.manual_seed(8)
+                own = make()
+                x = own.sample((4,))
+                found.append((x, own.log_prob(x)))
+        (x, score), (y, other) = found
+        assert str(x.device) == "cpu", name
+        assert str(y.device) == str(other.device) == "gpu:0", name
+        assert schuss.allclose(y.cpu(), x, rtol=2e-5, atol=2e-5), name
+        assert schuss.allclose(other.cpu(), score, rtol=1e-4, atol=1e-4), name
+    with schuss.device(DEVICE):
+        between = D.kl_divergence(D.Normal(0.0, 1.0), D.Normal(1.0, 2.0))
+    assert str(between.device) == "gpu:0"
+    assert between.item() == pytest.approx(0.4431472)

@@ -169,6 +169,12 @@ def test_kernels_of_other_adapters(profile):
 def test_types_that_an_adapter_lacks_are_computed_by_the_processor():
     program = """
 import warnings, schuss
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    schuss.arange(3).to("gpu").sum(), schuss.ones(3).double().to("gpu").cumsum(0)
+    schuss.gpu.synchronize()
+said = [str(w.message) for w in seen]
+print(["gpu:0" in s and t in s and "x.cpu()" in s for s, t in zip(said, ("int64", "float64"))])
 warnings.simplefilter("ignore")
 x = schuss.arange(33).to("gpu")
 print((x + 1).sum().item(), x.T[3:7].tolist(), schuss.cat([x, x]).shape[0], x.float().sum().item())
@@ -181,7 +187,7 @@ schuss.nn.functional.cross_entropy(w, schuss.tensor([0, 6, 2, 1])).backward()
 print((z.grad.cpu() - w.grad).abs().max().item() < 1e-6)
 """
     done = told(program, SCHUSS_GPU_PROFILE="noint64,nof64")
-    want = ["561 [3, 4, 5, 6] 66 528.0", "True 1056.0", "True"]
+    want = ["[True, True]", "561 [3, 4, 5, 6] 66 528.0", "True 1056.0", "True"]
     assert done.stdout.splitlines() == want, done.stdout + done.stderr
 
 
@@ -263,3 +269,30 @@ def test_long_rows_are_cut_into_parts_where_many_run_at_once():
     lines = done.stdout.splitlines()
     assert lines[4:] == ["refused"], done.stdout + done.stderr
     assert "False" not in done.stdout, done.stdout
+
+
+SORTED = """
+import warnings, schuss
+warnings.simplefilter("error")
+schuss.manual_seed(3)
+def same(got, want):
+    pairs = zip(got, want) if isinstance(got, tuple) else [(got, want)]
+    return all(schuss.equal(a.cpu().nan_to_num(9e9), b.nan_to_num(9e9)) for a, b in pairs)
+for n in (4097, 40_000):
+    x = (schuss.randn(3, n) * 50).round()
+    x[1, ::7], x[2, 5], x[0, 3], x[0, 9] = float("nan"), float("inf"), -0.0, 0.0
+    for a in (x, x.half(), x.nan_to_num().long(), x.double(), x.T.contiguous().T):
+        b = a.to("gpu")
+        print([
+            same(b.sort(1), a.sort(1)), same(b.sort(1, True), a.sort(1, True)),
+            same(b.topk(5, 1), a.topk(5, 1)), same(b.argsort(1), a.argsort(1)),
+            same(b.kthvalue(n // 3, 1), a.kthvalue(n // 3, 1)), same(b.median(1), a.median(1)),
+            same(b.float().nanmedian(1), a.float().nanmedian(1)),
+        ])
+"""
+
+
+def test_long_rows_are_sorted_in_passes_where_many_run_at_once():
+    done = told(SORTED, SCHUSS_GPU_PROFILE="gpu")
+    lines = done.stdout.splitlines()
+    assert lines == [str([True] * 7)] * 10, done.stdout + done.stderr

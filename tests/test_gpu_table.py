@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,3 +182,42 @@ def test_mathematics_is_the_processors(name: str) -> None:
         least = 1.0 if name == "gelu" else 1e-6
         off = np.abs(a - b) / np.spacing(np.maximum(np.abs(want.numpy()), np.float32(least)))
         assert np.nanmax(off) <= 8, f"{name}: {np.nanmax(off)} units at {x[int(np.nanargmax(off))]}"
+
+
+# Units in the last place against float64, and where it is asked: the processor's bounds, but for
+# sines and cosines of large arguments, tails of erfc, and gammas, which are summed in float32.
+UNITS = {
+    **dict.fromkeys(("exp", "exp2"), (2.0, -87.0, 88.0)),
+    **dict.fromkeys(("log", "log2", "log10"), (2.0, 1e-6, 100.0)),
+    "log1p": (2.0, -0.99, 50.0),
+    "expm1": (2.0, -20.0, 80.0),
+    **dict.fromkeys(("tanh", "erf"), (2.0, -9.0, 9.0)),
+    **dict.fromkeys(("sinh", "cosh"), (2.0, -80.0, 80.0)),
+    "erfc": (3.0, -4.0, 9.0),
+    "sigmoid": (2.5, -80.0, 80.0),
+    **dict.fromkeys(("sin", "cos"), (3.0, -1000.0, 1000.0)),
+    "tan": (3.0, -100.0, 100.0),
+    **dict.fromkeys(("asin", "acos", "atanh"), (2.5, -0.9999, 0.9999)),
+    **dict.fromkeys(("atan", "asinh"), (2.5, -100.0, 100.0)),
+    "acosh": (2.0, 1.0, 100.0),
+    "sqrt": (0.51, 0.0, 100.0),
+    "rsqrt": (2.0, 1e-4, 100.0),
+    **dict.fromkeys(("lgamma", "digamma"), (3.0, 2.5, 50.0)),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_mathematics_is_right_to_the_last_places(name: str) -> None:
+    most, lo, hi = UNITS[name]
+    f = function(name)
+    x = schuss.linspace(lo, hi, 40_001)
+    true = f(x.double()).numpy()
+    got = f(x.to(DEVICE)).cpu().numpy().astype(np.float64)
+    off = np.abs(got - true) / np.spacing(np.abs(true).astype(np.float32)).astype(np.float64)
+    assert off.max() <= most, f"{off.max():.2f} units at {x[int(off.argmax())].item()}"
+
+
+def test_the_list_of_what_the_processor_does_is_told() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "gpu.md").read_text(encoding="utf-8")
+    told = text.split("Records that the processor computes for a GPU:")[1].split(".\n")[0]
+    assert set(told.replace("`", "").replace(",", " ").split()) == HOSTED

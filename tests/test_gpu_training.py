@@ -49,8 +49,11 @@ def trained(device: str, make, drop: float, steps: int = 50):
 def followed(model, optimizer, x, y, steps: int = 50):
     """Losses of a model's training on one batch, and its gradients at the first step."""
     schuss.manual_seed(1)
-    losses, grads = [], []
+    losses, grads, away = [], [], x.device.type == "gpu"
+    kernels = compiled = 0
     for step in range(steps):
+        if step == 3 and away:
+            kernels = schuss.gpu.counters()["kernels"]
         loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()
@@ -58,6 +61,9 @@ def followed(model, optimizer, x, y, steps: int = 50):
             grads = [p.grad.cpu().numpy().copy() for p in model.parameters()]
         optimizer.step()
         losses.append(loss.detach())
+    if away:
+        compiled = schuss.gpu.counters()["kernels"] - kernels
+    assert steps <= 3 or not compiled, "nothing is compiled after the first three steps"
     return [loss.item() for loss in losses], grads
 
 

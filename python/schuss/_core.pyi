@@ -2093,6 +2093,9 @@ def _gpu_counters(index: Any) -> Any:
 def _gpu_empty_cache(index: Any) -> Any:
     """Gives back what is kept for reuse."""
 
+def _gpu_fail(index: Any, gives_up: Any) -> Any:
+    """Fails as a kernel does whose text is refused, or on which the shader compiler gives up."""
+
 def _gpu_folder() -> Any:
     """Where what programs need again is kept, if anywhere."""
 

@@ -41,10 +41,18 @@ def _programs() -> dict[str, Callable]:
             lambda t: t.view(4, 10, 33) @ t.view(4, 33, 10) + t[0, :10], x
         ),
         "layers": lambda x: _both(lambda t: F.linear(t, t[:5], t[0, :5]).relu(), x),
+        "complex numbers": lambda x: _both(_turned, x),
         "gathering": lambda x: _both(lambda t: t[schuss.tensor([3, 1, 3])], x),
         "scattering": lambda x: schuss.zeros_like(x).index_add(0, _rows(x), x),
+        "extremes by index": lambda x: schuss.zeros(14, 33, device=x.device).scatter_reduce(
+            0, _rows(x)[:, None].expand(x.shape), x, "amax"
+        ),
         "running sums": lambda x: x.cumsum(1) + x.cummax(1)[0],
         "sorting": lambda x: schuss.cat([x.sort(1)[0], x.topk(3, 1)[0]], 1),
+        "searching": lambda x: schuss.searchsorted(x.sort(1)[0], x.flip(1)).to(schuss.float32),
+        "long rows": lambda x: schuss.cat(
+            [t.to(schuss.float32) for t in x.repeat(4, 1).flip(0).reshape(-1).sort()]
+        ),
         "convolution": lambda x: _both(_convolved(F.conv2d, 2), x),
         "convolution in one axis": lambda x: _both(_convolved(F.conv1d, 1), x),
         "convolution in three axes": lambda x: _both(_convolved(F.conv3d, 3), x),
@@ -54,7 +62,16 @@ def _programs() -> dict[str, Callable]:
         "attention": lambda x: _both(
             lambda t: F.scaled_dot_product_attention(t[None, None], t[None, None], t[None, None]), x
         ),
-        "random numbers": lambda x: schuss.zeros_like(x).bernoulli_(0.3),
+        "recurrent layers": lambda x: _both(_recurred, x),
+        "random numbers": lambda x: schuss.cat(
+            [
+                schuss.zeros_like(x).bernoulli_(0.3),
+                schuss.randn_like(x),
+                schuss.empty_like(x).exponential_(),
+                schuss.randint(-9, 9, x.shape, device=x.device).to(schuss.float32),
+                schuss.randperm(400, device=x.device).to(schuss.float32).view(-1, 40)[:, :33],
+            ]
+        ),
         "dropout": lambda x: _both(lambda t: F.dropout(t, 0.3), x),
         "training steps": lambda x: _trained(x, lambda step: step),
         "compiled steps": lambda x: _trained(x, schuss.compile),
@@ -71,6 +88,19 @@ def _both(program: Callable, x: schuss.Tensor) -> tuple[schuss.Tensor, schuss.Te
     made = program(leaf)
     (made * made * made).sum().backward()
     return made.detach(), leaf.grad
+
+
+def _turned(x: schuss.Tensor) -> schuss.Tensor:
+    """The size of a product of complex numbers."""
+    z = schuss.complex(x, x.flip(1))
+    return schuss.view_as_real((z @ z.mH + 1j) / (z[:, :1] + 2)).sum(2)
+
+
+def _recurred(x: schuss.Tensor) -> schuss.Tensor:
+    """Both kinds of gates over eight steps."""
+    steps = x[:32, :12].reshape(8, 4, 12)
+    layers = [kind(12, 6).to(x.device) for kind in (nn.LSTM, nn.GRU)]
+    return sum(layer(steps)[0] for layer in layers)
 
 
 def _convolved(convolution: Callable, axes: int) -> Callable:
@@ -198,7 +228,7 @@ def _rates(own: dict[str, float]) -> list[str]:
 def _features(device: str) -> list[str]:
     limits = gpu.limits(device)
     types = ["float32", "float16", "bfloat16", "int32"]
-    types += [name for name in ("int64", "float64") if limits[name]]
+    types += [name for name in ("int64", "float64", "subgroups") if limits[name]]
     return [
         f"device {device!r}; {', '.join(types)}",
         f"buffers up to {limits['buffer'] >> 20} MiB, {limits['binding'] >> 20} MiB of one bound"

@@ -225,15 +225,17 @@ def _outputs(func: Callable, inputs: tuple) -> list[Tensor]:
 
 def _slope(func: Callable, inputs: tuple, x: Tensor, way: np.ndarray, eps: float) -> list:
     """The central difference of every output along one direction of one input."""
-    array = x.detach().numpy()
-    start = array.copy()
+    held = x.detach()
+    start = _values(held).copy()
+
+    def outputs_at(values: np.ndarray) -> list:
+        held.data.copy_(schuss.from_numpy(np.asarray(values)))
+        return [_values(y).copy() for y in _outputs(func, inputs)]
+
     try:
-        array[...] = start + eps * way
-        up = [_values(y).copy() for y in _outputs(func, inputs)]
-        array[...] = start - eps * way
-        down = [_values(y).copy() for y in _outputs(func, inputs)]
+        up, down = outputs_at(start + eps * way), outputs_at(start - eps * way)
     finally:
-        array[...] = start
+        held.data.copy_(schuss.from_numpy(start))
     return [(u - d) / (2 * eps) for u, d in zip(up, down, strict=True)]
 
 
@@ -242,7 +244,7 @@ def _pull(out: Tensor, inputs: list[Tensor], cotangent: np.ndarray) -> list[np.n
     if not out.requires_grad:
         return [np.zeros(tuple(x.shape)) for x in inputs]
     wide = np.complex128 if out.is_complex() else np.float64
-    g = schuss.from_numpy(np.array(cotangent, dtype=wide)).to(out.dtype)
+    g = schuss.from_numpy(np.array(cotangent, dtype=wide)).to(out.device, out.dtype)
     grads = schuss.autograd.grad([out], inputs, [g], retain_graph=True, allow_unused=True)
     for i, (x, grad) in enumerate(zip(inputs, grads, strict=True)):
         if grad is not None and grad.shape != x.shape:
@@ -430,7 +432,7 @@ def gradgradcheck(
                 if gen_non_contig_grad_outputs
                 else (schuss.from_numpy(narrow))
             )
-            cotangents.append(g.detach().requires_grad_(True))
+            cotangents.append(g.detach().to(y.device).requires_grad_(True))
     else:
         given = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
         cotangents = list(given)

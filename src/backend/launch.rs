@@ -25,9 +25,6 @@ impl Operand {
     }
     /// A fresh row-major operand; its bytes are not defined yet.
     pub fn new(backend: &dyn Backend, shape: &[usize], dtype: DType) -> Result<Operand> {
-        if dtype.is_complex() && !backend.device().is_cpu() {
-            return Err(no_complex(backend.device(), dtype));
-        }
         let n = crate::base::shape::count("allocate", shape)?;
         let bytes = n.checked_mul(dtype.size()).filter(|&b| b <= isize::MAX as usize);
         let bytes = bytes.ok_or_else(|| {
@@ -54,12 +51,6 @@ impl Operand {
     pub fn view(&self, layout: Layout) -> Operand {
         Operand { storage: self.storage.clone(), layout, dtype: self.dtype }
     }
-}
-
-#[cold]
-fn no_complex(device: Device, dtype: DType) -> crate::base::Error {
-    let text = format!("{device} has no {dtype}; compute with x.cpu(), or with view_as_real(x)");
-    crate::base::Error::new(crate::base::ErrorKind::Missing, "to", text)
 }
 
 /// A loop over contiguous inputs and outputs of one compute dtype: `(inputs, parameters, outputs, count)`.

@@ -16,6 +16,7 @@ pub enum Word {
     Div,
     Neg,
     Abs,
+    Conj,
     Lt,
     Le,
     Eq,
@@ -242,7 +243,7 @@ impl Value for Paper {
     fn select(mask: PaperMask, yes: Paper, no: Paper) -> Paper {
         Paper(apply(Word::Select, &[mask.0, yes.0, no.0]))
     }
-    words!(abs() Abs, modulo(other) Modulo, fmod(other) Fmod, floor_div(other) FloorDiv, pow(other) Pow);
+    words!(abs() Abs, conj() Conj, modulo(other) Modulo, fmod(other) Fmod, floor_div(other) FloorDiv, pow(other) Pow);
 }
 
 impl Integer for Paper {

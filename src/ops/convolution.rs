@@ -317,7 +317,7 @@ fn transpose_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
             ));
         }
         let size = (sx[2 + i] as i64 - 1) * stride[i] - 2 * padding[i] + dilation[i] * (sw[2 + i] as i64 - 1) + extra[i] + 1;
-        if size < 1 {
+        if size < 0 {
             return Err(Error::runtime("conv_transpose", format!("the result's axis {i} would have size {size}")));
         }
         sizes.push(size);

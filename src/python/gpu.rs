@@ -58,6 +58,9 @@ mod present {
         gpu(index)?.lose();
         Ok(())
     }
+    pub fn fail(index: u8, gives_up: bool) -> Result<()> {
+        gpu(index)?.fail(gives_up)
+    }
     pub fn keep() {
         gpu::keep();
     }
@@ -98,6 +101,9 @@ mod present {
         none(index)
     }
     pub fn lose(index: u8) -> Result<()> {
+        none(index)
+    }
+    pub fn fail(index: u8, _gives_up: bool) -> Result<()> {
         none(index)
     }
     pub fn keep() {}
@@ -166,6 +172,12 @@ fn _gpu_lose(py: Python<'_>, index: u8) -> PyResult<()> {
     enter(py, super::LONG, || present::lose(index))
 }
 
+/// Fails as a kernel does whose text is refused, or on which the shader compiler gives up.
+#[pyfunction]
+fn _gpu_fail(py: Python<'_>, index: u8, gives_up: bool) -> PyResult<()> {
+    enter(py, super::LONG, || present::fail(index, gives_up))
+}
+
 /// Refuses two tensors on different devices, naming both; what is no tensor is somebody else's to refuse.
 #[pyfunction]
 fn _beside(op: &str, input: &Bound<'_, PyAny>, other: &Bound<'_, PyAny>, names: (String, String)) -> PyResult<()> {
@@ -190,6 +202,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_lose, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_fail, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_folder, m)?)?;
     let keep = wrap_pyfunction!(_gpu_keep, m)?;
     m.py().import("atexit")?.call_method1("register", (&keep,))?;

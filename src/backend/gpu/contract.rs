@@ -7,7 +7,7 @@ use super::kernel::Key;
 use super::map::{self, Chain, Piece};
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
-use super::{block, copy, sketch};
+use super::{block, copy, pairs, sketch};
 use crate::backend::launch::Operand;
 use crate::backend::task::{Task, Work};
 use crate::base::{DType, Layout, Number, Result};
@@ -269,6 +269,7 @@ pub fn is_head(task: &Task) -> bool {
     let (ins, outs) = (task.reads(), task.writes());
     let deep = || ins[0].layout.shape[ins[0].layout.rank() - 1];
     matches!(task.work, Work::Contract)
+        && !outs[0].dtype.is_complex()
         && outs[0].storage.is_away()
         && ins.iter().all(|o| o.storage.is_away())
         && outs[0].layout.is_contiguous()
@@ -298,6 +299,9 @@ pub fn run_with<'a>(gpu: &Gpu, [a, b, out]: [&'a Operand; 3], pieces: &[Piece<'a
 
 /// `out[b] = a[b] @ b[b]`; every operand has rank 3, or rank 2 where there is no batch.
 pub fn run(gpu: &Gpu, a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
+    if out.dtype.is_complex() {
+        return pairs::product(gpu, a, b, out);
+    }
     product(gpu, a, b, out, None)
 }
 

@@ -1,13 +1,21 @@
 //! Work for which a device has no kernel, done by the processor and said aloud: operands come over, results go back.
 //! Leans on task and place.
 
+use super::element;
 use super::stream::Gpu;
 use crate::backend::task::Task;
 use crate::backend::{Launch, Operand, place};
 use crate::base::{Device, Result};
 
-/// What a launch does, in words.
-fn what(launch: &Launch) -> String {
+/// What a launch does, in words, and of which type where the adapter lacks that.
+fn what(gpu: &Gpu, launch: &Launch) -> String {
+    let mut dtypes = Task::of(launch).into_iter().flat_map(|task| task.operands).map(|o| o.dtype);
+    let lacked = dtypes.find(|&dtype| element::lacking(dtype, &gpu.caps));
+    let named = named(launch);
+    lacked.filter(|dtype| !named.contains(&dtype.to_string())).map_or(named.clone(), |dtype| format!("{named} of {dtype}"))
+}
+
+fn named(launch: &Launch) -> String {
     let first = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_lowercase();
     match launch {
         Launch::Dense { what, .. } => format!("the decomposition {}", first(format!("{what:?}"))),
@@ -20,7 +28,7 @@ fn what(launch: &Launch) -> String {
 
 /// Runs a launch on the processor.
 pub fn run(gpu: &Gpu, launch: &Launch) -> Result<()> {
-    place::tell(&gpu.name(), &what(launch))?;
+    place::tell(&gpu.name(), &what(gpu, launch))?;
     let home = place::at(Device::Cpu)?;
     for mut task in Task::of(launch) {
         let writes = task.writes().to_vec();

@@ -19,8 +19,10 @@ enum Kind {
     Uniform64,
     Truth,
     Normal,
+    Normal64,
     Exponential,
-    /// Integers whose bounds fit 32 bits, and others.
+    Exponential64,
+    /// Integers of a range below 2^32 whose bounds fit 32 bits, and others.
     Integers,
     Integers64,
     /// All 64 bits of an element, as an int64 that is in the order of unsigned ones.
@@ -29,12 +31,14 @@ enum Kind {
     Place,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     Kind::Uniform,
     Kind::Uniform64,
     Kind::Truth,
     Kind::Normal,
+    Kind::Normal64,
     Kind::Exponential,
+    Kind::Exponential64,
     Kind::Integers,
     Kind::Integers64,
     Kind::Keys,
@@ -46,14 +50,14 @@ impl Kind {
     fn dtype(self) -> DType {
         match self {
             Kind::Uniform | Kind::Truth | Kind::Normal | Kind::Exponential => DType::F32,
-            Kind::Uniform64 => DType::F64,
+            Kind::Uniform64 | Kind::Normal64 | Kind::Exponential64 => DType::F64,
             Kind::Integers | Kind::Place => DType::I32,
             Kind::Integers64 | Kind::Keys => DType::I64,
         }
     }
     /// Elements that come of one block.
     fn per(self) -> usize {
-        if matches!(self, Kind::Uniform64 | Kind::Integers | Kind::Integers64 | Kind::Keys) { 2 } else { 4 }
+        if matches!(self.dtype(), DType::F64 | DType::I64) || self == Kind::Integers { 2 } else { 4 }
     }
     /// Parameters beyond those of every draw.
     fn words(self) -> &'static [&'static str] {
@@ -62,8 +66,11 @@ impl Kind {
             Kind::Uniform64 => &["low", "low_1", "width", "width_1", "last", "last_1"],
             Kind::Truth => &["bar"],
             Kind::Normal => &["mean", "spread"],
+            Kind::Normal64 => &["mean", "mean_1", "spread", "spread_1"],
             Kind::Exponential => &["rate"],
-            Kind::Integers | Kind::Integers64 => &["low", "low_1", "range", "range_1", "unfair", "unfair_1"],
+            Kind::Exponential64 => &["rate", "rate_1"],
+            Kind::Integers => &["low", "range", "unfair"],
+            Kind::Integers64 => &["low", "low_1", "range", "range_1", "unfair", "unfair_1"],
             Kind::Keys | Kind::Place => &[],
         }
     }
@@ -82,8 +89,7 @@ fn halves(wide: u64) -> [u32; 2] {
     [wide as u32, (wide >> 32) as u32]
 }
 
-/// Numbers of which an order is drawn here, and by a driver that computes on the processor: each is compared with each.
-const FEW: usize = 1 << 12;
+/// Numbers of which a driver that computes on the processor draws an order: each is compared with each.
 const FEW_IN_SOFTWARE: usize = 1 << 9;
 
 pub fn run(gpu: &Gpu, draw: Draw, seed: u64, offset: u64, out: &Operand) -> Result<()> {
@@ -104,18 +110,24 @@ pub fn run(gpu: &Gpu, draw: Draw, seed: u64, offset: u64, out: &Operand) -> Resu
             (Kind::Uniform, [a, b - a, bar, last].map(f32::to_bits).to_vec())
         }
         Draw::Bernoulli(p) => (Kind::Truth, vec![bar(p)]),
-        Draw::Normal(mean, spread) if !wide => (Kind::Normal, vec![f(mean), f(spread)]),
-        Draw::Exponential(rate) if !wide => (Kind::Exponential, vec![f(rate)]),
+        Draw::Normal(mean, spread) if wide => (Kind::Normal64, [mean, spread].iter().flat_map(|v| halves(v.to_bits())).collect()),
+        Draw::Normal(mean, spread) => (Kind::Normal, vec![f(mean), f(spread)]),
+        Draw::Exponential(rate) if wide => (Kind::Exponential64, halves(rate.to_bits()).to_vec()),
+        Draw::Exponential(rate) => (Kind::Exponential, vec![f(rate)]),
         Draw::Integers(low, high) => {
             let range = high.wrapping_sub(low) as u64;
-            let narrow = i32::try_from(low).is_ok() && i32::try_from(high - 1).is_ok();
+            let narrow = i32::try_from(low).is_ok() && i32::try_from(high - 1).is_ok() && range <= u64::from(u32::MAX);
             if !narrow && !caps.int64 {
                 return by_host(gpu, draw, seed, offset, out);
             }
-            let words = [low as u64, range, range.wrapping_neg() % range].iter().flat_map(|&v| halves(v)).collect();
-            (if narrow { Kind::Integers } else { Kind::Integers64 }, words)
+            let unfair = range.wrapping_neg() % range;
+            if narrow {
+                (Kind::Integers, vec![low as u32, range as u32, unfair as u32])
+            } else {
+                (Kind::Integers64, [low as u64, range, unfair].iter().flat_map(|&v| halves(v)).collect())
+            }
         }
-        Draw::Permutation if caps.int64 && (1..=if caps.software { FEW_IN_SOFTWARE } else { FEW }).contains(&out.numel()) => {
+        Draw::Permutation if caps.int64 && out.numel() > 0 && (!caps.software || out.numel() <= FEW_IN_SOFTWARE) => {
             return permutation(gpu, (seed, offset), out);
         }
         Draw::Place => (Kind::Place, Vec::new()),
@@ -252,14 +264,28 @@ fn drawing(kind: Kind, dtype: DType, caps: &Caps) -> Shader {
             };
             [(0, "x", "y"), (2, "z", "w")].map(two).concat()
         }
-        Kind::Integers | Kind::Integers64 => {
-            let made = if kind == Kind::Integers {
-                "bitcast<i32>(sum.y)".to_string()
-            } else {
-                "bitcast<i64>((u64(sum.x) << 32u) | u64(sum.y))".into()
-            };
-            // A later attempt's words of this element stand where the first one's did.
-            two(LEMIRE, &made).replacen("again.zw", "again.xy", 1)
+        Kind::Exponential64 => two(
+            "let l = -log_near_f64(above_zero64(w));\n",
+            &format!("(select(2.7755575615628914e-17lf, l, l > 2.7755575615628914e-17lf) / {})", wide("rate")),
+        ),
+        Kind::Normal64 => format!(
+            "let radius = {} * sqrt(-2.0lf * log_near_f64(above_zero64(four.xy)));\n\
+             let quarter = four.w >> 30u; let odd = (quarter & 1u) == 1u;\nlet turn = (four.w << 2u) | (four.z >> 30u);\n\
+             let angle = (f64(bitcast<i32>(turn)) * 4294967296.0lf + f64(four.z << 2u)) * 8.515303950216386e-20lf;\n\
+             let s = sine_near_f64(angle); let c = cosine_near_f64(angle);\nlet left = ((quarter ^ (quarter >> 1u)) & 1u) == 1u;\n\
+             let x = select(c, s, odd); let y = select(s, c, odd);\nlet e = t * 2u;\nlet mean = {};\n{}{}",
+            wide("spread"),
+            wide("mean"),
+            put("e", "(mean + radius * select(x, -x, left))"),
+            put("(e + 1u)", "(mean + radius * select(y, -y, quarter > 1u))"),
+        ),
+        // A later attempt's words of this element stand where the first one's did.
+        Kind::Integers => two(&lemire("p.range", "product.y == 0u && product.z < p.unfair"), "bitcast<i32>(product.x + p.low)")
+            .replacen("again.zw", "again.xy", 1),
+        Kind::Integers64 => {
+            let below = "product.z < p.unfair_1 || (product.z == p.unfair_1 && product.w < p.unfair)";
+            let lines = lemire("vec2<u32>(p.range, p.range_1)", below) + SUM;
+            two(&lines, "bitcast<i64>((u64(sum.x) << 32u) | u64(sum.y))").replacen("again.zw", "again.xy", 1)
         }
         Kind::Keys => two("", "bitcast<i64>((u64(w.y ^ 0x80000000u) << 32u) | u64(w.x))"),
         Kind::Place => {
@@ -268,8 +294,10 @@ fn drawing(kind: Kind, dtype: DType, caps: &Caps) -> Shader {
         }
     };
     match kind {
-        Kind::Integers | Kind::Integers64 => shader.before.push_str(PRODUCT),
+        Kind::Integers => shader.before.push_str(SHORT_PRODUCT),
+        Kind::Integers64 => shader.before.push_str(PRODUCT),
         Kind::Normal | Kind::Exponential => shader.before.push_str(ABOVE),
+        Kind::Normal64 | Kind::Exponential64 => shader.before.push_str(ABOVE64),
         _ => {}
     }
     by_blocks(&mut shader, kind.per(), PLAIN, &lines);
@@ -279,8 +307,20 @@ fn drawing(kind: Kind, dtype: DType, caps: &Caps) -> Shader {
 /// (0, 1], finer the nearer to zero.
 const ABOVE: &str = "fn above_zero(w: u32) -> f32 { return f32(w) * 2.3283064365386963e-10f + 1.1641532182693481e-10f; }\n";
 
-/// The product of two numbers of 64 bits, each its low half first, in four words, the highest first; whether one of 64 bits
-/// is below another.
+/// The same of both words of an element, of which the second is the higher one; their sum is rounded once.
+const ABOVE64: &str = "fn above_zero64(w: vec2<u32>) -> f64 { return (f64(w.y) * 4294967296.0lf + f64(w.x)) * \
+                       5.421010862427522e-20lf + 2.710505431213761e-20lf; }\n";
+
+/// The product of a number of 64 bits, its low half first, and one of 32, in three words, the highest first.
+const SHORT_PRODUCT: &str = "fn product_of(a: vec2<u32>, b: u32) -> vec3<u32> {
+    let low = product_wide(a.x, b);
+    let high = product_wide(a.y, b);
+    let middle = high.y + low.x;
+    return vec3<u32>(high.x + select(0u, 1u, middle < low.x), middle, low.y);
+}
+";
+
+/// The product of two numbers of 64 bits, each its low half first, in four words, the highest first.
 const PRODUCT: &str =
     "fn with_carry(a: vec2<u32>, b: u32) -> vec2<u32> { let s = a.y + b; return vec2<u32>(a.x + select(0u, 1u, s < b), s); }
 fn product_of(a: vec2<u32>, b: vec2<u32>) -> vec4<u32> {
@@ -290,22 +330,18 @@ fn product_of(a: vec2<u32>, b: vec2<u32>) -> vec4<u32> {
     let top = with_carry(with_carry(product_wide(a.y, b.y), one.x), two.x);
     return vec4<u32>(top, two.y, low.y);
 }
-fn is_below(a: vec2<u32>, high: u32, low: u32) -> bool { return a.x < high || (a.x == high && a.y < low); }
 ";
 
 /// Draws that would favour some numbers are made again from the same block (Lemire 2019).
-const LEMIRE: &str = "let range = vec2<u32>(p.range, p.range_1);
-var product = product_of(w, range);
-var attempt = 0u;
-if (is_below(product.zw, p.unfair_1, p.unfair)) {
-loop {
-    attempt = attempt + 1u;
-    let again = words_of(low, high, attempt, key);
-    product = product_of(again.zw, range);
-    if (!is_below(product.zw, p.unfair_1, p.unfair)) { break; }
+fn lemire(range: &str, unfair: &str) -> String {
+    format!(
+        "let range = {range};\nvar product = product_of(w, range);\nvar attempt = 0u;\n\
+         loop {{\nif (!({unfair})) {{ break; }}\nattempt = attempt + 1u;\n\
+         let again = words_of(low, high, attempt, key);\nproduct = product_of(again.zw, range);\n}}\n"
+    )
 }
-}
-let lowest = product.y + p.low;
+
+const SUM: &str = "let lowest = product.y + p.low;
 let sum = vec2<u32>(product.x + p.low_1 + select(0u, 1u, lowest < p.low), lowest);
 ";
 

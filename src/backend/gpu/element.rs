@@ -11,6 +11,8 @@ pub enum Reg {
     I64,
     F32,
     F64,
+    C64,
+    C128,
 }
 
 impl Reg {
@@ -20,8 +22,9 @@ impl Reg {
             DType::Bool | DType::U8 | DType::I8 | DType::I16 | DType::I32 => Reg::I32,
             DType::I64 => Reg::I64,
             DType::F16 | DType::BF16 | DType::F32 => Reg::F32,
-            // Of complex numbers no operand is ever made here.
-            DType::F64 | DType::C64 | DType::C128 => Reg::F64,
+            DType::F64 => Reg::F64,
+            DType::C64 => Reg::C64,
+            DType::C128 => Reg::C128,
         }
     }
     pub fn name(self) -> &'static str {
@@ -30,22 +33,49 @@ impl Reg {
             Reg::I64 => "i64",
             Reg::F32 => "f32",
             Reg::F64 => "f64",
+            Reg::C64 => "vec2<f32>",
+            Reg::C128 => "vec2<f64>",
         }
     }
+    /// What functions over this type are told apart by.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Reg::C64 => "c64",
+            Reg::C128 => "c128",
+            real => real.name(),
+        }
+    }
+    /// Whether it takes a sign: floats, and pairs of them.
     pub fn is_float(self) -> bool {
-        matches!(self, Reg::F32 | Reg::F64)
+        !matches!(self, Reg::I32 | Reg::I64)
+    }
+    /// The type of either part, of a complex number.
+    pub fn part(self) -> Option<Reg> {
+        match self {
+            Reg::C64 => Some(Reg::F32),
+            Reg::C128 => Some(Reg::F64),
+            _ => None,
+        }
     }
     /// Words that one parameter of this type takes.
     pub fn words(self) -> usize {
-        if matches!(self, Reg::I64 | Reg::F64) { 2 } else { 1 }
+        match self {
+            Reg::I32 | Reg::F32 => 1,
+            Reg::I64 | Reg::F64 | Reg::C64 => 2,
+            Reg::C128 => 4,
+        }
     }
     /// A number as parameters carry it.
     pub fn push(self, n: Number, params: &mut Vec<u32>) {
+        if let Some(part) = self.part() {
+            let (re, im) = n.pair();
+            return [re, im].into_iter().for_each(|v| part.push(Number::Float(v), params));
+        }
         let wide = match self {
             Reg::I32 => return params.push(n.as_i64() as u32),
             Reg::F32 => return params.push((n.as_f64() as f32).to_bits()),
             Reg::I64 => n.as_i64() as u64,
-            Reg::F64 => n.as_f64().to_bits(),
+            _ => n.as_f64().to_bits(),
         };
         params.extend([wide as u32, (wide >> 32) as u32]);
     }
@@ -56,6 +86,8 @@ impl Reg {
             Reg::F32 => format!("bitcast<f32>(p.{name})"),
             Reg::I64 => format!("bitcast<i64>((u64(p.{name}_1) << 32u) | u64(p.{name}))"),
             Reg::F64 => format!("bitcast<f64>((u64(p.{name}_1) << 32u) | u64(p.{name}))"),
+            Reg::C64 => format!("vec2<f32>(bitcast<f32>(p.{name}), bitcast<f32>(p.{name}_1))"),
+            Reg::C128 => format!("vec2<f64>({}, bitcast<f64>((u64(p.{name}_3) << 32u) | u64(p.{name}_2)))", Reg::F64.param(name)),
         }
     }
     /// A constant.
@@ -69,6 +101,8 @@ impl Reg {
             Reg::F32 => format!("({:?}f)", value as f32),
             Reg::F64 if !value.is_finite() => format!("f64({})", Reg::F32.literal(value)),
             Reg::F64 => format!("({value:?}lf)"),
+            Reg::C64 => format!("vec2<f32>({}, 0.0f)", Reg::F32.literal(value)),
+            Reg::C128 => format!("vec2<f64>({}, 0.0lf)", Reg::F64.literal(value)),
         }
     }
     /// The value for which nothing is added.
@@ -80,13 +114,21 @@ impl Reg {
 /// A value converted as the processor converts it; to a truth it becomes 0 or 1.
 pub fn convert(value: &str, from: DType, to: DType) -> String {
     if to == DType::Bool && from != DType::Bool {
-        return format!("select(1i, 0i, {value} == {})", Reg::of(from).zero());
+        let reg = Reg::of(from);
+        let zero = format!("{value} == {}", reg.zero());
+        return if reg.part().is_some() { format!("select(1i, 0i, all({zero}))") } else { format!("select(1i, 0i, {zero})") };
     }
     change(value, Reg::of(from), Reg::of(to))
 }
 
-/// A value moved from one kind of register to another.
+/// A value moved from one kind of register to another; of a complex number a real one keeps the real part.
 pub fn change(value: &str, from: Reg, to: Reg) -> String {
+    match (from.part(), to.part()) {
+        (Some(_), Some(_)) if from != to => return format!("{}({value})", to.name()),
+        (Some(part), None) => return change(&format!("({value}).x"), part, to),
+        (None, Some(part)) => return format!("{}({}, {})", to.name(), change(value, from, part), part.zero()),
+        _ => {}
+    }
     match (from, to) {
         (a, b) if a == b => value.to_string(),
         (Reg::F32, Reg::I32) => format!("float_to_int({value})"),
@@ -116,6 +158,8 @@ pub fn memory(dtype: DType) -> &'static str {
         DType::I32 => "i32",
         DType::I64 => "i64",
         DType::F64 => "f64",
+        DType::C64 => "vec2<f32>",
+        DType::C128 => "vec2<f64>",
         _ => "u32",
     }
 }
@@ -174,5 +218,5 @@ pub fn putter(k: usize, dtype: DType) -> String {
 
 /// What an adapter cannot do with a type, if anything.
 pub fn lacking(dtype: DType, caps: &Caps) -> bool {
-    matches!(dtype, DType::I64) && !caps.int64 || matches!(dtype, DType::F64) && !caps.float64
+    matches!(dtype, DType::I64) && !caps.int64 || matches!(dtype, DType::F64 | DType::C128) && !caps.float64
 }

@@ -350,9 +350,10 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
     let own = Reg::of(x.dtype);
     let extreme = match own {
         Reg::F32 => DType::F32,
-        Reg::F64 => DType::F64,
         Reg::I64 => DType::I64,
         Reg::I32 => DType::I32,
+        // Of complex numbers none is the largest: they were refused.
+        Reg::F64 | Reg::C64 | Reg::C128 => DType::F64,
     };
     match kind {
         FoldKind::Sum => fold(gpu, Step::Sum, acc, x, folded, out),

@@ -7,6 +7,7 @@ use super::index::Grid;
 use super::kernel::Key;
 use super::pool::Block;
 use super::shader::Shader;
+use super::split::ALIGN;
 use super::stream::{Gpu, Job};
 use super::{block, copy};
 use crate::backend::launch::{FoldKind, Operand, Pick};
@@ -45,7 +46,7 @@ fn push(words: &mut Vec<u32>, picks: &[Pick]) {
 
 fn check(gpu: &Gpu, operands: &[&Operand], picks: &[Pick]) -> Result<()> {
     for x in operands {
-        gpu.needs(x.dtype)?;
+        gpu.holds(x.dtype)?;
     }
     picks.iter().try_for_each(|pick| gpu.needs(pick.index.dtype))
 }
@@ -62,11 +63,40 @@ pub fn gather(gpu: &Gpu, source: &Operand, picks: &[Pick], out: &Operand) -> Res
         gather(gpu, source, picks, &wide)?;
         return copy::copy(gpu, &wide, out);
     }
+    shards(gpu, source).try_for_each(|shard| gathered_from(gpu, source, shard, picks, out))
+}
+
+/// Elements of a storage that a kernel can be bound to at a time: the first, and how many; all of them where they fit.
+fn shards(gpu: &Gpu, x: &Operand) -> impl Iterator<Item = (usize, usize)> {
+    let room = x.storage.len() / x.dtype.size();
+    // Lists of numbers, one for each element, are bound too.
+    let most = (gpu.caps.max_binding as usize / x.dtype.size().max(4)).max(ALIGN) / ALIGN * ALIGN;
+    let step = if (x.storage.len() as u64) <= gpu.caps.max_binding { room } else { most };
+    (0..room.max(1)).step_by(step.max(1)).map(move |first| (first, step.min(room - first)))
+}
+
+/// The words that tell a kernel of its shard, and lines that leave it to what lies there.
+const PART: [&str; 2] = ["first", "count"];
+const IN_PART: &str = "if (bad) { at = p.first; }\nat = at - p.first;\nif (at >= p.count) { return; }\n";
+
+/// The part of a block that a shard is.
+fn shard_of(x: &Operand, (first, count): (usize, usize)) -> Result<Block> {
+    let (whole, size) = (block(x)?, x.dtype.size());
+    Ok(if count * size >= x.storage.len() { whole.clone() } else { whole.part(first * size, count * size) })
+}
+
+/// What of the output lies in one shard of the source.
+fn gathered_from(gpu: &Gpu, source: &Operand, shard: (usize, usize), picks: &[Pick], out: &Operand) -> Result<()> {
+    let from = shard_of(source, shard)?;
+    let parted = from.is_part();
     let layouts: Vec<&Layout> = [&out.layout, &source.layout].into_iter().chain(picks.iter().map(|p| &p.index.layout)).collect();
     let grid = Grid::new(&layouts)?;
     let mut words = vec![0, out.numel() as u32];
     grid.push(&mut words);
     push(&mut words, picks);
+    if parted {
+        words.extend([shard.0 as u32, shard.1 as u32]);
+    }
     let mut key = Key::new();
     key.extend([
         5,
@@ -74,7 +104,7 @@ pub fn gather(gpu: &Gpu, source: &Operand, picks: &[Pick], out: &Operand) -> Res
         source.dtype as u64,
         picks.first().map_or(0, |p| p.index.dtype as u64 | u64::from(p.wraps) << 8),
         grid.key(),
-        picks.len() as u64,
+        picks.len() as u64 | u64::from(parted) << 8,
     ]);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("gather", caps);
@@ -85,15 +115,19 @@ pub fn gather(gpu: &Gpu, source: &Operand, picks: &[Pick], out: &Operand) -> Res
         shader.slot(source.dtype, false, false);
         let steps = places(&mut shader, picks, 2, "");
         let (reg, value) = (Reg::of(out.dtype), element::change("get2(at)", Reg::of(source.dtype), Reg::of(out.dtype)));
+        let part = if parted { IN_PART } else { "" };
+        for word in PART.iter().filter(|_| parted) {
+            shader.word(word);
+        }
         shader.before = NOTE.into();
         shader.body = format!(
-            "if (t >= p.n) {{ return; }}\n{}var at = i1;\n{steps}var v = {};\nif (!bad) {{ v = {value}; }}\nput1(i0, v);\n",
+            "if (t >= p.n) {{ return; }}\n{}var at = i1;\n{steps}{part}var v = {};\nif (!bad) {{ v = {value}; }}\nput1(i0, v);\n",
             grid.code("t", ""),
             reg.zero()
         );
         shader
     };
-    let mut blocks: Vec<&Block> = vec![&gpu.faults, block(out)?, block(source)?];
+    let mut blocks: Vec<&Block> = vec![&gpu.faults, block(out)?, &from];
     for pick in picks {
         blocks.push(block(&pick.index)?);
     }
@@ -176,12 +210,16 @@ fn apart(target: &Operand, picks: &[Pick]) -> usize {
 
 fn joined(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, join: Join) -> Result<()> {
     check(gpu, &[target, values], picks)?;
+    if !matches!(join, Join::Last | Join::Sum) {
+        gpu.needs(target.dtype)?;
+    }
     let n = values.numel();
     if n == 0 {
         return Ok(());
     }
     let places = targets(gpu, target, picks)?;
-    let room = target.storage.len() / target.dtype.size();
+    let parts = shards(gpu, target).map(|shard| shard_of(target, shard)).collect::<Result<Vec<Block>>>()?;
+    let room = shards(gpu, target).next().map_or(0, |shard| shard.1);
     let (heads, next) = (gpu.scratch(&[room], DType::I32)?, gpu.scratch(&[n], DType::I32)?);
     let dense = if values.layout.is_contiguous() && values.storage.is_away() && !Arc::ptr_eq(&values.storage, &target.storage) {
         values.clone()
@@ -200,36 +238,49 @@ fn joined(gpu: &Gpu, target: &Operand, picks: &[Pick], values: &Operand, join: J
     let together = longest.saturating_mul(apart(target, picks));
     for first in (0..n).step_by(together) {
         let count = together.min(n - first);
-        copy::fill(gpu, &heads, Number::Int(-1))?;
-        link(gpu, &places, &heads, &next, first, count)?;
-        gathered(gpu, target, &heads, &next, &dense, room, join)?;
+        for (shard, own) in shards(gpu, target).zip(&parts) {
+            copy::fill(gpu, &heads, Number::Int(-1))?;
+            link(gpu, &places, &heads, &next, (first, count), shard)?;
+            gathered(gpu, (target, own), &heads, &next, &dense, shard.1, join)?;
+        }
     }
     Ok(())
 }
 
 /// A list for every place: values hang themselves in by exchanging its head, in whatever order they come.
-fn link(gpu: &Gpu, places: &Operand, heads: &Operand, next: &Operand, first: usize, n: usize) -> Result<()> {
+fn link(gpu: &Gpu, places: &Operand, heads: &Operand, next: &Operand, (first, n): (usize, usize), shard: (usize, usize)) -> Result<()> {
     let mut key = Key::new();
     key.extend([7]);
     let write = |caps: &Caps| {
         let mut shader = Shader::new("link", caps);
         shader.word("n");
-        shader.word("first");
+        for word in ["begin", PART[0], PART[1]] {
+            shader.word(word);
+        }
         shader.slot(DType::U8, true, true);
         shader.slot(DType::I32, true, false);
         shader.slot(DType::I32, false, false);
-        shader.body = "if (t >= p.n) { return; }\nlet e = p.first + t;\nlet at = get2(e);\nif (at == -1i) { return; }\n\
-                       put1(e, bitcast<i32>(atomicExchange(&b0[u32(at)], e)));\n"
+        // Below the shard it wraps, and is past its end as well.
+        shader.body = "if (t >= p.n) { return; }\nlet e = p.begin + t;\nlet own = get2(e);\nlet at = u32(own) - p.first;\n\
+                       if (own == -1i || at >= p.count) { return; }\nput1(e, bitcast<i32>(atomicExchange(&b0[at], e)));\n"
             .into();
         shader
     };
     let blocks = [block(heads)?, block(next)?, block(places)?];
-    let params = [0, n as u32, first as u32];
+    let params = [0, n as u32, first as u32, shard.0 as u32, shard.1 as u32];
     gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &params, threads: n as u64, work: n as u64 * 8 })
 }
 
 /// Every place takes the values of its list by rising number: lists come in any order, what is made of them does not.
-fn gathered(gpu: &Gpu, target: &Operand, heads: &Operand, next: &Operand, values: &Operand, room: usize, join: Join) -> Result<()> {
+fn gathered(
+    gpu: &Gpu,
+    (target, own): (&Operand, &Block),
+    heads: &Operand,
+    next: &Operand,
+    values: &Operand,
+    room: usize,
+    join: Join,
+) -> Result<()> {
     let mut key = Key::new();
     key.extend([8, target.dtype as u64, values.dtype as u64, join as u64]);
     let write = |caps: &Caps| {
@@ -268,7 +319,7 @@ fn gathered(gpu: &Gpu, target: &Operand, heads: &Operand, next: &Operand, values
         };
         shader
     };
-    let blocks = [block(target)?, block(heads)?, block(next)?, block(values)?];
+    let blocks = [own, block(heads)?, block(next)?, block(values)?];
     let params = [0, room as u32, values.layout.offset as u32];
     gpu.dispatch(&Job {
         key,

@@ -100,9 +100,10 @@ impl Grid {
         if !self.is_straight() {
             let mut rest = e.to_string();
             for axis in (1..rank).rev() {
-                let _ =
-                    writeln!(text, "let {prefix}c{axis} = {rest} % p.{prefix}d{axis}; let {prefix}r{axis} = {rest} / p.{prefix}d{axis};");
-                rest = format!("{prefix}r{axis}");
+                // A remainder from its quotient: drivers that compute on the processor divide one by one.
+                let (size, quotient) = (format!("p.{prefix}d{axis}"), format!("{prefix}r{axis}"));
+                let _ = writeln!(text, "let {quotient} = {rest} / {size}; let {prefix}c{axis} = {rest} - {quotient} * {size};");
+                rest = quotient;
             }
             let _ = writeln!(text, "let {prefix}c0 = {rest};");
         }

@@ -1,6 +1,6 @@
 //! Compiled kernels: found by a short key, told apart by their text, compiled once. Leans on shader and wgpu.
 
-use super::adapter::Caps;
+use super::adapter::{Caps, ready};
 use super::cache::Cache;
 use super::shader::Shader;
 use crate::base::{Error, Result};
@@ -51,6 +51,11 @@ impl Kernels {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The texts of all kernels so far.
+    pub fn texts(&self) -> Vec<String> {
+        self.known().by_text.keys().cloned().collect()
+    }
+
     pub fn len(&self) -> usize {
         self.known().by_text.len()
     }
@@ -74,10 +79,32 @@ impl Kernels {
         Ok(kernel)
     }
 
-    /// A panic of the shader compiler is an error that names the kernel.
     fn compile(&self, shader: &Shader, text: &str, caps: &Caps, serial: u64) -> Result<Kernel> {
-        catch_unwind(AssertUnwindSafe(|| self.build(shader, text, caps, serial)))
-            .map_err(|_| Error::bug(&shader.name, format!("the shader compiler gave up on this kernel:\n{text}")))
+        self.guarded(&shader.name, text, || self.build(shader, text, caps, serial))
+    }
+
+    /// A panic of the shader compiler, and what it or the driver refuses, is an error that names the kernel.
+    fn guarded<T>(&self, name: &str, text: &str, build: impl FnOnce() -> T) -> Result<T> {
+        let filters = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation];
+        let scopes = filters.map(|filter| self.device.push_error_scope(filter));
+        let built = catch_unwind(AssertUnwindSafe(build));
+        // The last that was opened is closed first.
+        let refused = scopes.into_iter().rev().fold(None, |found: Option<wgpu::Error>, scope| ready(scope.pop()).or(found));
+        match (built, refused) {
+            (Err(_), _) => Err(Error::bug(name, format!("the shader compiler gave up on this kernel:\n{text}"))),
+            (_, Some(wgpu::Error::OutOfMemory { .. })) => Err(Error::memory(name, "the device has no memory left for this kernel")),
+            (_, Some(error)) => Err(Error::bug(name, format!("the device refuses this kernel: {error}\n{text}"))),
+            (Ok(kernel), None) => Ok(kernel),
+        }
+    }
+
+    /// Compiles a kernel that is wrong, or with a compiler that gives up, to see what a program is told.
+    pub fn fail(&self, caps: &Caps, gives_up: bool) -> Result<()> {
+        if gives_up {
+            return self.guarded("broken", "", || panic!("the shader compiler was asked to give up"));
+        }
+        let write = |caps: &Caps| Shader { body: "let x: u32 = 1.5f;".into(), ..Shader::new("broken", caps) };
+        self.get(&Key::new(), caps, &write).map(drop)
     }
 
     fn build(&self, shader: &Shader, text: &str, caps: &Caps, serial: u64) -> Kernel {

@@ -318,12 +318,12 @@ impl<'a> Chain<'a> {
 }
 
 /// A number that is told apart from all others, as parameters are.
-fn bits(n: Number) -> (u8, u64) {
+fn bits(n: Number) -> (u8, u64, u64) {
     match n {
-        Number::Bool(b) => (0, u64::from(b)),
-        Number::Int(i) => (1, i as u64),
-        // Complex numbers never come to a shader.
-        Number::Float(f) | Number::Complex(f, _) => (2, f.to_bits()),
+        Number::Bool(b) => (0, u64::from(b), 0),
+        Number::Int(i) => (1, i as u64, 0),
+        Number::Float(f) => (2, f.to_bits(), 0),
+        Number::Complex(re, im) => (3, re.to_bits(), im.to_bits()),
     }
 }
 
@@ -383,18 +383,23 @@ fn write(chains: &[Chain], caps: &Caps) -> Shader {
 /// Refuses what the adapter has no types or no mathematics for.
 fn check(gpu: &Gpu, piece: &Piece) -> Result<()> {
     for dtype in piece.ins.iter().chain(piece.outs).map(|o| o.dtype).chain([piece.compute]) {
-        gpu.needs(dtype)?;
+        gpu.holds(dtype)?;
     }
-    if piece.compute == DType::F64 && !paper::can(&(piece.body.formula)(), piece.compute) {
-        return Err(gpu.missing("has no float64 kernel", "use x.float()"));
+    if lacks(piece) {
+        return Err(gpu.missing(&format!("has no {} kernel", piece.compute), "use x.float()"));
     }
     Ok(())
 }
 
+/// Whether a formula asks for mathematics that its type has not on a GPU.
+fn lacks(piece: &Piece) -> bool {
+    matches!(piece.compute, DType::F64 | DType::C64 | DType::C128) && !paper::can(&(piece.body.formula)(), piece.compute)
+}
+
 /// Whether an adapter has what a formula needs.
 pub fn can(piece: &Piece, caps: &Caps) -> bool {
-    let lacks = piece.ins.iter().chain(piece.outs).map(|o| o.dtype).chain([piece.compute]).any(|d| element::lacking(d, caps));
-    !lacks && (piece.compute != DType::F64 || paper::can(&(piece.body.formula)(), piece.compute))
+    let mut dtypes = piece.ins.iter().chain(piece.outs).map(|o| o.dtype).chain([piece.compute]);
+    !dtypes.any(|d| element::lacking(d, caps)) && !lacks(piece)
 }
 
 pub fn run(gpu: &Gpu, body: &'static MapBody, compute: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod attention;
 pub mod average;
+mod bitonic;
 mod burst;
 mod cache;
 pub mod contract;
@@ -18,6 +19,7 @@ mod kernel;
 pub mod map;
 pub mod norm;
 mod order;
+mod pairs;
 mod paper;
 mod pool;
 pub mod recur;
@@ -101,11 +103,15 @@ fn number(x: &Operand) -> Result<Number> {
         let message = format!("an operand of shape {:?} lies on the processor; move it with .to(\"gpu\")", &x.layout.shape[..]);
         return Err(Error::device("gpu", message));
     }
-    Ok(crate::dispatch!(x.dtype, T => {
+    Ok(crate::dispatch_all!(x.dtype, T => {
         // SAFETY: just checked: the element lies inside the storage, which is the host's.
         let v = unsafe { *x.ptr().cast::<T>() };
         match T::DTYPE {
             DType::Bool => Number::Bool(v.to_i64() != 0),
+            d if d.is_complex() => {
+                let (re, im) = v.to_pair();
+                Number::Complex(re, im)
+            }
             d if d.is_float() => Number::Float(v.to_f64()),
             _ => Number::Int(v.to_i64()),
         }
@@ -129,8 +135,16 @@ impl Gpu {
         Error::new(ErrorKind::Missing, "gpu", format!("{what} on {name}; {instead}, or x.cpu() for the processor"))
     }
 
-    /// Refuses a dtype that the adapter cannot hold in registers.
+    /// Refuses a dtype for which a family has no kernel, or the adapter no type.
     fn needs(&self, dtype: DType) -> Result<()> {
+        if dtype.is_complex() {
+            return Err(self.missing(&format!("has no {dtype} kernel"), "use view_as_real(x)"));
+        }
+        self.holds(dtype)
+    }
+
+    /// Refuses a dtype that the adapter cannot hold in registers.
+    fn holds(&self, dtype: DType) -> Result<()> {
         if element::lacking(dtype, &self.caps) {
             return Err(self.missing(&format!("has no {dtype} kernel: the adapter lacks the type"), "use float32 or int32"));
         }
@@ -251,10 +265,9 @@ impl Gpu {
                 let here = ins.iter().map(place::fetch).collect::<Result<Vec<_>>>()?;
                 test(op, &here, numbers)
             }
-            Launch::Fourier { .. } => Err(self.missing("has no complex numbers", "leave it out")),
             Launch::Convolve { what, ins, outs, geometry, groups } => convolve::run(self, what, ins, outs, geometry, groups),
             Launch::Unpool { values, places, spans, out } => windows::unpool(self, values, places, spans, out),
-            Launch::Special { .. } | Launch::Dense { .. } => Err(self.missing("has no kernel", "leave it out")),
+            Launch::Special { .. } | Launch::Dense { .. } | Launch::Fourier { .. } => Err(self.missing("has no kernel", "leave it out")),
             Launch::Average { image, means, geometry, divisor, back } => average::run(self, image, means, geometry, divisor, back),
             Launch::Attention { what, ins, outs } => attention::run(self, &what, ins, outs),
             Launch::Norm { what, ins, outs } => norm::run(self, &what, ins, outs),

@@ -1,21 +1,24 @@
 //! Rows by the order of their elements: each element counts how many come before it, and so knows its place; sorted rows
-//! are searched by halves. Leans on index and stream.
+//! are searched by halves. Leans on index, bitonic and stream.
 
 use super::adapter::{Caps, TURNS};
-use super::block;
 use super::element::{self, Reg};
 use super::index::Grid;
 use super::kernel::Key;
 use super::shader::Shader;
 use super::stream::{Gpu, Job};
+use super::{bitonic, block};
 use crate::backend::launch::{Operand, Order};
 use crate::base::{DType, Layout, Result};
 
 /// The longest row whose elements are counted against each other.
 const LONGEST: usize = TURNS;
 
+/// The longest row whose elements are counted where passes over all of them could be made instead.
+const COUNTED: usize = 1 << 12;
+
 /// A key whose order is the elements' own: NaN is above all, zeros of both signs are equal.
-fn key_function(dtype: DType) -> (&'static str, String) {
+pub fn key_function(dtype: DType) -> (&'static str, String) {
     let (name, text) = match Reg::of(dtype) {
         Reg::I32 => ("u32", "return bitcast<u32>(x) ^ 0x80000000u;".to_string()),
         Reg::I64 => ("u64", "return bitcast<u64>(x) ^ (9223372036854775807lu + 1lu);".into()),
@@ -25,7 +28,7 @@ fn key_function(dtype: DType) -> (&'static str, String) {
              return select(b ^ 0x80000000u, ~b, (b >> 31u) == 1u);"
                 .into(),
         ),
-        Reg::F64 => (
+        _ => (
             "u64",
             "if (is_nan_f64(x)) { return ~0lu; }\nlet top = 9223372036854775807lu + 1lu;\n\
              let b = select(bitcast<u64>(x), 0lu, x == 0.0lf);\nreturn select(b ^ top, ~b, (b & top) == top);"
@@ -35,12 +38,12 @@ fn key_function(dtype: DType) -> (&'static str, String) {
     (name, format!("fn key_of(x: {}) -> {name} {{\n{text}\n}}\n", Reg::of(dtype).name()))
 }
 
-fn rows(x: &Operand) -> Layout {
+pub fn rows(x: &Operand) -> Layout {
     let rank = x.layout.rank();
     Layout::new(x.layout.shape[..rank - 1].into(), x.layout.strides[..rank - 1].into(), x.layout.offset)
 }
 
-fn step(x: &Operand) -> u32 {
+pub fn step(x: &Operand) -> u32 {
     x.layout.strides.last().map_or(1, |&s| s as u32)
 }
 
@@ -61,6 +64,11 @@ pub fn run(gpu: &Gpu, order: Order, input: &Operand, values: &Operand, places: &
     }
     if order == Order::Mode {
         return Err(gpu.missing("has no kernel", "use another order"));
+    }
+    // A driver that computes on the processor is slower at so many passes than the processor itself.
+    let in_passes = !gpu.caps.software && !matches!(order, Order::Running { .. });
+    if in_passes && n > COUNTED {
+        return bitonic::run(gpu, order, input, values, places);
     }
     if n > LONGEST {
         return Err(gpu.missing(&format!("has no kernel for rows of more than {LONGEST} elements"), "use shorter rows"));

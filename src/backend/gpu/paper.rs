@@ -31,6 +31,9 @@ pub fn can(formula: &Formula, compute: DType) -> bool {
 }
 
 fn apply(word: Word, reg: Reg, compute: DType, a: &[String]) -> Option<String> {
+    if reg.part().is_some() {
+        return complex(word, reg, a);
+    }
     let name = reg.name();
     let width = compute.size() * 8;
     let call = |f: &str| format!("{f}({})", a.join(", "));
@@ -45,6 +48,7 @@ fn apply(word: Word, reg: Reg, compute: DType, a: &[String]) -> Option<String> {
         Word::Neg if reg.is_float() => Some(format!("(-{})", a[0])),
         Word::Neg => Some(format!("({} - {})", reg.zero(), a[0])),
         Word::Abs => Some(call("abs")),
+        Word::Conj => Some(a[0].clone()),
         Word::Lt => infix("<"),
         Word::Le => infix("<="),
         Word::Eq => infix("=="),
@@ -103,6 +107,29 @@ fn apply(word: Word, reg: Reg, compute: DType, a: &[String]) -> Option<String> {
         Word::Sigmoid => only32("sigmoid"),
         Word::Lgamma => only32("lgamma"),
         Word::Digamma => only32("digamma"),
+    }
+}
+
+/// The same over complex numbers: arithmetic, and what has no branch cut.
+fn complex(word: Word, reg: Reg, a: &[String]) -> Option<String> {
+    let call = |f: &str| Some(format!("{f}_{}({})", reg.tag(), a.join(", ")));
+    let infix = |op: &str| Some(format!("({} {op} {})", a[0], a[1]));
+    match word {
+        Word::Add => infix("+"),
+        Word::Sub => infix("-"),
+        Word::Mul => call("product"),
+        Word::Div => call("quotient"),
+        Word::Neg => Some(format!("(-{})", a[0])),
+        Word::Conj => call("conjugate"),
+        Word::Abs => call("modulus"),
+        Word::Eq => Some(format!("all({} == {})", a[0], a[1])),
+        Word::IsNan => call("has_nan"),
+        Word::And => infix("&&"),
+        Word::Or => infix("||"),
+        Word::Xor => infix("!="),
+        Word::Not => Some(format!("(!{})", a[0])),
+        Word::Select => Some(format!("select({}, {}, {})", a[2], a[1], a[0])),
+        _ => None,
     }
 }
 

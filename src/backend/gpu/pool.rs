@@ -35,6 +35,9 @@ impl Block {
     pub fn part(&self, start: usize, bytes: usize) -> Block {
         Block { run: self.run.clone(), part: Some((start as u64, bytes as u64)) }
     }
+    pub fn is_part(&self) -> bool {
+        self.part.is_some()
+    }
     /// What a kernel is bound to.
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         match self.part {

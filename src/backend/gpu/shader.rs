@@ -33,6 +33,10 @@ pub struct Shader {
 const SUBGROUPS: &str = ", @builtin(subgroup_invocation_id) subgroup_lane: u32, @builtin(subgroup_id) subgroup_number: u32, \
                          @builtin(num_subgroups) subgroup_count: u32";
 
+/// The product of two words where an adapter has wider ones.
+const PRODUCT_WIDE: &str =
+    "fn product_wide(a: u32, b: u32) -> vec2<u32> { let q = u64(a) * u64(b); return vec2<u32>(u32(q >> 32u), u32(q)); }\n";
+
 impl Shader {
     pub fn new(name: &str, caps: &Caps) -> Shader {
         let params = vec!["zero".to_string()];
@@ -62,9 +66,7 @@ impl Shader {
     /// Adds a value to the parameters, and says how it is read.
     pub fn value(&mut self, name: &str, reg: Reg) -> String {
         self.params.push(name.into());
-        if reg.words() == 2 {
-            self.params.push(format!("{name}_1"));
-        }
+        self.params.extend((1..reg.words()).map(|k| format!("{name}_{k}")));
         reg.param(name)
     }
 
@@ -110,7 +112,7 @@ impl Shader {
         let wanted = named(&own);
         for (name, function) in prelude() {
             if wanted.contains(&name.as_str()) {
-                text.push_str(function);
+                text.push_str(if caps.int64 && name == "product_wide" { PRODUCT_WIDE } else { function });
             }
         }
         text + &own
@@ -122,7 +124,18 @@ fn prelude() -> &'static Vec<(String, String)> {
     static FUNCTIONS: OnceLock<Vec<(String, String)>> = OnceLock::new();
     FUNCTIONS.get_or_init(|| {
         let whole = |name: &str| include_str!("integers.wgsl").replace("INT", name);
-        let texts = [include_str!("prelude.wgsl").to_string(), whole("i32"), whole("i64"), include_str!("doubles.wgsl").to_string()];
+        let complex = |part: &str, tag: &str, mark: &str, nan: &str| {
+            let text = include_str!("complex.wgsl").replace("REAL", part).replace("TAG", tag).replace("IS_NAN", nan);
+            text.replace(".0~", &format!(".0{mark}")).replace(".5~", &format!(".5{mark}"))
+        };
+        let texts = [
+            include_str!("prelude.wgsl").to_string(),
+            whole("i32"),
+            whole("i64"),
+            include_str!("doubles.wgsl").to_string(),
+            complex("f32", "c64", "f", "is_nan"),
+            complex("f64", "c128", "lf", "is_nan_f64"),
+        ];
         let mut list = Vec::new();
         for text in texts {
             for part in text.split("\nfn ").skip(1) {

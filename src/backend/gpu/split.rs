@@ -4,16 +4,17 @@
 use super::burst::direct;
 use super::pool::Block;
 use super::stream::Gpu;
-use super::{block, copy, draw};
-use crate::backend::launch::{Draw, FoldKind, Operand};
+use super::{block, copy, draw, map};
+use crate::backend::launch::{Convolution, Draw, FoldKind, Operand};
 use crate::backend::task::{Task, Work};
 use crate::backend::{Launch, Storage};
 use crate::base::{Device, Error, Layout, Number, Result};
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Where a binding may begin.
-const ALIGN: usize = 256;
+pub const ALIGN: usize = 256;
 
 /// Bytes from the lowest to the highest element touched, and where the lowest lies.
 fn reach(x: &Operand) -> (usize, usize) {
@@ -29,8 +30,16 @@ impl Gpu {
     }
 }
 
+thread_local! {
+    /// Whether the launch under way takes what is large part by part itself.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Whether a launch meets memory that is too large for one binding.
 pub fn is_large(gpu: &Gpu, launch: &Launch) -> bool {
+    if OWN.get() {
+        return false;
+    }
     let large = |x: &Operand| x.storage.is_away() && x.storage.len() as u64 > gpu.caps.max_binding;
     Task::of(launch).iter().flat_map(|task| &task.operands).any(large)
 }
@@ -41,15 +50,17 @@ pub fn run(gpu: &Gpu, launch: &Launch) -> Result<()> {
 }
 
 fn cut(gpu: &Gpu, task: Task) -> Result<()> {
-    let fit = task.operands.iter().all(|x| gpu.fits(x));
-    // An index reaches all of its source.
+    // An index reaches all of its source, or target, which its kernels take part by part; of other operands they keep notes
+    // in words, one for each element.
     let indexed = match task.work {
-        Work::Gather { .. } => gpu.fits(&whole(&task.operands[0])),
-        Work::Scatter { .. } | Work::Merge { .. } => gpu.fits(&whole(&task.writes()[0])),
-        _ => true,
+        Work::Gather { .. } => Some(0),
+        Work::Scatter { .. } | Work::Merge { .. } => Some(task.operands.len() - 1),
+        _ => None,
     };
-    if fit && indexed {
-        return narrow(gpu, task);
+    let noted = |x: &Operand| indexed.is_none() || x.numel() * 4 <= gpu.caps.max_binding as usize;
+    let fit = task.operands.iter().enumerate().all(|(i, x)| Some(i) == indexed || gpu.fits(x) && noted(x));
+    if fit {
+        return narrow(gpu, task, indexed);
     }
     let rank = |task: &Task, i: usize| task.operands[i].layout.rank();
     match &task.work {
@@ -61,8 +72,9 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
             let axis = widest(gpu, &task, rank(&task, 0) - 1)?;
             halves(gpu, task, &|_| Some(axis))
         }
-        Work::Gather { .. } if indexed => {
-            let axis = widest(gpu, &task, usize::MAX)?;
+        // Values for one place stay in their order.
+        Work::Gather { .. } | Work::Scatter { .. } | Work::Merge { .. } => {
+            let axis = task.operands[0].layout.shape.iter().position(|&n| n > 1).ok_or_else(|| refuse(gpu, &task))?;
             halves(gpu, task, &|_| Some(axis))
         }
         &Work::Fold { kind, folded, .. } => {
@@ -109,7 +121,19 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
                 _ => None,
             })
         }
-        Work::Attention { .. } | Work::Average { .. } if task.operands[0].layout.shape[0] > 1 => halves(gpu, task, &|_| Some(0)),
+        Work::Attention { .. } | Work::Average { .. } | Work::Windows { .. } | Work::Pool { .. } | Work::Unpool { .. } => {
+            batched(gpu, task, &|_| true)
+        }
+        Work::Convolve { what: Convolution::Weight, .. } => batched(gpu, task, &|i| i < 2),
+        Work::Convolve { .. } => {
+            let last = task.operands.len() - 1;
+            batched(gpu, task, &|i| i == 0 || i == last)
+        }
+        Work::Norm { what } if !what.channels => {
+            let (kept, ins) = (task.operands.len() - task.written, if what.back { 4 } else { 1 });
+            let outs = if what.back { kept + 1 } else { task.operands.len() };
+            batched(gpu, task, &|i| i < ins || (kept..outs).contains(&i))
+        }
         Work::Random { .. } | Work::Drop { .. } if task.operands.iter().all(|x| x.layout.is_contiguous()) => {
             let per = match task.work {
                 // One order is drawn, of however many.
@@ -132,6 +156,12 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
             }
             Ok(())
         }
+        Work::Random { .. } => {
+            let out = task.operands[0].clone();
+            let dense = gpu.scratch(&out.layout.shape, out.dtype)?;
+            cut(gpu, Task { work: task.work, operands: smallvec::smallvec![dense.clone()], written: 1 })?;
+            cut(gpu, Task { work: Work::Copy, operands: smallvec::smallvec![dense, out], written: 1 })
+        }
         _ => Err(refuse(gpu, &task)),
     }
 }
@@ -152,11 +182,6 @@ fn flat_of(x: &Operand, start: usize, count: usize) -> Layout {
     let mut layout = Layout::contiguous([count][..].into());
     layout.offset = x.layout.offset + start;
     layout
-}
-
-/// An operand over all that its storage holds.
-fn whole(x: &Operand) -> Operand {
-    x.view(Layout::contiguous([x.storage.len() / x.dtype.size()][..].into()))
 }
 
 /// The axis, among the first ones, along which the operand that reaches furthest does so.
@@ -184,6 +209,35 @@ fn halves(gpu: &Gpu, task: Task, axis: &dyn Fn(usize) -> Option<usize>) -> Resul
             })
             .collect();
         cut(gpu, Task { work: task.work.clone(), operands, written: task.written })?;
+    }
+    Ok(())
+}
+
+/// Both halves along the first axis of those operands that have it; results that have not are added up.
+fn batched(gpu: &Gpu, task: Task, has: &dyn Fn(usize) -> bool) -> Result<()> {
+    let size = (0..task.operands.len()).find(|&i| has(i)).map_or(0, |i| task.operands[i].layout.shape[0]);
+    if size < 2 {
+        return Err(refuse(gpu, &task));
+    }
+    let kept = task.operands.len() - task.written;
+    for (start, count) in [(0, size / 2), (size / 2, size - size / 2)] {
+        let mut sums: SmallVec<[(Operand, Operand); 2]> = SmallVec::new();
+        let mut operands = SmallVec::new();
+        for (i, x) in task.operands.iter().enumerate() {
+            operands.push(if has(i) && x.layout.rank() > 0 {
+                x.view(x.layout.slice(0, start, count, 1))
+            } else if i >= kept && start > 0 {
+                let part = gpu.scratch(&x.layout.shape, x.dtype)?;
+                sums.push((x.clone(), part.clone()));
+                part
+            } else {
+                x.clone()
+            });
+        }
+        cut(gpu, Task { work: task.work.clone(), operands, written: task.written })?;
+        for (x, part) in sums {
+            map::run(gpu, &copy::SUM, x.dtype.compute(), &[], &[x.clone(), part], std::slice::from_ref(&x))?;
+        }
     }
     Ok(())
 }
@@ -219,11 +273,12 @@ fn whole_rows(gpu: &Gpu, task: &Task, kind: FoldKind, kept: usize) -> Result<()>
 /// A part of a storage by its address, start and length, and the storage that it became.
 type Known = ((usize, usize, usize), Arc<Storage>);
 
-/// Runs a task whose operands lie in parts of their buffers.
-fn narrow(gpu: &Gpu, mut task: Task) -> Result<()> {
+/// Runs a task whose operands lie in parts of their buffers, but for the one whose elements are found by an index.
+fn narrow(gpu: &Gpu, mut task: Task, indexed: Option<usize>) -> Result<()> {
     let mut known: SmallVec<[Known; 4]> = SmallVec::new();
     let most = gpu.caps.max_binding as usize;
-    for x in task.operands.iter_mut().filter(|x| x.storage.is_away() && x.storage.len() > most) {
+    let far = |(i, x): &(usize, &mut Operand)| Some(*i) != indexed && x.storage.is_away() && x.storage.len() > most;
+    for (_, x) in task.operands.iter_mut().enumerate().filter(far) {
         let (bytes, start) = reach(x);
         let key = (x.storage.address(), start, bytes);
         let storage = match known.iter().find(|(own, _)| *own == key) {
@@ -238,6 +293,13 @@ fn narrow(gpu: &Gpu, mut task: Task) -> Result<()> {
         x.storage = storage;
         x.layout.offset -= start / x.dtype.size();
     }
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            OWN.set(self.0);
+        }
+    }
+    let _back = Back(OWN.replace(indexed.is_some()));
     // Nobody else holds the parts' storages: what waited would be taken for unread.
     direct(|| task.run())
 }

@@ -185,6 +185,16 @@ impl Gpu {
         self.lost.store(true, Ordering::Relaxed);
     }
 
+    /// The texts of the kernels that were compiled.
+    pub fn texts(&self) -> Vec<String> {
+        self.kernels.texts()
+    }
+
+    /// Fails as a kernel does that cannot be compiled.
+    pub fn fail(&self, gives_up: bool) -> Result<()> {
+        self.kernels.fail(&self.caps, gives_up)
+    }
+
     /// Refuses memory of a device that was lost: its number may be another device's by now.
     fn own<'a>(&self, block: &'a Block) -> Result<&'a Block> {
         if block.is_of(&self.pool) {

@@ -177,37 +177,32 @@ pub fn pool(gpu: &Gpu, input: &Operand, spans: &[Span], values: &Operand, places
         };
         let mut body = format!("if (t >= p.n) {{ return; }}\n{}var plane = t;\n", outs.code("t", ""));
         for i in (0..d).rev() {
-            let _ = writeln!(body, "let q{i} = plane % p.place{i}; plane = plane / p.place{i};");
+            let _ = writeln!(body, "let m{i} = plane / p.place{i}; let q{i} = plane - m{i} * p.place{i}; plane = m{i};");
         }
         let mut base = "0u".to_string();
         for i in 0..d {
             let _ = writeln!(body, "let s{i} = get3({base} + q{i}); let c{i}n = u32(get3({base} + p.place{i} + q{i}));");
             base = format!("{base} + 2u * p.place{i}");
         }
-        let all: Vec<String> = (0..d).map(|i| format!("c{i}n")).collect();
-        let _ = writeln!(
-            body,
-            "{}var best = get2(fi0); var spot = 0u; var any = false; var k = 0u;\nlet all = {};\nloop {{\nif (k >= all) {{ break; }}\nvar left = k;",
-            from.code("plane", "f"),
-            all.join(" * ")
-        );
-        for i in (0..d).rev() {
-            let _ = writeln!(body, "let x{i} = s{i} + i32(left % c{i}n) * i32(p.step{i}); left = left / c{i}n;");
-        }
-        let inside: Vec<String> = (0..d).map(|i| format!("x{i} >= 0 && x{i} < i32(p.size{i})")).collect();
+        let _ = writeln!(body, "{}var best = get2(fi0); var spot = 0u; var any = false;", from.code("plane", "f"));
         let (mut flat, mut at) = ("0u".to_string(), "fi0".to_string());
         for i in 0..d {
-            flat = format!("({flat} * p.size{i} + u32(x{i}))");
-            at = format!("{at} + u32(x{i}) * p.by{i}");
+            let _ = writeln!(
+                body,
+                "for (var a{i} = 0u; a{i} < c{i}n; a{i} = a{i} + 1u) {{\nlet x{i} = s{i} + i32(a{i}) * i32(p.step{i});\n\
+                 if (x{i} < 0 || x{i} >= i32(p.size{i})) {{ continue; }}\n\
+                 let flat{i} = {flat} * p.size{i} + u32(x{i}); let at{i} = {at} + u32(x{i}) * p.by{i};"
+            );
+            (flat, at) = (format!("flat{i}"), format!("at{i}"));
         }
         let lowest = if reg.is_float() { reg.literal(f64::NEG_INFINITY) } else { reg.zero() };
         let _ = writeln!(
             body,
-            "if ({}) {{\nlet v = get2({at});\nif (!any || v > best || ({} && !{})) {{ best = v; spot = {flat}; any = true; }}\n}}\nk = k + 1u;\n}}\n\
+            "let v = get2({at});\nif (!any || v > best || ({} && !{})) {{ best = v; spot = {flat}; any = true; }}\n{}\n\
              if (!any) {{ best = {lowest}; }}\nput0(i0, {}); put1(i1, {});",
-            inside.join(" && "),
             nan("v"),
             nan("best"),
+            "}".repeat(d),
             element::change("best", reg, Reg::of(values.dtype)),
             element::change("i32(spot)", Reg::I32, Reg::of(places.dtype))
         );
@@ -235,6 +230,46 @@ fn windows_of(span: &Span, size: usize) -> Vec<i32> {
     first
 }
 
+/// Whether no element is in two windows along an axis, and none of these is empty.
+fn apart(span: &Span, size: usize) -> bool {
+    let mut end = 0;
+    span.starts.iter().zip(span.counts).all(|(&start, &count)| {
+        let mut inside = (0..count).map(|k| start + k * span.step).filter_map(|x| usize::try_from(x).ok()).filter(|&x| x < size);
+        let Some(first) = inside.next() else { return false };
+        let free = first >= end;
+        end = inside.next_back().unwrap_or(first) + 1;
+        free
+    })
+}
+
+/// Values put at their places in zeros, where each has a place of its own.
+fn put(gpu: &Gpu, values: &Operand, places: &Operand, out: &Operand) -> Result<()> {
+    copy::fill(gpu, out, 0i64.into())?;
+    let n = values.numel();
+    let plane = |x: &Operand| x.layout.shape[2..].iter().product::<usize>() as u32;
+    let offsets = [out, values, places].map(|x| x.layout.offset as u32);
+    let mut words = vec![0, n as u32, plane(values), plane(out)];
+    words.extend(offsets);
+    let (dtype, from, index) = (out.dtype, values.dtype, places.dtype);
+    let mut key = Key::new();
+    key.extend([50, dtype as u64, from as u64, index as u64]);
+    let write = |caps: &Caps| {
+        let mut shader = Shader::new("unpool_apart", caps);
+        for word in ["n", "windows", "plane", "to", "begin", "places"] {
+            shader.word(word);
+        }
+        shader.slot(dtype, true, element::lanes(dtype) > 1);
+        shader.slot(from, false, false);
+        shader.slot(index, false, false);
+        let place = element::change("get2(p.places + t)", Reg::of(index), Reg::I32);
+        let value = element::change("get1(p.begin + t)", Reg::of(from), Reg::of(dtype));
+        shader.body = format!("if (t >= p.n) {{ return; }}\nput0(p.to + (t / p.windows) * p.plane + u32({place}), {value});\n");
+        shader
+    };
+    let blocks = [block(out)?, block(values)?, block(places)?];
+    gpu.dispatch(&Job { key, write: &write, blocks: &blocks, params: &words, threads: n as u64, work: n as u64 * 8 })
+}
+
 /// Zeros, to which each value is added at its place: every invocation gathers for one element, from the windows that contain
 /// it, in their order.
 pub fn unpool(gpu: &Gpu, values: &Operand, places: &Operand, spans: &[Span], out: &Operand) -> Result<()> {
@@ -245,6 +280,9 @@ pub fn unpool(gpu: &Gpu, values: &Operand, places: &Operand, spans: &[Span], out
         return copy::fill(gpu, out, 0i64.into());
     }
     let sizes = &out.layout.shape[2..];
+    if spans.iter().zip(sizes).all(|(span, &size)| apart(span, size)) {
+        return put(gpu, values, places, out);
+    }
     let lists: Vec<Vec<i32>> = spans.iter().zip(sizes).map(|(span, &size)| windows_of(span, size)).collect();
     let most = |list: &Vec<i32>| (0..list.len() / 2).map(|x| list[list.len() / 2 + x] - list[x]).max().unwrap_or(0) as usize;
     let around: usize = lists.iter().map(most).product();

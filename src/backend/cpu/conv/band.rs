@@ -135,34 +135,37 @@ impl View {
         begin[self.axis] += (band.from * self.step[self.axis]) as isize;
         let (down, columns) = (&self.phases[1], &self.phases[2]);
         let halves = columns[..] == [0, 1] && self.step[2] == 2;
+        // Rows in the order in which they lie in memory: where each begins, how long it is, and where it goes.
+        let mut rows = Vec::with_capacity(self.phases[0].len() * down.len() * band.len[0] * band.len[1]);
+        for (i, &pd) in self.phases[0].iter().enumerate() {
+            for d in 0..band.len[0] {
+                let z = begin[0] + (pd + d * self.step[0]) as isize;
+                for (y, j) in (0..band.len[1]).flat_map(|y| (0..down.len()).map(move |j| (y, j))) {
+                    let x = begin[1] + (down[j] + y * self.step[1]) as isize;
+                    let inside = z >= 0 && z < self.size[0] as isize && x >= 0 && x < self.size[1] as isize;
+                    let first = (i * down.len() + j) * columns.len() * each + (d * band.len[1] + y) * n;
+                    // A row that is not there has no elements.
+                    let size = if inside { self.size[2] } else { 0 };
+                    rows.push((z * self.pitch.1 as isize + x * self.size[2] as isize, size, first));
+                }
+            }
+        }
         for c in 0..channels {
-            for (i, &pd) in self.phases[0].iter().enumerate() {
-                for d in 0..band.len[0] {
-                    let z = begin[0] + (pd + d * self.step[0]) as isize;
-                    // Rows in the order in which they lie in memory.
-                    for (y, j) in (0..band.len[1]).flat_map(|y| (0..down.len()).map(move |j| (y, j))) {
-                        let x = begin[1] + (down[j] + y * self.step[1]) as isize;
-                        let inside = z >= 0 && z < self.size[0] as isize && x >= 0 && x < self.size[1] as isize;
-                        // A row that is not there has no elements.
-                        let size = if inside { self.size[2] } else { 0 };
-                        let first = (i * down.len() + j) * columns.len() * each + (d * band.len[1] + y) * n;
-                        // SAFETY: only elements inside the image are read, and each row is written whole.
-                        unsafe {
-                            let start = z * self.pitch.1 as isize + x * self.size[2] as isize;
-                            let row = image.wrapping_add(c * self.pitch.0).wrapping_offset(start);
-                            let to = to.add(c * band.plane + first);
-                            // The next channel's row: no hardware foresees the leap from plane to plane.
-                            for k in (0..size).step_by(LINE / size_of::<L::E>()) {
-                                fetch(row.wrapping_add(self.pitch.0 + k));
-                            }
-                            if halves {
-                                part::<L>(row, size, begin[2], to, to.add(each), n);
-                                continue;
-                            }
-                            for (k, &pw) in columns.iter().enumerate() {
-                                line::<L>(row, size, begin[2] + pw as isize, self.step[2], to.add(k * each), n);
-                            }
-                        }
+            let (image, to) = (image.wrapping_add(c * self.pitch.0), to.wrapping_add(c * band.plane));
+            for &(start, size, first) in &rows {
+                let (row, to) = (image.wrapping_offset(start), to.wrapping_add(first));
+                // The next channel's row: no hardware foresees the leap from plane to plane.
+                for k in (0..size).step_by(LINE / size_of::<L::E>()) {
+                    fetch(row.wrapping_add(self.pitch.0 + k));
+                }
+                // SAFETY: only elements inside the image are read, and each row is written whole.
+                unsafe {
+                    if halves {
+                        part::<L>(row, size, begin[2], to, to.add(each), n);
+                        continue;
+                    }
+                    for (k, &pw) in columns.iter().enumerate() {
+                        line::<L>(row, size, begin[2] + pw as isize, self.step[2], to.add(k * each), n);
                     }
                 }
             }

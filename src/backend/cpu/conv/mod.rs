@@ -4,7 +4,10 @@
 pub mod band;
 pub mod direct;
 pub mod panel;
+mod points;
 pub mod tile;
+mod tiled;
+mod transform;
 pub mod weight;
 mod wide;
 pub mod winograd;
@@ -27,10 +30,12 @@ const TASKS: usize = 8;
 const BAND: usize = 1 << 17;
 /// Windows that a band has at least, with those of several images if one has not enough.
 const WINDOWS: usize = 640;
-/// Bytes that all parts of the weight's gradient may take together.
-const PARTS: usize = 16 << 20;
+/// Bytes of the weight's gradient that a task adds to.
+const SHEET: usize = 640 << 10;
 /// Bytes that the weight's gradient may hold at the points in one task.
 const HELD: usize = 8 << 20;
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
 /// Rows of the weight's gradient that are computed together.
 const ROWS: usize = 64;
 
@@ -152,12 +157,23 @@ fn go<T: Scalar>(what: Convolution, ins: &[Operand], outs: &[Operand], g: &Geome
     }
 }
 
-/// Room that is written before it is read.
-fn room<T: Float>(n: usize) -> Vec<MaybeUninit<T>> {
-    let mut list = Vec::with_capacity(n);
-    // SAFETY: elements that may be undefined need no value.
-    unsafe { list.set_len(n) };
-    list
+/// Room that is written before it is read, from the beginning of a line of the caches on.
+struct Room<T>(Vec<MaybeUninit<T>>);
+
+impl<T: Float> Room<T> {
+    fn new(n: usize) -> Room<T> {
+        let mut list = Vec::with_capacity(n + LINE / size_of::<T>());
+        // SAFETY: elements that may be undefined need no value.
+        unsafe { list.set_len(list.capacity()) };
+        Room(list)
+    }
+    fn at(&mut self) -> *mut T {
+        let start = self.0.as_mut_ptr();
+        start.wrapping_add(start.align_offset(LINE)).cast()
+    }
+    fn bytes(&mut self) -> Bytes {
+        Bytes(self.at().cast())
+    }
 }
 
 impl Job {
@@ -174,33 +190,13 @@ impl Job {
         std::array::from_fn(|i| (0..self.kernel[i]).map(|t| (t * self.dilation[i]) as isize - self.padding[i]).collect())
     }
 
-    /// Whether 3 x 3 windows of step 1 with many channels are met, and results enough that tiles are worth their transforms.
-    fn is_tiled<T: Scalar>(&self, out: [usize; 3]) -> bool {
-        let fits = self.kernel == [1, 3, 3] && self.stride == [1; 3] && self.dilation == [1; 3];
-        let (c, o) = (self.c / self.groups, self.o / self.groups);
-        let tiles = out[1].div_ceil(winograd::OUT) * out[2].div_ceil(winograd::OUT);
-        let gain = 9 * out[1] * out[2] >= 54 * tiles;
-        T::SINGLE && fits && self.size[0] == 1 && out[0] == 1 && c.min(o) >= 16 && gain && self.n * tiles >= 8
-    }
-
     /// # Safety
     /// The operands must have the job's sizes.
     unsafe fn forward<T: Scalar>(&self, x: &Bytes, w: &Bytes, bias: *const T, y: &Bytes) -> Result<()> {
         let (c, o) = (self.c / self.groups, self.o / self.groups);
         // SAFETY: the caller's promise.
         unsafe {
-            if self.is_tiled::<T>(self.out) {
-                let mut plan = winograd::Plan {
-                    c,
-                    o,
-                    size: [self.size[1], self.size[2]],
-                    out: [self.out[1], self.out[2]],
-                    pad: [self.padding[1], self.padding[2]],
-                    leap: (self.c * self.area(), self.o * self.space()),
-                    band: 0,
-                    group: 0,
-                };
-                plan.settle();
+            if let Some(plan) = self.tiled_forward::<T>(o) {
                 return self.tiles(&plan, false, x, w, bias.cast(), y);
             }
             if let Some(plan) = self.wide_forward::<T>() {
@@ -221,18 +217,7 @@ impl Job {
         let (c, o) = (self.c / self.groups, self.o / self.groups);
         // SAFETY: the caller's promise.
         unsafe {
-            if self.is_tiled::<T>(self.size) && self.out[0] == 1 {
-                let mut plan = winograd::Plan {
-                    c: o,
-                    o: c,
-                    size: [self.out[1], self.out[2]],
-                    out: [self.size[1], self.size[2]],
-                    pad: [2 - self.padding[1], 2 - self.padding[2]],
-                    leap: (self.o * self.space(), self.c * self.area()),
-                    band: 0,
-                    group: 0,
-                };
-                plan.settle();
+            if let Some(plan) = self.tiled_input::<T>() {
                 return self.tiles(&plan, true, y, w, bias.cast(), x);
             }
             if let Some(plan) = self.wide_input::<T>() {
@@ -316,8 +301,8 @@ impl Job {
     ) -> Result<()> {
         let (each, blocks) = (plan.weights(), plan.o.div_ceil(plan.block.0));
         stop::afford("conv", (self.groups * each + threads::count() * plan.room()) * size_of::<T>())?;
-        let mut laid = room::<T>(self.groups * each);
-        let laid = Bytes(laid.as_mut_ptr().cast());
+        let mut laid = Room::<T>::new(self.groups * each);
+        let laid = laid.bytes();
         let group = self.c / self.groups * (self.o / self.groups) * self.window();
         let step = (TASK / (each / blocks).max(1)).max(1);
         let bias = Bytes(bias.cast_mut().cast());
@@ -335,7 +320,7 @@ impl Job {
         let (area, space) = (plan.view.pitch.0, plan.pitch.0);
         let run = T::direct()[isa::level()];
         threads::heavy(plan.images * self.groups * bands, (TASK / plan.work().max(1)).max(1), |range: Range<usize>| {
-            let mut room = room::<T>(plan.room());
+            let mut room = Room::<T>::new(plan.room());
             for k in range {
                 let (part, image) = (k % bands, k / bands);
                 let g = image % self.groups;
@@ -347,59 +332,10 @@ impl Job {
                         weights: laid.at(0).cast::<T>().add(g * each).cast_const(),
                         bias: if bias.is_null() { bias } else { bias.add(g * plan.o) },
                         to: to.at(0).cast::<T>().add(image * plan.o * space),
-                        room: room.as_mut_ptr().cast(),
+                        room: room.at(),
                         band: part,
                     };
                     run(plan, &task);
-                }
-            }
-        });
-        Ok(())
-    }
-
-    /// All images and groups by tiles.
-    unsafe fn tiles(&self, plan: &winograd::Plan, back: bool, from: &Bytes, w: &Bytes, bias: *const f32, to: &Bytes) -> Result<()> {
-        let level = isa::level();
-        let lanes = winograd::lanes();
-        let (depth, each) = (plan.c, winograd::POINTS * plan.c * plan.o.next_multiple_of(lanes));
-        stop::afford("conv", (self.groups * each + threads::count() * plan.room(lanes)) * size_of::<f32>())?;
-        let mut values = room::<f32>(self.groups * each);
-        let values = Bytes(values.as_mut_ptr().cast());
-        let (o, c) = if back { (plan.c, plan.o) } else { (plan.o, plan.c) };
-        let step = (TASK / (winograd::POINTS * plan.o)).max(1);
-        threads::heavy(self.groups * depth.div_ceil(step), 1, |range| {
-            for k in range {
-                let (g, first) = (k / depth.div_ceil(step), k % depth.div_ceil(step) * step);
-                // SAFETY: each part of the values is written by one thread.
-                unsafe {
-                    let weights = w.at(0).cast::<f32>().add(g * o * c * 9);
-                    let to = values.at(0).cast::<f32>().add(g * each);
-                    winograd::prepare[level](weights, o, c, back, (first, depth.min(first + step)), to);
-                }
-            }
-        });
-        let [ys, _] = plan.tiles();
-        let (bands, sets) = (ys.div_ceil(plan.band), self.n.div_ceil(plan.group));
-        let (size, out) = (plan.c * plan.size[0] * plan.size[1], plan.o * plan.out[0] * plan.out[1]);
-        let bias = Bytes(bias.cast_mut().cast());
-        threads::heavy(self.groups * sets * bands, 1, |range| {
-            let mut room = room::<f32>(plan.room(lanes));
-            for k in range {
-                let (part, rest) = (k % bands, k / bands);
-                let (g, first) = (rest % self.groups, rest / self.groups * plan.group);
-                // SAFETY: every task has its own part of the result.
-                unsafe {
-                    let bias = bias.at(0).cast::<f32>().cast_const();
-                    let task = winograd::Task {
-                        from: from.at(0).cast::<f32>().add(first * plan.leap.0 + g * size).cast_const(),
-                        weights: values.at(0).cast::<f32>().add(g * each).cast_const(),
-                        bias: if bias.is_null() { bias } else { bias.add(g * plan.o) },
-                        to: to.at(0).cast::<f32>().add(first * plan.leap.1 + g * out),
-                        room: room.as_mut_ptr().cast(),
-                        images: plan.group.min(self.n - first),
-                        ys: (part * plan.band, ys.min((part + 1) * plan.band)),
-                    };
-                    winograd::forward[level](plan, &task);
                 }
             }
         });
@@ -428,61 +364,49 @@ impl Job {
         if view.is_none() {
             return Ok(());
         }
-        let tiled = self.is_tiled::<T>(self.out);
-        let rows = match tiled {
-            true => (HELD / (4 * winograd::POINTS * c) / ROWS * ROWS).max(ROWS),
-            false if view.as_ref().is_some_and(View::is_plain) => 2 * ROWS,
-            false if size_of::<T>() * o * columns * self.groups * TASKS.min(self.n) <= PARTS && self.n * self.groups >= TASKS => o,
-            false => ROWS,
+        let tiled = self.tiled_forward::<T>(o);
+        let even = |all: usize, most: usize| all.div_ceil(all.div_ceil(most.max(1)));
+        // Images that are copied are parted by their channels, so that nothing is copied twice.
+        let (rows, wide) = match &tiled {
+            Some(plan) => (even(o, (HELD / (4 * plan.points() * plan.taps[0] * c) / ROWS * ROWS).max(ROWS)), c),
+            None if view.as_ref().is_some_and(View::is_plain) => (even(o, 2 * ROWS), c),
+            None => (o, even(c, SHEET / (size_of::<T>() * o * self.window()))),
         };
-        let sheets = o.div_ceil(rows);
-        let rows = o.div_ceil(sheets);
-        let tiles = |rows: usize| {
-            let mut plan = winograd::Plan {
-                c,
-                o: rows,
-                size: [self.size[1], self.size[2]],
-                out: [self.out[1], self.out[2]],
-                pad: [self.padding[1], self.padding[2]],
-                leap: (self.c * area, self.o * space),
-                band: 0,
-                group: 0,
-            };
-            plan.settle();
-            plan
-        };
-        let products = |rows: usize| -> Option<weight::Plan> {
+        let (sheets, across) = (o.div_ceil(rows) * c.div_ceil(wide), c.div_ceil(wide));
+        let corner = |sheet: usize| (sheet / across * rows, sheet % across * wide);
+        let tiles = |rows: usize| tiled.as_ref().and_then(|_| self.tiled_forward::<T>(rows));
+        let products = |c: usize, rows: usize| -> Option<weight::Plan> {
             let view = View::new(self.size, self.out, self.stride, self.shifts())?;
             let mut plan = weight::Plan { c, o: rows, view, leap: (self.c * area, self.o * space), lanes: 1, turned: false };
             // SAFETY: the level is one that this machine has.
             unsafe { T::settle_weight()[isa::level()](&mut plan) };
             Some(plan)
         };
-        let group = if tiled { tiles(rows).group } else { 1 };
+        let group = tiles(rows).map_or(1, |plan| plan.group);
         let parts = TASKS.div_ceil(self.groups * sheets).min(self.n.div_ceil(group));
         let images = self.n.div_ceil(parts).next_multiple_of(group);
         let parts = self.n.div_ceil(images);
         // Each part: the rows' gradients, and the sums of the cotangent.
-        let each = columns * rows + rows;
-        let held = if tiled { tiles(rows).room_back(winograd::lanes()) } else { 0 };
+        let each = (wide * self.window() + 1) * rows;
+        let held = tiles(rows).map_or(0, |plan| plan.room_back(winograd::lanes()));
         stop::afford("conv", (self.groups * sheets * parts * each + threads::count() * held) * size_of::<T>())?;
-        let mut made = room::<T>(self.groups * sheets * parts * each);
-        let made = Bytes(made.as_mut_ptr().cast());
+        let mut made = Room::<T>::new(self.groups * sheets * parts * each);
+        let made = made.bytes();
         threads::heavy(self.groups * sheets * parts, 1, |range| {
             for k in range {
                 let (part, sheet, g) = (k % parts, k / parts % sheets, k / parts / sheets);
-                let (first, row) = (part * images, sheet * rows);
+                let (first, (row, channel)) = (part * images, corner(sheet));
                 let (some, count) = (rows.min(o - row), images.min(self.n - first));
+                let columns = wide.min(c - channel) * self.window();
                 // SAFETY: every task writes its own part.
                 unsafe {
-                    let from = x.at(0).cast::<T>().add((first * self.c + g * c) * area).cast_const();
+                    let from = x.at(0).cast::<T>().add((first * self.c + g * c + channel) * area).cast_const();
                     let grad = y.at(0).cast::<T>().add((first * self.o + g * o + row) * space).cast_const();
                     let to = made.at(0).cast::<T>().add(k * each);
-                    if tiled {
-                        let plan = tiles(some);
+                    if let Some(plan) = tiles(some) {
                         let lanes = winograd::lanes();
-                        let mut room = room::<f32>(plan.room_back(lanes) + plan.part(lanes));
-                        let at = room.as_mut_ptr().cast::<f32>();
+                        let mut room = Room::<f32>::new(plan.room_back(lanes) + plan.part(lanes));
+                        let at = room.at();
                         let task = winograd::Task {
                             from: from.cast(),
                             weights: grad.cast(),
@@ -490,11 +414,12 @@ impl Job {
                             to: at.add(plan.room_back(lanes)),
                             room: at,
                             images: count,
-                            ys: (0, 0),
+                            slices: (0, 0),
+                            strips: (0, 0),
                         };
                         winograd::backward[isa::level()](&plan, &task);
                         turn_back(task.to.cast::<T>(), some.next_multiple_of(lanes), some, columns, to);
-                    } else if let Some(plan) = products(some) {
+                    } else if let Some(plan) = products(columns / self.window(), some) {
                         let mut part = vec![T::default(); plan.part()];
                         let task = weight::Task { from, grad, images: count, to: part.as_mut_ptr() };
                         T::weight()[isa::level()](&plan, &task);
@@ -509,14 +434,17 @@ impl Job {
         });
         for k in 0..self.groups * sheets * parts {
             let (sheet, g) = (k / parts % sheets, k / parts / sheets);
-            let row = g * o + sheet * rows;
-            let some = rows.min(o - sheet * rows);
+            let (row, channel) = corner(sheet);
+            let (row, some, many) = (g * o + row, rows.min(o - row), wide.min(c - channel) * self.window());
             // SAFETY: the parts have been written, and the rows lie inside the results.
             unsafe {
                 let from = made.at(0).cast::<T>().add(k * each);
-                add(w.at(0).cast::<T>().add(row * columns), from, some * columns);
-                if let Some(b) = &bias {
-                    add(b.at(0).cast::<T>().add(row), from.add(some * columns), some);
+                let to = w.at(0).cast::<T>().add(row * columns + channel * self.window());
+                for k in 0..some {
+                    add(to.add(k * columns), from.add(k * many), many);
+                }
+                if let Some(b) = bias.as_ref().filter(|_| channel == 0) {
+                    add(b.at(0).cast::<T>().add(row), from.add(some * many), some);
                 }
             }
         }

@@ -9,6 +9,9 @@ use std::ops::Range;
 /// Products that are summed at a time, and vectors of windows that they are made for.
 const DEPTH: usize = 288;
 const WIDE: usize = 3;
+/// Panels that weights go over while they are near, and bytes of sums that are kept for them.
+const GROUP: usize = 4;
+const SUMS: usize = 400 << 10;
 /// Rows of weights from which it pays to lay windows side by side.
 pub const LEAST: usize = 32;
 /// Blocks of windows that a task takes at most where nothing is copied.
@@ -52,6 +55,7 @@ pub struct Plan {
     /// Rows of a block of products, and lanes of a vector.
     pub block: usize,
     pub lanes: usize,
+    pub bytes: usize,
     pub cuts: Vec<Cut>,
 }
 
@@ -72,6 +76,8 @@ struct Block {
     pieces: Vec<(isize, u32)>,
     /// For each part.
     results: Vec<Vec<Run>>,
+    /// Where the result of the first window stands, if those of the others follow it and fill their vectors.
+    direct: Option<usize>,
 }
 
 /// The windows of a task: a band that is copied, or windows that meet the image where it lies.
@@ -112,11 +118,20 @@ impl Plan {
         if self.view.is_whole() { 0 } else { self.c * self.view.band(0, self.band).plane + 2 * self.width() }
     }
     fn panel(&self) -> usize {
-        self.channels() * self.view.taps() * self.width() + self.lanes
+        self.channels() * self.view.taps() * self.width()
+    }
+    /// Sums of a panel.
+    fn sums(&self) -> usize {
+        self.parts.len() * self.rows.next_multiple_of(self.block) * self.width()
+    }
+    /// Panels that are multiplied together.
+    fn group(&self) -> usize {
+        let most = self.cuts.iter().map(|cut| cut.blocks.len()).max().unwrap_or(1);
+        (SUMS / (self.sums() * self.bytes)).clamp(1, GROUP.min(most.max(1)))
     }
     /// Elements that a task needs beside its operands.
     pub fn room(&self) -> usize {
-        self.copied() + self.panel() + self.parts.len() * self.rows.next_multiple_of(self.block) * self.width() + self.lanes
+        self.group() * (self.panel() + self.sums()) + 2 * self.lanes + self.copied()
     }
     /// Multiply-adds of a task.
     pub fn work(&self) -> usize {
@@ -174,7 +189,14 @@ impl Plan {
             at += n;
         }
         let pieces = self.pieces(&sources);
-        Block { long: windows.len(), sources, pieces, results }
+        let long = windows.len();
+        let direct = match &results[..] {
+            [runs] if long.is_multiple_of(self.lanes) && runs.len() == 1 && self.leap[2] == 1 => {
+                runs.first().filter(|run| run.n == long).map(|run| run.place)
+            }
+            _ => None,
+        };
+        Block { long, sources, pieces, results, direct }
     }
 
     fn pieces(&self, sources: &[Run]) -> Vec<(isize, u32)> {
@@ -205,7 +227,7 @@ fn join(list: &mut Vec<Run>, run: Run) {
 /// Settles a plan's blocks and cuts for the instruction set.
 #[inline(always)]
 unsafe fn settle_of<L: Lanes>(plan: &mut Plan) {
-    plan.lanes = L::N;
+    (plan.lanes, plan.bytes) = (L::N, size_of::<L::E>());
     plan.block = tile::panel_rows::<L>();
     plan.settle();
 }
@@ -218,41 +240,41 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     let (r, width, union, channels) = (plan.block, plan.width(), plan.view.taps(), plan.channels());
     let (first, last) = task.rows;
     let high = (last - first).next_multiple_of(r);
+    let (panel, sums, group) = (plan.panel(), plan.parts.len() * high * width, plan.group());
+    let pair = if plan.woven { 2 } else { 1 };
     // SAFETY: the caller promises operands as the plan has them, and a room as large as `Plan::room` says.
     unsafe {
-        let panel = task.room.add(plan.copied());
-        let sums = panel.add(plan.panel());
+        let panels = task.room;
+        let totals = panels.add(group * panel + plan.lanes);
+        let copy = totals.add(group * plan.sums() + plan.lanes);
         let (mut source, mut limit) = (task.from, task.limit);
         if let Some(band) = &cut.band {
-            plan.view.copy::<L>(band, task.from, plan.c, task.room);
-            task.room.add(plan.c * band.plane).write_bytes(0, 2 * width);
-            (source, limit) = (task.room.cast_const(), plan.copied());
+            plan.view.copy::<L>(band, task.from, plan.c, copy);
+            copy.add(plan.c * band.plane).write_bytes(0, 2 * width);
+            (source, limit) = (copy.cast_const(), plan.copied());
         }
         // What fills a panel up is multiplied too, if never kept.
-        panel.write_bytes(0, plan.room() - plan.copied());
-        for (b, block) in cut.blocks.iter().enumerate() {
-            let v = block.long.div_ceil(L::N);
-            let direct = match &block.results[..] {
-                [runs] if channels == plan.c && block.long == v * L::N && runs.len() == 1 => {
-                    Some(runs[0]).filter(|run| run.n == block.long && plan.leap[2] == 1).map(|run| run.place)
-                }
-                _ => None,
-            };
+        panels.write_bytes(0, group * panel + plan.lanes);
+        for (b, blocks) in cut.blocks.chunks(group).enumerate() {
             for c in (0..plan.c).step_by(channels) {
                 let some = channels.min(plan.c - c);
+                let whole = c + some == plan.c;
                 let offsets = &cut.offsets[c * union..(c + some) * union];
-                match (L::MASKED, block.pieces.len() / WIDE) {
-                    (true, 1) => gather::<L, 1>(source, offsets, &block.pieces, panel),
-                    (true, 2) => gather::<L, 2>(source, offsets, &block.pieces, panel),
-                    (true, 3) => gather::<L, 3>(source, offsets, &block.pieces, panel),
-                    (true, 4) => gather::<L, 4>(source, offsets, &block.pieces, panel),
-                    _ => pack::<L>(source, limit, offsets, &block.sources, panel, width),
+                for (g, block) in blocks.iter().enumerate() {
+                    let panel = panels.add(g * panel);
+                    match (L::MASKED, block.pieces.len() / WIDE) {
+                        (true, 1) => gather::<L, 1>(source, offsets, &block.pieces, panel),
+                        (true, 2) => gather::<L, 2>(source, offsets, &block.pieces, panel),
+                        (true, 3) => gather::<L, 3>(source, offsets, &block.pieces, panel),
+                        (true, 4) => gather::<L, 4>(source, offsets, &block.pieces, panel),
+                        _ => pack::<L>(source, limit, offsets, &block.sources, panel, width),
+                    }
                 }
                 // What comes next, while this is multiplied: no hardware foresees the leap from plane to plane.
-                let ahead = match (&cut.band, c + some < plan.c) {
+                let (next, ahead) = match (&cut.band, whole) {
                     (Some(_), _) => (&[][..], &[][..]),
-                    (None, true) => (&cut.offsets[c + some..], &block.sources[..]),
-                    (None, false) => (&cut.offsets[..], cut.blocks.get(b + 1).map_or(&[][..], |next| &next.sources)),
+                    (None, false) => (blocks, &cut.offsets[c + some..]),
+                    (None, true) => (cut.blocks.get((b + 1) * group..).unwrap_or(&[]), &cut.offsets[..]),
                 };
                 let share = (channels * r).div_ceil(high);
                 let mut weights = task.weights;
@@ -260,34 +282,50 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                     let taps = part.taps.len();
                     for row in (first..last).step_by(r) {
                         let left = Left::new(weights.add(row * plan.c * taps + c * taps * r), 1, r);
+                        let rows = r.min(last - row);
                         let from = match c {
                             0 if task.bias.is_null() => From::Zero,
                             0 => From::Rows(task.bias.add(row)),
                             _ => From::There,
                         };
-                        let (to, pitch) = match direct {
-                            Some(place) => (task.to.add(row * plan.pitch.0 + place), plan.pitch.0),
-                            None => (sums.add((k * high + row - first) * width), width),
-                        };
                         // The next block's weights begin elsewhere.
                         for line in 0..AHEAD {
                             fetch_far(left.at.wrapping_add(plan.c * taps * r + line * (LINE / size_of::<L::E>())));
                         }
-                        let at = (row - first) / r * share;
-                        for &offset in ahead.0.iter().take(channels).skip(at).take(share) {
-                            for run in ahead.1 {
-                                for i in (0..run.n).step_by(LINE / size_of::<L::E>()) {
-                                    fetch_far(source.wrapping_add(offset + run.place + i));
+                        for (g, block) in blocks.iter().enumerate() {
+                            let at = (row - first) / r * share;
+                            for run in next.get(g).map_or(&[][..], |next| &next.sources) {
+                                for &offset in ahead.iter().take(channels).skip(at).take(share) {
+                                    for i in (0..run.n).step_by(LINE / size_of::<L::E>()) {
+                                        fetch_far(source.wrapping_add(offset + run.place + i));
+                                    }
                                 }
                             }
+                            let sums = totals.add(g * sums);
+                            let (to, pitch) = match block.direct {
+                                Some(place) => (task.to.add(row * plan.pitch.0 + place), plan.pitch.0),
+                                None => (sums.add((k * high + row - first) * width), width),
+                            };
+                            let panel = panels.add(g * panel);
+                            tile::panel::<L>(
+                                block.long.div_ceil(L::N),
+                                some * taps,
+                                left,
+                                panel,
+                                part.offsets.as_ptr(),
+                                to,
+                                pitch,
+                                rows,
+                                from,
+                            );
+                            if whole && block.direct.is_none() && k % pair + 1 == pair {
+                                let sums = sums.add(((k + 1 - pair) * high + row - first) * width);
+                                put::<L>(plan, &block.results[k + 1 - pair], sums, high, rows, task.to.add(row * plan.pitch.0));
+                            }
                         }
-                        tile::panel::<L>(v, some * taps, left, panel, part.offsets.as_ptr(), to, pitch, r.min(last - row), from);
                     }
                     weights = weights.add(plan.o.next_multiple_of(r) * plan.c * taps);
                 }
-            }
-            if direct.is_none() {
-                put::<L>(plan, block, sums, (first, last), task.to);
             }
         }
     }
@@ -341,25 +379,22 @@ unsafe fn pack<L: Lanes>(from: *const L::E, limit: usize, offsets: &[usize], sou
     }
 }
 
-/// Brings a block's sums to where they stand in the result.
+/// Brings some rows of sums to where they stand in the result; the other one of a pair lies `high` rows further on.
 #[inline(always)]
-unsafe fn put<L: Lanes>(plan: &Plan, block: &Block, sums: *const L::E, (first, last): (usize, usize), to: *mut L::E) {
-    let (width, high) = (plan.width(), (last - first).next_multiple_of(plan.block));
-    let pair = if plan.woven { 2 } else { 1 };
-    for (k, runs) in block.results.iter().enumerate().step_by(pair) {
-        for row in first..last {
-            // SAFETY: the caller promises sums of all parts, and the result's rows.
-            unsafe {
-                let (from, to) = (sums.add((k * high + row - first) * width), to.add(row * plan.pitch.0));
-                for run in runs {
-                    let (from, to) = (from.add(run.begin), to.add(run.place));
-                    if plan.woven {
-                        weave::<L>(from, from.add(high * width), to, run.n, run.more);
-                    } else if plan.leap[2] == 1 {
-                        vectors!(L, run.n, |at| at.store(at.load::<L>(from), to));
-                    } else {
-                        (0..run.n).for_each(|i| *to.add(i * plan.leap[2]) = *from.add(i));
-                    }
+unsafe fn put<L: Lanes>(plan: &Plan, runs: &[Run], sums: *const L::E, high: usize, rows: usize, to: *mut L::E) {
+    let width = plan.width();
+    for row in 0..rows {
+        // SAFETY: the caller promises sums of the part or pair, and the result's rows.
+        unsafe {
+            let (from, to) = (sums.add(row * width), to.add(row * plan.pitch.0));
+            for run in runs {
+                let (from, to) = (from.add(run.begin), to.add(run.place));
+                if plan.woven {
+                    weave::<L>(from, from.add(high * width), to, run.n, run.more);
+                } else if plan.leap[2] == 1 {
+                    vectors!(L, run.n, |at| at.store(at.load::<L>(from), to));
+                } else {
+                    (0..run.n).for_each(|i| *to.add(i * plan.leap[2]) = *from.add(i));
                 }
             }
         }
@@ -406,11 +441,12 @@ pub unsafe fn lay<E: Float>(plan: &Plan, blocks: Range<usize>, from: *const E, (
                     }
                 }
             } else {
-                for (p, from) in (0..plan.c).flat_map(|c| part.taps.iter().map(move |&tap| from.add(c * channels + tap))).enumerate() {
-                    for block in blocks.clone() {
-                        let to = to.add((block * depth + p) * r);
-                        for row in 0..r.min(plan.o - block * r) {
-                            *to.add(row) = *from.add((block * r + row) * rows);
+                for block in blocks.clone() {
+                    let (from, to) = (from.add(block * r * rows), to.add(block * depth * r));
+                    let high = r.min(plan.o - block * r);
+                    for (p, from) in (0..plan.c).flat_map(|c| part.taps.iter().map(move |&tap| from.add(c * channels + tap))).enumerate() {
+                        for row in 0..high {
+                            *to.add(p * r + row) = *from.add(row * rows);
                         }
                     }
                 }

@@ -4,7 +4,7 @@
 use crate::backend::cpu::lanes::Lanes;
 
 /// The left side of a block: element `p` of row `r` lies at `at + r row + p step`, or at `at + list[r] + p step` where there
-/// is a list; after each `run` elements `gap` are left out.
+/// is a list; after each `run` elements `gap` are left out, and `leap` more after so many `runs`.
 #[derive(Clone, Copy)]
 pub struct Left<E> {
     pub at: *const E,
@@ -13,12 +13,14 @@ pub struct Left<E> {
     pub step: usize,
     pub run: usize,
     pub gap: usize,
+    pub runs: usize,
+    pub leap: usize,
 }
 
 impl<E> Left<E> {
     /// Rows at one distance, in one run.
     pub fn new(at: *const E, row: usize, step: usize) -> Left<E> {
-        Left { at, row, list: std::ptr::null(), step, run: usize::MAX, gap: 0 }
+        Left { at, row, list: std::ptr::null(), step, run: usize::MAX, gap: 0, runs: usize::MAX, leap: 0 }
     }
 }
 
@@ -204,7 +206,7 @@ unsafe fn block<L: Lanes, const R: usize, const V: usize>(
             let row = r.min(rows - 1);
             *start = left.at.add(if left.list.is_null() { row * left.row } else { *left.list.add(row) as usize });
         }
-        let (mut p, mut skip) = (0, 0);
+        let (mut p, mut skip, mut runs) = (0, 0, 0);
         while p < k {
             let end = k.min(p.saturating_add(left.run));
             while p < end {
@@ -224,6 +226,10 @@ unsafe fn block<L: Lanes, const R: usize, const V: usize>(
                 p += 1;
             }
             skip += left.gap;
+            runs += 1;
+            if runs == left.runs {
+                (runs, skip) = (0, skip + left.leap);
+            }
         }
         for (r, row) in sums.iter().enumerate() {
             if r < rows {

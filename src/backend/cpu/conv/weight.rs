@@ -172,47 +172,52 @@ unsafe fn products<L: Lanes>(
     }
 }
 
+/// The image's rows are copied, of as many small images at a time as there is room for: long sums are seldom interrupted.
 #[inline(always)]
 unsafe fn turned<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
     let view = &plan.view;
     let all = view.count[view.axis];
     let (columns, o) = (plan.columns(), plan.rows());
-    let cut = view.cut(plan.c + o, NEAR / size_of::<L::E>());
+    let most = NEAR / size_of::<L::E>();
+    let cut = view.cut(plan.c + o, most);
     let inner: usize = view.count.iter().product::<usize>() / all;
-    let space = all * inner;
+    let (space, plane) = (all * inner, plan.c * view.band(0, cut).plane);
+    let group = if cut == all && view.count[0] == 1 { (most / (plane + space * o)).clamp(1, task.images) } else { 1 };
     // Both are written whole before they are read, but for what fills the rows up.
-    let mut copy: Vec<L::E> = Vec::with_capacity(plan.c * view.band(0, cut).plane);
-    let mut grads: Vec<L::E> = Vec::with_capacity(cut * inner * o);
+    let mut copy: Vec<L::E> = Vec::with_capacity(group * plane);
+    let mut grads: Vec<L::E> = Vec::with_capacity(group * cut * inner * o);
     if o > plan.o {
-        grads.resize(cut * inner * o, L::E::default());
+        grads.resize(group * cut * inner * o, L::E::default());
     }
-    let offsets: Vec<u32> = (0..cut * inner).map(|p| (p * o) as u32).collect();
+    let offsets: Vec<u32> = (0..group * cut * inner).map(|p| (p * o) as u32).collect();
     let mut list = Vec::new();
-    // SAFETY: the caller promises operands as the plan has them; the lists have room for the widest band.
+    let turn = block::mover(size_of::<L::E>());
+    // SAFETY: the caller promises operands as the plan has them; the lists have room for a group of the widest band.
     unsafe {
-        for image in 0..task.images {
+        for first in (0..task.images).step_by(group) {
+            let images = group.min(task.images - first);
             for start in (0..all).step_by(cut) {
                 let band = view.band(start, all.min(start + cut));
-                view.copy::<L>(&band, task.from.add(image * plan.leap.0), plan.c, copy.as_mut_ptr());
                 let shifts = view.offsets(&band);
                 list.clear();
                 list.extend((0..plan.c).flat_map(|c| shifts.iter().map(move |&s| (c * band.plane + s) as u32)));
                 let places: usize = band.count.iter().product();
-                let from = task.grad.add(image * plan.leap.1 + start * inner);
-                let move_ = block::mover(size_of::<L::E>());
-                move_(from.cast(), (1, space as isize), grads.as_mut_ptr().cast(), (o as isize, 1), places, plan.o);
-                sum_up::<L>(grads.as_ptr(), places, o, task.to.add(columns * o));
-                let (next, at) = if start + cut < all { (image, start + cut) } else { (image + 1, 0) };
-                let (some, run) = (usize::from(next < task.images), cut.min(all - at) * inner);
-                let at = task.grad.wrapping_add(next * plan.leap.1 + at * inner);
-                let ahead = Ahead { at, rows: (plan.o, space), images: (some, 0), run };
-                let [deep, high, wide] = band.count;
-                for d in 0..deep {
-                    let at = copy.as_ptr().add(d * band.len[1] * band.len[2]);
-                    let left = Left { run: wide, gap: band.len[2] - wide, ..Left::new(at, 0, 1) };
-                    let right = grads.as_ptr().add(d * high * wide * o);
-                    products::<L>(left, &list, right, &offsets[..high * wide], task.to, o, ahead);
+                for i in 0..images {
+                    view.copy::<L>(&band, task.from.add((first + i) * plan.leap.0), plan.c, copy.as_mut_ptr().add(i * plane));
+                    let from = task.grad.add((first + i) * plan.leap.1 + start * inner);
+                    let to = grads.as_mut_ptr().add(i * places * o);
+                    turn(from.cast(), (1, space as isize), to.cast(), (o as isize, 1), places, plan.o);
                 }
+                sum_up::<L>(grads.as_ptr(), images * places, o, task.to.add(columns * o));
+                let (next, at) = if start + cut < all { (first, start + cut) } else { (first + group, 0) };
+                let some = if next < task.images { images.min(task.images - next) } else { 0 };
+                let at = (task.grad.wrapping_add(next * plan.leap.1 + at * inner), cut.min(all - at) * inner);
+                let ahead = Ahead { at: at.0, rows: (plan.o, space), images: (some, plan.leap.1), run: at.1 };
+                let ([_, high, wide], [_, tall, long]) = (band.count, band.len);
+                // From row to row, and from slice to slice or image to image.
+                let leap = if images > 1 { plane } else { tall * long } - high * long;
+                let left = Left { run: wide, gap: long - wide, runs: high, leap, ..Left::new(copy.as_ptr(), 0, 1) };
+                products::<L>(left, &list, grads.as_ptr(), &offsets[..images * places], task.to, o, ahead);
             }
         }
     }

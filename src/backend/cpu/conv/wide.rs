@@ -3,7 +3,7 @@
 
 use super::band::View;
 use super::panel::{self, Part};
-use super::{BAND, Job, Scalar, TASK, TASKS, WINDOWS, room};
+use super::{BAND, Job, Room, Scalar, TASK, TASKS, WINDOWS};
 use crate::backend::cpu::convert::Bytes;
 use crate::backend::cpu::{isa, stop, threads};
 use crate::base::Result;
@@ -141,8 +141,8 @@ impl Job {
         // Every share of the rows copies the band anew.
         let least = (FEW / view.taps()).next_multiple_of(ROWS).max(ROWS);
         let rows = if bands < tasks { o.div_ceil(tasks.div_ceil(bands)).next_multiple_of(least).min(o) } else { o };
-        let (block, lanes, cuts) = (1, 1, Vec::new());
-        let mut plan = panel::Plan { c, o, view, parts, out, leap, woven, pitch, band, images, tasks, rows, block, lanes, cuts };
+        let (block, lanes, bytes, cuts) = (1, 1, 1, Vec::new());
+        let mut plan = panel::Plan { c, o, view, parts, out, leap, woven, pitch, band, images, tasks, rows, block, lanes, bytes, cuts };
         // SAFETY: the level is one that this machine has.
         unsafe { T::settle_panel()[isa::level()](&mut plan) };
         Some(plan)
@@ -163,8 +163,8 @@ impl Job {
     ) -> Result<()> {
         let (each, blocks) = (plan.weights(), plan.o.div_ceil(plan.block));
         stop::afford("conv", (self.groups * each + threads::count() * plan.room()) * size_of::<T>())?;
-        let mut laid = room::<T>(self.groups * each);
-        let laid = Bytes(laid.as_mut_ptr().cast());
+        let mut laid = Room::<T>::new(self.groups * each);
+        let laid = laid.bytes();
         let group = self.c / self.groups * (self.o / self.groups) * self.window();
         let bias = Bytes(bias.cast_mut().cast());
         let step = (TASK / (each / blocks).max(1)).clamp(1, blocks);
@@ -183,7 +183,7 @@ impl Job {
         let (area, space) = (plan.view.pitch.0, plan.pitch.0);
         let run = T::panel()[isa::level()];
         threads::heavy(plan.images * self.groups * cuts * shares, (TASK / plan.work().max(1)).max(1), |range| {
-            let mut room = room::<T>(plan.room());
+            let mut room = Room::<T>::new(plan.room());
             for k in range {
                 let (share, cut, image) = (k % shares, k / shares % cuts, k / shares / cuts);
                 let (g, start) = (image % self.groups, image * plan.c * area);
@@ -196,7 +196,7 @@ impl Job {
                         weights: laid.at(0).cast::<T>().add(g * each).cast_const(),
                         bias: if bias.is_null() { bias } else { bias.add(g * plan.o) },
                         to: to.at(0).cast::<T>().add(image * plan.o * space),
-                        room: room.as_mut_ptr().cast(),
+                        room: room.at(),
                         cut,
                         rows: (share * plan.rows, plan.o.min((share + 1) * plan.rows)),
                     };
