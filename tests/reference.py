@@ -328,6 +328,12 @@ def pieces(x: np.ndarray, size: Any, dim: int = 0) -> list:
     return [along(x, dim, slice(e - s, e)) for s, e in zip(size, ends, strict=True)]
 
 
+def windows(x: np.ndarray, axis: int, size: int, step: int) -> np.ndarray:
+    starts = range(0, x.shape[axis] - size + 1, step)
+    parts = [np.moveaxis(x, axis, -1)[..., at : at + size] for at in starts]
+    return np.moveaxis(np.stack(parts), 0, axis if axis >= 0 else x.ndim - 1)
+
+
 def strided(x: np.ndarray, size: tuple, stride: tuple, storage_offset: int = 0) -> np.ndarray:
     at = np.full(size, storage_offset)
     for d, (n, step) in enumerate(zip(size, stride, strict=True)):
@@ -377,6 +383,9 @@ entry("chunk", lambda x, n, dim=0: pieces(x, -(-x.shape[dim] // n), dim), SAME, 
 entry("as_strided", strided, SAME, (-2.0, 2.0), case(F(12), (3, 2), (4, 1)),
       case(F(12), (2, 2), (1, 2), 3), case(F(3, 4), (3,), (5,)), case(F(5), (3, 3), (1, 1)),
       case(F(5), (4,), (0,)), any_layout=False)
+entry("windows_along", windows, SAME, (-2.0, 2.0), case(F(7), 0, 3, 2), case(F(2, 5), -1, 2, 1),
+      case(F(4, 2, 3), 0, 4, 1), case(F(3, 4), 0, 2, 5), case(F(2, 3), 1, 0, 1),
+      call=lambda s, x, *where: x.unfold(*where))
 entry("movedim", np.moveaxis, SAME, (-2.0, 2.0), case(F(2, 3, 4), 0, 2),
       case(F(2, 3, 4), (0, 1), (-1, 0)))
 

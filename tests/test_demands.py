@@ -38,6 +38,27 @@ ZEROS = schuss.zeros(3, dtype=INT)
             INDEX, [0, 3], IndexError, "index_add: .* 0 to 2",
         ),
         (lambda i: ROWS.index_fill(0, i, 7.0), INDEX, [0, -4], IndexError, "index_fill: "),
+        (lambda i: ROWS[:, 0].gather(0, i), INDEX, [0, 3], RuntimeError, "index 3 is out of range"),
+        (lambda i: ROWS[:, 0].gather(0, i), INDEX, [0, -1], RuntimeError, "expected 0 to 2"),
+        (
+            lambda i: ROWS[:, 0].scatter(0, i, schuss.ones(2)),
+            INDEX, [3, 0], RuntimeError, "index 3 is out of range",
+        ),
+        (
+            lambda i: ROWS[:, 0].scatter_add(0, i, schuss.ones(2)),
+            INDEX, [3, 0], RuntimeError, "index 3 is out of range",
+        ),
+        (
+            lambda i: ROWS[:, 0].scatter_reduce(0, i, schuss.ones(2), "amax"),
+            INDEX, [3, 0], RuntimeError, "index 3 is out of range",
+        ),
+        (lambda i: ROWS[:, 0].take_along_dim(i), INDEX, [3, 0], RuntimeError, "index 3 is out"),
+        (
+            lambda i: F.max_unpool1d(ROWS[None, None, :2, 0], i[None, None], 2),
+            INDEX, [4, 0], RuntimeError, "index 4 is out of range",
+        ),
+        (lambda i: ROWS[i], INDEX, [0, 3], IndexError, "index 3 is out of range"),
+        (lambda i: ROWS.take(i), INDEX, [0, 6], IndexError, "index 6 is out of range"),
         (
             lambda v: F.gaussian_nll_loss(ROWS[:2, 0], ROWS[:2, 1], v.float()),
             INDEX, [1, -1], ValueError, "gaussian_nll_loss: a variance is negative",

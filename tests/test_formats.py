@@ -84,3 +84,22 @@ def test_makers_like_another(name):
 def test_convolutions_take_it():
     layer = schuss.nn.Conv2d(3, 2, 3)
     assert schuss.allclose(layer(X.to(memory_format=LAST)), layer(X))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_formats_of_another_library(call):
+    """Half-moved programs hand over another library's object; it counts by its name."""
+
+    class memory_format:
+        def __init__(self, name):
+            self.name = name
+
+        def __str__(self):
+            return f"elsewhere.{self.name}"
+
+    assert CALLS[call](X, memory_format("channels_last")).stride() == (60, 1, 15, 3)
+    assert X.is_contiguous(memory_format=memory_format("preserve_format"))
+    with refuses(TypeError, "memory_format must be schuss.contiguous_format"):
+        CALLS[call](X, memory_format("sideways"))
+    with refuses(TypeError, "memory_format must be schuss.contiguous_format", "channels_last"):
+        CALLS[call](X, "channels_last")

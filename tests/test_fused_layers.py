@@ -455,3 +455,16 @@ def test_transformations_see_through_them(name):
     between = (run(many[0] + step * way) - run(many[0] - step * way)) / (2 * step)
     assert_close(tangent, between, rtol=1e-6, atol=1e-8)
     assert_close(func.jacfwd(run)(many[0]), func.jacrev(run)(many[0]))
+
+
+def test_means_and_deviations_of_groups_are_results_too():
+    def facts(x, w):
+        return schuss.native_group_norm(x, w, None, 2, 4, 3, 2, 1e-5)
+
+    x, w = made(2, 4, 3), made(4, seed=1)
+    assert gradcheck(facts, (x, w)) and gradgradcheck(facts, (x, w))
+    # With a weight alone torch's three results require grad as well, the slopes of two are zero.
+    found, mean, scale = facts(x.detach(), w)
+    assert found.requires_grad and mean.requires_grad and scale.requires_grad
+    assert schuss.autograd.grad(mean.sum() + scale.sum(), w)[0].tolist() == [0.0] * 4
+    assert not any(y.requires_grad for y in facts(x.detach(), w.detach()))

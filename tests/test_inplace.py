@@ -410,3 +410,83 @@ def test_a_tensors_own_elements_within_the_graph_keep_it():
     whole = p * 2
     whole.copy_(whole.detach())
     assert schuss.autograd.grad((whole * p).sum(), p)[0].tolist() == whole.tolist()
+
+
+def turned(x: schuss.Tensor) -> schuss.Tensor:
+    """A result whose axes lie in another order than they are counted."""
+    y = x.permute(1, 0, 2) * 1.0
+    assert y.stride() == (4, 12, 1)
+    return y
+
+
+# Writes through views that run over several axes of such a result at once.
+FLATTENED = {
+    "all": lambda y, w: y.permute(1, 0, 2).reshape(-1).mul_(w),
+    "a part": lambda y, w: y.permute(1, 0, 2).view(-1)[5:19].mul_(w[5:19]),
+    "a matrix": lambda y, w: y.permute(1, 0, 2).view(6, 4).t().mul_(w.reshape(4, 6)),
+    "steps": lambda y, w: y.permute(1, 0, 2).view(-1)[::3].copy_(w[:8] * y.sum()),
+    "then the whole": lambda y, w: (y.permute(1, 0, 2).view(-1).mul_(w), y.add_(y.sum())),
+}
+
+
+@pytest.mark.parametrize("way", FLATTENED)
+def test_writes_over_axes_that_lie_otherwise(way: str) -> None:
+    weights = schuss.arange(24.0, dtype=f64)
+
+    def run(x: schuss.Tensor, made=turned) -> schuss.Tensor:
+        y = made(x)
+        view = y.permute(1, 0, 2).reshape(-1)
+        FLATTENED[way](y, weights)
+        return y * y, view * 2
+
+    x = schuss.rand(2, 3, 4, dtype=f64).requires_grad_()
+    plain = run(x, lambda x: x.permute(1, 0, 2) * 1.0)
+    assert_close(plain[0].permute(1, 0, 2).reshape(-1), (plain[1] / 2) ** 2)
+    assert gradcheck(run, x) and gradgradcheck(run, x, fast_mode=True)
+    along = schuss.rand(2, 3, 4, dtype=f64)
+    _, moved = schuss.func.jvp(lambda x: run(x)[0].sum(), (x.detach(),), (along,))
+    (slope,) = schuss.autograd.grad(run(x)[0].sum(), x)
+    assert_close(moved, (slope * along).sum())
+
+
+def test_slopes_of_a_write_over_axes_that_lie_otherwise() -> None:
+    # torch.autograd.grad of the same, with the elements weighed by 0 to 23.
+    x = schuss.arange(24.0, dtype=f64).reshape(2, 3, 4).requires_grad_()
+    y = turned(x)
+    y.permute(1, 0, 2).reshape(-1).mul_(schuss.arange(24.0, dtype=f64))
+    weighed = y * schuss.arange(24.0, dtype=f64).reshape(3, 2, 4)
+    (slope,) = schuss.autograd.grad(weighed.sum(), x)
+    theirs = [0, 1, 4, 9, 32, 45, 60, 77, 128, 153, 180, 209]
+    theirs += [48, 65, 84, 105, 192, 221, 252, 285, 400, 441, 484, 529]
+    assert slope.flatten().tolist() == theirs
+
+
+@pytest.mark.parametrize("way", ["turned value", "turned tangent", "both"])
+def test_tangents_of_writes_lie_as_their_values(way: str) -> None:
+    def run(x: schuss.Tensor) -> schuss.Tensor:
+        y = x * 1.5
+        y[1].sin_()
+        y.select(2, 0)[:2].mul_(x.sum())
+        y.view(-1)[3:7].copy_(x.flatten()[:4] * 2)
+        return (y * y).sum()
+
+    def lying(x: schuss.Tensor, turn: bool) -> schuss.Tensor:
+        return x.permute(2, 0, 1).contiguous().permute(1, 2, 0) if turn else x
+
+    x = lying(schuss.rand(4, 3, 4, dtype=f64), way == "turned tangent")
+    x = x.contiguous()
+    along = lying(schuss.rand(4, 3, 4, dtype=f64), way != "turned value")
+    (slope,) = schuss.autograd.grad(run(x.requires_grad_()), x)
+    _, moved = schuss.func.jvp(run, (x.detach(),), (along,))
+    assert_close(moved, (slope * along).sum())
+    flat = lying(schuss.rand(4, 3, 4, dtype=f64), way != "turned tangent")
+
+    def whole(x: schuss.Tensor) -> schuss.Tensor:
+        y = x * 1.5
+        y.permute(2, 0, 1)[1].mul_(x.sum())
+        y[0].t()[0].exp_()
+        return (y * y).sum()
+
+    (slope,) = schuss.autograd.grad(whole(flat.requires_grad_()), flat)
+    _, moved = schuss.func.jvp(whole, (flat.detach(),), (along,))
+    assert_close(moved, (slope * along).sum())

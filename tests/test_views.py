@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import schuss
 from conftest import refuses
-from schuss.testing import assert_close, gradcheck
+from schuss.testing import assert_close, gradcheck, gradgradcheck
+
+f64 = schuss.float64
 
 
 def base() -> schuss.Tensor:
@@ -263,3 +265,62 @@ def test_view_errors() -> None:
         x.as_strided((2,), (-1,), 3)
     with refuses(RuntimeError, "diagonal"):
         x.diagonal(0, 1, 1)
+
+
+# Views of (4, 6) numbers of which as_strided is taken, and torch.autograd.grad of the windows' sum
+# weighed by 1, 2...: (place, slope) of the slopes that are not 0, for sizes, strides, first place.
+SCATTERED = {
+    "start": (lambda x: x.flatten()[3:], {
+        ((2, 2), (1, 2)): {3: 1, 4: 3, 5: 2, 6: 4},
+        ((2, 3), (1, 2), 5): {5: 1, 6: 4, 7: 2, 8: 5, 9: 3, 10: 6},
+    }),
+    "turned": (lambda x: x.t(), {
+        ((2, 2), (1, 2)): {0: 1, 1: 3, 2: 2, 3: 4},
+        ((3, 2), (2, 2), 4): {4: 1, 6: 5, 8: 9, 10: 6},
+    }),
+    "turned further on": (lambda x: x[1:].t(), {
+        ((2, 3), (1, 2), 5): {6: 4, 7: 2, 8: 5, 9: 3, 10: 6},
+    }),
+    "stepped": (lambda x: x[:, 1:5:2], {
+        ((2, 2), (1, 2)): {1: 1, 3: 2},
+        ((2, 3), (1, 2), 5): {7: 2, 9: 3},
+        ((3, 2), (2, 2), 4): {},
+    }),
+    "expanded": (lambda x: x[:1].expand(4, 6), {
+        ((2, 2), (1, 2)): {0: 1, 1: 3, 2: 2, 3: 4},
+        ((3, 2), (2, 2), 4): {4: 1},
+    }),
+    "turned result": (lambda x: (x * 1).t(), {
+        ((2, 3), (1, 2), 5): {5: 1, 6: 4, 7: 2, 8: 5, 9: 3, 10: 6},
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", SCATTERED)
+def test_slopes_of_windows_on_memory_are_those_of_the_elements_shown(way: str) -> None:
+    view, cases = SCATTERED[way]
+    for where, slopes in cases.items():
+        x = schuss.arange(24.0, dtype=f64).reshape(4, 6).requires_grad_()
+        y = view(x).as_strided(*where)
+        weights = schuss.arange(1.0, 1.0 + y.numel(), dtype=f64).reshape(y.shape)
+        (found,) = schuss.autograd.grad((y * weights).sum(), x)
+        want = [float(slopes.get(place, 0)) for place in range(24)]
+        assert found.flatten().tolist() == want
+        # The same by tangents: a slope is what the sum moves by where one element moves.
+        for place in (*slopes, 0):
+            along = schuss.zeros(24, dtype=f64)
+            along[place] = 1.0
+
+            def total(x, where=where, weights=weights):
+                return (view(x).as_strided(*where) * weights).sum()
+
+            _, moved = schuss.func.jvp(total, (x.detach(),), (along.reshape(4, 6),))
+            assert moved.item() == want[place]
+
+
+def test_windows_on_turned_memory_have_both_derivatives() -> None:
+    def run(x: schuss.Tensor) -> schuss.Tensor:
+        return (x * x).t().as_strided((3, 2), (2, 1), 1) ** 2
+
+    x = base().reshape(4, 6)[:2, :4].contiguous().requires_grad_()
+    assert gradcheck(run, x) and gradgradcheck(run, x)

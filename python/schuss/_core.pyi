@@ -870,7 +870,7 @@ class Tensor:
         """Where the elements are."""
     @device.setter
     def device(self, value: Any) -> None: ...
-    def diag(input, diagonal: Any = 0) -> Tensor:
+    def diag(input, diagonal: Any = 0, *, out: Any = None) -> Tensor:
         """A vector as the diagonal of a matrix, or a matrix's diagonal as a vector."""
     def diag_embed(input, offset: Any = 0, dim1: _int = -2, dim2: Any = -1) -> Tensor:
         """Vectors along the last axis as the diagonals of matrices."""
@@ -967,9 +967,9 @@ class Tensor:
         """The rows in reverse order, as a copy."""
     def float(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.float32; itself where it already is."""
-    def float_power(input, exponent: Any) -> Tensor:
+    def float_power(input, exponent: Any, *, out: Any = None) -> Tensor:
         """A power in float64, or in complex128."""
-    def float_power_(input, exponent: Any) -> Tensor:
+    def float_power_(input, exponent: Any, *, out: Any = None) -> Tensor:
         """In-place form of `float_power`."""
     def floor(self, *, out: Any = None) -> Tensor:
         """The largest integer not above; the derivative is 0."""
@@ -1066,13 +1066,13 @@ class Tensor:
         """The imaginary parts, as a view."""
     @imag.setter
     def imag(self, value: Any) -> None: ...
-    def index_add(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
+    def index_add(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Tensor:
         """A copy with the source added at the positions of an axis that the index lists."""
-    def index_add_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
+    def index_add_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Tensor:
         """In-place form of `index_add`."""
-    def index_copy(input, dim: _int | Sequence[_int], index: Any, source: Any) -> Tensor:
+    def index_copy(input, dim: _int | Sequence[_int], index: Any, source: Any, *, out: Any = None) -> Tensor:
         """A copy with the source written at the positions of an axis that the index lists."""
-    def index_copy_(input, dim: _int | Sequence[_int], index: Any, source: Any) -> Tensor:
+    def index_copy_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, out: Any = None) -> Tensor:
         """In-place form of `index_copy`."""
     def index_fill(input, dim: _int | Sequence[_int], index: Any, value: Any) -> Tensor:
         """A copy with a number written at the positions of an axis that the index lists."""
@@ -1082,9 +1082,9 @@ class Tensor:
         """A copy with values written, or added, at places."""
     def index_put_(self, /, indices: Any, values: Any, accumulate: Any = False) -> Tensor:
         """Overwrites the elements at places, as `x[indices] = values` does; with accumulate=True, adds to them."""
-    def index_reduce(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+    def index_reduce(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True, out: Any = None) -> Tensor:
         """A copy with the source joined to the positions of an axis that the index lists."""
-    def index_reduce_(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+    def index_reduce_(input, dim: _int | Sequence[_int], index: Any, source: Any, reduce: Any, *, include_self: Any = True, out: Any = None) -> Tensor:
         """In-place form of `index_reduce`."""
     def index_select(input, dim: _int | Sequence[_int], index: Any, *, out: Any = None) -> Tensor:
         """The positions of an axis that the index lists."""
@@ -1327,13 +1327,13 @@ class Tensor:
         """NaN and infinities replaced by numbers, in both parts of complex ones."""
     def nan_to_num_(input, nan: Any = 0.0, posinf: Any = None, neginf: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `nan_to_num`."""
-    def nanmean(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
+    def nanmean(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Any = None) -> Tensor:
         """The mean of the elements that are not NaN."""
     def nanmedian(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
         """The lower of the middle elements that are not NaN."""
     def nanquantile(input, q: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, interpolation: Any = 'linear', out: Any = None) -> Tensor:
         """`quantile` of the elements that are not NaN."""
-    def nansum(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None) -> Tensor:
+    def nansum(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, out: Any = None) -> Tensor:
         """The sum with NaN counted as zero."""
     def narrow(input, dim: _int | Sequence[_int], start: Any, length: Any) -> Tensor:
         """Elements `start` to `start + length` of one axis, as a view."""
@@ -1426,7 +1426,7 @@ class Tensor:
         """In-place form of `pow`."""
     def prelu(self, weight: Any) -> Tensor:
         """max(0, x) + weight * min(0, x), `nn.functional.prelu`."""
-    def prod(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, axis: _int | Sequence[_int] | None = None) -> Tensor:
+    def prod(input, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, dtype: _dtype | None = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
         """The product of all elements, or along one axis."""
     def put(input, index: Any, source: Any, accumulate: Any = False) -> Tensor:
         """A copy with the source written, or added, at places of the flattened tensor."""
@@ -1515,17 +1515,17 @@ class Tensor:
         """One over the square root."""
     def rsqrt_(self, /) -> Tensor:
         """In-place form of `rsqrt`."""
-    def scatter(input, dim: _int | Sequence[_int], index: Any, src: Any = None, *, value: Any = None, reduce: Any = None) -> Tensor:
-        """A copy with the source written at the places that the index names along an axis."""
-    def scatter_(input, dim: _int | Sequence[_int], index: Any, src: Any = None, *, value: Any = None, reduce: Any = None) -> Tensor:
+    def scatter(input, dim: _int | Sequence[_int], index: Any, src: Any = None, *, value: Any = None, reduce: Any = None, out: Any = None) -> Tensor:
+        """A copy with the source written at the places that the index names along an axis; or added to what is there, or multiplied with it (`reduce` \"add\" and \"multiply\")."""
+    def scatter_(input, dim: _int | Sequence[_int], index: Any, src: Any = None, *, value: Any = None, reduce: Any = None, out: Any = None) -> Tensor:
         """In-place form of `scatter`."""
-    def scatter_add(input, dim: _int | Sequence[_int], index: Any, src: Any) -> Tensor:
+    def scatter_add(input, dim: _int | Sequence[_int], index: Any, src: Any, *, out: Any = None) -> Tensor:
         """A copy with the source added at the places that the index names along an axis."""
-    def scatter_add_(input, dim: _int | Sequence[_int], index: Any, src: Any) -> Tensor:
+    def scatter_add_(input, dim: _int | Sequence[_int], index: Any, src: Any, *, out: Any = None) -> Tensor:
         """In-place form of `scatter_add`."""
-    def scatter_reduce(input, dim: _int | Sequence[_int], index: Any, src: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+    def scatter_reduce(input, dim: _int | Sequence[_int], index: Any, src: Any, reduce: Any, *, include_self: Any = True, out: Any = None) -> Tensor:
         """A copy with the source joined to the places that the index names along an axis."""
-    def scatter_reduce_(input, dim: _int | Sequence[_int], index: Any, src: Any, reduce: Any, *, include_self: Any = True) -> Tensor:
+    def scatter_reduce_(input, dim: _int | Sequence[_int], index: Any, src: Any, reduce: Any, *, include_self: Any = True, out: Any = None) -> Tensor:
         """In-place form of `scatter_reduce`."""
     def select(input, dim: _int | Sequence[_int], index: Any) -> Tensor:
         """One position of an axis, which goes away, as a view."""
@@ -1568,7 +1568,7 @@ class Tensor:
         """In-place form of `sinh`."""
     def size(self, /, dim: _int | Sequence[_int] | None = None) -> Any:
         """The sizes of the axes; with `dim`, the size of that axis. Raises IndexError for an axis that is not there."""
-    def slice_scatter(input, src: Any, dim: _int | Sequence[_int] = 0, start: Any = None, end: Any = None, step: Any = 1) -> Tensor:
+    def slice_scatter(input, src: Any, dim: _int | Sequence[_int] = 0, start: Any = None, end: Any = None, step: Any = 1, *, out: Any = None) -> Tensor:
         """A copy with `src` in a slice of an axis."""
     def slogdet(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.slogdet` of this tensor."""
@@ -1629,7 +1629,7 @@ class Tensor:
         """`t`, of this very tensor."""
     def take(input, index: Any, *, out: Any = None) -> Tensor:
         """Elements of the flattened tensor."""
-    def take_along_dim(input, indices: Any, dim: _int | Sequence[_int] | None = None) -> Tensor:
+    def take_along_dim(input, indices: Any, dim: _int | Sequence[_int] | None = None, *, out: Any = None) -> Tensor:
         """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
     def tan(self, /) -> Tensor:
         """The tangent of an angle in radians."""
@@ -2479,6 +2479,9 @@ def _where(condition: Any, input: Any, other: Tensor | _bool | _int | _float, *,
 
 def _window(input: Any, size: Any, stride: Any, offset: Any, *, out: Any = None) -> Any:
     """Elements of a window on the row-major form of the input: the derivative of `unwindow`."""
+
+def _windows_along(input: Any, dim: _int | Sequence[_int], size: Any, step: Any, *, out: Any = None) -> Any:
+    """Windows along an axis, one for each step, whose elements are a further axis."""
 
 def _xlog1py(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """`input * log1p(other)`, 0 where the input is 0."""

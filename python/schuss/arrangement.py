@@ -36,7 +36,7 @@ def stack(tensors, dim=0, *, out=None):
             [3, 4]])
     """
     found = _core._stack(tensors, dim)
-    return found if out is None else out.copy_(found)
+    return given("stack", found, out)
 
 
 @speaks
@@ -255,16 +255,17 @@ def roll(input, shifts, dims=None):
     return input.clone()
 
 
-def diag(input, diagonal=0):
+def diag(input, diagonal=0, *, out=None):
     """A vector as the diagonal of a matrix, or a matrix's diagonal as a vector."""
     if input.ndim == 2:
-        return input.diagonal(diagonal).clone()
+        return given("diag", input.diagonal(diagonal).clone(), out, same=True)
     if input.ndim != 1:
         raise RuntimeError(f"diag: needs one or two axes, got shape {tuple(input.shape)}")
     size = input.numel() + abs(diagonal)
     rows = _core.arange(input.numel(), device=input.device) + max(-diagonal, 0)
     made = _core.zeros(size, size, dtype=input.dtype, device=input.device)
-    return _core._put_at([made, input, rows, rows + diagonal], [0, 1], False, False)
+    found = _core._put_at([made, input, rows, rows + diagonal], [0, 1], False, False)
+    return given("diag", found, out, same=True)
 
 
 @speaks
@@ -289,10 +290,10 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
 
 
 @speaks
-def take_along_dim(input, indices, dim=None):
+def take_along_dim(input, indices, dim=None, *, out=None):
     """As `gather`, with the other axes broadcast; without an axis, of the flattened tensor."""
     if dim is None:
-        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0, out=out)
     axis = _axis("take_along_dim", dim, input.ndim)
     if input.ndim != indices.ndim:
         raise RuntimeError(
@@ -308,7 +309,8 @@ def take_along_dim(input, indices, dim=None):
     wide[axis], places[axis] = input.shape[axis], indices.shape[axis]
     places, size = indices.expand(places), wide[axis]
     # Here negative places count from the end, which gather refuses.
-    return gather(input.expand(wide), axis, _core._where(places < 0, places + size, places))
+    places = _core._where(places < 0, places + size, places)
+    return gather(input.expand(wide), axis, places, out=out)
 
 
 def _source(input, index, src):
@@ -317,19 +319,27 @@ def _source(input, index, src):
     return _core.full(tuple(index.shape), src, dtype=input.dtype, device=input.device)
 
 
-def scatter(input, dim, index, src=None, *, value=None, reduce=None):
-    """A copy with the source written at the places that the index names along an axis."""
+_SCATTERED = {None: "scatter", "add": "scatter_add", "multiply": "scatter_prod"}
+
+
+def scatter(input, dim, index, src=None, *, value=None, reduce=None, out=None):
+    """A copy with the source written at the places that the index names along an axis; or added to
+    what is there, or multiplied with it (`reduce` "add" and "multiply").
+
+    >>> places = schuss.tensor([0, 0, 2])
+    >>> schuss.ones(3).scatter(0, places, schuss.tensor([2.0, 3.0, 4.0]), reduce="multiply")
+    tensor([6., 1., 4.])
+    """
     src = _source(input, index, value if src is None else src)
-    if reduce == "add":
-        return _core._scatter_add(input, index, src, dim)
-    if reduce is not None:
-        raise RuntimeError(f"scatter: reduce is None or 'add', not {reduce!r}")
-    return _core._scatter(input, index, src, dim)
+    if reduce not in _SCATTERED:
+        raise RuntimeError(f"scatter: reduce is None, 'add' or 'multiply', not {reduce!r}")
+    found = getattr(_core, f"_{_SCATTERED[reduce]}")(input, index, src, dim)
+    return given("scatter", found, out, same=True)
 
 
-def scatter_add(input, dim, index, src):
+def scatter_add(input, dim, index, src, *, out=None):
     """A copy with the source added at the places that the index names along an axis."""
-    return _core._scatter_add(input, index, src, dim)
+    return given("scatter_add", _core._scatter_add(input, index, src, dim), out, same=True)
 
 
 def index_select(input, dim, index, *, out=None):
@@ -351,7 +361,7 @@ def index_select(input, dim, index, *, out=None):
     found = _core._take_at([source, index.reshape(-1)], [axis], False)
     if input.ndim == 0:
         found = found.reshape(())
-    return found if out is None else out.copy_(found)
+    return given("index_select", found, out)
 
 
 def _must_lie_in(op, index, first, axis, size) -> None:
@@ -399,15 +409,17 @@ def _at_index(op, input, dim, index, source, add):
     return _core._put_at([input, source, index], [axis], False, add)
 
 
-def index_add(input, dim, index, source, *, alpha=1):
+def index_add(input, dim, index, source, *, alpha=1, out=None):
     """A copy with the source added at the positions of an axis that the index lists."""
     source = source if alpha == 1 else source * alpha
-    return _at_index("index_add", input, dim, index, source, True)
+    found = _at_index("index_add", input, dim, index, source, True)
+    return given("index_add", found, out, same=True)
 
 
-def index_copy(input, dim, index, source):
+def index_copy(input, dim, index, source, *, out=None):
     """A copy with the source written at the positions of an axis that the index lists."""
-    return _at_index("index_copy", input, dim, index, source, False)
+    found = _at_index("index_copy", input, dim, index, source, False)
+    return given("index_copy", found, out, same=True)
 
 
 def index_fill(input, dim, index, value):
@@ -455,7 +467,7 @@ def nonzero(input, *, out=None, as_tuple=False):
     if as_tuple:
         zeros = _core.zeros(found.shape[0], dtype=_core.int64, device=input.device)
         return found.unbind(1) if input.ndim else (zeros,)
-    return found
+    return given("nonzero", found, out, same=True)
 
 
 def argwhere(input):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import given, must_tensor
+from schuss.naming import given, given_each, must_tensor
 from schuss.order import _Histogram
 
 
@@ -218,7 +218,8 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False, out=None
             shape = [1] * axes
             shape[axis] = -1
             found = found / (edge[1:] - edge[:-1]).reshape(shape)
-    return _Histogram((found, tuple(edges)))
+    found = given("histogramdd", found, None if out is None else out[0])
+    return _Histogram((found, given_each("histogramdd", tuple(edges), out and out[1])))
 
 
 __all__ = [

@@ -205,7 +205,7 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     device = input.device
     draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, device, generator)
     made = (draws < input.detach()).to(input.dtype)
-    return made if out is None else out.copy_(made)
+    return given("bernoulli", made, out)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
@@ -410,15 +410,18 @@ def meshgrid(*tensors, indexing=None):
 
 
 @speaks
-def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+def logspace(
+    start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False, out=None
+):
     """`base` to evenly spaced powers from start to end.
 
     >>> schuss.logspace(0, 2, 3)
     tensor([  1.,  10., 100.])
     """
-    kind = _core.get_default_dtype() if dtype is None else dtype
+    if dtype is None:
+        dtype = _core.get_default_dtype() if out is None else out.dtype
     powers = _core.linspace(start, end, steps, dtype=_core.float64, device=device)
-    made = (base**powers).to(kind)
+    made = given("logspace", (base**powers).to(dtype), out)
     return made.requires_grad_() if requires_grad else made
 
 

@@ -30,20 +30,26 @@ _BACK = {channels_last: (0, 3, 1, 2), channels_last_3d: (0, 4, 1, 2, 3)}
 _clone, _contiguous, _is_contiguous = Tensor.clone, Tensor.contiguous, Tensor.is_contiguous
 
 
-def _check(op: str, x: Tensor, format: object) -> None:
-    if not isinstance(format, memory_format):
-        raise TypeError(
-            f"{op}: memory_format must be schuss.contiguous_format, preserve_format, channels_last "
-            f"or channels_last_3d, got {format!r}"
-        )
-    if format in _ORDERS and x.ndim != len(_ORDERS[format]):
-        needed = len(_ORDERS[format])
-        raise RuntimeError(f"{op}: {format!r} needs {needed} axes, got shape {tuple(x.shape)}")
+def _named(op: str, format: object) -> memory_format:
+    """A format of ours, or the one of ours that another library's is called by."""
+    if isinstance(format, memory_format):
+        return format
+    if type(format).__name__ == "memory_format":
+        for own in (contiguous_format, preserve_format, channels_last, channels_last_3d):
+            if str(format).rpartition(".")[2] == own:
+                return own
+    raise TypeError(
+        f"{op}: memory_format must be schuss.contiguous_format, preserve_format, channels_last "
+        f"or channels_last_3d, got {format!r}"
+    )
 
 
 def laid(op: str, x: Tensor, format: object, copy: bool = False) -> Tensor:
     """A tensor in a memory format: itself where it lies so, unless a copy is asked for."""
-    _check(op, x, format)
+    format = _named(op, format)
+    if format in _ORDERS and x.ndim != len(_ORDERS[format]):
+        needed = len(_ORDERS[format])
+        raise RuntimeError(f"{op}: {format!r} needs {needed} axes, got shape {tuple(x.shape)}")
     make = _clone if copy else _contiguous
     if format in _ORDERS:
         if not copy and is_laid(x, format):
@@ -52,7 +58,7 @@ def laid(op: str, x: Tensor, format: object, copy: bool = False) -> Tensor:
     return x if format == preserve_format and not copy else make(x)
 
 
-def is_laid(x: Tensor, format: object) -> bool:
+def is_laid(x: Tensor, format: memory_format) -> bool:
     """Whether the elements lie in a format without gaps."""
     if format in _ORDERS:
         fits = x.ndim == len(_ORDERS[format])
@@ -82,6 +88,7 @@ def contiguous(input: Tensor, memory_format: memory_format | None = None) -> Ten
     """
     if memory_format is None:
         return _contiguous(input)
+    memory_format = _named("contiguous", memory_format)
     if memory_format == preserve_format and not _is_contiguous(input):
         raise RuntimeError(
             f"contiguous: preserve_format keeps the strides {input.stride()}, which are not "
@@ -99,9 +106,7 @@ def is_contiguous(input: Tensor, memory_format: memory_format | None = None) -> 
     """
     if memory_format is None:
         return _is_contiguous(input)
-    if not isinstance(memory_format, str):
-        _check("is_contiguous", input, memory_format)
-    return is_laid(input, memory_format)
+    return is_laid(input, _named("is_contiguous", memory_format))
 
 
 def attach() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import must_float, must_tensor, rename, speaks
+from schuss.naming import given, given_each, must_float, must_tensor, rename, speaks
 
 
 class _Pair(tuple):
@@ -30,9 +30,7 @@ _KINDS = {}
 
 
 def _named(kind: str, found, out=None):
-    if out is not None:
-        out[0].data, out[1].data = found[0], found[1]
-        found = out
+    found = given_each(kind, found, out)
     if kind not in _KINDS:
         _KINDS[kind] = type(kind, (_Pair,), {"__slots__": (), "kind": kind})
     return _KINDS[kind](found)
@@ -50,7 +48,7 @@ def _extreme(kind, whole, along, between, input, dim, keepdim, out):
         except Exception as error:
             rename(error, kind)
             raise
-        return found if out is None else out.copy_(found)
+        return given(kind, found, out)
     return _named(kind, along(input, dim, keepdim), out)
 
 
@@ -74,7 +72,7 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None, axis=None):
     return _extreme("min", _core.amin, _core._min, _core.minimum, input, dim, keepdim, out)
 
 
-def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None):
+def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None, out=None):
     """The product of all elements, or along one axis.
 
     >>> schuss.tensor([1.0, 2.0, 6.0]).prod()
@@ -84,7 +82,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None):
     axes = () if dim is None else (dim,)
     if isinstance(dim, (tuple, list)):
         raise TypeError("prod: dim must be one axis")
-    return _core._prod(input, axes, keepdim, dtype)
+    return given("prod", _core._prod(input, axes, keepdim, dtype), out)
 
 
 def _correction(unbiased, correction):
@@ -110,7 +108,7 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
     >>> schuss.tensor([1.0, 2.0, 3.0]).var()
     tensor(1.)
     """
-    return _moment("var", input, dim, unbiased, keepdim, correction, axis)
+    return given("var", _moment("var", input, dim, unbiased, keepdim, correction, axis), out)
 
 
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, out=None):
@@ -119,7 +117,8 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
     >>> schuss.tensor([1.0, 2.0, 3.0]).std()
     tensor(1.)
     """
-    return _moment("std", input, dim, unbiased, keepdim, correction, axis).sqrt()
+    found = _moment("std", input, dim, unbiased, keepdim, correction, axis).sqrt()
+    return given("std", found, out)
 
 
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
@@ -143,6 +142,8 @@ def norm(input, p: float | str | None = "fro", dim=None, keepdim=False, out=None
     >>> schuss.tensor([3.0, 4.0]).norm()
     tensor(5.)
     """
+    if out is not None:
+        return given("norm", norm(input, p, dim, keepdim, None, dtype), out)
     if dtype is not None:
         input = input.to(dtype)
     if input.is_complex() and (p not in (2, 2.0, "fro", None, "nuc")):
@@ -206,7 +207,7 @@ def clamp(input, min=None, max=None, *, out=None):
             found = _core._clamp(input, low, high)
     else:
         found = _core._clamp(input, low, high)
-    return found if out is None else out.copy_(found)
+    return given("clamp", found, out)
 
 
 def _is_float(x) -> bool:
@@ -246,7 +247,7 @@ def where(condition, input=None, other=None, *, out=None):
     if input is None or other is None:
         raise TypeError("where: needs both input and other, or neither")
     found = _core._where(condition, input, other)
-    return found if out is None else out.copy_(found)
+    return given("where", found, out)
 
 
 def add(input, other, *, alpha=1, out=None):
@@ -301,7 +302,7 @@ def div(input, other, *, rounding_mode=None, out=None):
             found = _core.floor_divide(input - rest, other)
         else:
             found = whole.trunc()
-        return found if out is None else out.copy_(found)
+        return given("div", found, out)
     raise RuntimeError(f"div: rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
 
 
@@ -315,11 +316,11 @@ def rounded(input, *, decimals=0, out=None):
         raise RuntimeError("round: is not defined for bool; use x.int() first")
     if decimals == 0:
         whole = not input.dtype.to_real().is_floating_point
-        return input.clone() if whole else _core.round(input, out=out)
+        return given("round", input.clone(), out) if whole else _core.round(input, out=out)
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
-        return _core.round(input * scale) / scale
-    return _core.round(input / scale) * scale
+        return given("round", _core.round(input * scale) / scale, out)
+    return given("round", _core.round(input / scale) * scale, out)
 
 
 @speaks
@@ -360,16 +361,16 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     if input.is_complex():
         parts = (nan_to_num(part, nan, posinf, neginf) for part in (input.real, input.imag))
         found = _core._complex(*parts)
-        return found if out is None else out.copy_(found)
+        return given("nan_to_num", found, out)
     if not input.is_floating_point():
-        return input.clone()
+        return given("nan_to_num", input.clone(), out)
     limits = _limits(input.dtype)
     high = limits if posinf is None else posinf
     low = -limits if neginf is None else neginf
     found = _core._where(input.isnan(), nan, input)
     found = _core._where(found == float("inf"), high, found)
     found = _core._where(found == -float("inf"), low, found)
-    return found.to(input.dtype) if out is None else out.copy_(found)
+    return given("nan_to_num", found.to(input.dtype), out)
 
 
 def _limits(dtype) -> float:
@@ -383,17 +384,17 @@ def _limits(dtype) -> float:
 
 def mm(input, mat2, *, out=None):
     """The product of two matrices."""
-    return _to(_core._ranked("mm", input, mat2), out)
+    return given("mm", _core._ranked("mm", input, mat2), out)
 
 
 def bmm(input, mat2, *, out=None):
     """The products of two batches of matrices."""
-    return _to(_core._ranked("bmm", input, mat2), out)
+    return given("bmm", _core._ranked("bmm", input, mat2), out)
 
 
 def mv(input, vec, *, out=None):
     """The product of a matrix and a vector."""
-    return _to(_core._ranked("mv", input, vec), out)
+    return given("mv", _core._ranked("mv", input, vec), out)
 
 
 def dot(input, tensor, *, out=None):
@@ -402,7 +403,7 @@ def dot(input, tensor, *, out=None):
     >>> schuss.dot(schuss.tensor([1.0, 2.0]), schuss.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    return _to(_core._ranked("dot", input, tensor), out)
+    return given("dot", _core._ranked("dot", input, tensor), out)
 
 
 def outer(input, vec2, *, out=None):
@@ -411,7 +412,7 @@ def outer(input, vec2, *, out=None):
         raise RuntimeError(
             f"outer: needs two vectors, got shapes {tuple(input.shape)} and {tuple(vec2.shape)}"
         )
-    return _to(input.unsqueeze(1) * vec2, out)
+    return given("outer", input.unsqueeze(1) * vec2, out)
 
 
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
@@ -433,12 +434,12 @@ def _blend(op, input, a, b, beta, alpha, out):
     if a.dtype in (_core.float16, _core.bfloat16) and a.dtype == b.dtype == input.dtype:
         # Short floats are scaled and added in float32, and rounded once.
         wide = _blend(op, input.float(), a.float(), b.float(), beta, alpha, None)
-        return _to(wide.to(input.dtype), out)
+        return given(f"add{op}", wide.to(input.dtype), out)
     product = _core._ranked(op, a, b)
     if alpha != 1:
         product = product * alpha
     if beta == 0:
-        return _to(product, out)
+        return given(f"add{op}", product, out)
     try:
         broadcast = broadcast_shapes(input.shape, product.shape) == product.shape
     except RuntimeError:
@@ -448,11 +449,7 @@ def _blend(op, input, a, b, beta, alpha, out):
             f"add{op}: the input {tuple(input.shape)} does not broadcast"
             f" to the product's {tuple(product.shape)}"
         )
-    return _to((input if beta == 1 else input * beta) + product, out)
-
-
-def _to(found, out):
-    return found if out is None else out.copy_(found)
+    return given(f"add{op}", (input if beta == 1 else input * beta) + product, out)
 
 
 def trace(input):
@@ -469,20 +466,21 @@ def count_nonzero(input, dim=None):
 
 
 @speaks
-def nansum(input, dim=None, keepdim=False, *, dtype=None):
+def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The sum with NaN counted as zero."""
     clean = nan_to_num(input, 0.0, float("inf"), -float("inf"))
-    return clean.sum(() if dim is None else dim, keepdim, dtype=dtype)
+    return given("nansum", clean.sum(() if dim is None else dim, keepdim, dtype=dtype), out)
 
 
 @speaks
-def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The mean of the elements that are not NaN."""
     axes = () if dim is None else dim
-    return nansum(input, dim, keepdim, dtype=dtype) / (~input.isnan()).sum(axes, keepdim)
+    found = nansum(input, dim, keepdim, dtype=dtype) / (~input.isnan()).sum(axes, keepdim)
+    return given("nanmean", found, out)
 
 
-def float_power(input, exponent):
+def float_power(input, exponent, *, out=None):
     """A power in float64, or in complex128."""
     if not isinstance(input, Tensor):
         must_tensor("float_power", exponent=exponent)
@@ -490,7 +488,8 @@ def float_power(input, exponent):
     if any(_core.as_tensor(x).dtype.is_complex for x in (input, exponent)):
         kind = _core.complex128
     wide = [x.to(kind) if isinstance(x, Tensor) else x for x in (input, exponent)]
-    return wide[0] ** (float(wide[1]) if isinstance(wide[1], int) else wide[1])
+    found = wide[0] ** (float(wide[1]) if isinstance(wide[1], int) else wide[1])
+    return given("float_power", found, out, same=True)
 
 
 def broadcast_shapes(*shapes):

@@ -18,6 +18,7 @@ from schuss import (
     series,
 )
 from schuss._core import Tensor
+from schuss.naming import given
 
 _PLAIN = {
     arrangement: (
@@ -279,7 +280,7 @@ def _integers_stay(name: str, method):
         if self.dtype == _core.bool:
             raise RuntimeError(f"{name}: is not defined for bool; use x.int() first")
         found = method(self) if self.dtype.to_real().is_floating_point else self.clone()
-        return found if out is None else out.copy_(found)
+        return given(name, found, out)
 
     rounding.__name__ = rounding.__qualname__ = name
     rounding.__doc__ = method.__doc__
@@ -334,10 +335,5 @@ def unfold(self, dimension, size, step):
     if size > length or step <= 0 or size < 0:
         raise RuntimeError(f"unfold: windows of {size} by {step} do not fit axis of size {length}")
     if self.ndim == 0:
-        return self.as_strided((size,), (1,))
-    shape, stride = list(self.shape), list(self.stride())
-    shape.append(size)
-    stride.append(stride[axis])
-    shape[axis] = (length - size) // step + 1
-    stride[axis] *= step
-    return self.as_strided(shape, stride)
+        return self.unsqueeze(0)[:size]
+    return _core._windows_along(self, axis, size, step)

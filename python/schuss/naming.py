@@ -106,6 +106,15 @@ def given(op: str, found, out, same=False):
     return found if out is None else _core._into(op, found, out, same)
 
 
+def given_each(op: str, found, out, same=False):
+    """Several results, or the tensors of `out` with them, in their order."""
+    if out is None:
+        return found
+    if isinstance(out, _core.Tensor) or len(out) != len(found):
+        raise TypeError(f"{op}: out must be {len(found)} tensors, one for each result")
+    return tuple(_core._into(op, x, to, same) for x, to in zip(found, out, strict=True))
+
+
 # What other libraries, or habit, call a keyword.
 _OTHER_NAMES = {
     "activation_fn": "activation",

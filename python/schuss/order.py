@@ -8,7 +8,7 @@ from schuss._core import Tensor
 from schuss.arrangement import _axis, gather
 from schuss.creation import full_like, ones_like, zeros_like
 from schuss.mathematics import _named
-from schuss.naming import given, must_float
+from schuss.naming import given, given_each, must_float
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None):
@@ -26,9 +26,7 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
     """The smallest and the largest element, as `min` and `max`."""
     axes = () if dim is None else (dim,)
     found = _core.amin(input, axes, keepdim), _core.amax(input, axes, keepdim)
-    if out is not None:
-        found = (given("aminmax", x, to, same=True) for x, to in zip(found, out, strict=True))
-    return _Extremes(found)
+    return _Extremes(given_each("aminmax", found, out, same=True))
 
 
 class _Extremes(tuple):
@@ -77,8 +75,9 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
 def _middle(kind, input, dim, keepdim, out, skip):
     if dim is None:
         if input.numel() == 0:
-            return _core.full((), float("nan"), dtype=input.dtype, device=input.device)
-        return _core._median_along(input.reshape(-1), 0, False, skip)[0]
+            found = _core.full((), float("nan"), dtype=input.dtype, device=input.device)
+            return given(kind, found, out)
+        return given(kind, _core._median_along(input.reshape(-1), 0, False, skip)[0], out)
     return _named(kind, _core._median_along(input, dim, keepdim, skip), out)
 
 
@@ -191,7 +190,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=N
     tensor(0.5000)
     """
     found = _quantile("quantile", input, q, dim, keepdim, interpolation, False)
-    return found if out is None else out.copy_(found)
+    return given("quantile", found, out)
 
 
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
@@ -201,7 +200,7 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", ou
     tensor(0.5000)
     """
     found = _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
-    return found if out is None else out.copy_(found)
+    return given("nanquantile", found, out)
 
 
 def searchsorted(
@@ -230,7 +229,7 @@ def searchsorted(
         kind = _wide(sorted_sequence.dtype, input)
         input = _core.tensor(input, dtype=kind, device=sorted_sequence.device)
     found = _core._search_in(sorted_sequence.detach(), input.detach(), right, out_int32)
-    return found if out is None else out.copy_(found)
+    return given("searchsorted", found, out)
 
 
 def _wide(kind, number):
@@ -249,7 +248,7 @@ def bucketize(input, boundaries, *, out_int32=False, right=False, out=None):
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
-def isin(elements, test_elements, *, assume_unique=False, invert=False):
+def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None):
     """Which elements are among others.
 
     >>> schuss.isin(schuss.tensor([1, 2, 3]), schuss.tensor([2, 5]))
@@ -262,10 +261,12 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     elements = elements.detach()
     known = sort(test_elements.detach().reshape(-1))[0]
     if not known.numel():
-        return _core.full(tuple(elements.shape), invert, dtype=_core.bool, device=elements.device)
+        shape = tuple(elements.shape)
+        none = _core.full(shape, invert, dtype=_core.bool, device=elements.device)
+        return given("isin", none, out)
     at = searchsorted(known, elements.contiguous()).clamp(max=known.numel() - 1)
     found = known[at] == elements
-    return ~found if invert else found
+    return given("isin", ~found if invert else found, out)
 
 
 def _runs(rows):
@@ -359,7 +360,7 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     x = _core._where(inside, x, full_like(x, low))
     at = ((x - low) / (high - low) * bins).floor().long().clamp(max=bins - 1)
     found = _core.zeros(bins, dtype=x.dtype, device=x.device).index_add(0, at, inside.to(x.dtype))
-    return found if out is None else out.copy_(found)
+    return given("histc", found, out)
 
 
 class _Histogram(tuple):
@@ -413,7 +414,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False, out=None):
         found = found.index_add(0, at, mass)
     if density:
         found = found / (found.sum() * (edges[1:] - edges[:-1]))
-    return _Histogram((found, edges))
+    return _Histogram(given_each("histogram", (found, edges), out))
 
 
 __all__ = [

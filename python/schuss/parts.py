@@ -8,6 +8,7 @@ import itertools
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis, _some
+from schuss.naming import given, given_each
 
 # ---- cut into parts ------------------------------------------------------------------------------
 
@@ -283,7 +284,7 @@ def select_scatter(input, src, dim, index):
     return _with_part("select_scatter", input, src, lambda t: t.select(dim, index))
 
 
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
+def slice_scatter(input, src, dim=0, start=None, end=None, step=1, *, out=None):
     """A copy with `src` in a slice of an axis.
 
     >>> schuss.slice_scatter(schuss.zeros(3), schuss.ones(2), 0, 1)
@@ -291,7 +292,8 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """
     axis = _axis("slice_scatter", dim, input.ndim)
     part = (slice(None),) * axis + (slice(start, end, step),)
-    return _with_part("slice_scatter", input, src, lambda t: t[part])
+    found = _with_part("slice_scatter", input, src, lambda t: t[part])
+    return given("slice_scatter", found, out, same=True)
 
 
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
@@ -349,7 +351,7 @@ def _start(op, input, index, axis, reduce):
     return _core._scatter(input, index, blank, axis)
 
 
-def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
+def scatter_reduce(input, dim, index, src, reduce, *, include_self=True, out=None):
     """A copy with the source joined to the places that the index names along an axis.
 
     `reduce` is "sum", "prod", "mean", "amax" or "amin"; without `include_self` the elements that
@@ -368,6 +370,9 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
         raise RuntimeError(
             f"scatter_reduce: the input is {input.dtype} and the source {src.dtype}; convert one"
         )
+    if out is not None:
+        found = scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
+        return given("scatter_reduce", found, out, same=True)
     start = input if include_self else _start("scatter_reduce", input, index, axis, reduce)
     if reduce in _IDENTITY:
         return getattr(_core, f"_scatter_{reduce}")(start, index, src, axis)
@@ -382,7 +387,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     return total / count if total.is_floating_point() else total // count
 
 
-def index_reduce(input, dim, index, source, reduce, *, include_self=True):
+def index_reduce(input, dim, index, source, reduce, *, include_self=True, out=None):
     """A copy with the source joined to the positions of an axis that the index lists.
 
     >>> schuss.ones(2).index_reduce(0, schuss.tensor([0]), schuss.tensor([5.0]), "prod")
@@ -398,11 +403,12 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     if input.ndim == 0:
         wide, source = index.reshape(-1), source.reshape(-1)
         found = scatter_reduce(input.reshape(1), 0, wide, source, reduce, include_self=include_self)
-        return found.reshape(())
+        return given("index_reduce", found.reshape(()), out, same=True)
     shape = [1] * source.ndim
     shape[axis] = index.numel()
     wide = index.long().reshape(shape).expand(source.shape)
-    return scatter_reduce(input, axis, wide, source, reduce, include_self=include_self)
+    found = scatter_reduce(input, axis, wide, source, reduce, include_self=include_self)
+    return given("index_reduce", found, out, same=True)
 
 
 def fill(input, value):
@@ -426,13 +432,10 @@ def _copied(name, view):
     def function(input, *args, out=None, **kwargs):
         found = view(input, *args, **kwargs)
         if isinstance(found, Tensor):
-            return found.clone() if out is None else out.copy_(found)
+            return given(f"{name}_copy", found.clone(), out)
         parts = tuple(part.clone() for part in found)
-        if out is None:
-            return parts
-        for to, part in zip(out, parts, strict=True):
-            to.copy_(part)
-        return None
+        given_each(f"{name}_copy", parts, out)
+        return parts if out is None else None
 
     function.__name__ = function.__qualname__ = f"{name}_copy"
     function.__doc__ = f"`{name}`, as a copy instead of a view."
@@ -530,7 +533,7 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
     options = {"dtype": _core.int64, "device": input.device}
     more = _core.full((size - found.shape[0], input.ndim), fill_value, **options)
     made = _core.cat([found, more]) if input.ndim else _core.empty(size, 0, **options)
-    return made if out is None else out.copy_(made)
+    return given("nonzero_static", made, out)
 
 
 __all__ = [

@@ -10,12 +10,7 @@ from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis
 from schuss.mathematics import broadcast_shapes, norm
-from schuss.naming import must_float
-
-
-def _to(found, out):
-    return found if out is None else out.copy_(found)
-
+from schuss.naming import given, must_float
 
 # ---- einsum --------------------------------------------------------------------------------------
 
@@ -213,7 +208,7 @@ def tensordot(a, b, dims=2, out=None):
         lb[j] = la[i]
     kept = {c for i, c in enumerate(la) if i not in first}
     kept |= {c for j, c in enumerate(lb) if j not in second}
-    return _to(_contract(a, la, b, lb, kept)[0], out)
+    return given("tensordot", _contract(a, la, b, lb, kept)[0], out)
 
 
 def inner(input, other, *, out=None):
@@ -223,7 +218,7 @@ def inner(input, other, *, out=None):
     tensor(11.)
     """
     if input.ndim == 0 or other.ndim == 0:
-        return _to(input * other, out)
+        return given("inner", input * other, out)
     if input.shape[-1] != other.shape[-1]:
         raise RuntimeError(
             f"inner: {tuple(input.shape)} and {tuple(other.shape)} differ in their last size"
@@ -237,7 +232,7 @@ def vdot(input, other, *, out=None):
     >>> schuss.vdot(schuss.tensor([1j]), schuss.tensor([1j]))
     tensor(1.+0.j)
     """
-    return _to(_core._ranked("dot", input.conj(), other), out)
+    return given("vdot", _core._ranked("dot", input.conj(), other), out)
 
 
 def kron(input, other, *, out=None):
@@ -250,7 +245,7 @@ def kron(input, other, *, out=None):
     sizes = [[1] * (rank - x.ndim) + list(x.shape) for x in (input, other)]
     a = input.reshape([n for size in sizes[0] for n in (size, 1)])
     b = other.reshape([n for size in sizes[1] for n in (1, size)])
-    return _to((a * b).reshape([m * n for m, n in zip(*sizes, strict=True)]), out)
+    return given("kron", (a * b).reshape([m * n for m, n in zip(*sizes, strict=True)]), out)
 
 
 def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
@@ -260,13 +255,13 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
             f"addr: needs two vectors, got {tuple(vec1.shape)} and {tuple(vec2.shape)}"
         )
     product = vec1.unsqueeze(1) * vec2
-    return _to(_onto("addr", input, product, beta, alpha), out)
+    return given("addr", _onto("addr", input, product, beta, alpha), out)
 
 
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """`beta * input + alpha * (the sum of a batch of products)`."""
     product = _core._ranked("bmm", batch1, batch2).sum(0)
-    return _to(_onto("addbmm", input, product, beta, alpha), out)
+    return given("addbmm", _onto("addbmm", input, product, beta, alpha), out)
 
 
 def _onto(op, input, product, beta, alpha):
@@ -282,7 +277,7 @@ def _onto(op, input, product, beta, alpha):
 
 def chain_matmul(*matrices, out=None):
     """The product of several matrices, in the order that costs least."""
-    return _to(multi_dot(matrices), out)
+    return given("chain_matmul", multi_dot(matrices), out)
 
 
 def multi_dot(tensors, *, out=None):
@@ -326,7 +321,7 @@ def multi_dot(tensors, *, out=None):
 
     found = product(0, n - 1)
     found = found.squeeze(0) if row else found
-    return _to(found.squeeze(-1) if column else found, out)
+    return given("multi_dot", found.squeeze(-1) if column else found, out)
 
 
 def cross(input, other, dim=None, *, out=None):
@@ -351,7 +346,7 @@ def cross(input, other, dim=None, *, out=None):
     a, b = (x.movedim(axis, -1) for x in (input, other))
     turn, back = [1, 2, 0], [2, 0, 1]
     found = a[..., turn] * b[..., back] - a[..., back] * b[..., turn]
-    return _to(found.movedim(-1, axis), out)
+    return given("cross", found.movedim(-1, axis), out)
 
 
 # ---- distances -----------------------------------------------------------------------------------
@@ -404,7 +399,7 @@ def renorm(input, p, dim, maxnorm, *, out=None):
     axis = _axis("renorm", dim, input.ndim)
     length = norm(input, p, [i for i in range(input.ndim) if i != axis], True)
     scale = _core._where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
-    return _to(input * scale, out)
+    return given("renorm", input * scale, out)
 
 
 __all__ = [

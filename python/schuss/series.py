@@ -6,7 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis
-from schuss.mathematics import _named
+from schuss.naming import given, given_each
 
 
 def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
@@ -28,7 +28,7 @@ def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
         upper, lower = x.narrow(axis, 1, size - 1), x.narrow(axis, 0, size - 1)
         x = upper ^ lower if x.dtype == _core.bool else upper - lower
     x = x.clone() if x is input else x
-    return x if out is None else out.copy_(x)
+    return given("diff", x, out)
 
 
 def _slope(x, axis, step, order):
@@ -225,9 +225,7 @@ def frexp(input, *, out=None):
     >>> schuss.frexp(schuss.tensor([8.0])).exponent
     tensor([4], dtype=schuss.int32)
     """
-    if out is None:
-        return _Parts(_core._frexp(input))
-    return _named("frexp", _core._frexp(input), out)
+    return _Parts(given_each("frexp", _core._frexp(input), out))
 
 
 def polygamma(n, input, *, out=None):
@@ -239,7 +237,7 @@ def polygamma(n, input, *, out=None):
     if n < 0:
         raise RuntimeError(f"polygamma: n must be at least 0, got {n}")
     found = _core.digamma(input) if n == 0 else _core._polygamma_of(input, n)
-    return found if out is None else out.copy_(found)
+    return given("polygamma", found, out)
 
 
 __all__ = [

@@ -115,14 +115,6 @@ impl Error {
         self.0.op = op.into();
         self
     }
-    /// The same error as one of a wrong state: what PyTorch makes of positions that an index tensor names.
-    #[cold]
-    pub fn as_state(mut self) -> Error {
-        if self.0.kind == ErrorKind::Index {
-            self.0.kind = ErrorKind::Runtime;
-        }
-        self
-    }
     /// The operation that it names; nothing where it names none.
     pub fn op(&self) -> &str {
         &self.0.op

@@ -14,6 +14,7 @@ pub mod settle;
 pub mod tape;
 pub mod unpack;
 mod walk;
+mod windows;
 pub mod write;
 
 /// Puts this engine behind the rules; every way to make a tensor calls it first.

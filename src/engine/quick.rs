@@ -460,7 +460,8 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     core.base = Some(x.base.as_ref().unwrap_or(base).clone());
     core.flags = x.flags & flag::INFERENCE | if mode.grad() { 0 } else { flag::QUIET_VIEW };
     if tracked {
-        record(op, core, &[Side::Tensor(base, &x)], args, 1, reads);
+        let located = crate::ops::view::located(op, &x.operand.layout, args);
+        record(op, core, &[Side::Tensor(base, &x)], located.as_deref().unwrap_or(args), 1, reads);
     }
     Some(Ok(fresh.done()))
 }

@@ -2,7 +2,7 @@
 //! Leans on record.
 
 use super::record;
-use super::write::window_args;
+use super::windows;
 use crate::backend::Operand;
 use crate::base::{DType, Error, Few, Layout, Result};
 use crate::graph::mode::Mode;
@@ -10,7 +10,6 @@ use crate::graph::node::{Keeps, Rule};
 use crate::graph::op::Quirk;
 use crate::graph::{Edge, Kept, Meta, Node, Op};
 use crate::ops::complex::{self, parts};
-use crate::ops::view;
 use std::sync::Arc;
 
 /// What a view makes of a dtype: nothing, but for those that take complex numbers apart or put them together.
@@ -66,8 +65,7 @@ pub(super) fn read(base: (&Layout, DType), view: (&Layout, DType), mut edge: Edg
         edge = as_parts(&base.0.shape, base.1, edge, mode);
     }
     let real = base.1.real();
-    let node = window(&view::window::OP, &[(&whole, Some(edge))], (&seen, real), &window_args(&whole, &seen), mode);
-    let edge = Edge::Node(node, 0);
+    let edge = Edge::Node(windows::read(&whole, &seen, real, edge, mode), 0);
     if view.1.is_complex() { as_pairs(&view.0.shape, view.1, edge, mode) } else { edge }
 }
 
@@ -80,8 +78,7 @@ pub(super) fn written(base: (&Layout, DType), view: (&Layout, DType), edges: [Op
     } else {
         value = value.map(|e| as_parts(&view.0.shape, view.1, e, mode));
     }
-    let args = window_args(&whole, &seen);
-    let node = window(&view::embed::OP, &[(&whole, below), (&seen, value)], (&whole, base.1.real()), &args, mode);
+    let node = windows::written(&whole, &seen, base.1.real(), [below, value], mode);
     if !base.1.is_complex() {
         return node;
     }
@@ -89,13 +86,4 @@ pub(super) fn written(base: (&Layout, DType), view: (&Layout, DType), edges: [Op
         Edge::Node(pairs, _) => pairs,
         Edge::Leaf(_) => node,
     }
-}
-
-/// A node over windows: what goes in, and what comes out.
-fn window(op: &'static Op, ins: &[(&Layout, Option<Edge>)], out: (&Layout, DType), args: &[crate::graph::Arg], mode: Mode) -> Arc<Node> {
-    let meta = |l: &Layout| Kept::Meta(Meta { shape: l.shape.clone(), dtype: out.1 });
-    let serial = |e: &Edge| if let Edge::Node(n, _) = e { n.serial } else { 0 };
-    let below = ins.iter().filter_map(|(_, e)| e.as_ref()).map(serial).max().unwrap_or(0);
-    let kept = Keeps { inputs: ins.iter().map(|(l, _)| meta(l)).collect(), outputs: [meta(out.0)].into_iter().collect(), freed: false };
-    record::make(Rule::Op(op), args, ins.iter().map(|(_, e)| e.clone()).collect(), kept, 1, below, mode)
 }

@@ -193,7 +193,8 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
     if x.edge.is_none() && x.flags & flag::STRICT == 0 {
         return Ok(Outs::One(out));
     }
-    finish(op, &smallvec![Seen::Tensor(x)], args, Outs::One(out), mode)
+    let located = crate::ops::view::located(op, &x.operand.layout, args);
+    finish(op, &smallvec![Seen::Tensor(x)], located.as_deref().unwrap_or(args), Outs::One(out), mode)
 }
 
 fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Result<Outs> {

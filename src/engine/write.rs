@@ -5,10 +5,11 @@ use super::lift;
 use super::recast;
 use super::record::{self, Seen};
 use super::settle;
+use super::windows;
 use crate::backend::cpu::gather::collide;
 use crate::backend::trace;
 use crate::backend::{Launch, Operand, beside, of};
-use crate::base::{DType, Error, Few, Layout, Number, Result, shape};
+use crate::base::{DType, Error, Number, Result, shape};
 use crate::graph::capture;
 use crate::graph::mode::Mode;
 use crate::graph::node::{Keeps, Rule};
@@ -37,7 +38,7 @@ pub fn refresh(t: &Tensor) {
     let dtype = core.operand.dtype;
     let (mode, edge) = (Mode::now(), Edge::Node(node, k));
     let edge = if own.dtype == dtype {
-        Edge::Node(through(&own.layout, &layout, dtype, edge, mode), 0)
+        Edge::Node(windows::read(&own.layout, &layout, dtype, edge, mode), 0)
     } else {
         recast::read((&own.layout, own.dtype), (&layout, dtype), edge, mode)
     };
@@ -45,47 +46,6 @@ pub fn refresh(t: &Tensor) {
         core.edge = Some((node, k));
     }
     core.requires_grad = requires;
-}
-
-/// A window's parameters on the row-major form of a base.
-pub(super) fn window_args(base: &Layout, view: &Layout) -> Vec<Arg> {
-    let inside = relative(base, view);
-    let strides: Few<i64> = inside.strides.iter().map(|&s| s as i64).collect();
-    vec![Arg::from(&inside.shape), Arg::Ints(strides), Arg::from(inside.offset)]
-}
-
-/// A view's layout as seen from its base, as if the base were row-major.
-fn relative(base: &Layout, view: &Layout) -> Layout {
-    let shift = view.offset as isize - base.offset as isize;
-    if base.is_contiguous() {
-        return Layout::new(view.shape.clone(), view.strides.clone(), shift.max(0) as usize);
-    }
-    // Each stride of the view is a sum of the base's strides: the base's axes, widest first, are taken off it.
-    let mut order: Vec<usize> = (0..base.rank()).filter(|&i| base.shape[i] > 1).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(base.strides[i].unsigned_abs()));
-    let flat = Layout::contiguous(base.shape.clone());
-    let turn = |mut steps: isize| {
-        let mut out = 0isize;
-        for &i in &order {
-            if base.strides[i] != 0 {
-                let n = steps / base.strides[i];
-                out += n * flat.strides[i];
-                steps -= n * base.strides[i];
-            }
-        }
-        out
-    };
-    Layout::new(view.shape.clone(), view.strides.iter().map(|&s| turn(s)).collect(), turn(shift).max(0) as usize)
-}
-
-/// A node that says: this view, of that base.
-fn through(base: &Layout, view: &Layout, dtype: DType, edge: Edge, mode: Mode) -> Arc<Node> {
-    let args = window_args(base, view);
-    let serial = if let Edge::Node(n, _) = &edge { n.serial } else { 0 };
-    let meta = |shape: &Few<usize>| Kept::Meta(Meta { shape: shape.clone(), dtype });
-    let kept =
-        Keeps { inputs: [meta(&base.shape)].into_iter().collect(), outputs: [meta(&view.shape)].into_iter().collect(), freed: false };
-    record::make(Rule::Op(&ops::view::window::OP), &args, [Some(edge)].into_iter().collect(), kept, 1, serial, mode)
 }
 
 /// Whether an in-place write to a tensor is allowed, and as what it is written.
@@ -312,16 +272,7 @@ fn settle_edge(
     };
     let to_edge = |e: Option<(Arc<Node>, u32)>| e.map(|(n, k)| Edge::Node(n, k));
     let write = if base_operand.dtype == operand.dtype {
-        let args = window_args(&base_operand.layout, &operand.layout);
-        let meta = |o: &Operand| Kept::Meta(Meta { shape: o.layout.shape.clone(), dtype: o.dtype });
-        let serial = base_edge.iter().chain(edge.iter()).map(|(n, _)| n.serial).max().unwrap_or(0);
-        let kept = Keeps {
-            inputs: [meta(&base_operand), meta(operand)].into_iter().collect(),
-            outputs: [meta(&base_operand)].into_iter().collect(),
-            freed: false,
-        };
-        let edges = [to_edge(base_edge), to_edge(edge)].into_iter().collect();
-        record::make(Rule::Op(&ops::view::embed::OP), &args, edges, kept, 1, serial, mode)
+        windows::written(&base_operand.layout, &operand.layout, operand.dtype, [to_edge(base_edge), to_edge(edge)], mode)
     } else {
         let own = (&base_operand.layout, base_operand.dtype);
         recast::written(own, (&operand.layout, operand.dtype), [to_edge(base_edge), to_edge(edge)], mode)

@@ -233,7 +233,7 @@ fn gather_run(call: &Call) -> Result<()> {
     let axis = shape::axis("gather", call.args[0].int().unwrap_or(0), x.layout.rank())?;
     let (source, pick) = along("gather", x, index, &index.layout.shape, axis)?;
     let out = if out.layout.rank() == 0 { out.view(out.layout.insert_axis(0)) } else { out.clone() };
-    of(&x.storage).launch(&Launch::Gather { source: &source, picks: &[pick], out: &out }).map_err(Error::as_state)
+    of(&x.storage).launch(&Launch::Gather { source: &source, picks: &[pick], out: &out })
 }
 
 pub(super) fn scatter_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
@@ -270,7 +270,7 @@ fn scatter_as(call: &Call, add: bool) -> Result<()> {
     let (target, pick) = along("scatter", out, index, &index.layout.shape, axis)?;
     let src = if src.layout.rank() == 0 { src.view(src.layout.insert_axis(0)) } else { src.clone() };
     let values = src.view(Layout::new(target.layout.shape.clone(), src.layout.strides.clone(), src.layout.offset));
-    backend.launch(&Launch::Scatter { target: &target, picks: &[pick], values: &values, add }).map_err(Error::as_state)
+    backend.launch(&Launch::Scatter { target: &target, picks: &[pick], values: &values, add })
 }
 
 fn scatter_run(call: &Call) -> Result<()> {

@@ -111,6 +111,13 @@ crate::op! {
         rule view_back;
         batch shift;
     }
+    /// Windows along an axis, one for each step, whose elements are a further axis.
+    windows_along(input; dim: Axis, size: Int, step: Int) Any {
+        view(windows_rule);
+        rule windows_back;
+        batch shift;
+        face hidden;
+    }
     /// A window over the storage by sizes and strides. Reaching past the storage raises RuntimeError.
     ///
     /// >>> schuss.arange(4).as_strided((2, 2), (1, 1))
@@ -376,6 +383,20 @@ fn diagonal_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     Ok(Layout::new(shape, strides, (x.offset as isize + start) as usize))
 }
 
+fn windows_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
+    let axis = shape::axis("unfold", args[0].int().unwrap_or(0), x.rank())?;
+    let (size, step) = (args[1].int().unwrap_or(0), args[2].int().unwrap_or(0));
+    if size < 0 || step <= 0 || size > x.shape[axis] as i64 {
+        return Err(Error::runtime("unfold", format!("windows of {size} by {step} do not fit axis of size {}", x.shape[axis])));
+    }
+    let (mut shape, mut strides) = (x.shape.clone(), x.strides.clone());
+    shape.push(size as usize);
+    strides.push(strides[axis]);
+    shape[axis] = (x.shape[axis] - size as usize) / step as usize + 1;
+    strides[axis] = strides[axis].saturating_mul(step as isize);
+    Ok(Layout::new(shape, strides, x.offset))
+}
+
 fn as_strided_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     let (size, stride) = (args[0].ints(), args[1].ints());
     if size.len() != stride.len() {
@@ -430,20 +451,54 @@ pub fn part(x: &Layout, args: &[Arg]) -> Result<Layout> {
 
 /// The derivative of a view: its cotangent laid back through the same view of a row-major tensor.
 fn view_back(pull: &Pull) -> Grads {
+    laid_back(pull, part)
+}
+
+fn windows_back(pull: &Pull) -> Grads {
+    laid_back(pull, windows_rule)
+}
+
+fn laid_back(pull: &Pull, rule: fn(&Layout, &[Arg]) -> Result<Layout>) -> Grads {
     let x = pull.ins[0].shape();
-    let seen = crate::graph::sym::must(part(&Layout::contiguous(x.clone()), pull.args));
+    let seen = crate::graph::sym::must(rule(&Layout::contiguous(x.clone()), pull.args));
     let strides: Few<i64> = seen.strides.iter().map(|&s| s as i64).collect();
     let grad = pull.grad().unwindow(&x, &seen.shape, strides, seen.offset);
     [pull.needs.has(0).then_some(grad)].into_iter().collect()
 }
 
+/// The parameters of `as_strided` and where its input starts and how it steps, if not row by row from the start of memory.
+pub fn located(op: &'static Op, x: &Layout, args: &[Arg]) -> Option<Vec<Arg>> {
+    if !std::ptr::eq(op, &raw const as_strided::OP) || x.is_contiguous() && x.offset == 0 {
+        return None;
+    }
+    let lies = std::iter::once(x.offset as i64).chain(x.strides.iter().map(|&s| s as i64)).collect();
+    Some(args[..3].iter().cloned().chain([Arg::Ints(lies)]).collect())
+}
+
 fn as_strided_back(pull: &Pull) -> Grads {
-    let (size, stride) = (pull.args[0].ints(), pull.args[1].ints());
-    let x = pull.ins[0].shape();
-    // The input's own offset is not known here; `restride` writes it into the parameter for inputs that start elsewhere.
-    let offset = pull.args[2].int().unwrap_or(0);
-    let grad = pull.grad().unwindow(&x, size, stride, offset);
-    [pull.needs.has(0).then_some(grad)].into_iter().collect()
+    let shape = pull.ins[0].shape();
+    let x = match pull.args.get(3).map(Arg::ints).as_deref() {
+        Some([start, steps @ ..]) => Layout::new(shape, steps.iter().map(|&s| s as isize).collect(), *start as usize),
+        _ => Layout::contiguous(shape),
+    };
+    let seen = crate::graph::sym::must(as_strided_rule(&x, pull.args));
+    [pull.needs.has(0).then(|| across(pull.grad(), &seen, &x, &x))].into_iter().collect()
+}
+
+/// Numbers of one layout as another of the same memory shows them, added where they meet; parted where elements of `own` do.
+pub fn across(x: &Sym, from: &Layout, to: &Layout, own: &Layout) -> Sym {
+    let ends: Vec<(isize, isize)> = [from, to].iter().filter(|l| l.numel() > 0).map(|l| l.span()).collect();
+    let low = ends.iter().map(|e| e.0).min().unwrap_or(0);
+    let room = [(ends.iter().map(|e| e.1).max().unwrap_or(low) - low).max(0) as usize];
+    let steps = |l: &Layout| l.strides.iter().map(|&s| s as i64).collect::<Few<i64>>();
+    let start = |l: &Layout| if l.numel() > 0 { (l.offset as isize - low) as i64 } else { 0 };
+    let mut memory = x.unwindow(&room[..], &from.shape, steps(from), start(from));
+    if own.overlaps_itself() {
+        let one = scalar(x.dtype(), x.device()) + 1.0;
+        let meet = one.expand(&own.shape).unwindow(&room[..], &own.shape, steps(own), start(own));
+        memory = memory / meet.maximum(&Sym::from(1.0));
+    }
+    memory.window(&to.shape, steps(to), start(to))
 }
 
 fn window_layout(args: &[Arg]) -> Layout {

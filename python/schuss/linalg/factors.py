@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 
 from schuss import _core
-from schuss.linalg.results import _as, _batched, _matrices, _square, _to
+from schuss.linalg.results import _as, _batched, _matrices, _square
+from schuss.naming import given
 
 
 def _lu(op, A, pivot):
@@ -122,7 +123,7 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
         )
     packed, right = _batched("ldl_solve", LD, B)
     swaps = pivots.expand(*packed.shape[:-1])
-    return _to(_core._ldl_solve_of(packed, swaps, right, hermitian), out)
+    return given("ldl_solve", _core._ldl_solve_of(packed, swaps, right, hermitian), out)
 
 
 def _order(pivots, m):
@@ -170,8 +171,8 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     order = _order(pivots, LU.shape[-2])
     if not left:
         turned = lu_solve(LU, pivots, B.mH, adjoint=not adjoint)
-        return _to(turned.mH, out)
-    return _to((_through_turned if adjoint else _through)(LU, order, B), out)
+        return given("lu_solve", turned.mH, out)
+    return given("lu_solve", (_through_turned if adjoint else _through)(LU, order, B), out)
 
 
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
@@ -187,7 +188,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
         A, B, upper = A.mT, B.mT, not upper
     A, B = _batched("solve_triangular", A, B)
     found = _core._triangular_of(A, B, bool(upper), bool(unitriangular))
-    return _to(found if left else found.mT, out)
+    return given("solve_triangular", found if left else found.mT, out)
 
 
 def _solved(op, A, B, left):
@@ -227,7 +228,7 @@ def solve(A, B, *, left=True, out=None):
     """
     found, _, _, info = _solved("solve", A, B, left)
     _regular("solve", info)
-    return _to(found, out)
+    return given("solve", found, out)
 
 
 def inv_ex(A, *, check_errors=False, out=None):
@@ -249,7 +250,7 @@ def inv(A, *, out=None):
     """
     found, info = inv_ex(A)
     _regular("inv", info)
-    return _to(found, out)
+    return given("inv", found, out)
 
 
 def slogdet(A, *, out=None):
@@ -285,7 +286,7 @@ def det(A, *, out=None):
     >>> schuss.linalg.det(schuss.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(-2.)
     """
-    return _to(_core.det(A), out)
+    return given("det", _core.det(A), out)
 
 
 def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
@@ -319,14 +320,14 @@ def cholesky(A, *, upper=False, out=None):
     """
     found, info = cholesky_ex(A, upper=upper)
     _positive(info)
-    return _to(found, out)
+    return given("cholesky", found, out)
 
 
 def cholesky_solve(B, L, upper=False, *, out=None):
     """x of `A x = B` from the Cholesky factor of A."""
     L = L.mH if upper else L
     L, B = _batched("cholesky_solve", L, B)
-    return _to(_core._cholesky_solve_of(B, L), out)
+    return given("cholesky_solve", _core._cholesky_solve_of(B, L), out)
 
 
 def cholesky_inverse(L, upper=False, *, out=None):
@@ -362,7 +363,7 @@ def householder_product(A, tau, *, out=None):
             f"householder_product: {tuple(A.shape)} and {tau.shape[-1]} reflections do not fit"
         )
     if A.numel() == 0:
-        return _to(A.clone(), out)
+        return given("householder_product", A.clone(), out)
     found = A.masked_fill(_core.ones((), dtype=_core.bool, device=A.device), 0) + _core.eye(
         m, n, dtype=A.dtype, device=A.device
     )
@@ -370,7 +371,7 @@ def householder_product(A, tau, *, out=None):
     for k in reversed(range(tau.shape[-1])):
         v = below[..., k : k + 1]
         found = found - tau[..., k : k + 1].unsqueeze(-1) * (v @ (v.mH @ found))
-    return _to(found, out)
+    return given("householder_product", found, out)
 
 
 __all__ = [

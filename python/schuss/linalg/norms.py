@@ -8,10 +8,10 @@ import math
 from schuss import _core
 from schuss.arrangement import _axis
 from schuss.linalg.factors import inv_ex
-from schuss.linalg.results import _matrices, _square, _to
+from schuss.linalg.results import _matrices, _square
 from schuss.linalg.spectra import svdvals
 from schuss.mathematics import norm as _plain_norm
-from schuss.naming import must_float
+from schuss.naming import given, must_float
 
 
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
@@ -25,7 +25,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     if isinstance(ord, str):
         raise RuntimeError(f"vector_norm: ord must be a number, got {ord!r}")
     axes = None if dim is None else dim if isinstance(dim, int) else list(dim)
-    return _to(_plain_norm(x, float(ord), axes, keepdim, dtype=dtype), out)
+    return given("vector_norm", _plain_norm(x, float(ord), axes, keepdim, dtype=dtype), out)
 
 
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):
@@ -45,7 +45,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     if a == b:
         raise RuntimeError(f"matrix_norm: needs two different axes, got {dim}")
     if isinstance(ord, str) and ord == "fro":
-        return _to(_core._norm(A, [a, b], keepdim), out)
+        return given("matrix_norm", _core._norm(A, [a, b], keepdim), out)
     if ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
         values = svdvals(A.movedim((a, b), (-2, -1)))
         largest = ord != "nuc" and ord > 0
@@ -60,7 +60,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         )
     if keepdim:
         found = found.unsqueeze(min(a, b)).unsqueeze(max(a, b))
-    return _to(found, out)
+    return given("matrix_norm", found, out)
 
 
 def _end(values, largest):
@@ -94,16 +94,18 @@ def cond(A, p=None, *, out=None):
     _matrices("cond", A)
     if p is None or p in (2, -2):
         if A.numel() == 0:
-            return _to(_core.zeros(tuple(A.shape[:-2]), dtype=A.dtype, device=A.device), out)
+            return given(
+                "cond", _core.zeros(tuple(A.shape[:-2]), dtype=A.dtype, device=A.device), out
+            )
         values = svdvals(A)
         found = values[..., 0] / values[..., -1]
-        return _to(1 / found if p == -2 else found, out)
+        return given("cond", 1 / found if p == -2 else found, out)
     _square("cond", A)
     if A.numel() == 0:
-        return _to(_core.zeros(tuple(A.shape[:-2]), dtype=A.dtype, device=A.device), out)
+        return given("cond", _core.zeros(tuple(A.shape[:-2]), dtype=A.dtype, device=A.device), out)
     back, info = inv_ex(A)
     found = matrix_norm(A, p) * matrix_norm(back, p)
-    return _to(found.masked_fill(info != 0, math.inf), out)
+    return given("cond", found.masked_fill(info != 0, math.inf), out)
 
 
 __all__ = [

@@ -36,8 +36,8 @@ def lu(A, pivot=True, get_infos=False, out=None):
     """
     packed, pivots, _, info = factors._lu("lu", A, pivot)
     if get_infos:
-        return _as("lu_packed_ex", "LU pivots infos", (packed, pivots, info), out)
-    return _as("lu_packed", "LU pivots", (packed, pivots), out)
+        return _as("lu_packed_ex", "LU pivots infos", (packed, pivots, info), out, "lu")
+    return _as("lu_packed", "LU pivots", (packed, pivots), out, "lu")
 
 
 def lu_solve(b, LU_data, LU_pivots, *, out=None):
@@ -52,7 +52,7 @@ def svd(input, some=True, compute_uv=True, *, out=None):
         m, n = input.shape[-2:]
         lead = input.shape[:-2]
         U, Vh = (_core.zeros((*lead, k, k), dtype=input.dtype, device=input.device) for k in (m, n))
-    return _as("svd_turned", "U S V", (U, S, Vh.mH), out)
+    return _as("svd_turned", "U S V", (U, S, Vh.mH), out, "svd")
 
 
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False, *, out=None):

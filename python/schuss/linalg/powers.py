@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss.linalg.factors import inv
-from schuss.linalg.results import _square, _to
+from schuss.linalg.results import _square
+from schuss.naming import given
 from schuss.products import cross as _cross
 
 #: How often `matrix_exp` squares at most where it cannot look.
@@ -27,7 +28,7 @@ def vecdot(x, y, *, dim=-1, out=None):
     >>> schuss.linalg.vecdot(schuss.tensor([1.0, 2.0]), schuss.tensor([3.0, 4.0]))
     tensor(11.)
     """
-    return _to((x.conj() * y).sum(dim), out)
+    return given("vecdot", (x.conj() * y).sum(dim), out)
 
 
 def matmul(input, other, *, out=None):
@@ -69,7 +70,8 @@ def matrix_power(A, n, *, out=None):
         raise RuntimeError(f"matrix_power: needs square matrices, got {tuple(A.shape)}")
     if n == 0:
         everywhere = _core.ones((), dtype=_core.bool, device=A.device)
-        return _to(
+        return given(
+            "matrix_power",
             A.masked_fill(everywhere, 0) + _core.eye(A.shape[-1], dtype=A.dtype, device=A.device),
             out,
         )
@@ -80,7 +82,7 @@ def matrix_power(A, n, *, out=None):
             found = base if found is None else found @ base
         n >>= 1
         base = base @ base if n else base
-    return _to(found.clone() if found is A else found, out)
+    return given("matrix_power", found.clone() if found is A else found, out)
 
 
 def matrix_exp(A):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.mathematics import broadcast_shapes
+from schuss.naming import given_each
 
 
 class _Result(tuple):
@@ -23,18 +24,11 @@ class _Result(tuple):
 _KINDS: dict = {}
 
 
-def _as(kind, names, values, out=None):
-    if out is not None:
-        for to, value in zip(out, values, strict=True):
-            to.data = value
-        values = out
+def _as(kind, names, values, out=None, op=None):
+    values = given_each(kind if op is None else op, values, out)
     if kind not in _KINDS:
         _KINDS[kind] = type(kind, (_Result,), {"__slots__": (), "names": tuple(names.split())})
     return _KINDS[kind](values)
-
-
-def _to(found, out):
-    return found if out is None else out.copy_(found)
 
 
 def _matrices(op, x):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.linalg.results import _as, _matrices, _square, _to
+from schuss.linalg.results import _as, _matrices, _square
+from schuss.naming import given
 
 
 def svd(A, full_matrices=True, *, driver=None, out=None):
@@ -21,7 +22,7 @@ def svd(A, full_matrices=True, *, driver=None, out=None):
 def svdvals(A, *, driver=None, out=None):
     """The singular values of matrices, the largest first."""
     _matrices("svdvals", A)
-    return _to(_core._svd_of(A, False)[1], out)
+    return given("svdvals", _core._svd_of(A, False)[1], out)
 
 
 def _side(UPLO):
@@ -44,7 +45,7 @@ def eigh(A, UPLO="L", *, out=None):
 def eigvalsh(A, UPLO="L", *, out=None):
     """The rising eigenvalues of symmetric matrices."""
     _square("eigvalsh", A)
-    return _to(_core._eigh_of(A, _side(UPLO))[0], out)
+    return given("eigvalsh", _core._eigh_of(A, _side(UPLO))[0], out)
 
 
 def eig(A, *, out=None):
@@ -64,22 +65,22 @@ def eigvals(A, *, out=None):
     tensor([2.+0.j])
     """
     _square("eigvals", A)
-    return _to(_core._eig_of(A)[0], out)
+    return given("eigvals", _core._eig_of(A)[0], out)
 
 
 def matrix_sqrth(A, *, out=None):
     """The square root of symmetric matrices without negative eigenvalues."""
     values, vectors = eigh(A.detach())
     found = (vectors * values.clamp(min=0).sqrt().unsqueeze(-2)) @ vectors.mH
-    return _to(_core._sqrth_of(A, found), out)
+    return given("matrix_sqrth", _core._sqrth_of(A, found), out)
 
 
-def polar(A, *, side="right"):
+def polar(A, *, side="right", out=None):
     """An orthogonal factor and a positive one whose product is the matrix."""
     U, S, Vh = svd(A, False)
     if side == "right":
-        return _as("polar", "U P", (U @ Vh, (Vh.mH * S.unsqueeze(-2)) @ Vh))
-    return _as("polar", "U P", (U @ Vh, (U * S.unsqueeze(-2)) @ U.mH))
+        return _as("polar", "U P", (U @ Vh, (Vh.mH * S.unsqueeze(-2)) @ Vh), out)
+    return _as("polar", "U P", (U @ Vh, (U * S.unsqueeze(-2)) @ U.mH), out)
 
 
 def _bounds(values, atol, rtol, shape, given):
@@ -114,7 +115,7 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False, out=None)
     atol, rtol = (tol, 0.0) if tol is not None else (atol, rtol)
     values = eigvalsh(A.detach()).abs() if hermitian else svdvals(A.detach())
     bound = _bounds(values, atol, rtol, A.shape[-2:], tol)
-    return _to((values > bound).sum(-1), out)
+    return given("matrix_rank", (values > bound).sum(-1), out)
 
 
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
@@ -127,7 +128,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
     _matrices("pinv", A)
     rtol = rcond if rcond is not None else rtol
     if A.numel() == 0:
-        return _to(A.mH.clone(), out)
+        return given("pinv", A.mH.clone(), out)
     with_no_past = A.detach()
     if hermitian:
         _square("pinv", A)
@@ -140,10 +141,10 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
         bound = _bounds(weight, atol, rtol, A.shape[-2:], None)
         kept, right = weight > bound, right.mH
     scale = _core._where(kept, 1 / _core._where(kept, weight, 1.0), 0.0).to(A.dtype)
-    return _to(_core._pinv_of(A, (right * scale.unsqueeze(-2)) @ left.mH), out)
+    return given("pinv", _core._pinv_of(A, (right * scale.unsqueeze(-2)) @ left.mH), out)
 
 
-def lstsq(A, B, rcond=None, *, driver=None):
+def lstsq(A, B, rcond=None, *, driver=None, out=None):
     """x of least |A x - B|; the residuals, ranks and singular values where they are known.
 
     >>> A, b = schuss.tensor([[1.0], [1.0]]), schuss.tensor([[1.0], [3.0]])
@@ -172,7 +173,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         residuals = (gap.abs() ** 2 if gap.is_complex() else gap * gap).sum(-2)
     solution = found.squeeze(-1) if vector else found
     names = "solution residuals rank singular_values"
-    return _as("lstsq", names, (solution, residuals, ranks, values))
+    return _as("lstsq", names, (solution, residuals, ranks, values), out)
 
 
 __all__ = [

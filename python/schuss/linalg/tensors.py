@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from schuss.linalg.factors import inv, solve
-from schuss.linalg.results import _to
+from schuss.naming import given
 
 
 def tensorinv(A, ind=2, *, out=None):
@@ -17,7 +17,7 @@ def tensorinv(A, ind=2, *, out=None):
     if math.prod(first) != math.prod(last):
         raise RuntimeError(f"tensorinv: {first} and {last} hold unequal numbers of elements")
     found = inv(A.reshape(math.prod(first), math.prod(last)))
-    return _to(found.reshape(*last, *first), out)
+    return given("tensorinv", found.reshape(*last, *first), out)
 
 
 def tensorsolve(A, B, dims=None, *, out=None):
@@ -28,7 +28,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
     if math.prod(rest) != B.numel() or math.prod(A.shape[: B.ndim]) != B.numel():
         raise RuntimeError(f"tensorsolve: {tuple(A.shape)} and {tuple(B.shape)} do not fit")
     found = solve(A.reshape(B.numel(), B.numel()), B.reshape(-1))
-    return _to(found.reshape(rest), out)
+    return given("tensorsolve", found.reshape(rest), out)
 
 
 __all__ = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor
+from schuss.naming import given as _given
 from schuss.naming import must_float as _must_float
 from schuss.naming import publish as _publish
 from schuss.naming import warn as _warn
@@ -154,7 +155,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def _celu(input, alpha):
-    low = alpha * ((input / alpha).clamp(max=0.0).exp() - 1)
+    low = alpha * (input / alpha).clamp(max=0.0).expm1()
     return schuss.where(input > 0, input, low)
 
 
@@ -309,7 +310,7 @@ def normalize(
     tensor([[0.6000, 0.8000]])
     """
     result = input / input.norm(p, dim=dim, keepdim=True).clamp(min=eps)
-    return result if out is None else out.copy_(result)
+    return _given("normalize", result, out)
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:

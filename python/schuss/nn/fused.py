@@ -73,19 +73,19 @@ def _bound(name, lambd):
         raise RuntimeError(f"{name}: lambd must not be negative, got {lambd}")
 
 
-def softshrink(input, lambd=0.5):
+def softshrink(input, lambd=0.5, *, out=None):
     """`x - lambd` above lambd, `x + lambd` below -lambd, 0 between.
 
     >>> schuss.nn.functional.softshrink(schuss.tensor([0.25, -2.0]))
     tensor([ 0.0000, -1.5000])
     """
     _bound("softshrink", lambd)
-    return _core.softshrink(input, lambd)
+    return _core.softshrink(input, lambd, out=out)
 
 
-def hardshrink(input, lambd=0.5):
+def hardshrink(input, lambd=0.5, *, out=None):
     """The element where its size passes lambd, else 0."""
-    return _core.hardshrink(input, lambd)
+    return _core.hardshrink(input, lambd, out=out)
 
 
 def threshold(input, threshold, value, inplace=False):
@@ -120,25 +120,25 @@ def elu(input, alpha=1.0, inplace=False):
     return written(_core.elu, input, alpha) if inplace else _core.elu(input, alpha)
 
 
-def softplus(input, beta=1.0, threshold=20.0):
+def softplus(input, beta=1.0, threshold=20.0, *, out=None):
     """`log(1 + exp(beta x)) / beta`, straight where beta x passes the threshold.
 
     >>> schuss.nn.functional.softplus(schuss.tensor([0.0, 1.0]))
     tensor([0.6931, 1.3133])
     """
-    return _core.softplus(input, beta, threshold)
+    return _core.softplus(input, beta, threshold, out=out)
 
 
-def gelu(input, approximate="none"):
+def gelu(input, approximate="none", *, out=None):
     """Gaussian error linear unit, `x * Phi(x)` (Hendrycks and Gimpel 2016).
 
     >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
     tensor([ 0.8413, -0.1587])
     """
     if approximate == "none":
-        return _core._gelu_exact(input)
+        return _core._gelu_exact(input, out=out)
     if approximate == "tanh":
-        return _core._gelu_tanh(input)
+        return _core._gelu_tanh(input, out=out)
     raise RuntimeError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
 
 

@@ -7,6 +7,7 @@ import math
 
 import schuss
 from schuss import Tensor, _core, no_grad
+from schuss.naming import given_each
 from schuss.nn import fused
 
 
@@ -73,15 +74,18 @@ def _followed(running_mean, running_var, mean, var, momentum, count):
             running_var.mul_(1 - momentum).add_(var.detach() * share)
 
 
-def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+def native_batch_norm(
+    input, weight, bias, running_mean, running_var, training, momentum, eps, *, out=None
+):
     """`batch_norm`, and the batch's mean and 1 / deviation where it was used."""
     found = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
         none = _core.empty(0, dtype=input.dtype, device=input.device)
-        return found, none, none.clone()
+        return given_each("native_batch_norm", (found, none, none.clone()), out)
     axes = [axis for axis in range(input.ndim) if axis != 1]
     mean = input.mean(axes)
-    return found, mean, (_core._var(input, axes, 0, False) + eps).rsqrt()
+    scale = (_core._var(input, axes, 0, False) + eps).rsqrt()
+    return given_each("native_batch_norm", (found, mean, scale), out)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
@@ -109,12 +113,22 @@ def _grouped(op, input, groups, weight, bias, eps):
     if not size:
         raise RuntimeError(f"{op}: the groups of {tuple(input.shape)} have no elements")
     found, mean, scale = _core._normalised_groups(input, weight, bias, groups, eps)
-    return found, mean.detach().squeeze(2), scale.detach().squeeze(2)
+    return found, mean.squeeze(2), scale.squeeze(2)
 
 
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """`group_norm`, and the groups' means and 1 / deviations."""
-    return _grouped("native_group_norm", input, group, weight, bias, eps)
+    found, *facts = _grouped("native_group_norm", input, group, weight, bias, eps)
+    return found, *(_beside(found, fact, weight, bias) for fact in facts)
+
+
+def _beside(found, fact, *values):
+    """A fact of the input as a result of the same node: it requires grad wherever `found` does,
+    with slopes of zero for the values that it does not depend on."""
+    if found.requires_grad and not fact.requires_grad:
+        (moved, *_) = (x for x in values if x is not None and x.requires_grad)
+        return _core._where(True, fact, moved.sum().to(fact.dtype))
+    return fact
 
 
 def native_layer_norm(input, normalized_shape, weight, bias, eps):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import _core
-from schuss.naming import must_float, rename
+from schuss.naming import given, must_float, rename
 
 if TYPE_CHECKING:
     from typing import Any
@@ -255,6 +255,8 @@ def _mean_pool(d):
         ceil_mode=False,
         count_include_pad=True,
         divisor_override=None,
+        *,
+        out=None,
     ):
         x, alone = _batched(name, input, d)
         _floats(name, x)
@@ -268,7 +270,7 @@ def _mean_pool(d):
         counts = _places(name, sizes, kernel, stride, padding, [1] * d, ceil_mode)
         divisor = None if divisor_override is None else float(divisor_override)
         found = _core._mean_windows(x, counts, kernel, stride, padding, count_include_pad, divisor)
-        return found.squeeze(0) if alone else found
+        return given(name, found.squeeze(0) if alone else found, out)
 
     pool.__name__ = pool.__qualname__ = name
     pool.__doc__ = f"The mean of every window on the last {d} axes."
@@ -549,12 +551,7 @@ def _unpool(d):
         # Below 0 a place would count from the end, which here it must not.
         places = places.masked_fill(places < 0, area)
         blank = _core.zeros(*x.shape[:2], area, dtype=x.dtype, device=x.device)
-        try:
-            found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
-        except IndexError:
-            raise RuntimeError(
-                f"{name}: an index is outside of an image of sizes {tuple(sizes)}"
-            ) from None
+        found = _core._scatter(blank, places, x.reshape(*x.shape[:2], -1), 2)
         found = found.reshape(*x.shape[:2], *sizes)
         return found.squeeze(0) if alone else found
 

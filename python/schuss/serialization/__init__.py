@@ -158,6 +158,9 @@ def load(
     trusted = weights_only is False
     if hasattr(f, "read"):
         return _read(f, map_location, trusted)
+    if not isinstance(f, (str, bytes, os.PathLike)):
+        # The number of a descriptor would be read from, and closed.
+        raise TypeError(f"load: needs a path or an open binary file, got {type(f).__name__}")
     if os.path.isdir(f):
         raise IsADirectoryError(f"load: {os.fspath(f)} is a folder; give a file in it")
     with open(f, "rb") as file:

@@ -170,6 +170,12 @@ pub fn falling(x: f64, scaled: bool) -> (f64, f64) {
         let grow = if scaled { double::exp::<false>(x) } else { 1.0 };
         return ((s0 - (log + GAMMA) * i0) * grow, (1.0 / x + log * i1 - 0.5 * s1) * grow);
     }
+    let fall = if scaled { 1.0 } else { double::exp::<false>(-x) };
+    // Here both are their leading term, 1 / (8 x) being nothing beside 1; the fraction's terms would overflow.
+    if x > 1e17 {
+        let k = (PI / 2.0).sqrt() / x.sqrt() * fall;
+        return (k, k);
+    }
     // With b and a the fraction's partial denominators and numerators, and q, c the terms of the sum that normalises it.
     let (mut b, mut a, mut c) = (2.0 * (1.0 + x), -0.25, 0.25);
     let mut d = 1.0 / b;
@@ -193,7 +199,6 @@ pub fn falling(x: f64, scaled: bool) -> (f64, f64) {
             break;
         }
     }
-    let fall = if scaled { 1.0 } else { double::exp::<false>(-x) };
     let k0 = (PI / (2.0 * x)).sqrt() * fall / sum;
     (k0, k0 * (x + 0.5 - 0.25 * h) / x)
 }

@@ -63,8 +63,12 @@ fn by_one(picks: &[Pick], source: &Operand, n: usize) -> Option<Result<Vec<isize
 
 #[cold]
 fn outside(pick: &Pick, axis: usize, i: i64) -> Error {
-    let allowed = if pick.wraps { shape::allowed(pick.size) } else { format!("expected 0 to {}", pick.size as i64 - 1) };
-    Error::index(pick.op, format!("index {i} is out of range for an axis of size {} (index tensor {axis}; {allowed})", pick.size))
+    let said = |allowed: &str| format!("index {i} is out of range for an axis of size {} (index tensor {axis}; {allowed})", pick.size);
+    // Subscripts are an IndexError; elements that gather and scatter read from their index are not, as in PyTorch.
+    if pick.wraps {
+        return Error::index(pick.op, said(&shape::allowed(pick.size)));
+    }
+    Error::runtime(pick.op, said(&format!("expected 0 to {}", pick.size as i64 - 1)))
 }
 
 /// Bytes from which rows are copied by several threads.

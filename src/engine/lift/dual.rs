@@ -7,6 +7,7 @@
 use super::super::conjugate;
 use super::super::record::caught;
 use super::{Lifts, is_tracked, made_at, reverse};
+use crate::base::layout::memory_order;
 use crate::base::{DType, Device, Error, Result};
 use crate::graph::lift::Lift;
 use crate::graph::mode::{GradGuard, grad_enabled};
@@ -24,26 +25,48 @@ pub(super) fn emit(level: u64, op: &'static Op, feeds: &[Feed], lifts: &Lifts, a
     let list = match outs {
         Outs::One(t) => {
             let moved = moved(op, &primals, &tangents, std::slice::from_ref(&t), args)?;
-            let moved = apart(op, &tangents, moved.into_iter().next().flatten())?;
+            let moved = apart(op, &tangents, &t, moved.into_iter().next().flatten())?;
             return Ok(Outs::One(joined(level, t, moved)));
         }
         Outs::Many(list) => list,
     };
     let moved = moved(op, &primals, &tangents, &list, args)?;
     let pairs = list.into_iter().zip(moved);
-    Ok(Outs::Many(pairs.map(|(t, m)| Ok(joined(level, t, apart(op, &tangents, m)?))).collect::<Result<_>>()?))
+    let pair = |(t, m): (Tensor, Option<Tensor>)| {
+        let m = apart(op, &tangents, &t, m)?;
+        Ok(joined(level, t, m))
+    };
+    Ok(Outs::Many(pairs.map(pair).collect::<Result<_>>()?))
 }
 
 /// A result's tangent with memory of its own, as the result has: a write to either must not reach an operand's. The sum of
 /// what moves and what does not has the tangent of the one, and would share it. A view's goes with its base's.
-fn apart(op: &Op, tangents: &[Option<Tensor>], made: Option<Tensor>) -> Result<Option<Tensor>> {
-    let Some(made) = made else { return Ok(None) };
-    let lies = |t: &Tensor| Arc::as_ptr(&t.values().storage());
-    let views = matches!(op.body, Body::View(_));
-    if !views && tangents.iter().flatten().any(|t| lies(t) == lies(&made)) {
-        return ops::view::clone_(&made).map(Some);
+fn apart(op: &Op, tangents: &[Option<Tensor>], out: &Tensor, made: Option<Tensor>) -> Result<Option<Tensor>> {
+    let Some(mut made) = made else { return Ok(None) };
+    if matches!(op.body, Body::View(_)) {
+        return Ok(Some(made));
     }
-    Ok(Some(made))
+    let lies = |t: &Tensor| Arc::as_ptr(&t.values().storage());
+    if tangents.iter().flatten().any(|t| lies(t) == lies(&made)) {
+        made = ops::view::clone_(&made)?;
+    }
+    laid_as(out, made).map(Some)
+}
+
+/// A tangent whose axes lie in memory in the order of the value's: a view of the value is then one of the tangent, and what is
+/// written through it reaches both.
+fn laid_as(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
+    let (own, have) = (primal.layout(), tangent.layout());
+    if own.shape != have.shape || own.strides == have.strides || own.is_contiguous() && have.is_contiguous() {
+        return Ok(tangent);
+    }
+    let Some(order) = memory_order(&[&own]) else {
+        return if have.is_contiguous() { Ok(tangent) } else { ops::view::clone_(&tangent) };
+    };
+    let there: Vec<i64> = order.iter().map(|&i| i as i64).collect();
+    let back: Vec<i64> = (0..order.len()).map(|i| order.iter().position(|&k| k == i).unwrap_or(i) as i64).collect();
+    let copy = ops::view::clone_(&ops::view::permute(&tangent, &there[..])?)?;
+    ops::view::permute(&copy, &back[..])
 }
 
 /// A tangent that is given for a value: its own copy where several of its elements lie in one place, and the value's do not.
@@ -52,7 +75,10 @@ pub fn own_tangent(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
         let layout = t.values().layout();
         layout.strides.iter().zip(layout.shape.iter()).any(|(&stride, &size)| stride == 0 && size > 1)
     };
-    if folded(&tangent) && !folded(primal) { ops::view::clone_(&tangent) } else { Ok(tangent) }
+    if folded(primal) {
+        return Ok(tangent);
+    }
+    laid_as(primal, if folded(&tangent) { ops::view::clone_(&tangent)? } else { tangent })
 }
 
 /// The values that operands stand for at a level, and their tangents.
@@ -126,16 +152,17 @@ fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> 
         Some(Feed::Tensor(x)) => x.layout() == tangent.layout(),
         _ => false,
     };
-    let absolute = op.quirk == Quirk::Reaches;
+    let absolute = std::ptr::eq(op, &raw const ops::view::as_strided::OP);
     if !alike && matches!(op.quirk, Quirk::Parts | Quirk::Pairs) {
         let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::clone_(tangent)? };
         return Ok(ask(op, &[Feed::Tensor(&lies)], args)?.one());
     }
     if !alike && (absolute || ask(op, &[Feed::Tensor(tangent)], args).is_err()) {
         let Some(Feed::Tensor(x)) = primals.first() else { return Err(Error::bug(op.name, "a view of nothing")) };
-        // Where the value starts or how it lies is not known of the tangent: both are read as row-major.
-        let seen = crate::engine::lift::write::window_of(op, x, args)?;
-        return Ok(ask(&ops::view::window::OP, &[Feed::Tensor(tangent)], &seen)?.one());
+        let Body::View(rule) = &op.body else { return Err(Error::bug(op.name, "is no view")) };
+        let own = x.layout();
+        let seen = rule(&own, args)?;
+        return Ok(ops::view::across(&Sym::Tensor(tangent.clone()), &own, &seen, &own).tensor().clone());
     }
     Ok(ask(op, &[Feed::Tensor(tangent)], args)?.one())
 }

@@ -1,6 +1,6 @@
 //! Writes in place to lifted tensors: to the value and to the tangent, or to all examples at once. Leans on write.
 
-use super::super::write;
+use super::super::{windows, write};
 use super::{dual, innermost, is_tracked};
 use crate::backend::{Operand, of};
 use crate::base::{Error, Layout, Result, shape};
@@ -198,5 +198,5 @@ pub(super) fn follow(view: &Tensor, base: &Tensor) -> Option<Arc<Lift>> {
 pub(super) fn window_of(op: &'static Op, x: &Tensor, args: &[Arg]) -> Result<Vec<Arg>> {
     let Body::View(rule) = &op.body else { return Err(Error::bug(op.name, "is no view")) };
     let own: Layout = x.layout();
-    Ok(write::window_args(&own, &rule(&own, args)?))
+    Ok(windows::window_args(&own, &rule(&own, args)?))
 }
