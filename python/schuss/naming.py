@@ -36,7 +36,7 @@ def called(op: str, hidden: bool) -> str:
         code = frame.f_code
         found = names.get(code, found)
         owner = type(frame.f_locals.get("self"))
-        if code.co_name == "forward" and owner is not _NONE:
+        if code.co_name == "forward" and owner is not _NONE and owner.__name__ != "Sequential":
             layer = owner.__name__
         elif owner.__module__.startswith("schuss.distributions") and hasattr(owner, code.co_name):
             found = f"{owner.__name__}.{code.co_name}"

@@ -41,15 +41,15 @@ def _matrices(op, x):
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}: needs a Tensor, got {type(x).__name__}")
     if x.ndim < 2:
-        raise RuntimeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
+        raise _core.ShapeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
     if x.dtype.to_real() not in (_core.float32, _core.float64):
-        raise RuntimeError(f"{op}: needs float32 or float64, got {x.dtype}; use x.float() first")
+        raise _core.DTypeError(f"{op}: needs float32 or float64, got {x.dtype.name}; use x.float() first")
 
 
 def _square(op, x):
     _matrices(op, x)
     if x.shape[-1] != x.shape[-2]:
-        raise RuntimeError(f"{op}: needs square matrices, got {tuple(x.shape)}")
+        raise _core.ShapeError(f"{op}: needs square matrices, got {tuple(x.shape)}")
 
 
 def _batched(op, a, b):

@@ -128,7 +128,7 @@ fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> 
     };
     let absolute = op.quirk == Quirk::Reaches;
     if !alike && matches!(op.quirk, Quirk::Parts | Quirk::Pairs) {
-        let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::clone_(tangent)? };
+        let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::compact(tangent)? };
         return Ok(ask(op, &[Feed::Tensor(&lies)], args)?.one());
     }
     if !alike && (absolute || ask(op, &[Feed::Tensor(tangent)], args).is_err()) {
