@@ -150,7 +150,7 @@ INNER = [
     (lambda: schuss.median(schuss.tensor([1j])), "median: "),
     (lambda: fft.fft(schuss.ones(3), n=2.5), "fft: "),
     (lambda: schuss.diag([1.0]), "diag: input must be a Tensor, got list"),
-    (lambda: schuss.load(5), "load: "),
+    (lambda: schuss.load(5), "load: expected str, bytes or os.PathLike object, not int"),
 ]
 
 

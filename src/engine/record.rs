@@ -7,7 +7,7 @@ use super::settle::{as_truths, check_divisor, common_shape, numbers, settle, spr
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::layout::memory_order;
-use crate::base::{DType, Device, Error, ErrorKind, Few, Layout, Number, Result};
+use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};

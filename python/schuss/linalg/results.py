@@ -43,7 +43,9 @@ def _matrices(op, x):
     if x.ndim < 2:
         raise _core.ShapeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
     if x.dtype.to_real() not in (_core.float32, _core.float64):
-        raise _core.DTypeError(f"{op}: needs float32 or float64, got {x.dtype.name}; use x.float() first")
+        raise _core.DTypeError(
+            f"{op}: needs float32 or float64, got {x.dtype.name}; use x.float() first"
+        )
 
 
 def _square(op, x):

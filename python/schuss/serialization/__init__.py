@@ -158,9 +158,10 @@ def load(
     trusted = weights_only is False
     if hasattr(f, "read"):
         return _read(f, map_location, trusted)
-    if os.path.isdir(f):
-        raise IsADirectoryError(f"load: {os.fspath(f)} is a folder; give a file in it")
-    with open(f, "rb") as file:
+    path = os.fspath(f)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"load: {path} is a folder; give a file in it")
+    with open(path, "rb") as file:
         return _read(file, map_location, trusted)
 
 
@@ -169,12 +170,13 @@ def _read(file: Any, map_location: Any, trusted: bool) -> Any:
     head = file.read(len(stream.MAGIC))
     file.seek(start)
     place = unpickling.placing(map_location)
+    # First, since the length of a header may be "PK".
+    if head[8:9] == b"{":
+        return safetensors.read(file, place)
     if head[:2] == b"PK":
         return archive.read(file, place, trusted)
     if head == stream.MAGIC:
         return stream.read(file, place, trusted)
-    if head[8:9] == b"{":
-        return safetensors.read(file, place)
     if head[:1] == b"\x80":
         raise RuntimeError(
             "load: this is a plain pickle and no checkpoint; read it by the program that wrote it, "
