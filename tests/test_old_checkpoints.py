@@ -62,7 +62,7 @@ def test_a_place_may_be_named():
 
 def test_every_beginning_of_it_is_refused():
     for size in range(len(DATA)):
-        with pytest.raises((RuntimeError, pickle.UnpicklingError), match="^load: "):
+        with pytest.raises((RuntimeError, pickle.UnpicklingError), match=r"^load: "):
             loaded(DATA[:size])
 
 

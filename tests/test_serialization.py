@@ -454,6 +454,11 @@ def test_safetensors(tmp_path):
     )
     found = schuss.load(io.BytesIO(by_hand + TWO + b"\x01"))
     assert found["b"].tolist() == [[1.0, 2.0]] and found["a"].item() is True
+    waves = {"z": schuss.tensor([1 + 2j, -1j])}
+    schuss.save(waves, tmp_path / "z.safetensors")
+    assert schuss.load(tmp_path / "z.safetensors")["z"].tolist() == [1 + 2j, -1j]
+    with pytest.raises(TypeError, match="safetensors have no complex128, which 'z' is"):
+        schuss.save({"z": waves["z"].to(schuss.complex128)}, tmp_path / "z.safetensors")
     for bad in ({"w": 1}, [schuss.ones(1)], {1: schuss.ones(1)}):
         with pytest.raises(TypeError, match="safetensors"):
             schuss.save(bad, tmp_path / "b.safetensors")

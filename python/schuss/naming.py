@@ -133,6 +133,12 @@ def unknown(op: str, key: str, form: str) -> TypeError:
     return TypeError(f"{op}() has no argument {key}{guess}; its form is {form}")
 
 
+def returned(kind: str, **values: Any) -> str:
+    """How several results with names are shown."""
+    lines = ",\n".join(f"{name}={value!r}" for name, value in values.items())
+    return f"schuss.return_types.{kind}(\n{lines})"
+
+
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line of the program that called into this package, however deep this is."""
     level, frame = 2, sys._getframe(1)

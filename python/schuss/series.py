@@ -7,6 +7,7 @@ from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis
 from schuss.mathematics import _named
+from schuss.naming import returned
 from schuss.order import searchsorted
 
 
@@ -218,6 +219,9 @@ class _Parts(tuple):
     @property
     def exponent(self):
         return self[1]
+
+    def __repr__(self) -> str:
+        return returned("frexp", mantissa=self[0], exponent=self[1])
 
 
 def frexp(input, *, out=None):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.mathematics import broadcast_shapes
+from schuss.naming import returned
 
 
 class _Result(tuple):
@@ -18,6 +19,15 @@ class _Result(tuple):
         if name in self.names:
             return self[self.names.index(name)]
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __repr__(self) -> str:
+        kind, own = type(self).__name__, dict(zip(self.names, self, strict=True))
+        return returned(_OLDER.get(kind, f"linalg_{kind}"), **own)
+
+
+# Those of functions outside of `linalg`.
+_OLDER = {"svd_turned": "svd", "lu_packed": "lu", "lu_packed_ex": "lu"}
+_OLDER |= {name: name for name in ("lu_unpack", "triangular_solve", "polar")}
 
 
 _KINDS: dict = {}

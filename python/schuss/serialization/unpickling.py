@@ -223,7 +223,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def named(pid: Any, fields: int) -> tuple[Any, str, str, int]:
-    """The dtype, key, place and size of the storage that a pickle names; UnpicklingError if none."""
+    """The dtype, key, place and size of a storage that is named; UnpicklingError if it is none."""
     fits = isinstance(pid, tuple) and len(pid) == fields and pid[0] == "storage"
     if not fits or pid[1] not in _DTYPES or not isinstance(pid[2], str):
         raise pickle.UnpicklingError(f"load: {pid!r} names no storage")
