@@ -1,7 +1,7 @@
 //! Bytes and who owns them: allocated fallibly, shared by views, counted by version. Leans on std's allocator.
 
 use crate::base::memory::Unique;
-use crate::base::{Device, Error, Result, memory};
+use crate::base::{Device, Error, Result};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -97,9 +97,6 @@ impl Storage {
             return Err(refuse());
         }
         let layout = Layout::from_size_align(bytes, ALIGN[usize::from(bytes >= LINED)]).map_err(|_| refuse())?;
-        if bytes >= LINED {
-            memory::keep_freed();
-        }
         // SAFETY: the layout's size is over 64, so not zero.
         let ptr = unsafe { if zero { alloc_zeroed(layout) } else { alloc(layout) } };
         if ptr.is_null() {

@@ -40,6 +40,14 @@ impl<T> Lock<T> {
     pub fn attempt(&self) -> Option<Guard<'_, T>> {
         (!self.held.swap(true, Ordering::Acquire)).then(|| Guard(self, PhantomData))
     }
+    /// Lets go for a guard that was forgotten.
+    ///
+    /// # Safety
+    /// This thread, or the one it was forked from, forgot it, and uses the value no more.
+    #[cfg(unix)]
+    pub unsafe fn release(&self) {
+        self.held.store(false, Ordering::Release);
+    }
     #[cold]
     #[inline(never)]
     fn wait(&self) {
