@@ -47,7 +47,7 @@ def write(tensors: Any, file: IO[bytes]) -> None:
             )
         if x.dtype not in _NAMES:
             raise TypeError(
-                f"save: safetensors have no {x.dtype.name}, which {name!r} is; use another file name"
+                f"save: safetensors have no {x.dtype.name}, which {name!r} is; use another name"
             )
         end = start + x.numel() * x.element_size()
         shape = list(x.shape)
