@@ -409,8 +409,8 @@ def gradcheck(
     Every floating input that requires a gradient is moved by eps along each of its elements
     (``fast_mode``: once, along a random direction), so give float64 inputs that do not overlap
     in memory. ``check_forward_ad`` compares forward mode with backward mode, ``check_batched_grad``
-    several cotangents at once with one after the other. Returns True, or raises GradcheckError (returns False) where they differ;
-    ValueError when no input requires a gradient.
+    several cotangents at once with one after the other. Returns True, or raises GradcheckError
+    (returns False) where they differ; ValueError when no input requires a gradient.
 
     >>> x = schuss.rand(3, dtype=schuss.float64, requires_grad=True)
     >>> schuss.testing.gradcheck(schuss.exp, x)
