@@ -41,7 +41,7 @@ fn apart(op: &Op, tangents: &[Option<Tensor>], made: Option<Tensor>) -> Result<O
     let lies = |t: &Tensor| Arc::as_ptr(&t.values().storage());
     let views = matches!(op.body, Body::View(_));
     if !views && tangents.iter().flatten().any(|t| lies(t) == lies(&made)) {
-        return ops::view::clone_(&made).map(Some);
+        return ops::view::compact(&made).map(Some);
     }
     Ok(Some(made))
 }
@@ -52,7 +52,7 @@ pub fn own_tangent(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
         let layout = t.values().layout();
         layout.strides.iter().zip(layout.shape.iter()).any(|(&stride, &size)| stride == 0 && size > 1)
     };
-    if folded(&tangent) && !folded(primal) { ops::view::clone_(&tangent) } else { Ok(tangent) }
+    if folded(&tangent) && !folded(primal) { ops::view::compact(&tangent) } else { Ok(tangent) }
 }
 
 /// The values that operands stand for at a level, and their tangents.
