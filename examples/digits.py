@@ -90,8 +90,7 @@ def main(out="out", seed=0, epochs=15, batch_size=64, width=256, lr=3e-3):
     picture = viz.predictions(images[some], labels[some], predicted[some], title=title)
     picture.savefig(folder / "digits_predictions.png", dpi=150)
     loss = loss_fn(model(images), labels)  # not walked back yet: it still holds the data
-    graph = viz.graph(loss, params=model, data={"images": images})
-    graph.save(folder / "digits_graph.png")
+    viz.graph(loss, params=model, data={"images": images}).save(folder / "digits_graph.png")
     print(f"pictures: {', '.join(str(path) for path in sorted(folder.glob('digits_*.png')))}")
     return {"accuracy": accuracy, "losses": losses, "seconds": seconds, "steps": total}
 

@@ -600,6 +600,7 @@ BEHIND = reference_complex.BEHIND | {
     "unwindow": "as_strided",
     "embed": "test_inplace.py",
     "cast": "test_tensor.py",
+    "compact": "test_layouts.py",
     "transfer": "test_gpu.py",
     "given_step": "test_compile_reach.py",
     "sgd_step": "test_optim_values.py",

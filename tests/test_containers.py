@@ -83,7 +83,7 @@ def test_parameter_list_and_dict():
     assert [name for name, _ in weights.named_parameters()] == ["0", "1", "2"]
     assert isinstance(weights[0], nn.Parameter) and weights[-1].shape == ()
     assert len(weights[1:]) == 2 and len(list(weights)) == 3
-    assert repr(weights[1:2]).endswith(f"[{schuss.float32} of size 3]\n)")
+    assert repr(weights[1:2]).endswith("[schuss.FloatTensor of size 3]\n)")
     with pytest.raises(IndexError):
         weights[3]
     named = nn.ParameterDict({"x": schuss.zeros(1)})
@@ -109,3 +109,17 @@ def test_parameters_of_a_plain_dict_are_ordered_by_name():
     held = nn.ParameterDict(dict(given("qe")))
     held["a"] = nn.Parameter(schuss.zeros(1))
     assert list(held) == ["e", "q", "a"] and list(nn.ParameterDict(held)) == ["e", "q", "a"]
+
+
+def test_the_layer_that_fails_is_named():
+    inner = nn.Sequential(nn.ReLU(), nn.Linear(4, 3))
+    model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), inner)
+    with pytest.raises(schuss.ShapeError, match=r"^linear: input ") as caught:
+        model(schuss.ones(2, 3))
+    first, second = caught.value.__notes__
+    assert first == "in Sequential['1'], Linear(in_features=4, out_features=3, bias=True)"
+    assert second == "in Sequential['2'], Sequential()"
+    named = nn.Sequential({"norm": nn.BatchNorm1d(3)})
+    with pytest.raises(ValueError, match="more than 1 value a channel") as caught:
+        named(schuss.ones(1, 3))
+    assert caught.value.__notes__[0].startswith("in Sequential['norm'], BatchNorm1d(3, ")

@@ -125,7 +125,10 @@ def read(capsule: Any) -> Any:
     """The structure in a capsule."""
     name = api.PyCapsule_GetName(capsule)
     form = {name: form for form, name in NAMES.items()}[name]
-    return form.from_address(api.PyCapsule_GetPointer(capsule, name))
+    found = form.from_address(api.PyCapsule_GetPointer(capsule, name))
+    # The structure is the capsule's, and goes with it.
+    found.capsule = capsule
+    return found
 
 
 # ---- to others ----------------------------------------------------------------------------------

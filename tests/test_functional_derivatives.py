@@ -203,3 +203,19 @@ ONES = schuss.ones(2, dtype=schuss.float64)
 def test_refusals(act, kind, message):
     with pytest.raises(kind, match=message):
         act()
+
+
+def test_several_cotangents_at_once():
+    # The numbers are PyTorch 2.15's for the same calls.
+    x = schuss.tensor([1.0, 2.0], requires_grad=True)
+    w = schuss.tensor([3.0, 4.0], requires_grad=True)
+    unused = schuss.ones(2, requires_grad=True)
+    y, z = x * w, x * x
+    more = {"retain_graph": True, "is_grads_batched": True}
+    both = (schuss.eye(2), schuss.ones(2, 2))
+    by_x, by_w = schuss.autograd.grad([y, z], [x, w], both, **more)
+    assert by_x.tolist() == [[5.0, 4.0], [2.0, 8.0]] and by_w.tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    found = schuss.autograd.grad(y, [x, unused], schuss.eye(2), allow_unused=True, **more)
+    assert found[0].tolist() == [[3.0, 0.0], [0.0, 4.0]] and found[1] is None
+    with pytest.raises(ValueError, match="needs grad_outputs of one length"):
+        schuss.autograd.grad([y, z], x, (schuss.eye(2), schuss.ones(3, 2)), **more)

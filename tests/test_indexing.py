@@ -356,3 +356,15 @@ def test_ranges_and_other_sequences_are_indices() -> None:
         x["0"]
     with pytest.raises(IndexError, match="got dict"):
         x[{0: 1}]
+
+
+def test_lists_of_lists_say_what_stands_between_the_brackets():
+    m = schuss.arange(16.0).view(4, 4)
+    assert m[[[0, 1], [1, 2]]].tolist() == [1.0, 6.0]
+    assert m[[[0, 1]]].tolist() == m[:2].tolist()
+    assert m[[slice(0, 1), 1]].tolist() == [1.0] and m[[None, 0]].shape == (1, 4)
+    assert m[[[[0, 1], [1, 2]]]].shape == (2, 2, 4) and m[[0, 1]].shape == (2, 4)
+    rows = [[0, 1]] * 32
+    assert m[rows].shape == (32, 2, 4)
+    m[[[0, 1], [1, 2]]] = -1.0
+    assert m[0, 1] == -1 and m[1, 2] == -1 and m.sum() == 120 - 7 - 2

@@ -111,3 +111,19 @@ def test_backward_hooks_on_several_outputs():
     assert seen[0][0] == 32.0 and seen[0][1].item() == 10.0
     with schuss.no_grad():
         assert model(x)[1].item() == 3.0
+
+
+def test_hooks_are_listed_and_may_be_cleared():
+    model = nn.Identity()
+    assert len(model._forward_hooks) == 0 and not model._forward_pre_hooks
+    pre = model.register_forward_pre_hook(lambda m, args: (args[0] + 1,))
+    post = model.register_forward_hook(lambda m, args, out: out * 2, with_kwargs=False)
+    model.register_full_backward_hook(lambda m, inward, outward: None)
+    assert list(model._forward_pre_hooks) == [pre.id] and list(model._forward_hooks) == [post.id]
+    assert model._forward_hooks[post.id](model, (), 4) == 8 and len(model._backward_hooks) == 1
+    assert model(schuss.tensor(1.0)).item() == 4
+    model._forward_hooks.clear()
+    del model._forward_pre_hooks[pre.id]
+    assert model(schuss.tensor(1.0)).item() == 1 and not model._forward_hooks
+    with pytest.raises(TypeError, match="Identity: hooks are registered by their methods"):
+        model._forward_hooks[0] = print

@@ -108,3 +108,11 @@ def test_a_class_of_ones_own():
             return x * self.weight
 
     assert Scale()(schuss.tensor([1.0, 2.0])).tolist() == [1.0, 2.0]
+
+
+def test_buffers_without_a_shape_are_converted():
+    layer = nn.LazyBatchNorm2d().double().cpu()
+    assert type(layer.running_mean).__name__ == "UninitializedBuffer"
+    made = layer(schuss.ones(2, 3, 4, 4, dtype=schuss.float64))
+    assert made.dtype == layer.running_var.dtype == schuss.float64
+    assert type(layer) is nn.BatchNorm2d and layer.running_mean.shape == (3,)

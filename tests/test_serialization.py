@@ -454,6 +454,11 @@ def test_safetensors(tmp_path):
     )
     found = schuss.load(io.BytesIO(by_hand + TWO + b"\x01"))
     assert found["b"].tolist() == [[1.0, 2.0]] and found["a"].item() is True
+    waves = {"z": schuss.tensor([1 + 2j, -1j])}
+    schuss.save(waves, tmp_path / "z.safetensors")
+    assert schuss.load(tmp_path / "z.safetensors")["z"].tolist() == [1 + 2j, -1j]
+    with pytest.raises(TypeError, match="safetensors have no complex128, which 'z' is"):
+        schuss.save({"z": waves["z"].to(schuss.complex128)}, tmp_path / "z.safetensors")
     for bad in ({"w": 1}, [schuss.ones(1)], {1: schuss.ones(1)}):
         with pytest.raises(TypeError, match="safetensors"):
             schuss.save(bad, tmp_path / "b.safetensors")
@@ -480,3 +485,12 @@ def test_safetensors(tmp_path):
 def test_damaged_safetensors_are_refused(data, match):
     with pytest.raises(RuntimeError, match=match):
         schuss.load(io.BytesIO(data))
+
+
+def test_a_header_as_long_as_a_zip_begins():
+    # 19,280 is "PK" as the length of a header; blanks fill it.
+    body = schuss.ones(2).numpy().tobytes()
+    header = b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'.ljust(19280)
+    data = (19280).to_bytes(8, "little") + header + body
+    assert data[:2] == b"PK"
+    assert schuss.load(io.BytesIO(data))["x"].tolist() == [1.0, 1.0]

@@ -162,3 +162,35 @@ def test_made_tensors(letter: str) -> None:
             make_tensor(2, dtype=dtype, requires_grad=True)
     with pytest.raises(ValueError):
         make_tensor(2, dtype=dtype, low=2, high=1)
+
+
+def test_forward_mode_is_compared_where_asked() -> None:
+    x = schuss.rand(3, dtype=f64, requires_grad=True)
+    z = schuss.rand(2, dtype=schuss.complex128, requires_grad=True)
+    y = schuss.rand(3, dtype=f64)
+    for function, inputs in (
+        (schuss.exp, x),
+        (lambda a, b: (a * b, a.sin()), (x, y)),
+        (lambda a: (a * a).sum(), z),
+        (schuss.abs, z),
+    ):
+        assert gradcheck(function, inputs, check_forward_ad=True, check_batched_grad=True)
+
+    class Square(Function):
+        @staticmethod
+        def forward(ctx: object, a: schuss.Tensor) -> schuss.Tensor:
+            ctx.save_for_backward(a)
+            return a * a
+
+        @staticmethod
+        def backward(ctx: object, g: schuss.Tensor) -> schuss.Tensor:
+            return g * 2 * ctx.saved_tensors[0]
+
+        @staticmethod
+        def jvp(ctx: object, t: schuss.Tensor) -> schuss.Tensor:
+            return t * 3
+
+    assert gradcheck(Square.apply, x)
+    with pytest.raises(GradcheckError, match=r"backward mode says .* forward mode"):
+        gradcheck(Square.apply, x, check_forward_ad=True)
+    assert gradcheck(scaled(1.01).apply, x, check_backward_ad=False)

@@ -410,6 +410,8 @@ def test_image_folder_with_damage(album):
     assert len(datasets.ImageFolder(album, allow_empty=True)) == 5
     with refuses(FileNotFoundError, "no class folder"):
         datasets.ImageFolder(album / "empty")
+    with refuses(FileNotFoundError, "ImageFolder: there is no folder", "nowhere"):
+        datasets.ImageFolder(album / "nowhere")
 
 
 def test_any_files(album):

@@ -800,7 +800,7 @@ class Tensor:
     def clip_(input, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
         """In-place form of `clamp`."""
     def clone(input, *, memory_format: Any = None) -> Tensor:
-        """A copy of a tensor, recorded: gradients pass through it. Its elements lie row by row, or in the memory format."""
+        """A copy of a tensor, recorded: gradients pass through it. Its axes lie in the same order in memory, without gaps, or in that of the memory format."""
     coalesce: ClassVar[Any]
     def conj(input) -> Tensor:
         """The complex conjugates; a real tensor itself."""
@@ -1951,6 +1951,9 @@ def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
 def _close_level(level: Any) -> Any:
     """Closes a level and those inside it."""
 
+def _compact(input: Any, *, out: Any = None) -> Any:
+    """A row-major copy."""
+
 def _complex(real: Any, imag: Any, *, out: Any = None) -> Any:
     """Complex numbers of their real and imaginary parts, which are of one dtype, float32 or float64."""
 
@@ -2185,6 +2188,9 @@ def _logsumexp_parts(input: Any, dim: _int | Sequence[_int], keepdim: _bool = Fa
 
 def _lu_of(input: Any, pivot: Any, *, out: Any = None) -> Any:
     """Gaussian elimination: both triangles in one matrix, the row swaps counted from 1, the order of the rows."""
+
+def _lying_like(made: Any, like: Any) -> Any:
+    """What was just made like another tensor, its axes in memory in the order of that one's: for elements that may change places."""
 
 def _max(input: Any, dim: _int | Sequence[_int], keepdim: _bool = False, *, out: Any = None) -> Any:
     """The largest elements along an axis, and their positions."""
@@ -2580,7 +2586,7 @@ def ceil(input: Any, *, out: Any = None) -> Tensor:
     """The smallest integer not below; the derivative is 0."""
 
 def clone(input: Any, *, out: Any = None) -> Tensor:
-    """A row-major copy."""
+    """A copy, with its axes in the same order in memory, and no gaps."""
 
 def conj_physical(input: Any, *, out: Any = None) -> Tensor:
     """The complex conjugate: the same, for real numbers."""

@@ -35,6 +35,8 @@ def stack(tensors, dim=0, *, out=None):
     tensor([[1, 2],
             [3, 4]])
     """
+    if isinstance(tensors, Tensor):
+        raise TypeError("stack: expected a list or tuple of Tensors, got Tensor")
     found = _core._stack(tensors, dim)
     return given("stack", found, out)
 

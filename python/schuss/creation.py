@@ -7,7 +7,7 @@ from threading import local
 
 from schuss import _core
 from schuss._core import Generator, Tensor, empty, full, ones, zeros
-from schuss.formats import laid
+from schuss.formats import laid, preserve_format
 from schuss.naming import given, speaks, unknown
 
 
@@ -245,9 +245,9 @@ def _like(op, input):
     return input
 
 
-def _laid(op: str, made: Tensor, format) -> Tensor:
-    if format is None:
-        return made
+def _laid(op: str, made: Tensor, input: Tensor, format) -> Tensor:
+    if format is None or format == preserve_format:
+        return made if input.is_contiguous() else _core._lying_like(made, input)
     return laid(op, made.detach(), format).requires_grad_(made.requires_grad)
 
 
@@ -263,7 +263,7 @@ def zeros_like(
     made = zeros(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _laid("zeros_like", _core._each(made, input), memory_format)
+    return _laid("zeros_like", _core._each(made, input), input, memory_format)
 
 
 def ones_like(
@@ -274,7 +274,7 @@ def ones_like(
     made = ones(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _laid("ones_like", _core._each(made, input), memory_format)
+    return _laid("ones_like", _core._each(made, input), input, memory_format)
 
 
 def empty_like(
@@ -285,7 +285,7 @@ def empty_like(
     made = empty(
         tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
     )
-    return _laid("empty_like", _core._each(made, input), memory_format)
+    return _laid("empty_like", _core._each(made, input), input, memory_format)
 
 
 def full_like(
@@ -307,7 +307,7 @@ def full_like(
         device=_beside(input, device),
         requires_grad=requires_grad,
     )
-    return _laid("full_like", _core._each(made, input), memory_format)
+    return _laid("full_like", _core._each(made, input), input, memory_format)
 
 
 def rand_like(
@@ -329,7 +329,7 @@ def rand_like(
         requires_grad=requires_grad,
         generator=generator,
     )
-    return _laid("rand_like", made, memory_format)
+    return _laid("rand_like", made, input, memory_format)
 
 
 def randn_like(
@@ -351,7 +351,7 @@ def randn_like(
         requires_grad=requires_grad,
         generator=generator,
     )
-    return _laid("randn_like", made, memory_format)
+    return _laid("randn_like", made, input, memory_format)
 
 
 def randint_like(
@@ -379,7 +379,7 @@ def randint_like(
         requires_grad=requires_grad,
         generator=generator,
     )
-    return _laid("randint_like", made, memory_format)
+    return _laid("randint_like", made, input, memory_format)
 
 
 def meshgrid(*tensors, indexing=None):

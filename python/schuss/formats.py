@@ -1,8 +1,9 @@
 """In which order a tensor's axes lie in memory: the formats by name, and tensors laid out so.
-Leans on the core's copies and views; results of operations lie row by row in any case."""
+Leans on the core's copies and views, which keep the order of axes unless told otherwise."""
 
 from __future__ import annotations
 
+from schuss import _core
 from schuss._core import Tensor
 
 
@@ -50,12 +51,14 @@ def laid(op: str, x: Tensor, format: object, copy: bool = False) -> Tensor:
     if format in _ORDERS and x.ndim != len(_ORDERS[format]):
         needed = len(_ORDERS[format])
         raise RuntimeError(f"{op}: {format!r} needs {needed} axes, got shape {tuple(x.shape)}")
-    make = _clone if copy else _contiguous
+    make = _core._compact if copy else _contiguous
     if format in _ORDERS:
         if not copy and is_laid(x, format):
             return x
         return make(x.permute(_ORDERS[format])).permute(_BACK[format])
-    return x if format == preserve_format and not copy else make(x)
+    if format == preserve_format:
+        return _clone(x) if copy else x
+    return make(x)
 
 
 def is_laid(x: Tensor, format: memory_format) -> bool:
@@ -67,8 +70,8 @@ def is_laid(x: Tensor, format: memory_format) -> bool:
 
 
 def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
-    """A copy of a tensor, recorded: gradients pass through it. Its elements lie row by row, or in
-    the memory format.
+    """A copy of a tensor, recorded: gradients pass through it. Its axes lie in the same order in
+    memory, without gaps, or in that of the memory format.
 
     >>> import schuss
     >>> schuss.tensor([1.0, 2.0]).clone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.naming import given, given_each, must_float, must_tensor, rename, speaks
+from schuss.naming import given, given_each, must_float, must_tensor, rename, returned, speaks
 
 
 class _Pair(tuple):
@@ -23,7 +23,7 @@ class _Pair(tuple):
         return self[1]
 
     def __repr__(self) -> str:
-        return f"schuss.return_types.{self.kind}(\nvalues={self[0]!r},\nindices={self[1]!r})"
+        return returned(self.kind, values=self[0], indices=self[1])
 
 
 _KINDS = {}

@@ -36,7 +36,7 @@ def called(op: str, hidden: bool) -> str:
         code = frame.f_code
         found = names.get(code, found)
         owner = type(frame.f_locals.get("self"))
-        if code.co_name == "forward" and owner is not _NONE:
+        if code.co_name == "forward" and owner is not _NONE and owner.__name__ != "Sequential":
             layer = owner.__name__
         elif owner.__module__.startswith("schuss.distributions") and hasattr(owner, code.co_name):
             found = f"{owner.__name__}.{code.co_name}"
@@ -140,6 +140,12 @@ def unknown(op: str, key: str, form: str) -> TypeError:
     near = [other] if other in known else get_close_matches(key, known, 1)
     guess = f" (did you mean {near[0]}?)" if near else ""
     return TypeError(f"{op}() has no argument {key}{guess}; its form is {form}")
+
+
+def returned(kind: str, **values: Any) -> str:
+    """How several results with names are shown."""
+    lines = ",\n".join(f"{name}={value!r}" for name, value in values.items())
+    return f"schuss.return_types.{kind}(\n{lines})"
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:

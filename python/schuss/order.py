@@ -8,7 +8,7 @@ from schuss._core import Tensor
 from schuss.arrangement import _axis, gather
 from schuss.creation import full_like, ones_like, zeros_like
 from schuss.mathematics import _named
-from schuss.naming import given, given_each, must_float
+from schuss.naming import given, given_each, must_float, returned
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None):
@@ -35,6 +35,9 @@ class _Extremes(tuple):
     __slots__ = ()
     min = property(lambda self: self[0], doc="The smallest element.")
     max = property(lambda self: self[1], doc="The largest element.")
+
+    def __repr__(self) -> str:
+        return returned("aminmax", min=self[0], max=self[1])
 
 
 def argsort(input, dim=-1, descending=False, stable=False):
@@ -375,6 +378,9 @@ class _Histogram(tuple):
     @property
     def bin_edges(self):
         return self[1]
+
+    def __repr__(self) -> str:
+        return returned("histogram", hist=self[0], bin_edges=self[1])
 
 
 def histogram(input, bins, *, range=None, weight=None, density=False, out=None):

@@ -1,4 +1,4 @@
-"""Samples of functions and of random variables: differences, slopes, areas, covariances.
+"""Samples of functions and of random variables: differences, slopes, areas, covariances, segments.
 Leans on arrangement and the core's folds."""
 
 from __future__ import annotations
@@ -6,7 +6,8 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis
-from schuss.naming import given, given_each
+from schuss.naming import given, given_each, returned
+from schuss.order import searchsorted
 
 
 def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
@@ -218,6 +219,9 @@ class _Parts(tuple):
     def exponent(self):
         return self[1]
 
+    def __repr__(self) -> str:
+        return returned("frexp", mantissa=self[0], exponent=self[1])
+
 
 def frexp(input, *, out=None):
     """Mantissas from 0.5 to 1 and the powers of two beside them.
@@ -240,6 +244,80 @@ def polygamma(n, input, *, out=None):
     return given("polygamma", found, out)
 
 
+_SEGMENTS = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
+
+
+def segment_reduce(
+    data, reduce, *, lengths=None, indices=None, offsets=None, axis=0, unsafe=False, initial=None
+):
+    """The sum, mean, product, largest or smallest element of each run along an axis.
+
+    Runs follow one another: `lengths` says how long each is, or `offsets` where each begins and
+    the last ends; both may have axes before the one that is cut. `reduce` is "sum", "mean",
+    "prod", "max" or "min". An empty run gives `initial`, or the number that changes nothing.
+    RuntimeError for lengths below 0, or that do not fill the axis (`unsafe` leaves the rest out).
+
+    >>> lengths = schuss.tensor([2, 1])
+    >>> schuss.segment_reduce(schuss.tensor([1.0, 2.0, 5.0]), "sum", lengths=lengths)
+    tensor([3., 5.])
+    """
+    reduce = {"amax": "max", "amin": "min"}.get(reduce, reduce)
+    if reduce not in _SEGMENTS:
+        raise RuntimeError(
+            f"segment_reduce: reduce is 'sum', 'mean', 'prod', 'max' or 'min', not {reduce!r}"
+        )
+    if not data.dtype.is_floating_point:
+        raise _core.DTypeError(
+            f"segment_reduce: needs a float tensor, got {data.dtype.name}; use x.float() first"
+        )
+    if indices is not None:
+        raise NotImplementedError("segment_reduce: give lengths or offsets in place of indices")
+    bounds = lengths if offsets is None else offsets
+    if bounds is None:
+        raise RuntimeError("segment_reduce: needs lengths or offsets")
+    axis = _axis("segment_reduce", axis, data.ndim)
+    lead = tuple(data.shape[:axis])
+    if tuple(bounds.shape[:-1]) != lead or bounds.ndim != axis + 1:
+        raise _core.ShapeError(
+            f"segment_reduce: lengths {tuple(bounds.shape)} and an axis {axis} of"
+            f" {tuple(data.shape)}: the sizes before the axis must agree"
+        )
+    if bounds.dtype not in (_core.int32, _core.int64):
+        raise _core.DTypeError(
+            f"segment_reduce: lengths must be int32 or int64, got {bounds.dtype.name}"
+        )
+    bounds, size = bounds.long(), data.shape[axis]
+    if offsets is None:
+        bounds = _core.cat([bounds[..., :1] * 0, bounds.cumsum(-1)], -1)
+    counts = bounds[..., 1:] - bounds[..., :-1]
+    _core._demand(counts >= 0, "runtime", "segment_reduce", "a length is below 0")
+    if offsets is None and not unsafe:
+        said = f"the lengths do not add up to {size}, the size of axis {axis}"
+        _core._demand(bounds[..., -1] == size, "runtime", "segment_reduce", said)
+    runs = counts.shape[-1]
+    places = _core.arange(size, device=data.device).expand(*lead, size)
+    # What lies before the first run and behind the last goes to slots that are left out.
+    slots = searchsorted(bounds.contiguous(), places.contiguous(), right=True)
+    rest = (1,) * (data.ndim - axis - 1)
+    slots = slots.reshape(*lead, size, *rest).expand(data.shape)
+    shape = (*lead, runs + 2, *data.shape[axis + 1 :])
+    way = {"mean": "sum", "max": "amax", "min": "amin"}.get(reduce, reduce)
+    made = _core.full(shape, _SEGMENTS[reduce], dtype=data.dtype, device=data.device)
+    made = made.scatter_reduce(axis, slots, data, way).narrow(axis, 1, runs)
+    if initial is not None:
+        if reduce in ("sum", "mean"):
+            made = made + initial
+        elif reduce == "prod":
+            made = made * initial
+        else:
+            passed = made < initial if reduce == "max" else made > initial
+            made = made.masked_fill(passed, initial)
+    if reduce == "mean":
+        counts = counts.reshape(*lead, runs, *rest)
+        made = made / (counts if initial is None else counts.clamp(min=1))
+    return made
+
+
 __all__ = [
     "corrcoef",
     "cov",
@@ -248,6 +326,7 @@ __all__ = [
     "frexp",
     "gradient",
     "polygamma",
+    "segment_reduce",
     "trapezoid",
     "trapz",
 ]

@@ -320,6 +320,58 @@ def _check(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> No
                 raise GradcheckError(f"gradcheck: input {i} is {x.dtype}, its gradient {g.dtype}")
 
 
+def _of_leaves(func: Callable, inputs: tuple, leaves: list[Tensor]) -> Callable:
+    """The outputs as a function of the leaves alone."""
+
+    def moved(*own: Tensor) -> tuple:
+        rest = iter(own)
+        taken = [next(rest) if any(x is leaf for leaf in leaves) else x for x in inputs]
+        return tuple(_outputs(func, tuple(taken)))
+
+    return moved
+
+
+def _check_forward(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> None:
+    """Forward mode and backward mode must be the same map, seen from its two sides."""
+    rng = np.random.default_rng(5)
+    at = tuple(x.detach() for x in leaves)
+    ways = [_random(x, rng) for x in leaves]
+    moved = _of_leaves(func, inputs, leaves)
+    _, along = schuss.func.jvp(moved, at, tuple(schuss.from_numpy(way) for way in ways))
+    for o, (out, slope) in enumerate(zip(_outputs(func, inputs), along, strict=True)):
+        cotangent = _random(out, rng)
+        seen = np.real(np.sum(cotangent.conj() * slope.detach().numpy()))
+        grads = _pull(out, leaves, cotangent)
+        told = sum(np.real(np.sum(way.conj() * g)) for way, g in zip(ways, grads, strict=True))
+        if not abs(told - seen) <= how["atol"] + how["rtol"] * abs(seen):
+            raise GradcheckError(
+                f"gradcheck: output {o}: backward mode says {told:.9g}, forward mode {seen:.9g}"
+            )
+
+
+def _check_batched(func: Callable, inputs: tuple, leaves: list[Tensor], how: dict) -> None:
+    """Several cotangents at once, under `vmap`, must give what each gives alone."""
+    rng = np.random.default_rng(6)
+    outs, pull = schuss.func.vjp(_of_leaves(func, inputs, leaves), *(x.detach() for x in leaves))
+    both = [[_random(y, rng) for y in outs] for _ in range(2)]
+    stacked = tuple(schuss.from_numpy(np.stack(pair)) for pair in zip(*both, strict=True))
+    found = schuss.func.vmap(lambda *gs: pull(gs))(*stacked)
+    for k, cotangents in enumerate(both):
+        alone = pull(tuple(map(schuss.from_numpy, cotangents)))
+        for i, (g, own) in enumerate(zip(found, alone, strict=True)):
+            if not schuss.allclose(g[k], own, atol=how["atol"], rtol=how["rtol"]):
+                raise GradcheckError(
+                    f"gradcheck: input {i}: two cotangents at once give another gradient than one "
+                    "after the other"
+                )
+
+
+def _random(x: Tensor, rng: np.random.Generator) -> np.ndarray:
+    """Normal numbers of a tensor's shape, complex where it is."""
+    made = rng.standard_normal(tuple(x.shape))
+    return made + 1j * rng.standard_normal(tuple(x.shape)) if x.is_complex() else made
+
+
 def _check_absent(outs: list[Tensor], leaves: list[Tensor]) -> None:
     """A cotangent that is absent must mean zeros."""
     live = [out for out in outs if out.requires_grad]
@@ -346,6 +398,9 @@ def gradcheck(
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
     check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
     fast_mode: bool = False,
 ) -> bool:
     """Compare the gradients of ``func(*inputs)`` with central differences.
@@ -355,8 +410,9 @@ def gradcheck(
 
     Every floating input that requires a gradient is moved by eps along each of its elements
     (``fast_mode``: once, along a random direction), so give float64 inputs that do not overlap
-    in memory. Returns True, or raises GradcheckError (returns False) where they differ;
-    ValueError when no input requires a gradient.
+    in memory. ``check_forward_ad`` compares forward mode with backward mode, ``check_batched_grad``
+    several cotangents at once with one after the other. Returns True, or raises GradcheckError
+    (returns False) where they differ; ValueError when no input requires a gradient.
 
     >>> x = schuss.rand(3, dtype=schuss.float64, requires_grad=True)
     >>> schuss.testing.gradcheck(schuss.exp, x)
@@ -385,7 +441,12 @@ def gradcheck(
     }
     try:
         with schuss.enable_grad():
-            _check(func, inputs, leaves, how)
+            if check_backward_ad:
+                _check(func, inputs, leaves, how)
+            if check_forward_ad:
+                _check_forward(func, inputs, leaves, how)
+            if check_batched_grad:
+                _check_batched(func, inputs, leaves, how)
     except GradcheckError:
         if raise_exception:
             raise

@@ -31,7 +31,9 @@ impl Layout {
     #[inline(always)]
     pub fn like(other: &Layout) -> Layout {
         debug_assert!(other.dense);
-        Layout { shape: other.shape.clone(), strides: other.strides.clone(), offset: 0, numel: other.numel, dense: true }
+        // One element of a larger tensor keeps no strides of that one.
+        let strides = if other.numel == 1 { Few::filled(1, other.shape.len()) } else { other.strides.clone() };
+        Layout { shape: other.shape.clone(), strides, offset: 0, numel: other.numel, dense: true }
     }
 
     pub fn new(shape: Shape, strides: Few<isize>, offset: usize) -> Layout {
@@ -140,6 +142,13 @@ impl Layout {
 
     pub fn permute(&self, order: &[usize]) -> Layout {
         Layout::new(order.iter().map(|&i| self.shape[i]).collect(), order.iter().map(|&i| self.strides[i]).collect(), self.offset)
+    }
+
+    /// What was permuted by an order, put back.
+    pub fn restored(&self, order: &[usize]) -> Layout {
+        let mut place: Few<usize> = Few::filled(0, order.len());
+        order.iter().enumerate().for_each(|(i, &axis)| place[axis] = i);
+        self.permute(&place)
     }
 
     pub fn transpose(&self, a: usize, b: usize) -> Layout {

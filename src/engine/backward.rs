@@ -374,11 +374,11 @@ pub(super) fn accumulate(leaf: &Tensor, grad: Tensor, create: bool) -> Result<()
             super::write::apply(&ops::arith::add::OP, &old, &[(&old).into(), (&grad).into()], &[])?;
         }
         None if create => {
-            let alone = if is_alone(&grad) { grad } else { ops::view::clone_(&grad)? };
+            let alone = if is_alone(&grad) { grad } else { ops::view::compact(&grad)? };
             leaf.set_grad(Some(alone));
         }
         None => {
-            let alone = if is_alone(&grad) { grad } else { ops::view::clone_(&grad)? };
+            let alone = if is_alone(&grad) { grad } else { ops::view::compact(&grad)? };
             let strict = leaf.has_flag(flag::STRICT);
             let alone = if alone.node().is_some() || alone.0.core.get().base.is_some() { alone.detach() } else { alone };
             if strict {

@@ -70,7 +70,7 @@ pub fn sound(returned: &[Tensor], ends: Vec<Tensor>, serial: u64, tasks: usize) 
     let _quiet = GradGuard::set(false);
     for grad in grads.iter_mut().flatten() {
         if !trace::is_born(&grad.storage()) {
-            *grad = ops::view::clone_(&*grad)?;
+            *grad = ops::view::compact(&*grad)?;
         }
     }
     Ok(Some(Sounded { from: tasks, opens, cotangents, strays, ends, grads }))
@@ -211,7 +211,7 @@ impl Dynamic for Behind {
             let given = match grad {
                 None => backward::filled_on(*device, &layout.shape, *dtype, 0.0)?,
                 Some(g) if g.layout().lies_like(layout) => g.clone(),
-                Some(g) => ops::view::clone_(g)?,
+                Some(g) => ops::view::compact(g)?,
             };
             cotangents.push(given.operand());
         }

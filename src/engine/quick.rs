@@ -299,6 +299,9 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, sides: &[Side], args: &[
             _ => return None,
         }
     }
+    if op.quirk == Quirk::Keeps && !ins[0]?.layout.falls() {
+        return None;
+    }
     let made = meta(&metas[..sides.len()], args).ok()?;
     let [form] = &made[..] else { return None };
     if shape::count(op.name, &form.shape).ok()? > MOST {

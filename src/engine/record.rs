@@ -7,7 +7,7 @@ use super::settle::{as_truths, check_divisor, common_shape, numbers, settle, spr
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::layout::memory_order;
-use crate::base::{DType, Device, Error, ErrorKind, Few, Layout, Number, Result};
+use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
@@ -226,6 +226,14 @@ fn kernel(op: &'static Op, meta: MetaRule, run: Kernel, seen: &Pair<Seen>, args:
         Ok(out)
     };
     if let [m] = &made[..] {
+        let own = ins.first().copied().flatten().filter(|_| op.quirk == Quirk::Keeps);
+        if let Some((x, order)) = own.and_then(|x| Some((x, memory_order(&[&x.layout])?))) {
+            let x = x.view(x.layout.permute(&order));
+            let mut out = room(&Meta { shape: x.layout.shape.clone(), dtype: m.dtype })?;
+            run(&Call { ins: &[Some(&x)], outs: std::slice::from_ref(&out), args }).map_err(|e| named(e, op))?;
+            out.layout = out.layout.restored(&order);
+            return Ok(Outs::One(Tensor::from_operand(out)));
+        }
         let out = room(m)?;
         run(&Call { ins: &ins, outs: std::slice::from_ref(&out), args }).map_err(|e| named(e, op))?;
         return Ok(Outs::One(Tensor::from_operand(out)));
@@ -587,9 +595,7 @@ fn run_map(op: &'static Op, seen: &Pair<Seen>, args: &[Arg], mode: Mode) -> Resu
     let params = numbers(op, args, compute)?;
     backend.launch(&Launch::Map { body, compute, params: &params, ins: &ins, outs: &outs }).map_err(|e| named(e, op))?;
     if let Some(order) = order {
-        let mut place: Few<usize> = Few::filled(0, order.len());
-        order.iter().enumerate().for_each(|(i, &axis)| place[axis] = i);
-        outs.iter_mut().for_each(|out| out.layout = out.layout.permute(&place));
+        outs.iter_mut().for_each(|out| out.layout = out.layout.restored(&order));
     }
     Ok(outs_of(outs.into_iter().map(Tensor::from_operand).collect()))
 }

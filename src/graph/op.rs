@@ -55,6 +55,8 @@ pub enum Quirk {
     Parts,
     /// A view of reals, two and two, as complex numbers.
     Pairs,
+    /// A copy, whose axes lie in memory in the order of the operand's.
+    Keeps,
 }
 
 /// Whether an operator takes complex numbers, and who thinks of them in its derivative.

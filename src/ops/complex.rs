@@ -160,7 +160,7 @@ fn pairs_rule(x: &Layout, _args: &[Arg]) -> Result<Layout> {
 impl Sym {
     /// Row-major, so that parts lie side by side.
     fn paired(&self) -> Sym {
-        self.clone_()
+        self.compact()
     }
 }
 

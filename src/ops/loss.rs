@@ -233,10 +233,11 @@ fn are_classes(op: &'static str, ins: &[Operand], numbers: &[i64]) -> Result<()>
     let (classes, ignore) = (numbers[0], numbers[1]);
     match to_f64(&ins[0]).into_iter().find(|&v| v < 0.0 || v >= classes as f64) {
         None => Ok(()),
-        Some(worst) => Err(Error::index(
-            op,
-            format!("target {worst} is out of range: classes are numbered 0 to {} here (ignore_index is {ignore})", classes - 1),
-        )),
+        Some(worst) => {
+            let but = if ignore == i64::MIN { String::new() } else { format!(" (ignore_index is {ignore})") };
+            let text = format!("target {worst} is out of range: classes are numbered 0 to {} here{but}", classes - 1);
+            Err(Error::index(op, text))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Copies that only move elements: joined, turned, repeated, cut to a triangle. Leans on view.
 
-use super::view::{clone_, expand, one, operand, reshape, zeros_like};
+use super::view::{compact, expand, one, operand, reshape, zeros_like};
 use crate::backend::{Launch, of};
 use crate::base::{Error, Few, Result, shape};
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
@@ -184,7 +184,7 @@ fn repeat_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
         grown.extend([t, n]);
         closed.push(t.checked_mul(n).ok_or_else(|| Error::shape("repeat", "more elements than can be counted"))?);
     }
-    Ok(vec![reshape(&clone_(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
+    Ok(vec![reshape(&compact(&expand(&reshape(x, &open[..])?, &grown[..])?)?, &closed[..])?])
 }
 
 fn triangle_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {

@@ -41,7 +41,7 @@ fn bilinear(op: &'static Op, ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Te
     }
     let (x, w) = ([x.real(), x.imag()], [w.real(), w.imag()]);
     let of = |a: &Sym, b: &Sym| -> Sym {
-        let (a, b) = (a.clone_(), b.clone_());
+        let (a, b) = (a.compact(), b.compact());
         Sym::from(must(emit(op, &[a.feed(), b.feed(), Sym::Absent.feed()], args)).one())
     };
     let (re, im) = (of(&x[0], &w[0]) - of(&x[1], &w[1]), of(&x[0], &w[1]) + of(&x[1], &w[0]));
@@ -65,7 +65,7 @@ fn transpose_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
 /// A linear operator of each part.
 fn linear(op: &'static Op, ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     let x = arg(op.name, ins, 0)?;
-    let of = |part: Sym| Sym::from(must(emit(op, &[part.clone_().feed()], args)).one());
+    let of = |part: Sym| Sym::from(must(emit(op, &[part.compact().feed()], args)).one());
     Ok(vec![of(x.real()).complex(&of(x.imag())).tensor().clone()])
 }
 

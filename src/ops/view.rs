@@ -156,16 +156,26 @@ crate::op! {
         batch windowed;
         face hidden;
     }
-    /// A row-major copy.
+    /// A copy, with its axes in the same order in memory, and no gaps.
     ///
     /// >>> schuss.tensor([1.0, 2.0]).clone()
     /// tensor([1., 2.])
     clone_(input) Any {
         kernel(same_meta, copy_run);
         vjp |g, [_x], _y| [g];
+        quirk Keeps;
         complex Yes;
         linear Together;
         batch align;
+    }
+    /// A row-major copy.
+    compact(input) Any {
+        kernel(same_meta, copy_run);
+        vjp |g, [_x], _y| [g];
+        complex Yes;
+        linear Together;
+        batch align;
+        face hidden;
     }
     /// The elements on another device (by number, -1 is the processor), and where their gradient goes.
     transfer(input; to: Int, home: Int) Any {
@@ -180,6 +190,7 @@ crate::op! {
     cast(input; dtype: MaybeDType) Any {
         kernel(cast_meta, copy_run);
         vjp |g, [x], _y| [g.cast(x.dtype())];
+        quirk Keeps;
         complex Yes;
         linear Together;
         batch align;
@@ -244,7 +255,7 @@ fn reshape_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
     if layout.reshape(&wanted).is_some() {
         return Ok(vec![view(x, &wanted)?]);
     }
-    Ok(vec![view(&clone_(x)?, &wanted)?])
+    Ok(vec![view(&compact(x)?, &wanted)?])
 }
 
 fn permute_rule(x: &Layout, args: &[Arg]) -> Result<Layout> {

@@ -305,6 +305,10 @@ pub fn device_of(x: &Bound<'_, PyAny>) -> PyResult<PyDevice> {
             Ok(chosen.cast::<PyDevice>()?.get().clone())
         }
         "gpu" | "cuda" | "mps" | "xpu" | "vulkan" | "metal" => Ok(PyDevice { gpu: true, index }),
+        "meta" => {
+            let text = "\"meta\" is for tensors without elements, which there are none of; leave it out, or make them on \"cpu\"";
+            Err(Error::device("device", text).into())
+        }
         _ => Err(Error::device("device", format!("{name:?} is no device; there are \"cpu\", \"gpu\", \"gpu:1\" and \"auto\"")).into()),
     }
 }

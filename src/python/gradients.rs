@@ -22,17 +22,18 @@ impl PyTensor {
         self.inner.requires_grad()
     }
     #[setter]
-    fn set_requires_grad(&self, on: bool) -> PyResult<()> {
-        self.inner.require_grad(on)?;
+    fn set_requires_grad(&self, on: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.inner.require_grad(args::requires_grad(on)?)?;
         Ok(())
     }
     /// Sets `requires_grad`; returns this tensor. Raises RuntimeError for integers, and for turning it off after a leaf.
     ///
     /// >>> schuss.zeros(2).requires_grad_().requires_grad
     /// True
-    #[pyo3(signature = (requires_grad=true))]
-    fn requires_grad_(slf: Bound<'_, Self>, requires_grad: bool) -> PyResult<Py<Self>> {
-        slf.get().inner.require_grad(requires_grad)?;
+    #[pyo3(signature = (requires_grad=None), text_signature = "($self, requires_grad=True)")]
+    fn requires_grad_(slf: Bound<'_, Self>, requires_grad: Option<&Bound<'_, PyAny>>) -> PyResult<Py<Self>> {
+        let on = requires_grad.map_or(Ok(true), |on| args::requires_grad(on))?;
+        slf.get().inner.require_grad(on)?;
         Ok(slf.unbind())
     }
     /// Whether it was made in inference mode, and so takes part in no derivative outside of it.

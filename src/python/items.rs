@@ -12,8 +12,23 @@ use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySequence, PySlice, PyStri
 pub fn items(x: &Bound<'_, PyAny>) -> PyResult<Vec<Item>> {
     match x.cast::<PyTuple>() {
         Ok(list) => list.iter().map(|i| item(&i)).collect(),
+        Err(_) if is_spread(x) => x.try_iter()?.map(|i| item(&i?)).collect(),
         Err(_) => Ok(vec![item(x)?]),
     }
+}
+
+/// Whether a list says what stands between the brackets, as a tuple does, and is not one index by itself: PyTorch takes
+/// it so where it has fewer than 32 entries, and one that is no number.
+fn is_spread(x: &Bound<'_, PyAny>) -> bool {
+    let apart = |i: Bound<'_, PyAny>| {
+        i.is_none()
+            || i.is_instance_of::<PyEllipsis>()
+            || i.is_instance_of::<PySlice>()
+            || i.cast::<PyTensor>().is_ok()
+            || i.is_instance_of::<PyList>()
+            || i.is_instance_of::<PyTuple>()
+    };
+    x.cast::<PyList>().is_ok_and(|list| list.len() < 32 && list.iter().any(apart))
 }
 
 /// One end of a slice: an integer, a 0-d integer tensor, or None.

@@ -3,6 +3,7 @@
 use super::dtype::{default_place, place_of};
 use super::tensor::PyTensor;
 use super::{args, calls, data, enter, wrap};
+use crate::base::layout::{Layout, memory_order};
 use crate::base::{DType, Device, Error, Few, Number, dtype::default_float};
 use crate::graph::mode::Mode;
 use crate::graph::tensor::flag;
@@ -83,6 +84,22 @@ fn repeated(py: Python<'_>, home: &Home, shape: &[usize], value: Option<Number>,
         (None, Some(value)) => Tensor::full(shape, value, dtype),
         (None, None) => Tensor::empty(shape, dtype),
     })
+}
+
+/// What was just made like another tensor, its axes in memory in the order of that one's: for elements that may change places.
+#[pyfunction]
+fn _lying_like(py: Python<'_>, made: &Bound<'_, PyTensor>, like: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
+    let (own, like) = (made.get().get_ref(), like.get().get_ref());
+    let order = if own.lift().is_some() || like.lift().is_some() { None } else { memory_order(&[&like.layout()]) };
+    let Some(order) = order.filter(|order| order.len() == own.shape().len()) else { return Ok(made.clone().into_any().unbind()) };
+    let operand = own.operand();
+    let lies = Layout::contiguous(order.iter().map(|&i| operand.layout.shape[i]).collect()).restored(&order);
+    let turned = Tensor::from_operand(operand.view(lies));
+    turned.set_flag(flag::INFERENCE, Mode::now().inference());
+    if own.requires_grad() {
+        turned.require_grad(true)?;
+    }
+    wrap(py, turned)
 }
 
 /// A tensor of its own from numbers, nested lists, arrays or tensors. Several numbers make a vector.
@@ -420,6 +437,7 @@ fn eye<'py>(
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(_lying_like, m)?)?;
     m.add_function(wrap_pyfunction!(tensor, m)?)?;
     m.add_function(wrap_pyfunction!(as_tensor, m)?)?;
     m.add_function(wrap_pyfunction!(from_numpy, m)?)?;

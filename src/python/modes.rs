@@ -141,13 +141,18 @@ fn get_num_threads() -> usize {
 /// 1
 /// >>> schuss.set_num_threads(before)
 #[pyfunction]
-fn set_num_threads(n: i64) -> PyResult<()> {
-    if n < 1 {
-        return Err(PyValueError::new_err(format!("set_num_threads: needs a positive number, got {n}")));
+fn set_num_threads(n: &Bound<'_, PyAny>) -> PyResult<()> {
+    let count = super::args::int("set_num_threads", "the number of threads", n)?;
+    if !(1..=MOST_THREADS).contains(&count) {
+        return Err(PyValueError::new_err(format!("set_num_threads: needs a number from 1 to {MOST_THREADS}, got {count}")));
     }
-    threads::set_count(n as usize);
+    threads::set_count(count as usize);
     Ok(())
 }
+
+/// More threads than this are a slip of the pen.
+const MOST_THREADS: i64 = 4096;
+
 /// The dtype of floats that are made without one.
 ///
 /// >>> schuss.get_default_dtype()

@@ -32,6 +32,8 @@ pub fn name(node: &Node) -> String {
     if node.op().is_none() {
         return plain;
     }
+    // PyTorch's `contiguous` is a clone, and its node has that name.
+    let plain = if plain == "compact" { "clone" } else { &plain };
     let camel: String = plain.split('_').filter(|p| !p.is_empty()).map(|p| p[..1].to_uppercase() + &p[1..]).collect();
     format!("{camel}Backward0")
 }

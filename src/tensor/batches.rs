@@ -139,7 +139,7 @@ impl Batches {
             view::slice(x, starts, sizes, Few::filled(1i64, shape.len()))
         };
         match &self.order {
-            None => view::clone_(&part(t)?),
+            None => view::compact(&part(t)?),
             Some(order) => {
                 let chosen = part(order)?.to_device(t.device())?;
                 index::take_at(&[t, &chosen], Few::filled(0i64, 1), false)

@@ -115,7 +115,7 @@ impl Tensor {
 
     /// Row-major elements: itself where they already are.
     pub fn contiguous(&self) -> Result<Tensor> {
-        if self.is_contiguous() { Ok(self.clone()) } else { crate::ops::view::clone_(self) }
+        if self.is_contiguous() { Ok(self.clone()) } else { crate::ops::view::compact(self) }
     }
 }
 

@@ -76,9 +76,16 @@ def grad(
     if is_grads_batched:
         if grad_outputs is None:
             raise ValueError("grad: is_grads_batched=True needs grad_outputs")
-        batch = grad_outputs if isinstance(grad_outputs, Tensor) else grad_outputs[0]
-        rows = [grad(outputs, sources, g, True, create_graph, allow_unused=allow) for g in batch]
-        return tuple(_core._stack([row[i] for row in rows], 0) for i in range(len(sources)))
+        each = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
+        given = [g for g in each if g is not None]
+        if not given or any(len(g) != len(given[0]) for g in given):
+            raise ValueError("grad: is_grads_batched=True needs grad_outputs of one length")
+        rows = []
+        for k in range(len(given[0])):
+            now = tuple(None if g is None else g[k] for g in each)
+            rows.append(grad(outputs, sources, now, True, create_graph, allow_unused=allow))
+        columns = zip(*rows, strict=True)
+        return tuple(None if c[0] is None else _core._stack(list(c), 0) for c in columns)
     found = _core.grad_of(outputs, sources, grad_outputs, retain, create_graph)
     if all(g is not None for g in found):
         return found

@@ -194,7 +194,8 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
 def _solved(op, A, B, left):
     _square(op, A)
     if A.dtype != B.dtype:
-        raise RuntimeError(f"{op}: A is {A.dtype} and B {B.dtype}; convert one with .to()")
+        kinds = f"A is {A.dtype.name} and B {B.dtype.name}"
+        raise _core.DTypeError(f"{op}: {kinds}; convert one with .to()")
     vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
     if vector:
         if not left:
@@ -202,7 +203,11 @@ def _solved(op, A, B, left):
         B = B.unsqueeze(-1)
     rows = B.shape[-2] if left else B.shape[-1]
     if rows != A.shape[-1]:
-        raise RuntimeError(f"{op}: {tuple(A.shape)} and {tuple(B.shape)} do not fit")
+        given = tuple(B.shape[:-1] if vector else B.shape)
+        raise _core.ShapeError(
+            f"{op}: A is {tuple(A.shape)} and B {given}: a matrix of {A.shape[-1]} rows and a "
+            f"{'right' if left else 'left'} side of {rows} do not fit"
+        )
     packed, _, order, info = _lu(op, A, True)
     found = _through(packed, order, B) if left else _through_turned(packed, order, B.mH).mH
     return (found.squeeze(-1) if vector else found), packed, order, info

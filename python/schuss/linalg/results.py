@@ -6,7 +6,7 @@ from __future__ import annotations
 from schuss import _core
 from schuss._core import Tensor
 from schuss.mathematics import broadcast_shapes
-from schuss.naming import given_each
+from schuss.naming import given_each, returned
 
 
 class _Result(tuple):
@@ -19,6 +19,15 @@ class _Result(tuple):
         if name in self.names:
             return self[self.names.index(name)]
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __repr__(self) -> str:
+        kind, own = type(self).__name__, dict(zip(self.names, self, strict=True))
+        return returned(_OLDER.get(kind, f"linalg_{kind}"), **own)
+
+
+# Those of functions outside of `linalg`.
+_OLDER = {"svd_turned": "svd", "lu_packed": "lu", "lu_packed_ex": "lu"}
+_OLDER |= {name: name for name in ("lu_unpack", "triangular_solve", "polar")}
 
 
 _KINDS: dict = {}
@@ -35,15 +44,17 @@ def _matrices(op, x):
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}: needs a Tensor, got {type(x).__name__}")
     if x.ndim < 2:
-        raise RuntimeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
+        raise _core.ShapeError(f"{op}: needs matrices in the last two axes, got {tuple(x.shape)}")
     if x.dtype.to_real() not in (_core.float32, _core.float64):
-        raise RuntimeError(f"{op}: needs float32 or float64, got {x.dtype}; use x.float() first")
+        raise _core.DTypeError(
+            f"{op}: needs float32 or float64, got {x.dtype.name}; use x.float() first"
+        )
 
 
 def _square(op, x):
     _matrices(op, x)
     if x.shape[-1] != x.shape[-2]:
-        raise RuntimeError(f"{op}: needs square matrices, got {tuple(x.shape)}")
+        raise _core.ShapeError(f"{op}: needs square matrices, got {tuple(x.shape)}")
 
 
 def _batched(op, a, b):

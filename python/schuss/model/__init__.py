@@ -11,7 +11,7 @@ from schuss import Tensor, no_grad
 from schuss._core import Step, _changed
 from schuss.model.parameter import Buffer, Parameter
 from schuss.model.placement import Placed
-from schuss.model.registry import Registry
+from schuss.model.registry import Registry, hooked
 from schuss.model.state import Stateful, set_value
 from schuss.model.walks import BUFFERS
 from schuss.naming import check_making, own_name
@@ -200,6 +200,11 @@ class Model(Stateful, Placed):
     @property
     def _modules(self) -> Registry:
         return Registry(self, "module")
+
+    _forward_hooks = hooked("forward")
+    _forward_pre_hooks = hooked("forward_pre")
+    _backward_hooks = hooked("backward")
+    _backward_pre_hooks = hooked("backward_pre")
 
     # Training
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss import Tensor
+from schuss import Tensor, naming
 from schuss.model.walks import BUFFERS, Walks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
+
+_FORM = "to(device=None, dtype=None, non_blocking=False, memory_format=None, tensor=None)"
 
 
 def _has_slopes(t: Tensor) -> bool:
@@ -45,18 +47,29 @@ class Placed(Walks):
     def _apply_to_floats(self, fn: Callable[[Tensor], Tensor]) -> Self:
         return self._apply(lambda t: fn(t) if t.is_floating_point() else t)
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None, **options: Any) -> Self:
+    def to(
+        self,
+        *args: Any,
+        device: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+        tensor: Tensor | None = None,
+        **unknown: Any,
+    ) -> Self:
         """Move the model to a device, a floating dtype, or both of another tensor; in place.
 
         Integer and bool tensors keep their dtype; a complex dtype is taken too. The device "auto"
-        is the one that `gpu.choose` finds quicker for training this model. Raises TypeError for
-        any other dtype.
+        is the one that `gpu.choose` finds quicker for training this model. In a memory format lie
+        then the tensors that have as many axes as it. Raises TypeError for any other dtype.
 
         >>> import schuss
         >>> schuss.nn.Linear(2, 1).to(schuss.float64).weight.dtype
         schuss.float64
         """
-        for arg in args:
+        if unknown:
+            raise naming.unknown("to", next(iter(unknown)), _FORM)
+        for arg in args if tensor is None else (*args, tensor):
             if isinstance(arg, Tensor):
                 device, dtype = arg.device, arg.dtype
             elif isinstance(arg, schuss.dtype):
@@ -64,12 +77,19 @@ class Placed(Walks):
             elif arg is not None and not isinstance(arg, bool):
                 device = arg
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-            raise TypeError(f"to: a model needs a floating or complex dtype, got {dtype}")
+            raise TypeError(f"to: a model needs a floating or complex dtype, got {dtype.name}")
         if isinstance(device, str) and device == "auto":
             device = schuss.gpu.choose(self if dtype is None else self.to(dtype=dtype))
         place = {} if device is None else {"device": device}
         both = place if dtype is None else {**place, "dtype": dtype}
-        return self._apply(lambda t: t.to(**(both if _has_slopes(t) else place)))
+        axes = {schuss.channels_last: 4, schuss.channels_last_3d: 5}.get(memory_format)
+
+        def moved(t: Tensor) -> Tensor:
+            made = t.to(**(both if _has_slopes(t) else place))
+            fits = memory_format is not None and axes in (None, t.ndim)
+            return made.to(memory_format=memory_format) if fits else made
+
+        return self._apply(moved)
 
     def float(self) -> Self:
         """Turn the floating tensors into float32."""

@@ -1,10 +1,12 @@
-"""The live view of a Model's parameters, buffers or submodels as a mapping by name.
-Leans on the table of kinds that Model keeps."""
+"""Live views of a model's parameters, buffers or submodels by name, and of its hooks.
+Leans on the table of kinds and the hooks that Model keeps."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
+
+from schuss._core import _changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,3 +51,43 @@ class Registry(MutableMapping):
     def copy(self) -> dict[str, Any]:
         """A plain dict of the same entries."""
         return dict(self)
+
+
+class Hooked(MutableMapping):
+    """The live view of a model's hooks of one occasion, by the numbers of their handles."""
+
+    def __init__(self, model: Any, occasion: str) -> None:
+        self._model = model
+        self._occasion = occasion
+
+    def _table(self) -> dict[int, Any]:
+        hooks = self._model._model_hooks
+        return {} if hooks is None else getattr(hooks, self._occasion)
+
+    def __getitem__(self, number: int) -> Any:
+        entry = self._table()[number]
+        return entry[0] if isinstance(entry, tuple) else entry
+
+    def __setitem__(self, number: int, hook: Any) -> None:
+        raise TypeError(
+            f"{type(self._model).__name__}: hooks are registered by their methods, such as "
+            "register_forward_hook"
+        )
+
+    def __delitem__(self, number: int) -> None:
+        _changed()
+        del self._table()[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._table()))
+
+    def __len__(self) -> int:
+        return len(self._table())
+
+    def __repr__(self) -> str:
+        return f"OrderedDict({dict(self)!r})"
+
+
+def hooked(occasion: str) -> Any:
+    """A model's attribute that shows the hooks of one occasion."""
+    return property(lambda model: Hooked(model, occasion))

@@ -106,10 +106,17 @@ class Sequential(_Numbered):
                 self.add_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        own = self.__dict__
-        for name, kind in self._member_kinds.items():
-            if kind == "module":
-                input = own[name](input)
+        own, name = self.__dict__, ""
+        try:
+            for name, kind in self._member_kinds.items():
+                if kind == "module":
+                    input = own[name](input)
+        except Exception as error:
+            part = own.get(name)
+            if isinstance(part, Model):
+                said = f"{type(part).__name__}({part.extra_repr()})"
+                error.add_note(f"in {type(self).__name__}[{name!r}], {said}")
+            raise
         return input
 
     def _made_of(self, items: list[tuple[str, Any]]) -> Any:

@@ -261,7 +261,8 @@ def binary_cross_entropy(
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
-    """The same under the sigmoid of logits, exact also far out.
+    """The same under the sigmoid of logits, exact also far out. The logits come first, the targets
+    second; targets outside 0 to 1, which some programs use, give a number as in PyTorch.
 
     >>> zero, one = schuss.tensor([0.0]), schuss.tensor([1.0])
     >>> schuss.nn.functional.binary_cross_entropy_with_logits(zero, one)

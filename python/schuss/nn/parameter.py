@@ -59,7 +59,7 @@ def _shown(name: Any, value: Any) -> str:
     size = "x".join(map(str, value.shape))
     where = "" if str(value.device) == "cpu" else f" ({value.device})"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    return f"({name}): {kind} containing: [{value.dtype} of size {size}{where}]"
+    return f"({name}): {kind} containing: [{value.detach().type()} of size {size}{where}]"
 
 
 class ParameterList(Model):

@@ -128,6 +128,15 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     def _another(self, device: Any, dtype: Any) -> UninitializedBuffer:
         return type(self)(False, device, dtype, self.persistent)
 
+    # A model puts a converted buffer in the place of the old one: it must still have no shape.
+
+    def _to(self, dtype: Any, copy: bool = False) -> UninitializedBuffer:
+        same = dtype == self.dtype and not copy
+        return self if same else self._another(self.device, dtype)
+
+    def _on(self, device: Any) -> UninitializedBuffer:
+        return self._another(device, self.dtype)
+
 
 def is_lazy(param: Any) -> bool:
     """Whether a tensor has no shape yet."""

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
-from schuss.serialization import archive, safetensors, unpickling
+from schuss.serialization import archive, safetensors, stream, unpickling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,17 +169,20 @@ def load(
 
 def _read(file: Any, map_location: Any, trusted: bool) -> Any:
     start = file.tell()
-    head = file.read(9)
+    head = file.read(len(stream.MAGIC))
     file.seek(start)
     place = unpickling.placing(map_location)
+    # First, since the length of a header may be "PK".
+    if head[8:9] == b"{":
+        return safetensors.read(file, place)
     if head[:2] == b"PK":
         return archive.read(file, place, trusted)
-    if len(head) == 9 and head[8:] == b"{":
-        return safetensors.read(file, place)
+    if head == stream.MAGIC:
+        return stream.read(file, place, trusted)
     if head[:1] == b"\x80":
         raise RuntimeError(
-            "load: this is a plain pickle, or PyTorch's format from before 2020; read it there and "
-            "save it again"
+            "load: this is a plain pickle and no checkpoint; read it by the program that wrote it, "
+            "and save its tensors again"
         )
     if head[:4] == b"\x89HDF":
         raise RuntimeError("load: this is an HDF5 file; read it there and save its arrays again")

@@ -25,6 +25,7 @@ _NAMES = {
     schuss.bfloat16: "BF16",
     schuss.float32: "F32",
     schuss.float64: "F64",
+    schuss.complex64: "C64",
 }
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 _WIDTHS = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2, "I32": 4, "F32": 4}
@@ -43,6 +44,10 @@ def write(tensors: Any, file: IO[bytes]) -> None:
             raise TypeError(
                 f"save: safetensors hold tensors by name, got {type(x).__name__} at {name!r}; use "
                 "another file name for other objects"
+            )
+        if x.dtype not in _NAMES:
+            raise TypeError(
+                f"save: safetensors have no {x.dtype.name}, which {name!r} is; use another name"
             )
         end = start + x.numel() * x.element_size()
         shape = list(x.shape)

@@ -111,7 +111,7 @@ def _rebuild_tensor_v2(
     offset: Any,
     size: Any,
     stride: Any,
-    requires_grad: Any,
+    requires_grad: Any = False,
     backward_hooks: Any = None,
     metadata: Any = None,
 ) -> schuss.Tensor:
@@ -167,6 +167,7 @@ OUTSIDE = {
 }
 _SAFE: dict[str, Any] = {
     "torch._utils _rebuild_tensor_v2": _rebuild_tensor_v2,
+    "torch._utils _rebuild_tensor": _rebuild_tensor_v2,
     "torch._utils _rebuild_parameter": _rebuild_parameter,
     "torch Size": schuss.Size,
     "torch device": _device,
@@ -221,6 +222,30 @@ class _Unpickler(pickle.Unpickler):
         return self._storages(pid)
 
 
+def named(pid: Any, fields: int) -> tuple[Any, str, str, int]:
+    """The dtype, key, place and size of a storage that is named; UnpicklingError if it is none."""
+    fits = isinstance(pid, tuple) and len(pid) == fields and pid[0] == "storage"
+    if not fits or pid[1] not in _DTYPES or not isinstance(pid[2], str):
+        raise pickle.UnpicklingError(f"load: {pid!r} names no storage")
+    _, kind, key, where, count, *_ = pid
+    if type(count) is not int or count < 0 or not isinstance(where, str):
+        raise pickle.UnpicklingError(f"load: {pid!r} names no storage")
+    return _DTYPES[kind], key, where, count
+
+
+def width(dtype: Any) -> int:
+    """How many bytes an element has."""
+    return 2 if dtype == schuss.bfloat16 else schuss.zeros(1, dtype=dtype).element_size()
+
+
+def known_as(found: Storage, dtype: Any, count: int) -> Storage:
+    """A storage that was named before; UnpicklingError where it was another one."""
+    if (found.dtype, found.count) != (dtype, count):
+        key = found.key
+        raise pickle.UnpicklingError(f"load: storage {key} is named with two sizes or dtypes")
+    return found
+
+
 def read(
     data: bytes, record: Callable[..., bytes], swapped: bool, place: Place, trusted: bool
 ) -> Any:
@@ -228,28 +253,26 @@ def read(
     known: dict[str, Storage] = {}
 
     def storages(pid: Any) -> Storage:
-        fields = isinstance(pid, tuple) and len(pid) == 5 and pid[0] == "storage"
-        if not fields or pid[1] not in _DTYPES or not isinstance(pid[2], str):
-            raise pickle.UnpicklingError(f"load: {pid!r} names no storage")
-        _, kind, key, where, count = pid
-        if type(count) is not int or count < 0 or not isinstance(where, str):
-            raise pickle.UnpicklingError(f"load: {pid!r} names no storage")
-        dtype = _DTYPES[kind]
+        dtype, key, where, count = named(pid, 5)
         if key not in known:
-            width = 2 if dtype == schuss.bfloat16 else schuss.zeros(1, dtype=dtype).element_size()
-            elements = vector(record(f"data/{key}", count * width), dtype, swapped)
+            elements = vector(record(f"data/{key}", count * width(dtype)), dtype, swapped)
             known[key] = Storage(key, dtype, count, place(elements, where))
-        found = known[key]
-        if (found.dtype, found.count) != (dtype, count):
-            raise pickle.UnpicklingError(f"load: storage {key} is named with two sizes or dtypes")
-        return found
+        return known_as(known[key], dtype, count)
 
+    return unpickled(data, storages, trusted)
+
+
+def unpickled(data: bytes, storages: Callable[[Any], Storage], trusted: bool) -> Any:
+    """The object of a pickle, its storages where `storages` finds them; UnpicklingError for a bad
+    one."""
     try:
         return _Unpickler(data, storages, trusted).load()
-    except (RuntimeError, MemoryError):
+    except RuntimeError:
         raise
     except Exception as error:
-        if trusted or str(error).startswith("load: "):
+        # A damaged number may ask for more memory than there is; schuss says so in words.
+        short = isinstance(error, MemoryError) and str(error) != ""
+        if trusted or short or str(error).startswith("load: "):
             raise
         # Opcodes in an order that makes no object raise nearly anything.
         raise pickle.UnpicklingError(

@@ -48,7 +48,7 @@ fn apart(op: &Op, tangents: &[Option<Tensor>], out: &Tensor, made: Option<Tensor
     }
     let lies = |t: &Tensor| Arc::as_ptr(&t.values().storage());
     if tangents.iter().flatten().any(|t| lies(t) == lies(&made)) {
-        made = ops::view::clone_(&made)?;
+        made = ops::view::compact(&made)?;
     }
     laid_as(out, made).map(Some)
 }
@@ -61,11 +61,11 @@ fn laid_as(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
         return Ok(tangent);
     }
     let Some(order) = memory_order(&[&own]) else {
-        return if have.is_contiguous() { Ok(tangent) } else { ops::view::clone_(&tangent) };
+        return if have.is_contiguous() { Ok(tangent) } else { ops::view::compact(&tangent) };
     };
     let there: Vec<i64> = order.iter().map(|&i| i as i64).collect();
     let back: Vec<i64> = (0..order.len()).map(|i| order.iter().position(|&k| k == i).unwrap_or(i) as i64).collect();
-    let copy = ops::view::clone_(&ops::view::permute(&tangent, &there[..])?)?;
+    let copy = ops::view::compact(&ops::view::permute(&tangent, &there[..])?)?;
     ops::view::permute(&copy, &back[..])
 }
 
@@ -78,7 +78,7 @@ pub fn own_tangent(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
     if folded(primal) {
         return Ok(tangent);
     }
-    laid_as(primal, if folded(&tangent) { ops::view::clone_(&tangent)? } else { tangent })
+    laid_as(primal, if folded(&tangent) { ops::view::compact(&tangent)? } else { tangent })
 }
 
 /// The values that operands stand for at a level, and their tangents.
@@ -154,7 +154,7 @@ fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> 
     };
     let absolute = std::ptr::eq(op, &raw const ops::view::as_strided::OP);
     if !alike && matches!(op.quirk, Quirk::Parts | Quirk::Pairs) {
-        let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::clone_(tangent)? };
+        let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::compact(tangent)? };
         return Ok(ask(op, &[Feed::Tensor(&lies)], args)?.one());
     }
     if !alike && (absolute || ask(op, &[Feed::Tensor(tangent)], args).is_err()) {

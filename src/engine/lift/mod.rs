@@ -129,7 +129,7 @@ pub fn each(made: &Tensor, like: &Tensor) -> Result<Tensor> {
     let _below = below(lift.level());
     match (lift, kind_of(lift.level())) {
         (Lift::Batch { level, value }, Some(Kind::Batch { count, .. })) => {
-            Ok(Tensor::batch(*level, ops::view::clone_(&ops::batch::repeat(&each(made, value)?, count)?)?))
+            Ok(Tensor::batch(*level, ops::view::compact(&ops::batch::repeat(&each(made, value)?, count)?)?))
         }
         (Lift::Dual { primal, .. }, _) => each(made, primal),
         _ => Ok(made.clone()),

@@ -18,7 +18,7 @@ pub(in super::super) fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], 
     }
     let name = format!("{}_", op.name);
     // The derivative may read what is about to be overwritten.
-    let copy = if is_tracked(target) { Some(ops::view::clone_(target)?) } else { None };
+    let copy = if is_tracked(target) { Some(ops::view::compact(target)?) } else { None };
     let own = |feed: &Feed<'_>| matches!(feed, Feed::Tensor(t) if t.same(target));
     let made = match &copy {
         Some(copy) => {

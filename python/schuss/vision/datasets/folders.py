@@ -46,6 +46,8 @@ def find_classes(directory: str | os.PathLike[str]) -> tuple[list[str], dict[str
 
     FileNotFoundError where there are none.
     """
+    if not os.path.isdir(directory):
+        raise FileNotFoundError(f"ImageFolder: there is no folder {os.fspath(directory)}")
     with os.scandir(directory) as entries:
         classes = sorted(entry.name for entry in entries if entry.is_dir())
     if not classes:
