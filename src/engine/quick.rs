@@ -463,7 +463,7 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     core.base = Some(x.base.as_ref().unwrap_or(base).clone());
     core.flags = x.flags & flag::INFERENCE | if mode.grad() { 0 } else { flag::QUIET_VIEW };
     if tracked {
-        let located = crate::ops::view::located(op, &x.operand.layout, args);
+        let located = crate::ops::strided::located(op, &x.operand.layout, args);
         record(op, core, &[Side::Tensor(base, &x)], located.as_deref().unwrap_or(args), 1, reads);
     }
     Some(Ok(fresh.done()))

@@ -16,9 +16,8 @@ use crate::graph::sym::{Pull, Sym};
 use crate::graph::tensor::{Core, flag};
 use crate::graph::{Arg, Body, Call, Class, Edge, Feed, Kept, Meta, Op, Outs, Pair, Tensor};
 use smallvec::{SmallVec, smallvec};
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// An operand as it was when the operator was asked for.
 pub struct Look {
@@ -193,7 +192,7 @@ fn view(op: &'static Op, rule: ViewRule, feeds: &[Feed], args: &[Arg], mode: Mod
     if x.edge.is_none() && x.flags & flag::STRICT == 0 {
         return Ok(Outs::One(out));
     }
-    let located = crate::ops::view::located(op, &x.operand.layout, args);
+    let located = crate::ops::strided::located(op, &x.operand.layout, args);
     finish(op, &smallvec![Seen::Tensor(x)], located.as_deref().unwrap_or(args), Outs::One(out), mode)
 }
 

@@ -28,6 +28,7 @@ pub mod reduce;
 pub mod running;
 pub mod special;
 pub mod step;
+pub mod strided;
 pub mod view;
 pub mod windows;
 

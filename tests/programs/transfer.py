@@ -78,7 +78,7 @@ model_ft.fc = nn.Linear(num_ftrs, len(class_names))
 model_ft = model_ft.to(device)
 optimizer_ft = optim.SGD(model_ft.parameters(), lr=0.005, momentum=0.9)
 model_ft, accuracy = train_model(
-    model_ft, nn.CrossEntropyLoss(), optimizer_ft, lr_scheduler.StepLR(optimizer_ft, step_size=7, gamma=0.1), 5
+    model_ft, nn.CrossEntropyLoss(), optimizer_ft, lr_scheduler.StepLR(optimizer_ft, step_size=7, gamma=0.1), 10
 )
 assert accuracy >= 0.75
 

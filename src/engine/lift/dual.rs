@@ -162,7 +162,7 @@ fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> 
         let Body::View(rule) = &op.body else { return Err(Error::bug(op.name, "is no view")) };
         let own = x.layout();
         let seen = rule(&own, args)?;
-        return Ok(ops::view::across(&Sym::Tensor(tangent.clone()), &own, &seen, &own).tensor().clone());
+        return Ok(ops::strided::across(&Sym::Tensor(tangent.clone()), &own, &seen, &own).tensor().clone());
     }
     Ok(ask(op, &[Feed::Tensor(tangent)], args)?.one())
 }
