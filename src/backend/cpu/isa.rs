@@ -100,7 +100,7 @@ macro_rules! per_isa {
 /// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
 /// `Yes` in front of it says that there are loops over complex numbers too, `No` that there are none.
 /// `angle` is `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches whose arguments it serves.
-/// `light` is `float` with loops over rectangles, as `number` has them; `sigmoid` and its kin have a loop of their own in `curves`.
+/// `light` is `float` with loops over rectangles, as `number` has them.
 #[macro_export]
 macro_rules! map_body {
     ($complex:ident: $class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
@@ -186,21 +186,6 @@ macro_rules! map_body {
 
     (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float $($rest)*); };
     (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle $($rest)*); };
-    (@loops sigmoid $($rest:tt)*) => { $crate::map_body!(@curve sigmoid $($rest)*); };
-    (@loops silu $($rest:tt)*) => { $crate::map_body!(@curve silu $($rest)*); };
-    (@loops silu_slope $($rest:tt)*) => { $crate::map_body!(@curve silu_slope $($rest)*); };
-    (@curve $name:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
-        $crate::map_body!(@float_run float $out [$($x),*] [$($p),*]);
-        $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
-        $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
-        fn native(dtype: DType) -> Option<MapLoops> {
-            match dtype {
-                DType::F32 => Some(MapLoops($crate::backend::cpu::curves::$name(f32_loops), None)),
-                DType::F64 => Some(MapLoops(f64_loops, None)),
-                other => complex_loops(other),
-            }
-        }
-    };
     (@loops light $($rest:tt)*) => { $crate::map_body!(@floats light $($rest)*); };
     (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers light $($rest)*); };
     (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };

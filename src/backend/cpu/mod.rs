@@ -16,7 +16,6 @@ pub mod contract;
 pub mod conv;
 pub mod convert;
 mod crew;
-pub mod curves;
 pub mod dense;
 pub mod draw;
 pub mod entropy;
