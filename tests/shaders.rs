@@ -98,7 +98,7 @@ fn rows_and_convolutions_are_shaders() {
 fn attention_draws_and_recurrences_are_shaders() {
     for caps in [Caps::usual(), Caps { immediates: 0, ..Caps::usual() }] {
         let kinds =
-            [("attention", attention::texts(&caps), 27), ("a draw", draw::texts(&caps), 27), ("a recurrence", recur::texts(&caps), 9)];
+            [("attention", attention::texts(&caps), 27), ("a draw", draw::texts(&caps), 29), ("a recurrence", recur::texts(&caps), 9)];
         for (name, texts, count) in kinds {
             assert_eq!(texts.len(), count, "{name} has other kernels");
             texts.iter().for_each(|text| accepted(name, text));
