@@ -254,7 +254,7 @@ LOOPS: dict[str, tuple[Callable, int]] = {
     "conversions": (convert, 3_000),
     "pickles": (lambda: pickle.loads(pickle.dumps(schuss.rand(SIZE))), 3_000),
     "errors": (fail, 2_000),
-    "threads": (on_threads, 500),
+    "threads": (on_threads, 2_000),
     "modes": (lambda: schuss.no_grad()(len)("ab"), 10_000),
     "generators": (lambda: schuss.rand(10, generator=schuss.Generator()), 2_000),
     **{kind: (lambda kind=kind: graph(kind), 2_000) for kind in KINDS},
@@ -273,7 +273,8 @@ def test_nothing_grows_in_a_loop(name: str) -> None:
         loop()
     gc.collect()
     assert sys.getallocatedblocks() - blocks < times / 10 + 100
-    assert resident() - pages < times * SIZE * 4 / 2
+    # One page of 2 MiB may come at any time.
+    assert resident() - pages < times * SIZE * 4 / 2 + (2 << 20)
 
 
 def resident() -> int:
