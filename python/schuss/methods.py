@@ -331,9 +331,6 @@ def _prelu(self, weight):
 def unfold(self, dimension, size, step):
     """Windows along an axis, as a view with one more axis."""
     axis = arrangement._axis("unfold", dimension, self.ndim)
-    length = self.shape[axis] if self.ndim else 1
-    if size > length or step <= 0 or size < 0:
-        raise RuntimeError(f"unfold: windows of {size} by {step} do not fit axis of size {length}")
     if self.ndim == 0:
-        return self.unsqueeze(0)[:size]
+        return _core._windows_along(self.unsqueeze(0), 0, size, step)[0]
     return _core._windows_along(self, axis, size, step)

@@ -54,8 +54,7 @@ def compile(
     raised where it reads elements (`item`, `if` on a tensor, `numpy`); with `fallback=True` such a
     function runs eagerly, with one warning. Of a model another model is made, whose calls run
     programs of the first; it has that as its part `_orig_mod`, and its parameters under that name.
-    The other keywords are accepted for PyTorch's
-    programs; `disable=True` gives the function back.
+    The other keywords are accepted for PyTorch's programs; `disable=True` gives the function back.
 
     >>> import schuss
     >>> w = schuss.tensor([0.0, 0.0], requires_grad=True)

@@ -146,9 +146,7 @@ impl Layout {
 
     /// What was permuted by an order, put back.
     pub fn restored(&self, order: &[usize]) -> Layout {
-        let mut place: Few<usize> = Few::filled(0, order.len());
-        order.iter().enumerate().for_each(|(i, &axis)| place[axis] = i);
-        self.permute(&place)
+        self.permute(&inverse(order))
     }
 
     pub fn transpose(&self, a: usize, b: usize) -> Layout {
@@ -241,6 +239,13 @@ impl Layout {
             && self.shape == other.shape
             && (0..self.rank()).all(|i| self.shape[i] <= 1 || self.strides[i] == other.strides[i])
     }
+}
+
+/// The order that undoes an order.
+pub fn inverse(order: &[usize]) -> Few<usize> {
+    let mut place: Few<usize> = Few::filled(0, order.len());
+    order.iter().enumerate().for_each(|(i, &axis)| place[axis] = i);
+    place
 }
 
 /// The axes in the order in which most steps over these layouts of one shape go through memory, widest first; None where that

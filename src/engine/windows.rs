@@ -2,7 +2,7 @@
 //! Leans on record.
 
 use super::record;
-use crate::base::layout::memory_order;
+use crate::base::layout::{inverse, memory_order};
 use crate::base::{DType, Few, Layout};
 use crate::graph::mode::Mode;
 use crate::graph::node::{Keeps, Rule};
@@ -78,6 +78,5 @@ pub(super) fn written(base: &Layout, view: &Layout, dtype: DType, edges: [Option
     let Some(order) = memory_order(&[base]) else { return put(base, below) };
     let turned = base.permute(&order);
     let node = put(&turned, below.map(|e| Edge::Node(permuted(e, base, &order, dtype, mode), 0)));
-    let back: Few<usize> = (0..order.len()).map(|i| order.iter().position(|&k| k == i).unwrap_or(i)).collect();
-    permuted(Edge::Node(node, 0), &turned, &back, dtype, mode)
+    permuted(Edge::Node(node, 0), &turned, &inverse(&order), dtype, mode)
 }

@@ -23,9 +23,14 @@ pub(super) fn rule(x: &Layout, args: &[Arg]) -> Result<Layout> {
     Ok(Layout::new(sizes(&size), stride.iter().map(|&s| s as isize).collect(), offset as usize))
 }
 
+/// Whether a view says where it lies in memory, whatever it is a view of.
+pub fn is_absolute(op: &'static Op) -> bool {
+    std::ptr::eq(op, &raw const view::as_strided::OP)
+}
+
 /// The parameters of `as_strided` and where its input starts and how it steps, if not row by row from the start of memory.
 pub fn located(op: &'static Op, x: &Layout, args: &[Arg]) -> Option<Vec<Arg>> {
-    if !std::ptr::eq(op, &raw const view::as_strided::OP) || x.is_contiguous() && x.offset == 0 {
+    if !is_absolute(op) || x.is_contiguous() && x.offset == 0 {
         return None;
     }
     let lies = std::iter::once(x.offset as i64).chain(x.strides.iter().map(|&s| s as i64)).collect();

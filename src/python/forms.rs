@@ -151,36 +151,29 @@ fn within(x: &Bound<'_, PyAny>, depth: usize) -> PyResult<Token> {
     if depth == 0 {
         return token(x);
     }
-    let mut row = Vec::new();
-    let mut add = |item: &Bound<'_, PyAny>| -> PyResult<bool> {
-        let item = within(item, depth - 1)?;
-        let plain = !matches!(item, Token::Object(_));
-        row.push(item);
-        Ok(plain)
-    };
-    let mut plain = true;
-    if let Ok(list) = x.cast_exact::<PyList>()
+    let items: Vec<_> = if let Ok(list) = x.cast_exact::<PyList>()
         && list.len() <= LONG
     {
-        for item in list.iter() {
-            plain = plain && add(&item)?;
-        }
+        list.iter().collect()
     } else if let Ok(list) = x.cast_exact::<PyTuple>()
         && list.len() <= LONG
     {
-        for item in list.iter() {
-            plain = plain && add(&item)?;
-        }
+        list.iter().collect()
     } else if let Ok(dict) = x.cast_exact::<PyDict>()
         && dict.len() <= LONG
     {
-        for (key, item) in dict.iter() {
-            plain = plain && add(&key)? && add(&item)?;
-        }
+        dict.iter().flat_map(|(key, item)| [key, item]).collect()
     } else {
         return token(x);
+    };
+    let mut row = Vec::with_capacity(items.len());
+    for item in &items {
+        match within(item, depth - 1)? {
+            Token::Object(_) => return token(x),
+            plain => row.push(plain),
+        }
     }
-    Ok(if plain { Token::Row(row) } else { Token::Object(x.as_ptr() as usize) })
+    Ok(Token::Row(row))
 }
 
 /// Whether a value can never be another.

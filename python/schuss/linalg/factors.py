@@ -203,9 +203,9 @@ def _solved(op, A, B, left):
         B = B.unsqueeze(-1)
     rows = B.shape[-2] if left else B.shape[-1]
     if rows != A.shape[-1]:
-        given = tuple(B.shape[:-1] if vector else B.shape)
+        shape = tuple(B.shape[:-1] if vector else B.shape)
         raise _core.ShapeError(
-            f"{op}: A is {tuple(A.shape)} and B {given}: a matrix of {A.shape[-1]} rows and a "
+            f"{op}: A is {tuple(A.shape)} and B {shape}: a matrix of {A.shape[-1]} rows and a "
             f"{'right' if left else 'left'} side of {rows} do not fit"
         )
     packed, _, order, info = _lu(op, A, True)

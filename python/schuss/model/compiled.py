@@ -6,14 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schuss.model import Model
+from schuss.model.state import INNER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from schuss._core import Step
-
-INNER = "_orig_mod"
 
 
 class Compiled(Model):
@@ -31,17 +30,13 @@ class Compiled(Model):
 
     def __init__(self, model: Model, step: Step, options: dict[str, Any]) -> None:
         own: dict[str, Any] = self.__dict__
-        own["_step"], own["_options"] = step, options
+        # As in a model that is compiled in its place: calls run it, copies leave it out.
+        own["forward"], own["_options"] = step, options
         self._register_member(INNER, "module", model)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._model_hooks is None:
-            return self.__dict__["_step"](*args, **kwargs)
-        return self._model_hooks.call(self, args, kwargs)
-
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model's program."""
-        return self.__dict__["_step"](*args, **kwargs)
+        """Run the model inside."""
+        return self._inner()(*args, **kwargs)
 
     @property
     def training(self) -> bool:
@@ -55,19 +50,19 @@ class Compiled(Model):
     @property
     def program(self) -> Any:
         """The program used last: print it."""
-        return self.__dict__["_step"].program
+        return self.__dict__["forward"].program
 
     def programs(self) -> list[dict[str, Any]]:
         """Every program in short, the one used last first."""
-        return self.__dict__["_step"].programs()
+        return self.__dict__["forward"].programs()
 
     def counts(self) -> tuple[int, int, int]:
         """How often the model was `(run again, recorded, run eagerly)`."""
-        return self.__dict__["_step"].counts()
+        return self.__dict__["forward"].counts()
 
     def reset(self) -> None:
         """Forget all programs."""
-        self.__dict__["_step"].reset()
+        self.__dict__["forward"].reset()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Load a state of this model, or one of the model inside from before it was compiled."""
@@ -108,15 +103,11 @@ class Compiled(Model):
     def __bool__(self) -> bool:
         return True
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Programs are neither copied nor saved: they are recorded anew.
-        return {name: value for name, value in self.__dict__.items() if name != "_step"}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         from schuss.recording import step_of
 
         super().__setstate__(state)
-        self.__dict__["_step"] = step_of(self._inner(), **self.__dict__["_options"])
+        self.__dict__["forward"] = step_of(self._inner(), **self.__dict__["_options"])
 
 
 _OWN = frozenset({"training", "_model_hooks", "_member_kinds"})

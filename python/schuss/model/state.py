@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 EXTRA = "_extra_state"
+# The name of the model inside a compiled one.
+INNER = "_orig_mod"
 
 
 class Keys(namedtuple("Keys", ["missing_keys", "unexpected_keys"])):
@@ -155,10 +157,10 @@ class Stateful(Walks, Hooked):
         if strict:
             named = (("missing keys", keys[0]), ("unexpected keys", keys[1]))
             lines = [f"{what}: {', '.join(names)}" for what, names in named if names]
-            if any(name.startswith("_orig_mod.") for name in keys[1]):
+            if any(name.startswith(f"{INNER}.") for name in keys[1]):
                 lines.append(
-                    "keys under _orig_mod are a compiled model's: load them into one, or save "
-                    "model._orig_mod.state_dict()"
+                    f"keys under {INNER} are a compiled model's: load them into one, or save "
+                    f"model.{INNER}.state_dict()"
                 )
         if lines or problems:
             raise RuntimeError(

@@ -118,17 +118,7 @@ def _grouped(op, input, groups, weight, bias, eps):
 
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """`group_norm`, and the groups' means and 1 / deviations."""
-    found, *facts = _grouped("native_group_norm", input, group, weight, bias, eps)
-    return found, *(_beside(found, fact, weight, bias) for fact in facts)
-
-
-def _beside(found, fact, *values):
-    """A fact of the input as a result of the same node: it requires grad wherever `found` does,
-    with slopes of zero for the values that it does not depend on."""
-    if found.requires_grad and not fact.requires_grad:
-        (moved, *_) = (x for x in values if x is not None and x.requires_grad)
-        return _core._where(True, fact, moved.sum().to(fact.dtype))
-    return fact
+    return _grouped("native_group_norm", input, group, weight, bias, eps)
 
 
 def native_layer_norm(input, normalized_shape, weight, bias, eps):

@@ -36,8 +36,8 @@ fn is_plain(layout: Layout) -> bool {
     layout.align() <= PLAIN && layout.align() <= layout.size()
 }
 
-// SAFETY: each call is passed on to the heap or to mimalloc, by its layout alone, and both keep the promises of an allocator; blocks it gives for a plain
-// size are aligned to 16 bytes, or to their size where that is less.
+// SAFETY: each call is passed on to the heap or to mimalloc, by its layout alone, and both keep the promises of an allocator;
+// blocks that mimalloc gives for a plain size are aligned to 16 bytes, or to their size where that is less.
 unsafe impl GlobalAlloc for Memory {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -42,9 +42,12 @@ struct Heap {
 }
 
 // The nodes of its trees are small blocks, so it never asks itself for one.
-static HEAP: Lock<Heap> = Lock::new(Heap { maps: BTreeMap::new(), gaps: BTreeMap::new(), lengths: BTreeSet::new(), looked: None });
+static HEAP: Lock<Heap> = Lock::new(Heap::new());
 
 impl Heap {
+    const fn new() -> Heap {
+        Heap { maps: BTreeMap::new(), gaps: BTreeMap::new(), lengths: BTreeSet::new(), looked: None }
+    }
     fn insert(&mut self, at: usize, gap: Gap) {
         self.lengths.insert((gap.len, at));
         self.gaps.insert(at, gap);
@@ -187,10 +190,6 @@ fn heed_forks() {
 mod tests {
     use super::*;
 
-    fn heap() -> Heap {
-        Heap { maps: BTreeMap::new(), gaps: BTreeMap::new(), lengths: BTreeSet::new(), looked: None }
-    }
-
     /// Gaps lie inside maps, touch no gap and no block, and both indices know the same.
     fn sound(heap: &Heap, blocks: &BTreeMap<usize, usize>) {
         let mut pieces: Vec<(usize, usize, bool)> = heap.gaps.iter().map(|(&at, gap)| (at, gap.len, true)).collect();
@@ -212,7 +211,7 @@ mod tests {
 
     #[test]
     fn blocks_keep_what_is_written_and_gaps_join() {
-        let mut heap = heap();
+        let mut heap = Heap::new();
         let (mut blocks, mut seed) = (BTreeMap::new(), 1u64);
         for turn in 0..4000u64 {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -243,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_free_for_long_goes_back() {
-        let mut heap = heap();
+        let mut heap = Heap::new();
         let (keep, _) = heap.take(PAGE).expect("memory");
         let (at, written) = heap.take(64 * PAGE).expect("memory");
         assert_eq!(written, 0);
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_long_map_goes_back_at_once_and_too_long_a_one_is_none() {
-        let mut heap = heap();
+        let mut heap = Heap::new();
         let (at, _) = heap.take(5 * MAP).expect("memory");
         heap.give(at.addr(), 5 * MAP);
         assert!(heap.maps.is_empty());

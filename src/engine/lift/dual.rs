@@ -7,7 +7,7 @@
 use super::super::conjugate;
 use super::super::record::caught;
 use super::{Lifts, is_tracked, made_at, reverse};
-use crate::base::layout::memory_order;
+use crate::base::layout::{inverse, memory_order};
 use crate::base::{DType, Device, Error, Result};
 use crate::graph::lift::Lift;
 use crate::graph::mode::{GradGuard, grad_enabled};
@@ -63,10 +63,9 @@ fn laid_as(primal: &Tensor, tangent: Tensor) -> Result<Tensor> {
     let Some(order) = memory_order(&[&own]) else {
         return if have.is_contiguous() { Ok(tangent) } else { ops::view::compact(&tangent) };
     };
-    let there: Vec<i64> = order.iter().map(|&i| i as i64).collect();
-    let back: Vec<i64> = (0..order.len()).map(|i| order.iter().position(|&k| k == i).unwrap_or(i) as i64).collect();
-    let copy = ops::view::compact(&ops::view::permute(&tangent, &there[..])?)?;
-    ops::view::permute(&copy, &back[..])
+    let dims = |order: &[usize]| order.iter().map(|&i| i as i64).collect::<Vec<_>>();
+    let copy = ops::view::compact(&ops::view::permute(&tangent, &dims(&order)[..])?)?;
+    ops::view::permute(&copy, &dims(&inverse(&order))[..])
 }
 
 /// A tangent that is given for a value: its own copy where several of its elements lie in one place, and the value's do not.
@@ -152,7 +151,7 @@ fn viewed(op: &'static Op, primals: &[Feed], tangent: &Tensor, args: &[Arg]) -> 
         Some(Feed::Tensor(x)) => x.layout() == tangent.layout(),
         _ => false,
     };
-    let absolute = std::ptr::eq(op, &raw const ops::view::as_strided::OP);
+    let absolute = ops::strided::is_absolute(op);
     if !alike && matches!(op.quirk, Quirk::Parts | Quirk::Pairs) {
         let lies = if tangent.is_contiguous() { tangent.clone() } else { ops::view::compact(tangent)? };
         return Ok(ask(op, &[Feed::Tensor(&lies)], args)?.one());

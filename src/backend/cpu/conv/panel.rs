@@ -308,7 +308,7 @@ unsafe fn run_of<L: Lanes>(plan: &Plan, task: &Task<L::E>) {
                             };
                             let panel = panels.add(g * panel);
                             tile::panel::<L>(
-                                block.long.div_ceil(L::N),
+                                (tile::panel_rows::<L>(), block.long.div_ceil(L::N)),
                                 some * taps,
                                 left,
                                 panel,

@@ -101,14 +101,14 @@ pub fn panel_rows<L: Lanes>() -> usize {
     if L::MANY { 8 } else { 4 }
 }
 
-/// The same for `panel_rows` rows of up to three vectors.
+/// The same for `high` rows of up to three vectors: 8, where there are registers for them, 4, 2 or 1.
 ///
 /// # Safety
 /// As `outer`.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 pub unsafe fn panel<L: Lanes>(
-    v: usize,
+    (high, v): (usize, usize),
     k: usize,
     left: Left<L::E>,
     right: *const L::E,
@@ -120,13 +120,19 @@ pub unsafe fn panel<L: Lanes>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        match (L::MANY, v) {
-            (true, 3) => block::<L, 8, 3>(k, left, right, offsets, out, pitch, rows, from),
-            (true, 2) => block::<L, 8, 2>(k, left, right, offsets, out, pitch, rows, from),
-            (true, _) => block::<L, 8, 1>(k, left, right, offsets, out, pitch, rows, from),
-            (_, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
-            (_, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, rows, from),
-            _ => block::<L, 4, 1>(k, left, right, offsets, out, pitch, rows, from),
+        match (high, v) {
+            (8, 3) if L::MANY => block::<L, 8, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (8, 2) if L::MANY => block::<L, 8, 2>(k, left, right, offsets, out, pitch, rows, from),
+            (8, _) if L::MANY => block::<L, 8, 1>(k, left, right, offsets, out, pitch, rows, from),
+            (4, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (4, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, rows, from),
+            (4, _) => block::<L, 4, 1>(k, left, right, offsets, out, pitch, rows, from),
+            (2, 3) => block::<L, 2, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (2, 2) => block::<L, 2, 2>(k, left, right, offsets, out, pitch, rows, from),
+            (2, _) => block::<L, 2, 1>(k, left, right, offsets, out, pitch, rows, from),
+            (_, 3) => block::<L, 1, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (_, 2) => block::<L, 1, 2>(k, left, right, offsets, out, pitch, rows, from),
+            _ => block::<L, 1, 1>(k, left, right, offsets, out, pitch, rows, from),
         }
     }
 }
@@ -150,25 +156,11 @@ pub unsafe fn rows<L: Lanes>(
 ) {
     let mut done = 0;
     while done < rows {
-        let high = if L::MANY && rows - done >= 8 { 8 } else { 1 << (rows - done).ilog2().min(2) };
+        let high = if rows - done >= panel_rows::<L>() { panel_rows::<L>() } else { 1 << (rows - done).ilog2().min(2) };
         // SAFETY: the caller's promise.
         unsafe {
             let left = Left { at: left.at.add(done * left.row), ..left };
-            let out = out.add(done * pitch);
-            match (high, v) {
-                (8, 3) => block::<L, 8, 3>(k, left, right, offsets, out, pitch, high, from),
-                (8, 2) => block::<L, 8, 2>(k, left, right, offsets, out, pitch, high, from),
-                (8, _) => block::<L, 8, 1>(k, left, right, offsets, out, pitch, high, from),
-                (4, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, high, from),
-                (4, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, high, from),
-                (4, _) => block::<L, 4, 1>(k, left, right, offsets, out, pitch, high, from),
-                (2, 3) => block::<L, 2, 3>(k, left, right, offsets, out, pitch, high, from),
-                (2, 2) => block::<L, 2, 2>(k, left, right, offsets, out, pitch, high, from),
-                (2, _) => block::<L, 2, 1>(k, left, right, offsets, out, pitch, high, from),
-                (_, 3) => block::<L, 1, 3>(k, left, right, offsets, out, pitch, high, from),
-                (_, 2) => block::<L, 1, 2>(k, left, right, offsets, out, pitch, high, from),
-                _ => block::<L, 1, 1>(k, left, right, offsets, out, pitch, high, from),
-            }
+            panel::<L>((high, v), k, left, right, offsets, out.add(done * pitch), pitch, high, from);
         }
         done += high;
     }
