@@ -2055,6 +2055,9 @@ def _fold_parts(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *
 def _fold_windows(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Windows (n, c, kernel..., places...) summed back into images of the sizes given."""
 
+def _forget_grads(list: Any) -> Any:
+    """Forgets the gradients of these tensors; False where something else is among them, which the caller looks at itself."""
+
 def _forget_kept() -> Any:
     """Has every record work out anew what its derivative keeps: for tests that must see the first call of a kind."""
 
@@ -2123,8 +2126,8 @@ def _gpu_synchronize(index: Any) -> Any:
 def _hangs_on_more(outputs: Any, inputs: Tensor | Sequence[Tensor]) -> Any:
     """Whether results hang on anything tracked besides the inputs."""
 
-def _host_call(call: Any) -> Any:
-    """Notes a call of the host that gives numbers to launches, to be made again each time."""
+def _host_call(call: Any, back: Any = None) -> Any:
+    """Notes a call of the host that gives numbers to launches, to be made again each time; `back` takes its effects back."""
 
 def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""

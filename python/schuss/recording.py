@@ -362,8 +362,9 @@ def note_step(optimizer: Any, step: Callable[..., Any], args: Any, kwargs: Any) 
         _core._refuse_recording(f"{kind.__name__} computes with Python's numbers")
         return step(optimizer, *args, **kwargs)
     held = _tensors(optimizer)
-    result, numbers = optimizer._repeated(functools.partial(step, optimizer, *args, **kwargs))
-    _core._host_call(numbers)
+    again = functools.partial(step, optimizer, *args, **kwargs)
+    result, numbers, back = optimizer._repeated(again)
+    _core._host_call(numbers, back)
     if _tensors(optimizer) != held:
         # Its state is made at its first step; the next one can be recorded.
         _core._retry_recording()

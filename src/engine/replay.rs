@@ -347,13 +347,21 @@ impl Replay {
         for (call, list) in numbers.iter().enumerate() {
             bound.set_numbers(call, list);
         }
+        let mut begun: SmallVec<[u64; 4]> = SmallVec::new();
         for (k, (stream, blocks)) in self.draws.iter().enumerate() {
             let mut generator = stream.get();
             let seed = generator.initial_seed();
             let offset = generator.take(*blocks);
             bound.set_draw(k, seed, offset);
+            begun.push(offset);
         }
-        bound.run(&outs)?;
+        if let Err(error) = bound.run(&outs) {
+            // A step that fails has drawn nothing.
+            for ((stream, blocks), &offset) in self.draws.iter().zip(&begun).rev() {
+                stream.get().put_back(offset, *blocks);
+            }
+            return Err(error);
+        }
         self.settle(&ready.handles, &outs).map(Some)
     }
 

@@ -21,9 +21,15 @@ use std::time::Instant;
 
 thread_local! {
     /// The host's calls of the recording under way, to be made again each time.
-    static HOST: RefCell<Option<Vec<Py<PyAny>>>> = const { RefCell::new(None) };
+    static HOST: RefCell<Option<Vec<HostCall>>> = const { RefCell::new(None) };
     /// Whether what is being recorded happens only once, and the next call shall be recorded.
     static ONCE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A call of the host that each run makes again, and what takes its effects back where the run then comes to nothing.
+struct HostCall {
+    call: Py<PyAny>,
+    back: Option<Py<PyAny>>,
 }
 
 /// A value outside the step that it depends on: a global of its module, a variable of the function around it, an attribute.
@@ -76,7 +82,7 @@ struct Entry {
     state: Py<PyAny>,
     changes: u64,
     replay: Replay,
-    host: Vec<Py<PyAny>>,
+    host: Vec<HostCall>,
     /// The list that the host reads given floats from, if there are any.
     values: Option<Py<PyList>>,
     form: Form,
@@ -205,7 +211,10 @@ impl PyStep {
         if let Some(shelf) = self.shelf.attempt() {
             for entry in &shelf.entries {
                 visit.call(&entry.state)?;
-                entry.host.iter().try_for_each(|call| visit.call(call))?;
+                for host in &entry.host {
+                    visit.call(&host.call)?;
+                    host.back.iter().try_for_each(|back| visit.call(back))?;
+                }
                 entry._objects.iter().try_for_each(|object| visit.call(object))?;
                 entry.watches.iter().try_for_each(|w| visit.call(&w.holder).and_then(|()| visit.call(&w.seen)))?;
             }
@@ -314,21 +323,42 @@ impl PyStep {
                 values.bind(py).set_item(k, value)?;
             }
         }
+        let mut made = 0;
+        let done = self.replayed(py, entry, &ready, &mut made);
+        if !matches!(done, Ok(Some(_))) {
+            // The step is recorded anew, or has failed: what the host counted for it did not happen.
+            for back in entry.host[..made].iter().rev().filter_map(|host| host.back.as_ref()) {
+                back.call0(py)?;
+            }
+        }
+        match done? {
+            Some(tensors) => Ok(Some(entry.form.build(py, &tensors)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The host's part, then the launches; `made` counts the calls of the host.
+    fn replayed(&self, py: Python<'_>, entry: &mut Entry, ready: &replay::Ready, made: &mut usize) -> PyResult<Option<Vec<Tensor>>> {
         let numbers = if entry.host.is_empty() {
             Vec::new()
         } else {
-            replay::collect(|| entry.host.iter().try_for_each(|call| call.call0(py).map(drop)))?
+            replay::collect(|| {
+                entry.host.iter().try_for_each(|host| {
+                    *made += 1;
+                    host.call.call0(py).map(drop)
+                })
+            })?
         };
         let replay = &mut entry.replay;
         let size = replay.weight();
         let start = entry.runs.is_multiple_of(TIMED).then(Instant::now);
         entry.runs = entry.runs.wrapping_add(1);
-        let Some(tensors) = enter(py, size, || replay.run(&ready, &numbers))? else { return Ok(None) };
+        let Some(tensors) = enter(py, size, || replay.run(ready, &numbers))? else { return Ok(None) };
         if let Some(start) = start {
             let own = start.elapsed().as_secs_f64();
             entry.time = Some(entry.time.map_or(own, |t| t.min(own)));
         }
-        Ok(Some(entry.form.build(py, &tensors)?))
+        Ok(Some(tensors))
     }
 
     /// The cells and globals that the function names, and the state of the models among them.
@@ -468,12 +498,13 @@ impl PyStep {
     }
 }
 
-/// Notes a call of the host that gives numbers to launches, to be made again each time.
+/// Notes a call of the host that gives numbers to launches, to be made again each time; `back` takes its effects back.
 #[pyfunction]
-fn _host_call(call: Py<PyAny>) {
+#[pyo3(signature = (call, back = None))]
+fn _host_call(call: Py<PyAny>, back: Option<Py<PyAny>>) {
     HOST.with_borrow_mut(|list| {
         if let Some(list) = list {
-            list.push(call);
+            list.push(HostCall { call, back });
         }
     });
 }

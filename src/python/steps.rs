@@ -55,6 +55,13 @@ fn column(op: &str, x: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
     args::tensors(op, x)
 }
 
+/// Forgets the gradients of these tensors; False where something else is among them, which the caller looks at itself.
+#[pyfunction]
+fn _forget_grads(list: &Bound<'_, PyAny>) -> bool {
+    let Ok(list) = list.cast_exact::<PyList>() else { return false };
+    list.iter().all(|item| item.cast::<PyTensor>().map(|t| t.get().get_ref().set_grad(None)).is_ok())
+}
+
 /// One step of an optimiser, `name` among the records of steps, over lists of tensors: a list for each input of the
 /// record, of which the first ones, as many as it has outputs, are written in place.
 #[pyfunction]
@@ -112,5 +119,6 @@ fn _numbers(numbers: Vec<f64>) {
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(fused_step, m)?)?;
+    m.add_function(wrap_pyfunction!(_forget_grads, m)?)?;
     m.add_function(wrap_pyfunction!(_numbers, m)?)
 }

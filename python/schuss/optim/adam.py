@@ -76,7 +76,8 @@ class Adam(Fused):
     def _age(self, entry: dict[str, Any], group: dict[str, Any]) -> int:
         if group["amsgrad"] and "max_exp_avg_sq" not in entry:
             entry["max_exp_avg_sq"] = 0 * entry["exp_avg"]
-        return super()._age(entry, group)
+        entry["step"] = step = entry["step"] + 1
+        return step
 
     def _rule(self, group: dict[str, Any], age: int) -> Rule:
         lr, (beta1, beta2) = rate(group), group["betas"]

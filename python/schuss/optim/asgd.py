@@ -33,6 +33,7 @@ class ASGD(Fused):
     """
 
     _counted = ("step", "eta", "mu")
+    _counts_alike = False
 
     def __init__(
         self,

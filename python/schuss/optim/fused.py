@@ -3,6 +3,7 @@ Leans on the core's fused step for tensors, and on the same formula worked out i
 
 from __future__ import annotations
 
+from operator import is_, itemgetter
 from typing import TYPE_CHECKING
 
 import schuss
@@ -31,6 +32,8 @@ class Fused(Optimizer):
     _counted: tuple[str, ...] = ("step",)
     # Whether a step is its passes and nothing else, so that their numbers are all it needs anew.
     _repeats = True
+    # Whether `_age` counts, once there is a state, and does nothing else.
+    _counts_alike = True
     # Options that decide what is computed besides the numbers of the passes.
     _fixed: tuple[str, ...] = ()
     # While a step is being recorded: the form, the group and the states of each run.
@@ -52,11 +55,11 @@ class Fused(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient; returns the closure's loss, if there is one."""
         loss = self._closed(closure)
-        state, scalar = self.state, schuss.Scalar
+        state, parameter, scalar = self.state, schuss.nn.Parameter, schuss.Scalar
         for group in self.param_groups:
             ages: dict[Any, Members] = {}
             for p in group["params"]:
-                single = isinstance(p, scalar)
+                single = type(p) is not parameter and isinstance(p, scalar)
                 grad = p.backwards_grad if single else p.grad
                 if grad is None:
                     continue
@@ -80,7 +83,8 @@ class Fused(Optimizer):
     def _together(self, group: Group, age: Any, members: Members) -> None:
         """Steps parameters that are equally old; noted where a step is being recorded."""
         if self._passes is not None:
-            self._passes.append((self._form(group, age, members[2]), group, members[2]))
+            form = self._form(group, self._all(group, age, members[2]))
+            self._passes.append((form, group, members[2]))
         self._run(group, self._rule(group, age), members)
 
     def _all(self, group: Group, age: Any, entries: list[Entry]) -> list[tuple[str, Any]]:
@@ -88,10 +92,9 @@ class Fused(Optimizer):
         name, _, numbers = self._rule(group, age)
         return [(name, numbers)]
 
-    def _form(self, group: Group, age: Any, entries: list[Entry]) -> Any:
+    def _form(self, group: Group, every: list[tuple[str, Any]]) -> Any:
         """What must not change between a step that was recorded and one that repeats it."""
-        names = [name for name, _ in self._all(group, age, entries)]
-        return names, [group[key] for key in self._fixed]
+        return [name for name, _ in every], [group[key] for key in self._fixed]
 
     def _run(self, group: Group, rule: Rule, members: Members) -> None:
         """Steps parameters, which are equally old, with their gradients and states."""
@@ -104,41 +107,61 @@ class Fused(Optimizer):
         states = [[entry[key] for entry in entries] for key in keys]
         _core.fused_step(name, [params, *states, grads], numbers)
 
-    def _repeated(self, step: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
-        """Run a step that is being recorded; the result, and what gives the numbers of the same
-        step later on without looking at parameters and gradients."""
+    def _repeated(
+        self, step: Callable[[], Any]
+    ) -> tuple[Any, Callable[[], None], Callable[[], None]]:
+        """Run a step that is being recorded; the result, what gives the numbers of the same step
+        later on without looking at parameters and gradients, and what takes its counts back."""
         self._passes = passes = []
         try:
             result = step()
         finally:
             self._passes = None
 
-        groups = [(group, len(group["params"])) for group in self.param_groups]
+        groups = list(self.param_groups)
+        met = groups, [len(group["params"]) for group in groups], list(self.state.values())
+        stepped = [entry for *_, entries in passes for entry in entries]
+        counts = [(key, itemgetter(key)) for key in self._counted]
+        before: list[tuple[str, list[Any]]] = []
 
         def numbers() -> None:
-            if not self._is_as(passes, groups):
+            before[:] = [(key, list(map(count, stepped))) for key, count in counts]
+            if not self._is_as(*met):
                 # No numbers fit: the step is recorded anew.
                 return _core._numbers(())
             for form, group, entries in passes:
-                for entry in entries:
-                    age = self._age(entry, group)
-                same = self._form(group, age, entries) == form
-                for _, rates in self._all(group, age, entries):
+                every = self._all(group, self._again(group, entries), entries)
+                same = self._form(group, every) == form
+                for _, rates in every:
                     _core._numbers(rates if same else ())
             return None
 
-        return result, numbers
+        def back() -> None:
+            for key, values in before:
+                for entry, value in zip(stepped, values, strict=True):
+                    entry[key] = value
 
-    def _is_as(
-        self, passes: list[tuple[Any, Group, list[Entry]]], groups: list[tuple[Group, int]]
-    ) -> bool:
+        return result, numbers, back
+
+    def _again(self, group: Group, entries: list[Entry]) -> Any:
+        """Counts one more step of parameters that are stepped together; returns their age."""
+        if self._counts_alike:
+            age = entries[0]["step"] + 1
+            for entry in entries:
+                entry["step"] = age
+            return age
+        return [self._age(entry, group) for entry in entries][-1]
+
+    def _is_as(self, groups: list[Group], sizes: list[int], states: list[Any]) -> bool:
         """Whether groups, states and hooks are those that a recorded step met."""
-        if self._pre_hooks or self._post_hooks:
-            return False
-        now = [(id(group), len(group["params"])) for group in self.param_groups]
-        held = {id(entry) for entry in self.state.values()}
-        return now == [(id(group), count) for group, count in groups] and all(
-            not e or id(e) in held for *_, entries in passes for e in entries
+        now, held = self.param_groups, self.state
+        return (
+            not (self._pre_hooks or self._post_hooks)
+            and len(now) == len(groups)
+            and len(held) == len(states)
+            and all(map(is_, now, groups))
+            and all(map(is_, held.values(), states))
+            and [len(group["params"]) for group in now] == sizes
         )
 
     def _saved(self, entry: Any) -> Any:

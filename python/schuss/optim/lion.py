@@ -30,6 +30,7 @@ class Lion(Fused):
     """
 
     _counted = ()
+    _counts_alike = False
 
     def __init__(
         self,

@@ -80,6 +80,7 @@ class Muon(Fused):
                     )
 
     _counted = ()
+    _counts_alike = False
     _fixed = ("nesterov", "ns_coefficients", "eps", "ns_steps")
 
     def _begin(self, p: Any, group: Group) -> Entry:

@@ -33,6 +33,7 @@ class NAdam(Fused):
     """
 
     _counted = ("step", "mu_product")
+    _counts_alike = False
 
     def __init__(
         self,

@@ -225,6 +225,8 @@ class Optimizer(Checked):
         True
         """
         for group in self.param_groups:
+            if set_to_none and _core._forget_grads(group["params"]):
+                continue
             for p in group["params"]:
                 if isinstance(p, schuss.Scalar):
                     p.backwards_grad = 0

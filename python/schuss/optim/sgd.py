@@ -75,6 +75,7 @@ class SGD(Fused):
         super().__init__(params, defaults)
 
     _counted = ()
+    _counts_alike = False
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient; returns the closure's loss, if there is one."""

@@ -65,7 +65,12 @@ pub unsafe fn product<T: Float, const FMA: bool>(
                 2 if row == 2 && iy == 1 => short_rows::<T, FMA, 2>(m, a, x, y),
                 3 if row == 3 && iy == 1 => short_rows::<T, FMA, 3>(m, a, x, y),
                 4 if row == 4 && iy == 1 => short_rows::<T, FMA, 4>(m, a, x, y),
-                _ => (0..m as isize).for_each(|i| *y.offset(i * iy) = dot::<T, FMA>(k, a.offset(i * row), x)),
+                // A closure may be compiled by itself, and then without the instructions of this copy.
+                _ => {
+                    for i in 0..m as isize {
+                        *y.offset(i * iy) = dot::<T, FMA>(k, a.offset(i * row), x);
+                    }
+                }
             }
         } else if row == 1 && iy == 1 {
             match m {

@@ -398,6 +398,13 @@ impl Generator {
         self.offset = offset.wrapping_add(blocks);
         offset
     }
+
+    /// Takes back blocks that came to no use, unless others were set aside since.
+    pub const fn put_back(&mut self, offset: u64, blocks: u64) {
+        if self.offset == offset.wrapping_add(blocks) {
+            self.offset = offset;
+        }
+    }
 }
 
 /// The curves behind the distributions, at the precision of their argument.

@@ -29,17 +29,25 @@ fn named(launch: &Launch) -> String {
 /// Runs a launch on the processor.
 pub fn run(gpu: &Gpu, launch: &Launch) -> Result<()> {
     place::tell(&gpu.name(), &what(gpu, launch))?;
+    Task::of(launch).into_iter().try_for_each(over)
+}
+
+/// Runs on the processor what is larger than a kernel can be bound to, and cannot be cut into parts.
+pub fn large(gpu: &Gpu, task: Task) -> Result<()> {
+    place::tell(&gpu.name(), &format!("{} of tensors larger than it can be bound to ({} bytes)", task.name(), gpu.caps.max_binding))?;
+    over(task)
+}
+
+fn over(mut task: Task) -> Result<()> {
     let home = place::at(Device::Cpu)?;
-    for mut task in Task::of(launch) {
-        let writes = task.writes().to_vec();
-        let (kept, adds) = (task.operands.len() - task.written, task.adds());
-        for (i, own) in task.operands.iter_mut().enumerate() {
-            *own = if i < kept || adds { place::fetch(own)? } else { Operand::new(home, &own.layout.shape, own.dtype)? };
-        }
-        task.run()?;
-        for (near, own) in task.operands[kept..].iter().zip(&writes) {
-            place::copy(near, own)?;
-        }
+    let writes = task.writes().to_vec();
+    let (kept, adds) = (task.operands.len() - task.written, task.adds());
+    for (i, own) in task.operands.iter_mut().enumerate() {
+        *own = if i < kept || adds { place::fetch(own)? } else { Operand::new(home, &own.layout.shape, own.dtype)? };
+    }
+    task.run()?;
+    for (near, own) in task.operands[kept..].iter().zip(&writes) {
+        place::copy(near, own)?;
     }
     Ok(())
 }

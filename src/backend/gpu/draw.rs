@@ -254,7 +254,7 @@ fn drawing(kind: Kind, dtype: DType, caps: &Caps) -> Shader {
         Kind::Normal => {
             let pair = "let radius = bitcast<f32>(p.spread) * sqrt(-2.0f * log_f32(above_zero(four.FIRST)));\n\
                         let word = four.SECOND;\nlet angle = f32(bitcast<i32>(word << 2u)) * 3.6572957e-10f;\n\
-                        let s = sine_near(angle); let c = cosine_near(angle);\nlet quarter = word >> 30u; let odd = (quarter & 1u) == 1u;\n\
+                        let s = sine_near(angle, 0.0f); let c = cosine_near(angle, 0.0f);\nlet quarter = word >> 30u; let odd = (quarter & 1u) == 1u;\n\
                         let x = select(c, s, odd); let y = select(s, c, odd);\nlet left = ((quarter ^ (quarter >> 1u)) & 1u) == 1u;\n\
                         let across = bitcast<f32>(p.mean) + hold(radius * select(x, -x, left));\n\
                         let along = bitcast<f32>(p.mean) + hold(radius * select(y, -y, quarter > 1u));\n\n";

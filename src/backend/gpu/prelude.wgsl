@@ -155,16 +155,15 @@ fn turn_bits(i: u32) -> u32 {
         default: { return 0xdebbc561u; }
     }
 }
-// (quarter turns modulo 4, rest in [-pi/4, pi/4]) of |x|: near by three parts of pi / 2, far by Payne and Hanek's method.
-fn turned(x: f32) -> vec2<f32> {
+// (quarter turns modulo 4, high, low) of |x|, the rest in [-pi/4, pi/4] in two parts: near by four parts of pi / 2, far
+// by Payne and Hanek's method.
+fn turned(x: f32) -> vec3<f32> {
     let a = abs(x);
     if (a < 3000.0f) {
         let n = round(a * 0.63661975f);
-        var r = hold(a - hold(n * 1.5703125f));
-        r = hold(r - hold(n * 0.00048351288f));
-        r = hold(r - hold(n * 3.138557e-7f));
-        r = r - n * 6.077094e-11f;
-        return vec2<f32>(f32(u32(n) & 3u), r);
+        let first = sum_two(hold(a - hold(n * 1.5703125f)), -hold(n * 0.00048351288f));
+        let r = sum_two(first.x, -hold(n * 3.138557e-7f));
+        return vec3<f32>(f32(u32(n) & 3u), r.x, first.y + r.y - n * 6.077094e-11f);
     }
     // a = m 2^(e - 23): the window begins where the product with m is below 4.
     let bits = bitcast<u32>(a);
@@ -183,27 +182,28 @@ fn turned(x: f32) -> vec2<f32> {
     let high = m * f0 + p1.x + carry;
     let quarter = (high + 0x20000000u) >> 30u;
     let rest = bitcast<i32>(high - (quarter << 30u));
-    let fraction = f32(rest) * 9.313225746154785e-10f + f32(low) * 2.168404344971009e-19f;
-    // Small rests keep their digits: the first word alone may be all but empty.
-    let near = f32(rest) * 4294967296.0f + f32(low);
-    let small = near * 2.168404344971009e-19f;
-    return vec2<f32>(f32(quarter & 3u), select(fraction, small, abs(rest) < 4096) * 1.5707964f);
+    // The rest in units of 2^-30, of which 24 bits, then 6 and those of the second word.
+    let second = sum_two(f32(rest & 63), f32(low) * 2.3283064e-10f);
+    let whole = sum_two(f32(rest - (rest & 63)), second.x);
+    let r = product_two(whole.x, 1.5707964f);
+    let tail = r.y + (whole.x * -4.371139e-8f + (whole.y + second.y) * 1.5707964f);
+    return vec3<f32>(f32(quarter & 3u), r.x * 9.313225746154785e-10f, tail * 9.313225746154785e-10f);
 }
-fn sine_near(r: f32) -> f32 {
+fn sine_near(r: f32, low: f32) -> f32 {
     let z = r * r;
-    return r * z * (-0.16666667f + z * (0.008333379f + z * (-0.00019853066f + z * 2.8325076e-6f))) + r;
+    return (r * z * (-0.16666667f + z * (0.008333379f + z * (-0.00019853066f + z * 2.8325076e-6f))) + low) + r;
 }
-fn cosine_near(r: f32) -> f32 {
+fn cosine_near(r: f32, low: f32) -> f32 {
     let z = r * r;
     let half = z * 0.5f;
     let w = hold(1.0f - half);
-    let lost = hold(1.0f - w) - half;
+    let lost = (hold(1.0f - w) - half) - r * low;
     return w + (z * z * (0.041666646f + z * (-0.001388731f + z * 2.4432316e-5f)) + lost);
 }
 fn sin_f32(x: f32) -> f32 {
     let q = turned(x);
     let n = u32(q.x);
-    let y = select(sine_near(q.y), cosine_near(q.y), (n & 1u) == 1u);
+    let y = select(sine_near(q.y, q.z), cosine_near(q.y, q.z), (n & 1u) == 1u);
     let sign = (n >> 1u) ^ (bitcast<u32>(x) >> 31u);
     let s = select(y, -y, (sign & 1u) == 1u);
     return select(select(s, x, x == 0.0f), no_number(), is_nan(x) || is_endless(x));
@@ -211,14 +211,14 @@ fn sin_f32(x: f32) -> f32 {
 fn cos_f32(x: f32) -> f32 {
     let q = turned(x);
     let n = u32(q.x);
-    let y = select(cosine_near(q.y), sine_near(q.y), (n & 1u) == 1u);
+    let y = select(cosine_near(q.y, q.z), sine_near(q.y, q.z), (n & 1u) == 1u);
     let s = select(y, -y, ((n + 1u) & 2u) == 2u);
     return select(s, no_number(), is_nan(x) || is_endless(x));
 }
 fn tan_f32(x: f32) -> f32 {
     let q = turned(x);
-    let s = sine_near(q.y);
-    let c = cosine_near(q.y);
+    let s = sine_near(q.y, q.z);
+    let c = cosine_near(q.y, q.z);
     let t = select(s, -c, (u32(q.x) & 1u) == 1u) / select(c, s, (u32(q.x) & 1u) == 1u);
     let y = select(t, -t, is_negative(x));
     return select(select(y, x, x == 0.0f), no_number(), is_nan(x) || is_endless(x));

@@ -4,11 +4,11 @@
 use super::burst::direct;
 use super::pool::Block;
 use super::stream::Gpu;
-use super::{block, copy, draw, map};
+use super::{block, copy, detour, draw, map};
 use crate::backend::launch::{Convolution, Draw, FoldKind, Operand};
 use crate::backend::task::{Task, Work};
 use crate::backend::{Launch, Storage};
-use crate::base::{Device, Error, Layout, Number, Result};
+use crate::base::{Device, Error, ErrorKind, Layout, Number, Result};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -49,7 +49,16 @@ pub fn run(gpu: &Gpu, launch: &Launch) -> Result<()> {
     Task::of(launch).into_iter().try_for_each(|task| cut(gpu, task))
 }
 
+/// A task, part by part; by the processor where it can be parted no further, which is seen before anything is run.
 fn cut(gpu: &Gpu, task: Task) -> Result<()> {
+    let whole = Task { work: task.work.clone(), operands: task.operands.clone(), written: task.written };
+    match parts(gpu, task) {
+        Err(error) if error.kind() == ErrorKind::Missing => detour::large(gpu, whole),
+        done => done,
+    }
+}
+
+fn parts(gpu: &Gpu, task: Task) -> Result<()> {
     // An index reaches all of its source, or target, which its kernels take part by part; of other operands they keep notes
     // in words, one for each element.
     let indexed = match task.work {
@@ -65,22 +74,22 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
     let rank = |task: &Task, i: usize| task.operands[i].layout.rank();
     match &task.work {
         Work::Map { .. } | Work::Copy | Work::Fill { .. } => {
-            let axis = widest(gpu, &task, usize::MAX)?;
+            let axis = widest(&task, usize::MAX)?;
             halves(gpu, task, &|_| Some(axis))
         }
         Work::Softmax { .. } | Work::SoftmaxBack { .. } | Work::Scan { .. } | Work::Order { .. } if rank(&task, 0) > 1 => {
-            let axis = widest(gpu, &task, rank(&task, 0) - 1)?;
+            let axis = widest(&task, rank(&task, 0) - 1)?;
             halves(gpu, task, &|_| Some(axis))
         }
         // Values for one place stay in their order.
         Work::Gather { .. } | Work::Scatter { .. } | Work::Merge { .. } => {
-            let axis = task.operands[0].layout.shape.iter().position(|&n| n > 1).ok_or_else(|| refuse(gpu, &task))?;
+            let axis = task.operands[0].layout.shape.iter().position(|&n| n > 1).ok_or_else(|| refuse(&task))?;
             halves(gpu, task, &|_| Some(axis))
         }
         &Work::Fold { kind, folded, .. } => {
             let kept = rank(&task, 0) - folded;
             let flat = task.operands[1].layout.reshape(&task.operands[0].layout.shape[..kept]);
-            match (widest(gpu, &task, kept), flat) {
+            match (widest(&task, kept), flat) {
                 (Ok(axis), Some(layout)) => {
                     let mut task = task;
                     task.operands[1].layout = layout;
@@ -102,7 +111,7 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
             let (side, axis) = if rows { (0, own - 2) } else { (1, other - 1) };
             let x = &task.operands[side];
             if x.layout.shape[axis] < 2 {
-                return Err(refuse(gpu, &task));
+                return Err(refuse(&task));
             }
             // An operand that lies the other way round is cut in vain: its rows reach over all of it.
             if !gpu.fits(x) && !leads(&x.layout, axis) {
@@ -162,7 +171,7 @@ fn cut(gpu: &Gpu, task: Task) -> Result<()> {
             cut(gpu, Task { work: task.work, operands: smallvec::smallvec![dense.clone()], written: 1 })?;
             cut(gpu, Task { work: Work::Copy, operands: smallvec::smallvec![dense, out], written: 1 })
         }
-        _ => Err(refuse(gpu, &task)),
+        _ => Err(refuse(&task)),
     }
 }
 
@@ -185,17 +194,17 @@ fn flat_of(x: &Operand, start: usize, count: usize) -> Layout {
 }
 
 /// The axis, among the first ones, along which the operand that reaches furthest does so.
-fn widest(gpu: &Gpu, task: &Task, axes: usize) -> Result<usize> {
+fn widest(task: &Task, axes: usize) -> Result<usize> {
     let far = task.operands.iter().filter(|x| x.storage.is_away()).max_by_key(|x| reach(x).0);
-    let far = far.ok_or_else(|| refuse(gpu, task))?;
+    let far = far.ok_or_else(|| refuse(task))?;
     let reach = |&i: &usize| far.layout.strides[i].unsigned_abs() * (far.layout.shape[i] - 1);
     let best = (0..far.layout.rank().min(axes)).filter(|&i| far.layout.shape[i] > 1).max_by_key(reach);
-    best.filter(|i| reach(i) > 0).ok_or_else(|| refuse(gpu, task))
+    best.filter(|i| reach(i) > 0).ok_or_else(|| refuse(task))
 }
 
 /// Both halves along an axis, which may be another one for each operand, or none.
 fn halves(gpu: &Gpu, task: Task, axis: &dyn Fn(usize) -> Option<usize>) -> Result<()> {
-    let Some((i, at)) = (0..task.operands.len()).rev().find_map(|i| axis(i).map(|a| (i, a))) else { return Err(refuse(gpu, &task)) };
+    let Some((i, at)) = (0..task.operands.len()).rev().find_map(|i| axis(i).map(|a| (i, a))) else { return Err(refuse(&task)) };
     let size = task.operands[i].layout.shape[at];
     for (start, count) in [(0, size / 2), (size / 2, size - size / 2)] {
         let operands: SmallVec<[Operand; 3]> = task
@@ -217,7 +226,7 @@ fn halves(gpu: &Gpu, task: Task, axis: &dyn Fn(usize) -> Option<usize>) -> Resul
 fn batched(gpu: &Gpu, task: Task, has: &dyn Fn(usize) -> bool) -> Result<()> {
     let size = (0..task.operands.len()).find(|&i| has(i)).map_or(0, |i| task.operands[i].layout.shape[0]);
     if size < 2 {
-        return Err(refuse(gpu, &task));
+        return Err(refuse(&task));
     }
     let kept = task.operands.len() - task.written;
     for (start, count) in [(0, size / 2), (size / 2, size - size / 2)] {
@@ -245,7 +254,7 @@ fn batched(gpu: &Gpu, task: Task, has: &dyn Fn(usize) -> bool) -> Result<()> {
 /// A fold of rows that are themselves too long: of their halves, and of what these give.
 fn whole_rows(gpu: &Gpu, task: &Task, kind: FoldKind, kept: usize) -> Result<()> {
     let (x, out) = (&task.operands[0], &task.operands[1]);
-    let axis = widest(gpu, task, usize::MAX)?;
+    let axis = widest(task, usize::MAX)?;
     let fold = |kind| Work::Fold { kind, folded: x.layout.rank() - kept, correction: 0.0 };
     match kind {
         FoldKind::Mean => {
@@ -266,7 +275,7 @@ fn whole_rows(gpu: &Gpu, task: &Task, kind: FoldKind, kept: usize) -> Result<()>
             let turned = parts.view(parts.layout.transpose(0, 1));
             gpu.family(&Launch::Fold { kind, input: &turned, folded: 1, correction: 0.0, out })
         }
-        _ => Err(refuse(gpu, task)),
+        _ => Err(refuse(task)),
     }
 }
 
@@ -304,15 +313,6 @@ fn narrow(gpu: &Gpu, mut task: Task, indexed: Option<usize>) -> Result<()> {
     direct(|| task.run())
 }
 
-fn refuse(gpu: &Gpu, task: &Task) -> Error {
-    let bytes = task.operands.iter().map(|x| x.storage.len()).max().unwrap_or(0);
-    Error::memory(
-        task.name(),
-        format!(
-            "a tensor of {bytes} bytes is more than a kernel of {} can be bound to ({} bytes), and this operation cannot be cut into \
-             parts; use smaller batches, or x.cpu()",
-            gpu.name(),
-            gpu.caps.max_binding
-        ),
-    )
+fn refuse(task: &Task) -> Error {
+    Error::new(ErrorKind::Missing, task.name(), "this cannot be cut into parts")
 }

@@ -70,7 +70,18 @@ def _told(step: Callable[..., None]) -> Callable[..., None]:
     def wrapper(self: LRScheduler, *args: Any, **kwargs: Any) -> None:
         if not _core._is_recording() or LRScheduler._inside:
             return step(self, *args, **kwargs)
-        _core._host_call(functools.partial(step, self, *args, **kwargs))
+        before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+        def again() -> None:
+            before[:] = [(place, dict(place)) for place in _written(self)]
+            step(self, *args, **kwargs)
+
+        def back() -> None:
+            for place, was in before:
+                place.clear()
+                place.update(was)
+
+        _core._host_call(again, back)
         LRScheduler._inside = True
         try:
             return step(self, *args, **kwargs)
@@ -78,6 +89,13 @@ def _told(step: Callable[..., None]) -> Callable[..., None]:
             LRScheduler._inside = False
 
     return wrapper
+
+
+def _written(schedule: LRScheduler) -> list[dict[str, Any]]:
+    """Everything that a schedule's step writes to: its own numbers, its parts' and the groups'."""
+    parts = getattr(schedule, "_schedulers", ())
+    inner = [place for part in parts for place in _written(part)]
+    return [vars(schedule), *schedule.optimizer.param_groups, *inner]
 
 
 class LRScheduler(Checked):
