@@ -35,8 +35,12 @@ def away(x: schuss.Tensor) -> schuss.Tensor:
 
 
 def told(program: str, **environment: str | None) -> subprocess.CompletedProcess:
-    """Run a program in a process of its own, with variables set, or unset where None is given."""
-    own = {**os.environ, "PYTHONPATH": str(Path(schuss.__file__).parents[1])}
+    """Run a program in a process of its own, with variables set, or unset where None is given.
+
+    It may import the package and what lies beside the tests.
+    """
+    path = [str(Path(schuss.__file__).parents[1]), str(Path(__file__).parent)]
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     for name, value in environment.items():
         if value is None:
             own.pop(name, None)

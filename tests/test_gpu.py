@@ -1,6 +1,6 @@
 """Devices: names, the one that makers use, moving, errors, and what is done on import.
 
-Leans on schuss and adapter.
+Leans on schuss, adapter and gpu_nearness.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import schuss
 from adapter import DEVICE, needs_adapter, told
+from gpu_nearness import alike
 from schuss import nn
 
 pytestmark = needs_adapter
@@ -147,8 +148,7 @@ def test_what_is_made_for_an_out_lies_there(name):
         assert str(out.device) == "gpu:0"
         assert out.dtype == schuss.float32
         # Normal numbers go through the device's own logarithm.
-        near = 1e-6 if name == "randn" else 0.0
-        assert schuss.allclose(out.cpu(), want, rtol=near, atol=0.0)
+        alike(out, want, "draw" if name == "randn" else "same")
         if shape != (0,):
             assert view.tolist() == out.flatten().tolist(), "the memory is the one it had"
     with pytest.raises(schuss.DTypeError, match=rf"{name}.*int16.*float32"):

@@ -1,6 +1,6 @@
 """Compiled steps on a GPU: the bits of one operation after the other, few dispatches.
 
-Leans on schuss and adapter; the models are small, since the adapter may be software.
+Leans on schuss, adapter and gpu_nearness; the models are small, since the adapter may be software.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import schuss
 from adapter import DEVICE, needs_adapter
+from gpu_nearness import alike
 from schuss import nn, optim
 
 pytestmark = needs_adapter
@@ -85,9 +86,9 @@ def test_a_compiled_step_is_the_eager_one(name):
     got = [compiled(x, y) for _ in range(6)]
     assert [v.item() for v in got] == [v.item() for v in want]
     assert [p.tolist() for p in model.parameters()] == weights
-    near, _, a, b = prepared(name, "cpu")
-    host = [near(a, b).item() for _ in range(6)]
-    assert [v.item() for v in got] == pytest.approx(host, rel=1e-4, abs=1e-6)
+    step, _, x, y = prepared(name, "cpu")
+    for own in got:
+        alike(own, step(x, y), "training", terms=6)
 
 
 # Dispatches of one run.
@@ -175,7 +176,7 @@ def test_a_step_may_go_to_either_device():
     for _ in range(4):
         near, far = compiled(x, w), compiled(x.to(DEVICE), w.to(DEVICE))
         assert str(far.device) == "gpu:0"
-        assert far.tolist() == pytest.approx(near.tolist(), rel=1e-5, abs=1e-6)
+        alike(far, near, "sum", terms=6 * 5, size=1.0)
 
 
 def test_forms_that_change_are_recorded_anew():
@@ -247,7 +248,7 @@ def test_second_programs_run_on_the_device():
         model(x).square().sum().backward()
         want = [p.grad for p in model.parameters()]
         for a, b in zip(got, want, strict=True):
-            assert schuss.allclose(a.cpu(), b.cpu(), rtol=1e-5, atol=1e-6)
+            alike(a, b, "same")
         model.zero_grad()
 
 

@@ -1,7 +1,7 @@
 """NaN, infinity, -0 and denormal numbers through every record on a GPU, as on the processor.
 
-Leans on the core's table of records and on adapter; nothing is listed by hand but what has
-arguments of its own.
+Leans on the core's table of records, adapter and gpu_nearness; nothing is listed by hand but what
+has arguments of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 import schuss
 from adapter import DEVICE, needs_adapter
 from conftest import draws
+from gpu_nearness import alike, strays
 from schuss import _core
 
 pytestmark = [needs_adapter, pytest.mark.filterwarnings("ignore:.*has no kernel")]
@@ -24,12 +25,8 @@ FEW = [0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan]
 RECORDS = {record["name"]: record for record in _core.records()}
 MAPS = [name for name, record in RECORDS.items() if record["kind"] == "map"]
 STEPS = [name for name in MAPS if name.endswith("_step") or name == "lamb_direction"]
-# Relative, for formulas whose parts are right to two units each.
-CLOSE = 1e-5
-# A driver may take numbers below the smallest normal one for zero.
-TINY = 3e-38
-
-
+# What is left of a sum may be a tenth of what it was on the way.
+LEFT = 10.0
 # Slopes that fade with e to the minus square of the second operand, times a cotangent.
 FAINT = {"gelu_exact_slope"}
 
@@ -49,19 +46,12 @@ def operands(count: int) -> list[np.ndarray]:
     return [np.ascontiguousarray(column) for column in columns]
 
 
-def wrong(got: schuss.Tensor, want: schuss.Tensor, given: list[np.ndarray] | None) -> list:
+def wrong(
+    got: schuss.Tensor, want: schuss.Tensor, given: list[np.ndarray] | None, kind: str = "map"
+) -> list:
     """Where a result on the GPU is not the processor's: what it was made of, and both."""
-    assert got.dtype == want.dtype
-    a, b = got.detach().cpu().numpy(), want.detach().numpy()
-    assert a.shape == b.shape
-    if b.dtype.kind != "f":
-        bad = a != b
-    else:
-        # What a denormal number makes of an exact zero may be anything.
-        near = np.isclose(a, b, rtol=CLOSE, atol=TINY, equal_nan=True)
-        zero = (np.abs(a) <= TINY) & (np.abs(b) <= TINY)
-        signs = (np.signbit(a) == np.signbit(b)) | np.isnan(b)
-        bad = ~(near & (signs | (zero & (b != 0))))
+    size = LEFT * np.abs(want.numpy()) if kind == "sum" else 0.0
+    bad, a, b, _ = strays(got, want, kind, terms=6, size=size, signs=True)
     places = [tuple(int(i) for i in at) for at in np.argwhere(bad)][:8]
     return [
         (at if given is None else tuple(float(x[at]) for x in given), float(a[at]), float(b[at]))
@@ -162,7 +152,8 @@ def test_every_record_over_rows_has_the_processors_edges(name):
                 values.setdefault(extra, False)
         want, got = (outputs(call(t, **values)) for t in (x, x.to(DEVICE)))
         for g, w in zip(got, want, strict=True):
-            assert not wrong(g, w, None), f"{name} along {dim}: {wrong(g, w, None)}"
+            bad = wrong(g, w, None, "sum" if name == "cumsum" else "map")
+            assert not bad, f"{name} along {dim}: {bad}"
 
 
 JOINED = ["scatter_add", "scatter_prod", "scatter_amax", "scatter_amin", "scatter"]
@@ -181,7 +172,4 @@ def test_products_have_the_processors_edges():
     x = schuss.tensor(rows())
     with warnings.catch_warnings():
         want, got = x @ x.T, x.to(DEVICE) @ x.T.to(DEVICE)
-    a, b = got.cpu().numpy(), want.numpy()
-    assert np.array_equal(np.isnan(a), np.isnan(b))
-    there = ~np.isnan(b)
-    assert np.allclose(a[there], b[there], rtol=1e-4, atol=1e-30)
+    alike(got, want, "product", terms=6, size=LEFT * np.abs(want.numpy()))

@@ -1,7 +1,7 @@
 """Operands of two devices are refused; results lie where operands do, whatever the default device.
 
-Leans on adapter, on the tables of records and layers, and on the docstrings' examples as a table of
-functions (test_docs).
+Leans on adapter, gpu_nearness, on the tables of records and layers, and on the docstrings' examples
+as a table of functions (test_docs).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 import schuss
 from adapter import DEVICE, needs_adapter
 from conftest import LETTERS, refuses
+from gpu_nearness import alike
 from module_cases import CASES
 from module_facts import arguments, flat
 from reference import TABLE as ORACLES
@@ -62,7 +63,7 @@ INDEXED = {
 def test_indices_of_another_device_are_refused(name):
     w, i = schuss.tensor(TABLE), schuss.tensor([1, 2])
     want, got = INDEXED[name](w, i), INDEXED[name](w.to(DEVICE), i.to(DEVICE))
-    assert schuss.allclose(got.cpu(), want)
+    alike(got, want, "map")
     with refuses(schuss.DeviceError, "cpu", "gpu:0"):
         INDEXED[name](w.to(DEVICE), i)
     with refuses(schuss.DeviceError, "cpu", "gpu:0"):
@@ -125,7 +126,7 @@ def test_a_generator_draws_on_its_device(name):
     assert [str(g.device) for g in (near, far)] == ["cpu", "gpu:0"]
     want, got = (DRAWS[name](g.manual_seed(7)) for g in (near, far))
     assert str(got.device) == "gpu:0"
-    assert schuss.allclose(got.cpu(), want, rtol=1e-6, atol=1e-6)
+    alike(got, want, "draw")
     assert schuss.equal(near.get_state(), far.get_state())
 
 
@@ -277,7 +278,7 @@ def test_what_is_made_on_the_way_lies_with_the_operands(name):
         assert {t.device.type for t in made} == {schuss.device(place).type}
         found.append(made)
     for want, got in zip(*found, strict=True):
-        assert schuss.allclose(got.cpu(), want, rtol=1e-5, atol=1e-6)
+        alike(got, want, "map")
 
 
 def test_samplers_and_loaders_draw_on_the_processor():

@@ -1,6 +1,7 @@
 """Every record on a GPU against the processor: values of every dtype, odd layouts, edges, slopes.
 
-Leans on the oracle table, test_ops's ways of reading it, and adapter. What has no kernel is listed.
+Leans on the oracle table, test_ops's ways of reading it, adapter and gpu_nearness. What has no
+kernel is listed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 import schuss
 from adapter import DEVICE, needs_adapter
 from conftest import LETTERS
+from gpu_nearness import UNITS, alike, units
 from reference import TABLE
 from samples import Case
 from test_ops import LAYOUTS, NAMES, arrays, cases, function, outputs, shown, tensors
@@ -31,8 +33,6 @@ HOSTED = set(
 )
 # Their derivatives are such functions.
 STEEP = {"digamma", "lgamma"}
-# Relative and absolute, by dtype: the mathematics is the processor's to about two units.
-CLOSE = {"float16": (2e-3, 2e-3), "bfloat16": (1.6e-2, 1.6e-2), "float32": (2e-5, 2e-6)}
 # The types of which every record is tried in several ways; of the others in one.
 LEAD = "?Blf"
 OTHERS = [
@@ -44,24 +44,11 @@ def moved(stored: list) -> list:
     return [t.to(DEVICE) if isinstance(t, schuss.Tensor) else t for t in stored]
 
 
-def same(got: object, want: object, what: str, loose: float = 1.0) -> None:
+def same(got: object, want: object, what: str, kind: str = "sum") -> None:
     """Assert that results on a GPU are the processor's, in dtype and shape too."""
     for g, w in zip(outputs(got), outputs(want), strict=True):
-        assert g.dtype == w.dtype, f"{what}: {g.dtype}, on the processor {w.dtype}"
-        assert tuple(g.shape) == tuple(w.shape), f"{what}: {g.shape}, not {w.shape}"
         assert str(g.device) == "gpu:0" or g.numel() == 0, f"{what} lies on {g.device}"
-        a, b = g.cpu(), w
-        if w.dtype.name in ("float16", "bfloat16"):
-            a, b = a.float(), b.float()
-        rtol, atol = CLOSE.get(w.dtype.name, (1e-12, 1e-12))
-        a, b = a.detach().numpy(), b.detach().numpy()
-        if a.dtype.kind != "f":
-            assert np.array_equal(a, b), f"{what}: {a} on the GPU, {b} on the processor"
-            continue
-        scale = max(1.0, float(np.abs(b[np.isfinite(b)]).max(initial=0)))
-        assert np.allclose(a, b, rtol=rtol * loose, atol=atol * loose * scale, equal_nan=True), (
-            f"{what}: {a} on the GPU, {b} on the processor"
-        )
+        alike(g, w, kind, terms=64, what=what)
 
 
 def refused(call: functools.partial) -> bool:
@@ -116,7 +103,7 @@ def test_slopes_are_the_processors(name: str) -> None:
         (out * out).sum().backward()
         grads.append([leaf.grad for leaf in leaves if leaf.grad is not None])
     for i, (want, got) in enumerate(zip(*grads, strict=True)):
-        same(got, want, f"the gradient of {name} at {i}", 10.0)
+        same(got, want, f"the gradient of {name} at {i}", "layer")
 
 
 @pytest.mark.parametrize("layout", ["transposed", "stepped", "offset"])
@@ -153,21 +140,8 @@ UNARY = [
 def test_edges_are_the_processors(name: str) -> None:
     x = schuss.tensor(EDGES)
     f = function(name)
-    want, got = f(x), f(x.to(DEVICE)).cpu()
-    if want.dtype == schuss.bool:
-        assert got.tolist() == want.tolist()
-        return
-    a, b = got.numpy(), want.numpy()
-    # Drivers may take numbers below the smallest normal one for zero.
-    tiny = (np.abs(b) < 2e-38) & (np.abs(a) < 2e-38)
-    near = np.isclose(a, b, rtol=3e-6, atol=0, equal_nan=True) | tiny
-    signs = (np.signbit(a) == np.signbit(b)) | np.isnan(b)
-    wrong = [
-        (e, float(p), float(q))
-        for e, p, q, n, s in zip(EDGES, a, b, near, signs, strict=True)
-        if not (n and s)
-    ]
-    assert not wrong, f"{name}: of (at, GPU, processor) differ {wrong}"
+    want, got = f(x), f(x.to(DEVICE))
+    alike(got, want, "map", signs=True, what=f"{name} of {EDGES}")
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -177,16 +151,16 @@ def test_mathematics_is_the_processors(name: str) -> None:
     f = function(name)
     want, got = f(x), f(x.to(DEVICE)).cpu()
     if want.dtype == schuss.float32:
-        a, b = got.numpy().astype(np.float64), want.numpy().astype(np.float64)
         # Of 1 + erf the left tail keeps the digits that the 1 has.
-        least = 1.0 if name == "gelu" else 1e-6
-        off = np.abs(a - b) / np.spacing(np.maximum(np.abs(want.numpy()), np.float32(least)))
-        assert np.nanmax(off) <= 8, f"{name}: {np.nanmax(off)} units at {x[int(np.nanargmax(off))]}"
+        off = units(got.numpy(), want.numpy(), least=1.0 if name == "gelu" else 1e-6)
+        assert np.nanmax(off) <= UNITS["map"](1), (
+            f"{name}: {np.nanmax(off)} units at {x[int(np.nanargmax(off))]}"
+        )
 
 
 # Units in the last place against float64, and where it is asked: the processor's bounds, but for
 # sines and cosines of large arguments, tails of erfc, and gammas, which are summed in float32.
-UNITS = {
+RIGHT = {
     **dict.fromkeys(("exp", "exp2"), (2.0, -87.0, 88.0)),
     **dict.fromkeys(("log", "log2", "log10"), (2.0, 1e-6, 100.0)),
     "log1p": (2.0, -0.99, 50.0),
@@ -206,14 +180,13 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", RIGHT)
 def test_mathematics_is_right_to_the_last_places(name: str) -> None:
-    most, lo, hi = UNITS[name]
+    most, lo, hi = RIGHT[name]
     f = function(name)
     x = schuss.linspace(lo, hi, 40_001)
     true = f(x.double()).numpy()
-    got = f(x.to(DEVICE)).cpu().numpy().astype(np.float64)
-    off = np.abs(got - true) / np.spacing(np.abs(true).astype(np.float32)).astype(np.float64)
+    off = units(f(x.to(DEVICE)).cpu().numpy(), true)
     assert off.max() <= most, f"{off.max():.2f} units at {x[int(off.argmax())].item()}"
 
 

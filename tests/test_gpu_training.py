@@ -1,6 +1,6 @@
 """Models trained on a GPU: the losses and gradients of the processor, few kernels and hand-overs.
 
-Leans on schuss and adapter.
+Leans on schuss, adapter and gpu_nearness.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import schuss
 from adapter import DEVICE, needs_adapter
+from gpu_nearness import alike
 from schuss import nn, optim
 
 pytestmark = needs_adapter
@@ -80,9 +81,9 @@ def test_training_follows_the_processor(name):
     want, first = trained("cpu", make, drop)
     got, own = trained(DEVICE, make, drop)
     assert want[-1] < want[0] / 3, "it learns"
-    assert max(abs(a - b) / abs(a) for a, b in zip(want, got, strict=True)) < 1e-3
+    alike(got, want, "training", terms=50, dtype="float32")
     for a, b in zip(first, own, strict=True):
-        assert np.abs(a - b).max() <= 1e-5 * max(np.abs(a).max(), LEAST)
+        alike(b, a, "layer", size=max(np.abs(a).max(), LEAST))
 
 
 def test_steps_compile_nothing_new_and_travel_together():
@@ -128,7 +129,7 @@ def test_one_optimiser_steps_parameters_on_two_devices(make):
 
     want = stepped(["cpu", "cpu", "cpu", "cpu"])
     got = stepped([DEVICE, "cpu", DEVICE, "cpu"])
-    assert np.allclose(got, want, rtol=1e-6)
+    alike(got, want, "map", dtype="float32")
 
 
 def test_a_model_travels_with_its_state():
@@ -154,7 +155,7 @@ def test_tapes_watch_what_lies_elsewhere():
     w = schuss.tensor([0.5, math.pi], device=DEVICE, requires_grad=True)
     (g,) = schuss.autograd.grad(w.sin().sum(), w, create_graph=True)
     (h,) = schuss.autograd.grad(g.sum(), w)
-    assert np.allclose(h.tolist(), [-math.sin(0.5), 0.0], atol=1e-6)
+    alike(h, [-math.sin(0.5), 0.0], "map", size=1.0, dtype="float32")
 
 
 class Convolutional(nn.Module):
@@ -211,6 +212,6 @@ def test_larger_models_follow_the_processor(kind):
 
     (want, first), (got, own) = losses("cpu"), losses(DEVICE)
     assert want[-1] < want[0] / 2, "it learns"
-    assert max(abs(a - b) / abs(a) for a, b in zip(want, got, strict=True)) < 1e-3
+    alike(got, want, "training", terms=50, dtype="float32")
     for a, b in zip(first, own, strict=True):
-        assert np.abs(a - b).max() <= 1e-5 * max(np.abs(a).max(), LEAST)
+        alike(b, a, "layer", size=max(np.abs(a).max(), LEAST))
