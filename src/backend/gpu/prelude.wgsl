@@ -39,9 +39,13 @@ fn reduced(x: f32) -> vec2<f32> {
     let r = hold(x - hold(n * 0.69314575f));
     return vec2<f32>(n, r - n * 1.4286068e-6f);
 }
-fn expm1_reduced(r: f32) -> f32 {
-    let q = 0.49999997f + r * (0.1666655f + r * (0.041667294f + r * (0.008366982f + r * 0.0013887238f)));
-    return r * r * q + r;
+fn expm1_tail(r: f32) -> f32 {
+    return r * r * (0.49999997f + r * (0.1666655f + r * (0.041667294f + r * (0.008366982f + r * 0.0013887238f))));
+}
+fn expm1_reduced(r: f32) -> f32 { return expm1_tail(r) + r; }
+fn exp_reduced(r: f32) -> f32 {
+    let y = sum_ordered(1.0f, r);
+    return y.x + (expm1_tail(r) + y.y);
 }
 // y 2^n: neither power alone need be a normal number.
 fn scaled(y: f32, n: i32) -> f32 {
@@ -51,15 +55,15 @@ fn scaled(y: f32, n: i32) -> f32 {
 }
 fn exp_f32(x: f32) -> f32 {
     let q = reduced(at_least(at_most(x, 89.0f), -104.0f));
-    return select(scaled(1.0f + expm1_reduced(q.y), i32(q.x)), x, is_nan(x));
+    return select(scaled(exp_reduced(q.y), i32(q.x)), x, is_nan(x));
 }
 fn exp_middle(x: f32) -> f32 {
     let q = reduced(x);
-    return (1.0f + expm1_reduced(q.y)) * power_of_two(i32(q.x));
+    return exp_reduced(q.y) * power_of_two(i32(q.x));
 }
 fn exp_quarter(x: f32) -> f32 {
     let q = reduced(at_most(x, 90.0f));
-    return (1.0f + expm1_reduced(q.y)) * power_of_two(i32(q.x) - 2);
+    return exp_reduced(q.y) * power_of_two(i32(q.x) - 2);
 }
 // e^x (u + w) for x <= 0 and w far below u < 1.
 fn exp_times(x: f32, u: f32, w: f32) -> f32 {
@@ -70,7 +74,7 @@ fn exp_times(x: f32, u: f32, w: f32) -> f32 {
 fn exp2_f32(x: f32) -> f32 {
     let y = at_least(at_most(x, 129.0f), -151.0f);
     let n = round(y);
-    return select(scaled(1.0f + expm1_reduced((y - n) * 0.6931472f), i32(n)), x, is_nan(x));
+    return select(scaled(exp_reduced((y - n) * 0.6931472f), i32(n)), x, is_nan(x));
 }
 fn expm1_f32(x: f32) -> f32 {
     let q = reduced(at_least(at_most(x, 89.0f), -40.0f));
