@@ -2,7 +2,9 @@
 at all. Leans on the package alone; the same step run eagerly says what is right."""
 
 import copy
+import random
 
+import numpy as np
 import pytest
 import schuss
 from schuss import nn
@@ -104,3 +106,16 @@ def test_a_step_that_fails_has_counted_nothing():
     step(good)
     assert step.counts()[0] == runs + 1
     assert own.state[table.weight]["step"] == 6
+
+
+def test_numbers_drawn_by_others_are_told():
+    noisy = schuss.compile(lambda x: x * random.random())
+    noisy(schuss.ones(1))
+    with pytest.warns(UserWarning, match="Python's random or NumPy's"):
+        noisy(schuss.ones(1))
+    legacy = schuss.compile(lambda x: x * float(np.random.rand()))
+    legacy(schuss.ones(1))
+    with pytest.warns(UserWarning, match="draw with schuss.rand"):
+        legacy(schuss.ones(1))
+    quiet = schuss.compile(lambda x: x * schuss.rand(1))
+    assert len({quiet(schuss.ones(1)).item() for _ in range(5)}) == 5

@@ -148,3 +148,44 @@ def test_what_is_no_matrix_is_refused(name: str) -> None:
     if name in ("svd", "eigh"):
         with pytest.raises(RuntimeError):
             getattr(schuss.linalg, name)(schuss.full((2, 2), float("nan")))
+
+
+def test_a_matrix_without_the_factors_has_an_error_of_its_own() -> None:
+    error, flat = schuss.linalg.LinAlgError, schuss.ones(2, 2)
+    assert issubclass(error, RuntimeError) and error is not RuntimeError
+    for call in (
+        lambda: schuss.linalg.inv(flat),
+        lambda: schuss.linalg.solve(flat, flat),
+        lambda: schuss.linalg.cholesky(-flat),
+        lambda: schuss.linalg.svd(flat * float("nan")),
+    ):
+        with pytest.raises(error):
+            call()
+    # What is no matrix at all is none of these.
+    with pytest.raises(RuntimeError) as told:
+        schuss.linalg.inv(schuss.ones(3))
+    assert not isinstance(told.value, error)
+
+
+def test_deviations_that_vanish_have_the_slope_0() -> None:
+    x = schuss.tensor([[1.0, 2.0], [1.0, 4.0]], requires_grad=True)
+    for found in (x.std(0), schuss.std_mean(x, 0)[0]):
+        (slope,) = schuss.autograd.grad(found.sum(), x)
+        assert_close(slope, schuss.tensor([[0.0, -(0.5**0.5)], [0.0, 0.5**0.5]]))
+    assert schuss.autograd.gradgradcheck(lambda x: x.std(1), (matrix(3, 4).requires_grad_(),))
+
+
+@pytest.mark.parametrize("p", [2.0, 1.0, 0.5, float("inf")])
+def test_distances_of_many_rows_are_those_of_their_differences(p: float) -> None:
+    a, b = matrix(40, 6).float(), matrix(30, 6).float()
+    b[7] = a[11]
+    a, b = a.requires_grad_(), b.requires_grad_()
+    gaps = a.detach().double().unsqueeze(1) - b.detach().double()
+    assert_close(schuss.cdist(a, b, p), gaps.norm(p, -1).float())
+    assert schuss.cdist(a, b, p)[11, 7].item() == 0.0
+    weights = matrix(40, 30).float()
+    found = schuss.autograd.grad((schuss.cdist(a, b, p) * weights).sum(), (a, b))
+    mode = "donot_use_mm_for_euclid_dist"
+    wanted = schuss.autograd.grad((schuss.cdist(a, b, p, mode) * weights).sum(), (a, b))
+    for got, want in zip(found, wanted, strict=True):
+        assert_close(got, want, rtol=1e-4, atol=1e-5)

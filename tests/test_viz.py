@@ -466,3 +466,11 @@ def test_progress_writes_lines_where_there_is_no_terminal(capsys):
     assert lines[-1] == "[" + "#" * 30 + "] 20/20 epochs"
     with pytest.raises(ValueError, match="5 of 4 parts"):
         viz.progress(5, 4)
+
+
+def test_a_loss_between_two_gaps_is_a_point() -> None:
+    lines = viz.loss_curve([1.0, math.nan, 3.0, math.inf, 0.1, 0.2]).axes[0].get_lines()
+    alone = [
+        tuple(point) for line in lines for point in line.get_xydata() if line.get_marker() == "."
+    ]
+    assert alone == [(0.0, 1.0), (2.0, 3.0)]

@@ -19,6 +19,7 @@ __all__ = [
     "Edge",
     "Generator",
     "GradError",
+    "LinAlgError",
     "Scalar",
     "ShapeError",
     "Tensor",
@@ -313,6 +314,9 @@ class Generator:
 class GradError(RuntimeError):
     """A misuse of the tape; a RuntimeError."""
 
+class LinAlgError(RuntimeError):
+    """A matrix that cannot be factored or inverted, such as a singular one; a RuntimeError."""
+
 @disjoint_base
 class Node:
     """One recorded operation: what made a tensor, and what it was made of."""
@@ -440,7 +444,7 @@ class ShapeError(RuntimeError, ValueError):
 @final
 class Step:
     """A function that is recorded at its second call with arguments of one form, and run again without Python from then on."""
-    def __new__(cls, function: Any, look: Any, reach: Any, known: Any, fallback: Any, size: Any) -> Self: ...
+    def __new__(cls, function: Any, guards: Any, fallback: Any, size: Any) -> Self: ...
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
     def counts(self, /) -> Any:
@@ -1593,7 +1597,7 @@ class Tensor:
     def squeeze_(self, /, dim: _int | Sequence[_int] | None = None) -> Tensor:
         """`squeeze`, of this very tensor."""
     def std(input, dim: _int | Sequence[_int] | None = None, unbiased: Any = None, keepdim: _bool = False, *, correction: Any = None, axis: _int | Sequence[_int] | None = None, out: Any = None) -> Tensor:
-        """The standard deviation, the square root of the variance."""
+        """The standard deviation, the square root of the variance; its gradient is 0 where it is 0."""
     def stft(self, *args: Any, **kwargs: Any) -> Tensor:
         """`schuss.stft` of this tensor."""
     storage: ClassVar[Any]

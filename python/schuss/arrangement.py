@@ -28,7 +28,7 @@ def unbind(input, dim=0):
     return _core._unbind(input, dim)
 
 
-def stack(tensors, dim=0, *, out=None):
+def stack(tensors, dim=0, *, axis=None, out=None):
     """Tensors of one shape joined along a new axis.
 
     >>> schuss.stack([schuss.tensor([1, 2]), schuss.tensor([3, 4])])
@@ -37,7 +37,7 @@ def stack(tensors, dim=0, *, out=None):
     """
     if isinstance(tensors, Tensor):
         raise TypeError("stack: expected a list or tuple of Tensors, got Tensor")
-    found = _core._stack(tensors, dim)
+    found = _core._stack(tensors, dim if axis is None else axis)
     return given("stack", found, out)
 
 

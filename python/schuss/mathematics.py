@@ -112,13 +112,19 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
 
 
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=None, out=None):
-    """The standard deviation, the square root of the variance.
+    """The standard deviation, the square root of the variance; its gradient is 0 where it is 0.
 
     >>> schuss.tensor([1.0, 2.0, 3.0]).std()
     tensor(1.)
     """
-    found = _moment("std", input, dim, unbiased, keepdim, correction, axis).sqrt()
-    return given("std", found, out)
+    found = _moment("std", input, dim, unbiased, keepdim, correction, axis)
+    return given("std", _root(found), out)
+
+
+def _root(variance):
+    """The square root, with the slope 0 at 0."""
+    still = variance == 0
+    return variance.masked_fill(still, 1).sqrt().masked_fill(still, 0)
 
 
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
@@ -132,7 +138,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """The standard deviation and the mean."""
     axes = () if dim is None or isinstance(dim, bool) else dim
     found = _moment("std_mean", input, dim, unbiased, keepdim, correction, None)
-    return found.sqrt(), input.mean(axes, keepdim)
+    return _root(found), input.mean(axes, keepdim)
 
 
 @speaks

@@ -4,8 +4,12 @@ Leans on the core's recorder; models and optimisers tell it what they are."""
 from __future__ import annotations
 
 import functools
+import pickle
+import random
 from types import CellType, ModuleType
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 import schuss
 from schuss import _core
@@ -99,7 +103,12 @@ def compile(
 def step_of(function: Callable[..., Any], fallback: bool, cache_size: int) -> Any:
     """A step with what the core asks of Python about its function."""
     look, reach = functools.partial(_look, function), functools.partial(_reach, function)
-    return _core.Step(function, look, reach, _known, fallback, cache_size)
+    return _core.Step(function, (look, reach, _known, _odds), fallback, cache_size)
+
+
+def _odds() -> Any:
+    """Where the random numbers of Python and NumPy are, which a program does not draw again."""
+    return random.getstate(), pickle.dumps(np.random.get_state(legacy=False))
 
 
 def _inside(value: Any) -> Any:

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Type,
     /// A wrong state (RuntimeError).
     Runtime,
+    /// A matrix that cannot be factored or inverted (LinAlgError: RuntimeError).
+    Algebra,
     /// A gradient rule that does not exist (LookupError).
     Lookup,
     /// Something schuss has not got (NotImplementedError).
@@ -79,6 +81,10 @@ impl Error {
     #[cold]
     pub fn runtime(op: &str, message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Runtime, op, message)
+    }
+    #[cold]
+    pub fn algebra(op: &str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Algebra, op, message)
     }
     #[cold]
     pub fn memory(op: &str, message: impl Into<String>) -> Error {

@@ -74,8 +74,12 @@ crate::op! {
     /// schuss.Size([1, 3])
     unsqueeze(input; dim: Axis) Any {
         view(|x, args| {
-            let at = shape::axis("unsqueeze", args[0].int().unwrap_or(0), x.rank() + 1)?;
-            Ok(x.insert_axis(at))
+            let (dim, most) = (args[0].int().unwrap_or(0), x.rank() as i64);
+            if dim < -most - 1 || dim > most {
+                let text = format!("axis {dim} is out of range for a new axis of a tensor of {most} (expected {} to {most})", -most - 1);
+                return Err(Error::index("unsqueeze", text));
+            }
+            Ok(x.insert_axis(shape::axis("unsqueeze", dim, x.rank() + 1)?))
         });
         vjp |g, [x], _y| [g.reshape(&x.shape())];
         batch opened;

@@ -117,6 +117,11 @@ struct Shelf {
     misfits: u32,
 }
 
+/// What is said where Python's or NumPy's random numbers moved on during a recording.
+const DRAWN: &std::ffi::CStr =
+    c"compile: numbers of Python's random or NumPy's were drawn while a step was recorded; one drawn inside the step \
+    is the same in every later run (draw with schuss.rand and its kin, or outside of the step and give it as an argument)";
+
 /// Recordings in a row that something outside the arguments has asked for, after which the user is told.
 const RESTLESS: u32 = 8;
 
@@ -130,6 +135,8 @@ pub struct PyStep {
     reach: Py<PyAny>,
     /// Whether arguments that are no plain values are of kinds that are guarded.
     known: Py<PyAny>,
+    /// The state of Python's and NumPy's random numbers.
+    odds: Py<PyAny>,
     fallback: bool,
     size: usize,
     shelf: Lock<Shelf>,
@@ -146,8 +153,9 @@ static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new
 #[pymethods]
 impl PyStep {
     #[new]
-    fn new(function: Py<PyAny>, look: Py<PyAny>, reach: Py<PyAny>, known: Py<PyAny>, fallback: bool, size: usize) -> PyStep {
-        PyStep { function, look, reach, known, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
+    fn new(function: Py<PyAny>, guards: (Py<PyAny>, Py<PyAny>, Py<PyAny>, Py<PyAny>), fallback: bool, size: usize) -> PyStep {
+        let (look, reach, known, odds) = guards;
+        PyStep { function, look, reach, known, odds, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
     }
 
     /// What it has not itself is the function's: the parameters of a compiled model, its state, its mode.
@@ -400,6 +408,7 @@ impl PyStep {
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
         };
         let given = if taken.floats.is_empty() { None } else { Some(Given::new(args, kwargs)?) };
+        let odds = self.odds.call0(py)?;
         HOST.set(Some(Vec::new()));
         ONCE.set(false);
         let called = match &given {
@@ -423,6 +432,9 @@ impl PyStep {
         if ONCE.take() {
             self.shelf.get().eager += 1;
             return Ok(result.unbind());
+        }
+        if !self.odds.call0(py)?.bind(py).eq(&odds)? {
+            PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), DRAWN, 1)?;
         }
         let mut tensors = Vec::new();
         let formed = Form::of(&result, &mut tensors);

@@ -9,18 +9,19 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-static CLASSES: PyOnceLock<[Py<PyType>; 5]> = PyOnceLock::new();
-const NAMES: [(&str, &str); 5] = [
+static CLASSES: PyOnceLock<[Py<PyType>; 6]> = PyOnceLock::new();
+const NAMES: [(&str, &str); 6] = [
     ("ShapeError", "Sizes that do not fit; a RuntimeError and a ValueError."),
     ("DTypeError", "An element type that an operation cannot take; a RuntimeError and a TypeError."),
     ("GradError", "A misuse of the tape; a RuntimeError."),
     ("DeviceError", "Operands on different devices, or a device that is not there; a RuntimeError."),
     ("CompileError", "A step that cannot be recorded and run again; a RuntimeError."),
+    ("LinAlgError", "A matrix that cannot be factored or inverted, such as a singular one; a RuntimeError."),
 ];
 
-fn make(py: Python<'_>) -> PyResult<[Py<PyType>; 5]> {
+fn make(py: Python<'_>) -> PyResult<[Py<PyType>; 6]> {
     let runtime = py.get_type::<PyRuntimeError>();
-    let second = [Some(py.get_type::<PyValueError>()), Some(py.get_type::<PyTypeError>()), None, None, None];
+    let second = [Some(py.get_type::<PyValueError>()), Some(py.get_type::<PyTypeError>()), None, None, None, None];
     let mut made = Vec::new();
     for ((name, doc), other) in NAMES.iter().zip(second) {
         let bases = match other {
@@ -32,7 +33,7 @@ fn make(py: Python<'_>) -> PyResult<[Py<PyType>; 5]> {
         body.set_item("__module__", "schuss")?;
         made.push(py.get_type::<PyType>().call1((name, bases, body))?.cast_into::<PyType>()?.unbind());
     }
-    <[Py<PyType>; 5]>::try_from(made).map_err(|_| PyRuntimeError::new_err("five exception classes were to be made"))
+    <[Py<PyType>; 6]>::try_from(made).map_err(|_| PyRuntimeError::new_err("six exception classes were to be made"))
 }
 
 fn class(py: Python<'_>, i: usize) -> PyResult<Bound<'_, PyType>> {
@@ -62,6 +63,7 @@ impl From<Error> for PyErr {
             ErrorKind::Grad => own(2, text),
             ErrorKind::Device => own(3, text),
             ErrorKind::Compile => own(4, text),
+            ErrorKind::Algebra => own(5, text),
             ErrorKind::Index => PyIndexError::new_err(text),
             ErrorKind::Value => PyValueError::new_err(text),
             ErrorKind::Type => PyTypeError::new_err(text),

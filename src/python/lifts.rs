@@ -139,6 +139,7 @@ fn _demand(holds: &Bound<'_, PyTensor>, kind: &str, op: &str, text: &str) -> PyR
     let kind = match kind {
         "index" => ErrorKind::Index,
         "runtime" => ErrorKind::Runtime,
+        "algebra" => ErrorKind::Algebra,
         _ => ErrorKind::Value,
     };
     Ok(demand(holds.get().get_ref(), kind, op, text)?)

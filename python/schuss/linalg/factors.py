@@ -32,7 +32,7 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
     """
     packed, pivots, _, info = _lu("lu_factor", A, pivot)
     if check_errors and bool((_core._values(info) != 0).any()):
-        raise RuntimeError("lu_factor: a matrix is singular (a pivot is 0)")
+        raise _core.LinAlgError("lu_factor: a matrix is singular (a pivot is 0)")
     return _as("lu_factor_ex", "LU pivots info", (packed, pivots, info), out)
 
 
@@ -77,7 +77,7 @@ def _ldl(op, A, hermitian, check):
     _square(op, A)
     packed, pivots, info = _core._ldl_of(A, hermitian)
     if check:
-        _core._demand(info == 0, "runtime", op, "a matrix is singular (a pivot is 0)")
+        _core._demand(info == 0, "algebra", op, "a matrix is singular (a pivot is 0)")
     return packed, pivots, info
 
 
@@ -222,11 +222,11 @@ def solve_ex(A, B, *, left=True, check_errors=False, out=None):
 
 
 def _regular(op, info):
-    _core._demand(info == 0, "runtime", op, "a matrix is singular (its determinant is 0)")
+    _core._demand(info == 0, "algebra", op, "a matrix is singular (its determinant is 0)")
 
 
 def solve(A, B, *, left=True, out=None):
-    """x of `A x = B`, or of `x A = B`, for square matrices. A singular one raises RuntimeError.
+    """x of `A x = B`, or of `x A = B`, for square matrices. A singular one raises LinAlgError.
 
     >>> schuss.linalg.solve(schuss.tensor([[2.0, 0.0], [0.0, 4.0]]), schuss.tensor([2.0, 4.0]))
     tensor([1., 1.])
@@ -247,7 +247,7 @@ def inv_ex(A, *, check_errors=False, out=None):
 
 
 def inv(A, *, out=None):
-    """The inverses of square matrices. A singular one raises RuntimeError.
+    """The inverses of square matrices. A singular one raises LinAlgError.
 
     >>> schuss.linalg.inv(schuss.tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor([[0.5000, 0.0000],
@@ -306,11 +306,11 @@ def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
 def _positive(info):
     if _core._is_recording():
         said = "a leading minor is not positive; the matrix is not positive definite"
-        return _core._demand(info == 0, "runtime", "cholesky", said)
+        return _core._demand(info == 0, "algebra", "cholesky", said)
     info = _core._values(info).reshape(-1)
     bad = info[info != 0]
     if bad.numel():
-        raise RuntimeError(
+        raise _core.LinAlgError(
             f"cholesky: the leading minor of order {int(bad[0])} is not positive; the matrix is not"
             " positive definite"
         )

@@ -66,6 +66,12 @@ def count_axis(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def _alone(line: Any) -> Any:
+    """Where finite values stand whose neighbours are not, so that no line goes to them."""
+    there = np.isfinite(np.concatenate([[np.nan], line, [np.nan]]))
+    return np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:])
+
+
 def loss_curve(
     losses: Any,
     *,
@@ -94,6 +100,8 @@ def loss_curve(
         line, colour = numbers(values).ravel(), f"C{k}"
         if smooth == 1:
             ax.plot(line, color=colour, label=label or None, lw=1.5)
+            alone = _alone(line)
+            ax.plot(alone, line[alone], ".", color=colour, ms=5)
             continue
         mean = f"mean of {smooth} steps"
         ax.plot(line, color=colour, alpha=0.25, lw=0.8, label=None if label else "each step")

@@ -1,6 +1,9 @@
 //! Rectangles of elements moved between layouts: rows copied, spread or picked, and turned in registers where the unit step
 //! lies across. Leans on convert for other types and isa.
 
+#[cfg(target_arch = "x86_64")]
+mod squares;
+
 use super::{convert, isa, threads};
 use crate::backend::launch::Operand;
 use crate::base::layout::Walk;
@@ -17,10 +20,8 @@ pub fn mover(size: usize) -> Move {
     match size {
         1 => bytes[isa::level()],
         2 => halves[isa::level()],
-        4 if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u32>,
-        4 => words[isa::level()],
-        8 if isa::level() == 2 && cfg!(target_arch = "x86_64") => turning::<u64>,
-        8 => doubles[isa::level()],
+        4 => turning_words()[isa::level()],
+        8 => turning_doubles()[isa::level()],
         _ => quads[isa::level()],
     }
 }
@@ -129,128 +130,51 @@ unsafe fn turn<T: Copy>(from: *const T, step: isize, to: *mut T, pitch: isize, d
     }
 }
 
-/// Elements that AVX-512 turns in its registers, a square of one cache line each way.
-trait Square: Copy {
-    const SIDE: usize;
-    /// # Safety
-    /// The machine must have AVX-512, and both pointers a whole square at their steps.
-    unsafe fn square(from: *const Self, step: isize, to: *mut Self, pitch: isize);
-    const ROWS: &'static [Move; 3];
+/// The movers of four and of eight bytes: with whole squares turned in registers, where there are instructions for it.
+#[cfg(target_arch = "x86_64")]
+const fn turning_words() -> [Move; 3] {
+    [words[0], turning::<squares::Eight>, turning::<squares::Sixteen>]
+}
+#[cfg(target_arch = "x86_64")]
+const fn turning_doubles() -> [Move; 3] {
+    [doubles[0], turning::<squares::FourDoubles>, turning::<squares::EightDoubles>]
+}
+#[cfg(not(target_arch = "x86_64"))]
+const fn turning_words() -> [Move; 3] {
+    words
+}
+#[cfg(not(target_arch = "x86_64"))]
+const fn turning_doubles() -> [Move; 3] {
+    doubles
 }
 
-/// `shift` with whole squares turned in registers.
-unsafe fn turning<T: Square>(from: *const u8, by: Steps, to: *mut u8, at: Steps, down: usize, along: usize) {
+/// `shift` with whole squares turned in registers, a cache line of the source at a time.
+#[cfg(target_arch = "x86_64")]
+unsafe fn turning<S: squares::Square>(from: *const u8, by: Steps, to: *mut u8, at: Steps, down: usize, along: usize) {
     let (ahead, back) = (across(by, at, down), across((by.1, by.0), (at.1, at.0), along));
     let (by, at, down, along) = match (ahead, back) {
         (true, _) => (by, at, down, along),
         (_, true) => ((by.1, by.0), (at.1, at.0), along, down),
         // SAFETY: the caller's promise.
-        _ => return unsafe { T::ROWS[2](from, by, to, at, down, along) },
+        _ => return unsafe { S::ROWS(from, by, to, at, down, along) },
     };
-    let (from, to, step, pitch) = (from.cast::<T>(), to.cast::<T>(), by.1, at.0);
-    let (high, wide) = (down / T::SIDE * T::SIDE, along / T::SIDE * T::SIDE);
+    let (from, to, step, pitch) = (from.cast::<S::Element>(), to.cast::<S::Element>(), by.1, at.0);
+    let (high, wide) = (down / S::SIDE * S::SIDE, along / S::SIDE * S::SIDE);
+    let line = 64 / size_of::<S::Element>();
     // SAFETY: the caller promises both rectangles; squares and edges lie inside them.
     unsafe {
-        for i in (0..high).step_by(T::SIDE) {
-            for j in (0..wide).step_by(T::SIDE) {
-                let (x, y) = (j as isize, i as isize);
-                T::square(from.offset(x * step + y), step, to.offset(y * pitch + x), pitch);
+        for strip in (0..high).step_by(line) {
+            for j in (0..wide).step_by(S::SIDE) {
+                for i in (strip..high.min(strip + line)).step_by(S::SIDE) {
+                    let (x, y) = (j as isize, i as isize);
+                    S::square(from.offset(x * step + y), step, to.offset(y * pitch + x), pitch);
+                }
             }
         }
         let right = wide as isize;
         turn(from.offset(right * step), step, to.offset(right), pitch, high, along - wide);
         let low = high as isize;
         turn(from.offset(low), step, to.offset(low * pitch), pitch, down - high, along);
-    }
-}
-
-impl Square for u32 {
-    const SIDE: usize = 16;
-    const ROWS: &'static [Move; 3] = &words;
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn square(from: *const u32, step: isize, to: *mut u32, pitch: isize) {
-        use std::arch::x86_64::*;
-        // SAFETY: the caller promises 16 rows of 16 on both sides.
-        unsafe {
-            let mut r = [_mm512_setzero_ps(); 16];
-            for (k, r) in r.iter_mut().enumerate() {
-                *r = _mm512_loadu_ps(from.offset(k as isize * step).cast());
-            }
-            // Pairs, then fours of neighbouring rows within each quarter; then the quarters themselves.
-            let mut t = r;
-            for k in 0..8 {
-                t[2 * k] = _mm512_unpacklo_ps(r[2 * k], r[2 * k + 1]);
-                t[2 * k + 1] = _mm512_unpackhi_ps(r[2 * k], r[2 * k + 1]);
-            }
-            for k in 0..4 {
-                let (a, b) = (_mm512_castps_pd(t[4 * k]), _mm512_castps_pd(t[4 * k + 1]));
-                let (c, d) = (_mm512_castps_pd(t[4 * k + 2]), _mm512_castps_pd(t[4 * k + 3]));
-                r[4 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
-                r[4 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
-                r[4 * k + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
-                r[4 * k + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
-            }
-            for k in 0..4 {
-                t[k] = _mm512_shuffle_f32x4::<0x88>(r[k], r[4 + k]);
-                t[4 + k] = _mm512_shuffle_f32x4::<0xdd>(r[k], r[4 + k]);
-                t[8 + k] = _mm512_shuffle_f32x4::<0x88>(r[8 + k], r[12 + k]);
-                t[12 + k] = _mm512_shuffle_f32x4::<0xdd>(r[8 + k], r[12 + k]);
-            }
-            for k in 0..8 {
-                r[k] = _mm512_shuffle_f32x4::<0x88>(t[k], t[8 + k]);
-                r[8 + k] = _mm512_shuffle_f32x4::<0xdd>(t[k], t[8 + k]);
-            }
-            for (k, r) in r.iter().enumerate() {
-                _mm512_storeu_ps(to.offset(k as isize * pitch).cast(), *r);
-            }
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    unsafe fn square(from: *const u32, step: isize, to: *mut u32, pitch: isize) {
-        // SAFETY: the caller's promise.
-        unsafe { turn(from, step, to, pitch, Self::SIDE, Self::SIDE) }
-    }
-}
-
-impl Square for u64 {
-    const SIDE: usize = 8;
-    const ROWS: &'static [Move; 3] = &doubles;
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn square(from: *const u64, step: isize, to: *mut u64, pitch: isize) {
-        use std::arch::x86_64::*;
-        // SAFETY: the caller promises 8 rows of 8 on both sides.
-        unsafe {
-            let mut r = [_mm512_setzero_pd(); 8];
-            for (k, r) in r.iter_mut().enumerate() {
-                *r = _mm512_loadu_pd(from.offset(k as isize * step).cast());
-            }
-            let mut t = r;
-            for k in 0..4 {
-                t[k] = _mm512_unpacklo_pd(r[2 * k], r[2 * k + 1]);
-                t[4 + k] = _mm512_unpackhi_pd(r[2 * k], r[2 * k + 1]);
-            }
-            for k in 0..2 {
-                let [a, b, c, d] = [t[4 * k], t[4 * k + 1], t[4 * k + 2], t[4 * k + 3]];
-                let (even, odd) = (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0x88>(c, d));
-                r[k] = _mm512_shuffle_f64x2::<0x88>(even, odd);
-                r[4 + k] = _mm512_shuffle_f64x2::<0xdd>(even, odd);
-                let (even, odd) = (_mm512_shuffle_f64x2::<0xdd>(a, b), _mm512_shuffle_f64x2::<0xdd>(c, d));
-                r[2 + k] = _mm512_shuffle_f64x2::<0x88>(even, odd);
-                r[6 + k] = _mm512_shuffle_f64x2::<0xdd>(even, odd);
-            }
-            for (k, r) in r.iter().enumerate() {
-                _mm512_storeu_pd(to.offset(k as isize * pitch).cast(), *r);
-            }
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    unsafe fn square(from: *const u64, step: isize, to: *mut u64, pitch: isize) {
-        // SAFETY: the caller's promise.
-        unsafe { turn(from, step, to, pitch, Self::SIDE, Self::SIDE) }
     }
 }
 

@@ -130,7 +130,7 @@ fn inverse<T: Field>(a: &Matrix<T>, place: usize) -> Result<Vec<T>> {
     (0..n).for_each(|d| found[d * n + d] = T::of(1.0));
     if eliminate(&mut a.list.to_vec(), &mut found, n) == T::default() {
         let text = format!("matrix {place} of the batch is singular (its determinant is 0) and has no inverse");
-        return Err(Error::runtime("inverse", text));
+        return Err(Error::algebra("inverse", text));
     }
     Ok(found)
 }
@@ -290,7 +290,7 @@ fn finite<T: Field>(op: &str, a: &Matrix<T>) -> Result<()> {
     if a.list.iter().all(|x| x.size().is_finite()) {
         return Ok(());
     }
-    Err(Error::runtime(op, "the matrix holds NaN or infinity, which has no decomposition"))
+    Err(Error::algebra(op, "the matrix holds NaN or infinity, which has no decomposition"))
 }
 
 /// A matrix whose squares neither overflow nor vanish, and what its values have to be multiplied by.
@@ -317,7 +317,7 @@ fn svd<T: Field>(a: &Matrix<T>, left: usize, right: usize) -> Lists<T> {
     finite("svd", a)?;
     let (list, scale) = level(a);
     let found = MatRef::from_row_major_slice(&list, m, n).svd();
-    let found = found.map_err(|_| Error::runtime("svd", "the iteration did not converge"))?;
+    let found = found.map_err(|_| Error::algebra("svd", "the iteration did not converge"))?;
     let (u, s, v) = (found.U(), found.S(), found.V());
     let values = (0..m.min(n)).map(|i| s[i] * scale).collect();
     let lefts = (0..m * left).map(|i| u[(i / left, i % left)]).collect();
@@ -341,7 +341,7 @@ fn eigen<T: Field>(a: &Matrix<T>, upper: bool) -> Lists<T> {
     let whole: Vec<T> = (0..n * n).map(|k| mirrored(k / n, k % n)).collect();
     let (list, scale) = level(&Matrix { list: &whole, rows: n, columns: n });
     let found = MatRef::from_row_major_slice(&list, n, n).self_adjoint_eigen(Side::Lower);
-    let found = found.map_err(|_| Error::runtime("eigh", "the iteration did not converge"))?;
+    let found = found.map_err(|_| Error::algebra("eigh", "the iteration did not converge"))?;
     let (u, s) = (found.U(), found.S());
     Ok(vec![(0..n).map(|i| s[i] * scale).collect(), (0..n * n).map(|i| u[(i / n, i % n)]).collect()])
 }

@@ -43,7 +43,7 @@ macro_rules! eigen {
     () => {
         fn eigen(a: MatRef<Self>) -> Result<(Vec<Z>, Vec<Z>)> {
             let n = a.nrows();
-            let found = a.eigen().map_err(|_| Error::runtime("eig", "the iteration did not converge"))?;
+            let found = a.eigen().map_err(|_| Error::algebra("eig", "the iteration did not converge"))?;
             let (u, s) = (found.U(), found.S());
             Ok(((0..n).map(|i| s[i]).collect(), (0..n * n).map(|i| u[(i % n, i / n)]).collect()))
         }

@@ -6,8 +6,9 @@ use super::tile::{self, From, Left};
 use crate::backend::cpu::lanes::{At, Float, Lanes, fetch_far};
 use std::ops::Range;
 
-/// Products that are summed at a time, and vectors of windows that they are made for.
+/// Products that are summed at a time.
 const DEPTH: usize = 288;
+/// Vectors of windows that they are made for where lanes can be read alone.
 const WIDE: usize = 3;
 /// Panels that weights go over while they are near, and bytes of sums that are kept for them.
 const GROUP: usize = 4;
@@ -52,8 +53,9 @@ pub struct Plan {
     pub images: usize,
     pub tasks: usize,
     pub rows: usize,
-    /// Rows of a block of products, and lanes of a vector.
+    /// Rows and vectors of a block of products, and lanes of a vector.
     pub block: usize,
+    pub vectors: usize,
     pub lanes: usize,
     pub bytes: usize,
     pub cuts: Vec<Cut>,
@@ -104,7 +106,7 @@ pub struct Task<E> {
 
 impl Plan {
     fn width(&self) -> usize {
-        WIDE * self.lanes
+        self.vectors * self.lanes
     }
     /// Channels whose products are summed together.
     fn channels(&self) -> usize {
@@ -201,7 +203,7 @@ impl Plan {
 
     fn pieces(&self, sources: &[Run]) -> Vec<(isize, u32)> {
         let n = self.lanes;
-        let mut lists = [const { Vec::new() }; WIDE];
+        let mut lists = vec![Vec::new(); self.vectors];
         for (v, list) in lists.iter_mut().enumerate() {
             for run in sources {
                 let (low, high) = (run.begin.max(v * n), (run.begin + run.n).min((v + 1) * n));
@@ -228,7 +230,9 @@ fn join(list: &mut Vec<Run>, run: Run) {
 #[inline(always)]
 unsafe fn settle_of<L: Lanes>(plan: &mut Plan) {
     (plan.lanes, plan.bytes) = (L::N, size_of::<L::E>());
-    plan.block = tile::panel_rows::<L>();
+    (plan.block, plan.vectors) = (tile::panel_rows::<L>(), tile::panel_vectors::<L>());
+    // A task begins where a block of rows does.
+    plan.rows = plan.rows.next_multiple_of(plan.block).min(plan.o);
     plan.settle();
 }
 per_lanes!(pub static settle32: unsafe fn(plan: &mut Plan) = settle_of::<f32>);

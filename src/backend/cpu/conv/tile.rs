@@ -32,9 +32,10 @@ pub enum From<E> {
     There,
 }
 
-/// Rows, and vectors in each, of the blocks that there are: for 32 registers and for 16.
+/// Rows, and vectors in each, of the blocks that there are: for 32 registers and for 16. Of 16 not all are used: where sums,
+/// vectors and a number fill them (4 x 3), the compiler keeps a sum in memory, and the block takes twice as long.
 const MANY: [(usize, usize); 7] = [(6, 4), (8, 3), (12, 2), (8, 2), (12, 1), (4, 4), (1, 8)];
-const FEW: [(usize, usize); 7] = [(4, 3), (6, 2), (4, 2), (2, 4), (8, 1), (4, 1), (1, 8)];
+const FEW: [(usize, usize); 7] = [(6, 2), (3, 3), (4, 2), (2, 4), (8, 1), (4, 1), (1, 8)];
 
 /// The block that wastes least on so many rows of so many elements.
 pub fn best<L: Lanes>(rows: usize, columns: usize) -> (usize, usize) {
@@ -84,8 +85,8 @@ pub unsafe fn outer<L: Lanes>(
             }
         } else {
             match (r, v) {
-                (4, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
                 (6, 2) => block::<L, 6, 2>(k, left, right, offsets, out, pitch, rows, from),
+                (3, 3) => block::<L, 3, 3>(k, left, right, offsets, out, pitch, rows, from),
                 (4, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, rows, from),
                 (2, 4) => block::<L, 2, 4>(k, left, right, offsets, out, pitch, rows, from),
                 (8, 1) => block::<L, 8, 1>(k, left, right, offsets, out, pitch, rows, from),
@@ -98,10 +99,15 @@ pub unsafe fn outer<L: Lanes>(
 
 /// Rows of the blocks for windows that lie side by side.
 pub fn panel_rows<L: Lanes>() -> usize {
-    if L::MANY { 8 } else { 4 }
+    if L::MANY { 8 } else { 6 }
 }
 
-/// The same for `high` rows of up to three vectors: 8, where there are registers for them, 4, 2 or 1.
+/// Vectors of them.
+pub const fn panel_vectors<L: Lanes>() -> usize {
+    if L::MANY { 3 } else { 2 }
+}
+
+/// The same for `high` rows, as many as `panel_rows` or 4, 2 or 1, of up to `panel_vectors` vectors.
 ///
 /// # Safety
 /// As `outer`.
@@ -124,13 +130,15 @@ pub unsafe fn panel<L: Lanes>(
             (8, 3) if L::MANY => block::<L, 8, 3>(k, left, right, offsets, out, pitch, rows, from),
             (8, 2) if L::MANY => block::<L, 8, 2>(k, left, right, offsets, out, pitch, rows, from),
             (8, _) if L::MANY => block::<L, 8, 1>(k, left, right, offsets, out, pitch, rows, from),
-            (4, 3) => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (6, 2) if !L::MANY => block::<L, 6, 2>(k, left, right, offsets, out, pitch, rows, from),
+            (6, _) if !L::MANY => block::<L, 6, 1>(k, left, right, offsets, out, pitch, rows, from),
+            (4, 3) if L::MANY => block::<L, 4, 3>(k, left, right, offsets, out, pitch, rows, from),
             (4, 2) => block::<L, 4, 2>(k, left, right, offsets, out, pitch, rows, from),
             (4, _) => block::<L, 4, 1>(k, left, right, offsets, out, pitch, rows, from),
-            (2, 3) => block::<L, 2, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (2, 3) if L::MANY => block::<L, 2, 3>(k, left, right, offsets, out, pitch, rows, from),
             (2, 2) => block::<L, 2, 2>(k, left, right, offsets, out, pitch, rows, from),
             (2, _) => block::<L, 2, 1>(k, left, right, offsets, out, pitch, rows, from),
-            (_, 3) => block::<L, 1, 3>(k, left, right, offsets, out, pitch, rows, from),
+            (_, 3) if L::MANY => block::<L, 1, 3>(k, left, right, offsets, out, pitch, rows, from),
             (_, 2) => block::<L, 1, 2>(k, left, right, offsets, out, pitch, rows, from),
             _ => block::<L, 1, 1>(k, left, right, offsets, out, pitch, rows, from),
         }

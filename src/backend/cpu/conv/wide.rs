@@ -142,7 +142,8 @@ impl Job {
         let least = (FEW / view.taps()).next_multiple_of(ROWS).max(ROWS);
         let rows = if bands < tasks { o.div_ceil(tasks.div_ceil(bands)).next_multiple_of(least).min(o) } else { o };
         let (block, lanes, bytes, cuts) = (1, 1, 1, Vec::new());
-        let mut plan = panel::Plan { c, o, view, parts, out, leap, woven, pitch, band, images, tasks, rows, block, lanes, bytes, cuts };
+        let mut plan =
+            panel::Plan { c, o, view, parts, out, leap, woven, pitch, band, images, tasks, rows, block, vectors: 1, lanes, bytes, cuts };
         // SAFETY: the level is one that this machine has.
         unsafe { T::settle_panel()[isa::level()](&mut plan) };
         Some(plan)

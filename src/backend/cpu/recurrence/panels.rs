@@ -9,8 +9,6 @@ use crate::backend::launch::Operand;
 use crate::base::Result;
 use crate::base::dtype::Element;
 
-/// Vectors of units in a block, and vectors in a panel.
-const WIDE: usize = 3;
 /// Products that are summed at a time.
 const DEPTH: usize = 512;
 /// Rows of all steps from which it pays to lay a weight out.
@@ -18,8 +16,9 @@ const LEAST: usize = 8;
 
 /// A float whose products are made of panels.
 pub(super) trait Panelled: Lane + Element {
-    /// Lanes of a vector of each instruction set.
+    /// Lanes of a vector, and vectors of units in a block as in a panel, of each instruction set.
     const LANES: [usize; 3];
+    const VECTORS: [usize; 3];
     /// # Safety
     /// As `Piece` says.
     fn multiply() -> unsafe fn(&Piece<Self>);
@@ -45,8 +44,9 @@ unsafe fn multiply_of<L: Lanes>(piece: &Piece<L::E>) {
     for start in (0..piece.k).step_by(DEPTH) {
         let deep = DEPTH.min(piece.k - start);
         let from = if start > 0 || piece.add { From::There } else { From::Zero };
-        for first in (0..piece.vectors).step_by(WIDE) {
-            let v = WIDE.min(piece.vectors - first);
+        let wide = tile::panel_vectors::<L>();
+        for first in (0..piece.vectors).step_by(wide) {
+            let v = wide.min(piece.vectors - first);
             // SAFETY: the caller promises the piece's matrices, and panels and offsets as `Weights` lays them out.
             unsafe {
                 let left = Left::new(piece.left.add(start), piece.leap, 1);
@@ -64,6 +64,11 @@ macro_rules! panelled {
         impl Panelled for $t {
             const LANES: [usize; 3] =
                 [<<$t as Float>::Plain as Lanes>::N, <<$t as Float>::V3 as Lanes>::N, <<$t as Float>::V4 as Lanes>::N];
+            const VECTORS: [usize; 3] = [
+                tile::panel_vectors::<<$t as Float>::Plain>(),
+                tile::panel_vectors::<<$t as Float>::V3>(),
+                tile::panel_vectors::<<$t as Float>::V4>(),
+            ];
             fn multiply() -> unsafe fn(&Piece<$t>) {
                 $name[isa::level()]
             }
@@ -102,10 +107,10 @@ impl Weights {
             made.blocks.push(Block { first: 0, units: n, gap: n, at: 0 });
             return Ok(made);
         }
-        let lanes = T::LANES[isa::level()];
+        let (lanes, wide) = (T::LANES[isa::level()], T::VECTORS[isa::level()]);
         let mut at = 0;
-        for first in (0..n).step_by(WIDE * lanes) {
-            let units = (WIDE * lanes).min(n - first);
+        for first in (0..n).step_by(wide * lanes) {
+            let units = (wide * lanes).min(n - first);
             let gap = units.next_multiple_of(lanes);
             made.blocks.push(Block { first, units, gap, at });
             at += gates * gap * k;
@@ -122,8 +127,8 @@ impl Weights {
                 let (beside, mut panel) = (block.gap / lanes, to.add(block.at));
                 for start in (0..k).step_by(DEPTH) {
                     let deep = DEPTH.min(k - start);
-                    for first in (0..gates * beside).step_by(WIDE) {
-                        let v = WIDE.min(gates * beside - first);
+                    for first in (0..gates * beside).step_by(wide) {
+                        let v = wide.min(gates * beside - first);
                         for (i, vector) in (first..first + v).enumerate() {
                             let unit = vector % beside * lanes;
                             let column = (vector / beside * n + block.first + unit) as isize;
@@ -136,7 +141,7 @@ impl Weights {
                 }
             }
         }
-        let offsets = (1..=WIDE).flat_map(|v| (0..DEPTH).map(move |p| (p * v * lanes) as u32)).collect();
+        let offsets = (1..=wide).flat_map(|v| (0..DEPTH).map(move |p| (p * v * lanes) as u32)).collect();
         made.panels = Some((room, offsets));
         Ok(made)
     }
