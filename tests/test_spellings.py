@@ -279,3 +279,17 @@ def test_a_state_of_an_optimiser_has_two_parts():
     optimizer = optim.SGD([nn.Parameter(schuss.ones(1))], lr=0.1)
     with pytest.raises(KeyError, match=r"SGD\.load_state_dict: needs state and param_groups"):
         optimizer.load_state_dict({})
+
+
+# ---- operands in the old order -------------------------------------------------------------------
+
+
+def test_factors_may_stand_first_as_in_old_programs():
+    p, g, d = schuss.tensor([1.0, 2.0]), schuss.tensor([3.0, 4.0]), schuss.tensor([2.0, 2.0])
+    assert p.clone().addcmul_(0.5, g, d).tolist() == p.addcmul(g, d, value=0.5).tolist() == [4, 6]
+    assert p.clone().addcdiv_(-2, g, d).tolist() == p.addcdiv(-2, g, d).tolist() == [-2, -2]
+    assert schuss.add(p, 2, g).tolist() == p.add(2, g).tolist() == [7, 10]
+    assert p.sub(2, g).tolist() == p.clone().sub_(2, g).tolist() == [-5, -6]
+    for wrong in (lambda: p.add(1, g, g), lambda: p.add_(1, g, g), lambda: p.addcmul(1, 2, g)):
+        with pytest.raises(TypeError, match="add"):
+            wrong()

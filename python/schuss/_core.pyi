@@ -613,7 +613,7 @@ class Tensor:
         """The inverse hyperbolic cosine; NaN below 1."""
     def acosh_(self, /) -> Tensor:
         """In-place form of `acosh`."""
-    def add(input, other: Tensor | _bool | _int | _float, *, alpha: Any = 1, out: Any = None) -> Tensor:
+    def add(input, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1, out: Any = None) -> Tensor:
         """`input + alpha * other`, element by element, with broadcasting."""
     def add_(self, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1) -> Tensor:
         """In-place form of `add`: `alpha` scales the other."""
@@ -621,13 +621,13 @@ class Tensor:
         """`beta * input + alpha * (the sum of a batch of products)`."""
     def addbmm_(input, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """In-place form of `addbmm`."""
-    def addcdiv(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
+    def addcdiv(self, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """`input + value * tensor1 / tensor2`, element by element."""
-    def addcdiv_(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
+    def addcdiv_(self, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """In-place form of `addcdiv`."""
-    def addcmul(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
+    def addcmul(self, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """`input + value * tensor1 * tensor2`, element by element."""
-    def addcmul_(self, /, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
+    def addcmul_(self, tensor1: Any, tensor2: Any, value: Any = 1) -> Tensor:
         """In-place form of `addcmul`."""
     def addmm(input, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
         """`beta * input + alpha * (mat1 @ mat2)`."""
@@ -1605,11 +1605,11 @@ class Tensor:
         """The place of the first element in the storage."""
     def stride(self, /, dim: _int | Sequence[_int] | None = None) -> Any:
         """How many elements of the storage lie between neighbours along each axis; with `dim`, along that one."""
-    def sub(input, other: Tensor | _bool | _int | _float, *, alpha: Any = 1, out: Any = None) -> Tensor:
+    def sub(input, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1, out: Any = None) -> Tensor:
         """`input - alpha * other`, element by element, with broadcasting."""
     def sub_(self, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1) -> Tensor:
         """In-place form of `sub`: `alpha` scales the other."""
-    def subtract(input, other: Tensor | _bool | _int | _float, *, alpha: Any = 1, out: Any = None) -> Tensor:
+    def subtract(input, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1, out: Any = None) -> Tensor:
         """`input - alpha * other`, element by element, with broadcasting."""
     def subtract_(self, other: Tensor | _bool | _int | _float, *old: Any, alpha: Any = 1) -> Tensor:
         """In-place form of `sub`: `alpha` scales the other."""

@@ -256,18 +256,34 @@ def where(condition, input=None, other=None, *, out=None):
     return given("where", found, out)
 
 
-def add(input, other, *, alpha=1, out=None):
+def add(input, other, *old, alpha=1, out=None):
     """`input + alpha * other`, element by element, with broadcasting.
+
+    The old order (input, alpha, other) is taken too.
 
     >>> schuss.add(schuss.tensor([1.0]), schuss.tensor([2.0]), alpha=10)
     tensor([21.])
     """
+    if old:
+        alpha, other = swapped("add", other, old)
     return _core.add(input, _scaled("add", input, other, alpha), out=out)
 
 
-def sub(input, other, *, alpha=1, out=None):
-    """`input - alpha * other`, element by element, with broadcasting."""
+def sub(input, other, *old, alpha=1, out=None):
+    """`input - alpha * other`, element by element, with broadcasting.
+
+    The old order (input, alpha, other) is taken too.
+    """
+    if old:
+        alpha, other = swapped("sub", other, old)
     return _core.sub(input, _scaled("sub", input, other, alpha), out=out)
+
+
+def swapped(op, alpha, old):
+    """Alpha and the other operand of a call in the old order."""
+    if len(old) > 1:
+        raise TypeError(f"{op}: takes an input, another and alpha=, got {len(old) + 2} operands")
+    return alpha, old[0]
 
 
 def _scaled(op, input, other, alpha):

@@ -85,13 +85,27 @@ def _alpha(name: str):
 
     def method(self, other, *old, alpha=1):
         if old:
-            alpha, other = other, old[0]
+            alpha, other = mathematics.swapped(f"{name}_", other, old)
         if alpha == 1 and not isinstance(alpha, bool):
             return raw(self, other)
         return raw(self, mathematics._scaled(name, self, other, alpha))
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"In-place form of `{name}`: `alpha` scales the other."
+    return method
+
+
+def _valued(name: str):
+    """A weighted product or quotient added, also in the old order (value, tensor1, tensor2)."""
+    raw = getattr(Tensor, name)
+
+    def method(self, tensor1, tensor2, value=1):
+        if isinstance(value, Tensor) and not isinstance(tensor1, Tensor):
+            value, tensor1, tensor2 = tensor1, tensor2, value
+        return raw(self, tensor1, tensor2, value=value)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = raw.__doc__
     return method
 
 
@@ -182,6 +196,8 @@ def _room(dtype) -> int:
 def attach() -> None:
     """Gives the class its methods; called once, when the package is loaded."""
     Tensor.add_, Tensor.sub_ = _alpha("add"), _alpha("sub")
+    for name in ("addcmul", "addcmul_", "addcdiv", "addcdiv_"):
+        setattr(Tensor, name, _valued(name))
     floor, trunc, ceil = Tensor.floor, Tensor.trunc, Tensor.ceil
     for module, names in _PLAIN.items():
         for name in names.split():
