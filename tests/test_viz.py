@@ -474,3 +474,13 @@ def test_a_loss_between_two_gaps_is_a_point() -> None:
         tuple(point) for line in lines for point in line.get_xydata() if line.get_marker() == "."
     ]
     assert alone == [(0.0, 1.0), (2.0, 3.0)]
+
+
+def test_operations_have_the_names_that_programs_call_them_by() -> None:
+    x = schuss.randn(4, 3, 4, 4, requires_grad=True)
+    y = nn.functional.dropout(nn.functional.batch_norm(x, None, None, training=True))
+    loss = nn.functional.cross_entropy(y.amax((2, 3)), schuss.tensor([0, 1, 2, 0]))
+    drawn = viz.graph(loss).dot()
+    for name in ("dropout", "batch_norm", "max", "cross_entropy"):
+        assert name in drawn
+    assert "entropy_of_rows" not in drawn

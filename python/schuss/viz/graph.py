@@ -267,10 +267,28 @@ def values_text(tensor: Any) -> list[str]:
     return [f"{number_text(plain.min().item())} to {number_text(plain.max().item())}"]
 
 
+# What a program calls the records that have names of their own.
+_CALLED = {
+    "amax": "max",
+    "amin": "min",
+    "dropped": "dropout",
+    "entropy_of_rows": "cross_entropy",
+    "gelu_exact": "gelu",
+    "mean_windows": "avg_pool",
+    "normalised_channels": "batch_norm",
+    "normalised_groups": "group_norm",
+    "normalised_rows": "layer_norm",
+    "pool_windows": "max_pool",
+    "recurrence": "rnn",
+    "take_at": "embedding",
+}
+
+
 def operation_name(fn: Any) -> str:
     """Turn a function's name such as LogSoftmaxBackward0 into the operation's: log_softmax."""
     name = re.sub(r"Backward\d*$", "", fn.name()) or fn.name()
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return _CALLED.get(name, name)
 
 
 def scalar_inputs(node: Any, names: Mapping[int, str]) -> Iterable[tuple[Any, str]]:
