@@ -125,10 +125,11 @@ class Fused(Optimizer):
         before: list[tuple[str, list[Any]]] = []
 
         def numbers() -> None:
-            before[:] = [(key, list(map(count, stepped))) for key, count in counts]
+            before.clear()
             if not self._is_as(*met):
                 # No numbers fit: the step is recorded anew.
                 return _core._numbers(())
+            before[:] = [(key, list(map(count, stepped))) for key, count in counts]
             for form, group, entries in passes:
                 every = self._all(group, self._again(group, entries), entries)
                 same = self._form(group, every) == form
