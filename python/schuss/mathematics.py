@@ -3,7 +3,7 @@ Leans on the core's records."""
 
 from __future__ import annotations
 
-from schuss import _core
+from schuss import _core, naming
 from schuss._core import Tensor
 from schuss.naming import given, given_each, must_float, must_tensor, rename, returned, speaks
 
@@ -265,7 +265,7 @@ def add(input, other, *old, alpha=1, out=None):
     tensor([21.])
     """
     if old:
-        alpha, other = swapped("add", other, old)
+        alpha, other = naming.swapped("add", other, old)
     return _core.add(input, _scaled("add", input, other, alpha), out=out)
 
 
@@ -275,15 +275,8 @@ def sub(input, other, *old, alpha=1, out=None):
     The old order (input, alpha, other) is taken too.
     """
     if old:
-        alpha, other = swapped("sub", other, old)
+        alpha, other = naming.swapped("sub", other, old)
     return _core.sub(input, _scaled("sub", input, other, alpha), out=out)
-
-
-def swapped(op, alpha, old):
-    """Alpha and the other operand of a call in the old order."""
-    if len(old) > 1:
-        raise TypeError(f"{op}: takes an input, another and alpha=, got {len(old) + 2} operands")
-    return alpha, old[0]
 
 
 def _scaled(op, input, other, alpha):

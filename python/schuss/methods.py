@@ -18,7 +18,7 @@ from schuss import (
     series,
 )
 from schuss._core import Tensor
-from schuss.naming import given
+from schuss.naming import given, swapped
 
 _PLAIN = {
     arrangement: (
@@ -85,7 +85,7 @@ def _alpha(name: str):
 
     def method(self, other, *old, alpha=1):
         if old:
-            alpha, other = mathematics.swapped(f"{name}_", other, old)
+            alpha, other = swapped(f"{name}_", other, old)
         if alpha == 1 and not isinstance(alpha, bool):
             return raw(self, other)
         return raw(self, mathematics._scaled(name, self, other, alpha))

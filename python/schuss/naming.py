@@ -271,6 +271,13 @@ class Checked:
         return following(cls) if following is object.__new__ else following(cls, *args, **kwargs)
 
 
+def swapped(op: str, alpha: Any, old: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Alpha and the other operand of a sum or difference in PyTorch's old order."""
+    if len(old) > 1:
+        raise TypeError(f"{op}: takes an input, another and alpha=, got {len(old) + 2} operands")
+    return alpha, old[0]
+
+
 def speaks(function: F, name: str = "") -> F:
     """A function made of others whose errors carry its own name."""
     name = name or getattr(function, "__name__", "")
