@@ -118,13 +118,12 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
     tensor(1.)
     """
     found = _moment("std", input, dim, unbiased, keepdim, correction, axis)
-    return given("std", _root(found), out)
+    return given("std", root(found, found == 0), out)
 
 
-def _root(variance):
-    """The square root, with the slope 0 at 0."""
-    still = variance == 0
-    return variance.masked_fill(still, 1).sqrt().masked_fill(still, 0)
+def root(x, still):
+    """The square root; 0, with the slope 0, where `still` says that x counts as 0."""
+    return x.masked_fill(still, 1).sqrt().masked_fill(still, 0)
 
 
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
@@ -138,7 +137,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """The standard deviation and the mean."""
     axes = () if dim is None or isinstance(dim, bool) else dim
     found = _moment("std_mean", input, dim, unbiased, keepdim, correction, None)
-    return _root(found), input.mean(axes, keepdim)
+    return root(found, found == 0), input.mean(axes, keepdim)
 
 
 @speaks

@@ -9,7 +9,7 @@ import math
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis
-from schuss.mathematics import broadcast_shapes, norm
+from schuss.mathematics import broadcast_shapes, norm, root
 from schuss.naming import given, must_float
 
 # ---- einsum --------------------------------------------------------------------------------------
@@ -389,8 +389,7 @@ def _by_products(x1, x2):
     """The distances of rows by |a|^2 + |b|^2 - 2 a b; what that cannot tell from 0 is 0."""
     lengths = (x1 * x1).sum(-1).unsqueeze(-1) + (x2 * x2).sum(-1).unsqueeze(-2)
     squares = lengths - 2 * (x1 @ x2.mT)
-    near = squares <= lengths * 2.0**-46
-    return squares.masked_fill(near, 1).sqrt().masked_fill(near, 0)
+    return root(squares, squares <= lengths * 2.0**-46)
 
 
 def pdist(input, p=2.0):
