@@ -155,6 +155,42 @@ def test_small_products_of_turned_sides(n: int, dtype: str) -> None:
             numpy.testing.assert_allclose(ours, truth, rtol=0, atol=rough * 4 * inner)
 
 
+SIDES = (2, 5, 6, 7, 8, 9, 13, 16, 31, 33, 70, 97, 130, 200, 300)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(40))
+def test_products_of_any_layout(seed: int, dtype: str) -> None:
+    draw = numpy.random.default_rng(seed)
+    m, n = (int(i) for i in draw.choice(SIDES, size=2))
+    k = int(draw.choice((*SIDES, 515, 1100)))
+    (a, x), (b, y) = operand(draw, (m, k), dtype), operand(draw, (k, n), dtype)
+    # Sums of whole numbers this small are exact in any order.
+    truth = a @ b
+    numpy.testing.assert_array_equal((x @ y).numpy(), truth)
+    room = schuss.zeros(2 * n + 1, m + 1, dtype=getattr(schuss, dtype))
+    schuss.matmul(x, y, out=room[1::2, 1:].T)
+    numpy.testing.assert_array_equal(room[1::2, 1:].T.numpy(), truth)
+    assert not room[::2].any().item()
+    assert not room[:, 0].any().item()
+
+
+@pytest.mark.parametrize("sizes", [(512, 300, 130), (70, 1100, 515), (1030, 128, 384)])
+def test_products_do_not_depend_on_threads(sizes: tuple[int, int, int]) -> None:
+    m, k, n = sizes
+    draw, before = numpy.random.default_rng(3), schuss.get_num_threads()
+    a, b = (schuss.tensor(draw.normal(size=s).astype("float32")) for s in ((m, k), (n, k)))
+    try:
+        schuss.set_num_threads(1)
+        alone = [a @ b.T, b @ a.T, a.T @ a]
+        for threads in (2, 3, 5):
+            schuss.set_num_threads(threads)
+            for one, more in zip(alone, [a @ b.T, b @ a.T, a.T @ a], strict=True):
+                numpy.testing.assert_array_equal(one.numpy(), more.numpy())
+    finally:
+        schuss.set_num_threads(before)
+
+
 @pytest.mark.parametrize("n", [5, 16, 64, 515, 3000])
 @pytest.mark.parametrize("place", [0, -1])
 def test_what_is_not_finite(n: int, place: int) -> None:

@@ -2,7 +2,7 @@
 //! lies across. Leans on convert for other types and isa.
 
 #[cfg(target_arch = "x86_64")]
-mod squares;
+pub(super) mod squares;
 
 use super::{convert, isa, threads};
 use crate::backend::launch::Operand;

@@ -1,4 +1,8 @@
-//! Batched matrix products: the `gemm` crate for sizes that pay its set-up, plain loops below. Leans on convert for types.
+//! Batched matrix products: blocked ones, our own or the `gemm` crate's, for sizes that pay their set-up, plain loops below.
+//! Leans on convert for types.
+
+#[cfg(target_arch = "x86_64")]
+mod blocked;
 
 use super::convert::{self, Cursor};
 use super::{block, isa, matvec, stop, threads};
@@ -88,6 +92,8 @@ pub(super) trait Lane: Copy + Send + Sync + 'static {
     fn small() -> unsafe fn(usize, usize, usize, *const Self, Steps, *const Self, Steps, *mut Self, Steps);
     /// Adds to the first so many elements those of the same places further on.
     fn total() -> unsafe fn(&mut [Self], usize);
+    /// Our own blocked product, where it is the quicker one: with AVX2. It takes any strides, and adds where it is told to.
+    fn own() -> Option<unsafe fn(&Product<Self>, bool)>;
     /// # Safety
     /// The pointers and steps must describe matrices of the sizes given.
     #[allow(clippy::too_many_arguments)]
@@ -202,6 +208,13 @@ macro_rules! lane {
         }
         impl Lane for $t {
             fn total() -> unsafe fn(&mut [$t], usize) { $totals[isa::level()] }
+            fn own() -> Option<unsafe fn(&Product<$t>, bool)> {
+                #[cfg(target_arch = "x86_64")]
+                if isa::level() == 1 {
+                    return Some(blocked::run::<<$t as super::lanes::Float>::V3>);
+                }
+                None
+            }
             fn small() -> unsafe fn(usize, usize, usize, *const $t, Steps, *const $t, Steps, *mut $t, Steps) { $loops[isa::level()] }
             unsafe fn blocked(m: usize, n: usize, k: usize, a: *const $t, sa: Steps, b: *const $t, sb: Steps, o: *mut $t, so: Steps, add: bool) {
                 let alpha = f32::from(u8::from(add)).into();
@@ -298,7 +311,7 @@ impl Drop for Strip {
 /// Matrices of `m` rows, `n` columns and an inner axis of `k`, by their first elements and steps: `o = a @ b`. Whoever makes one
 /// promises that they are there, and that nobody else meets the result.
 #[derive(Clone, Copy)]
-struct Product<T> {
+pub(super) struct Product<T> {
     m: usize,
     n: usize,
     k: usize,
@@ -341,8 +354,12 @@ impl<T: Lane> Product<T> {
     /// Whether the right side lies across the vectors of the blocked product, which would pick it up element by element; and
     /// where its rows are whole pages apart they would drive each other out of the cache.
     fn lies_across(&self) -> bool {
-        let dots = self.sa.1 == 1 && self.m * self.n <= DOTS;
-        self.so.1 == 1 && self.sb.0 == 1 && self.sb.1 != 1 && self.n >= 8 && self.k >= 8 && !dots
+        self.so.1 == 1 && self.sb.0 == 1 && self.sb.1 != 1 && self.n >= 8 && self.k >= 8 && !self.dots()
+    }
+
+    /// Whether it is made of a few dot products.
+    fn dots(&self) -> bool {
+        self.sa.1 == 1 && self.sb.0 == 1 && self.m * self.n <= DOTS
     }
 
     unsafe fn blocked(self, add: bool) {
@@ -359,6 +376,9 @@ impl<T: Lane> Product<T> {
         unsafe {
             if self.so.0 == 1 && self.so.1 != 1 {
                 return self.turned().by_vectors(add);
+            }
+            if let Some(own) = T::own().filter(|_| !self.dots()) {
+                return own(&self, add);
             }
             if !self.lies_across() {
                 return self.blocked(add);
@@ -384,10 +404,17 @@ impl<T: Lane> Product<T> {
             // SAFETY: the maker's promise.
             return unsafe { self.by_vectors(how.add) };
         }
+        let own = T::own().is_some();
         // Every panel turns its own part of a right side that lies across: the fewer stand above each other the better.
-        let across = self.lies_across();
+        let across = self.lies_across() && !own;
         let (mut down, mut along) = (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1));
-        while down * along < PANELS && (m / down).max(n / along) > STRIPE {
+        let mut enough = PANELS;
+        if own {
+            // It cuts to the caches by itself, lays sides out anew for each panel, and its bits do not depend on panels.
+            (down, along) = (1, 1);
+            enough = if threads::count() == 1 { 1 } else { 2 * threads::count() };
+        }
+        while down * along < enough && (m / down).max(n / along) > STRIPE {
             let rows = if across { n / along <= STRIPE } else { m / down >= n / along };
             *(if rows { &mut down } else { &mut along }) *= 2;
         }

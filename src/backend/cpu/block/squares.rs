@@ -25,6 +25,8 @@ pub struct Eight;
 pub struct EightDoubles;
 /// Four doubles with AVX2.
 pub struct FourDoubles;
+/// Four words.
+pub struct FourWords;
 
 impl Square for Sixteen {
     type Element = u32;
@@ -150,6 +152,28 @@ impl Square for FourDoubles {
                 let to = to.offset(half * pitch);
                 _mm256_storeu_pd(to.cast(), _mm256_unpacklo_pd(even, odd));
                 _mm256_storeu_pd(to.offset(pitch).cast(), _mm256_unpackhi_pd(even, odd));
+            }
+        }
+    }
+}
+
+impl Square for FourWords {
+    type Element = u32;
+    const SIDE: usize = 4;
+    const ROWS: Move = words[0];
+    #[inline]
+    #[target_feature(enable = "sse2")]
+    unsafe fn square(from: *const u32, step: isize, to: *mut u32, pitch: isize) {
+        // SAFETY: the caller promises 4 rows of 4 on both sides.
+        unsafe {
+            let mut r = [_mm_setzero_ps(); 4];
+            for (k, r) in r.iter_mut().enumerate() {
+                *r = _mm_loadu_ps(from.offset(k as isize * step).cast());
+            }
+            let [a, b, c, d] = &mut r;
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            for (k, r) in r.iter().enumerate() {
+                _mm_storeu_ps(to.offset(k as isize * pitch).cast(), *r);
             }
         }
     }
