@@ -10,7 +10,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).exp()
     /// tensor([1.0000, 2.7183])
-    exp(input) Float { map(float value, |x;| x.exp()); vjp |g, [_x], y| [g * y]; complex Yes; face in_place; }
+    exp(input) Float { map(mild value, |x;| x.exp()); vjp |g, [_x], y| [g * y]; complex Yes; face in_place; }
     /// 2 to the power of each element.
     ///
     /// >>> schuss.tensor([0.0, 3.0]).exp2()
@@ -25,17 +25,17 @@ crate::op! {
     ///
     /// >>> schuss.tensor([1.0, 2.0]).log()
     /// tensor([0.0000, 0.6931])
-    log(input) Float { map(float value, |x;| x.log()); vjp |g, [x], _y| [g / x]; check 0.2..4.0; complex Yes; face in_place; }
+    log(input) Float { map(positive value, |x;| x.log()); vjp |g, [x], _y| [g / x]; check 0.2..4.0; complex Yes; face in_place; }
     /// The logarithm to base 2.
     ///
     /// >>> schuss.tensor([1.0, 8.0]).log2()
     /// tensor([0., 3.])
-    log2(input) Float { map(float value, |x;| x.log2()); vjp |g, [x], _y| [g / &(x * LN2)]; check 0.2..4.0; complex Yes; face in_place; }
+    log2(input) Float { map(positive value, |x;| x.log2()); vjp |g, [x], _y| [g / &(x * LN2)]; check 0.2..4.0; complex Yes; face in_place; }
     /// The logarithm to base 10.
     ///
     /// >>> schuss.tensor([1.0, 100.0]).log10()
     /// tensor([0., 2.])
-    log10(input) Float { map(float value, |x;| x.log10()); vjp |g, [x], _y| [g / &(x * LN10)]; check 0.2..4.0; complex Yes; face in_place; }
+    log10(input) Float { map(positive value, |x;| x.log10()); vjp |g, [x], _y| [g / &(x * LN10)]; check 0.2..4.0; complex Yes; face in_place; }
     /// `log(1 + x)`, exact also near 0.
     ///
     /// >>> schuss.tensor([0.0, 1.0]).log1p()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// How long a thread looks out before it sleeps: the kernels of a training step follow each other more closely, and waking
 /// costs as much as a short kernel.
-pub const AWAKE: Duration = Duration::from_micros(100);
+pub const AWAKE: Duration = Duration::from_micros(300);
 
 /// What threads can help with. It must see for itself to being over when a helper comes late.
 pub trait Share: Send + Sync {

@@ -99,7 +99,8 @@ macro_rules! per_isa {
 
 /// A `MapBody` from one line of formula. `class` is the dtypes it has loops for, `out` is `value`, `mask` or `[N]`.
 /// `Yes` in front of it says that there are loops over complex numbers too, `No` that there are none.
-/// `angle` is `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches whose arguments it serves.
+/// `angle`, `mild` and `positive` are `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches
+/// whose arguments it serves.
 /// `light` is `float` with loops over rectangles, as `number` has them.
 #[macro_export]
 macro_rules! map_body {
@@ -150,9 +151,8 @@ macro_rules! map_body {
     (@out ($n:literal)) => { [V; $n] };
 
     (@body angle $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
-    (@body sigmoid $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
-    (@body silu $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
-    (@body silu_slope $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body mild $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body positive $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
     (@body light $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
     (@body power $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body quotient $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
@@ -186,6 +186,8 @@ macro_rules! map_body {
 
     (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float $($rest)*); };
     (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle $($rest)*); };
+    (@loops mild $($rest:tt)*) => { $crate::map_body!(@floats mild $($rest)*); };
+    (@loops positive $($rest:tt)*) => { $crate::map_body!(@floats positive $($rest)*); };
     (@loops light $($rest:tt)*) => { $crate::map_body!(@floats light $($rest)*); };
     (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers light $($rest)*); };
     (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };

@@ -138,8 +138,8 @@ macro_rules! float {
         impl<const FMA: bool, const NEAR: bool> Float for $name<FMA, NEAR> {
             #[inline(always)]
             fn sqrt(self) -> Self { $name(self.0.sqrt()) }
-            float!(@word $name $math: floor ceil trunc round exp exp2 expm1 log log2 log10 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma normal gelu);
-            float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near);
+            float!(@word $name $math: floor ceil trunc round exp2 expm1 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma normal gelu);
+            float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near, exp exp_mid, log log_plain, log2 log2_plain, log10 log10_plain);
             #[inline(always)]
             fn atan2(self, other: Self) -> Self { $name($math::atan2::<FMA>(self.0, other.0)) }
             #[inline(always)]
@@ -154,6 +154,24 @@ macro_rules! float {
             pub unsafe fn angle(ins: &[*const u8], from: usize, to: usize) -> bool {
                 // SAFETY: the caller's promise.
                 $math::all_near(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
+            }
+            /// Whether the powers of e of a stretch are far from the ends of the range.
+            ///
+            /// # Safety
+            /// As `angle`.
+            #[inline(always)]
+            pub unsafe fn mild(ins: &[*const u8], from: usize, to: usize) -> bool {
+                // SAFETY: the caller's promise.
+                $math::all_mid(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
+            }
+            /// Whether a stretch is of positive numbers alone, finite and normal.
+            ///
+            /// # Safety
+            /// As `angle`.
+            #[inline(always)]
+            pub unsafe fn positive(ins: &[*const u8], from: usize, to: usize) -> bool {
+                // SAFETY: the caller's promise.
+                $math::all_plain(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
             }
             /// Whether all the exponents of a stretch are 3.
             ///

@@ -164,7 +164,12 @@ pub unsafe fn rows<L: Lanes>(
 ) {
     let mut done = 0;
     while done < rows {
-        let high = if rows - done >= panel_rows::<L>() { panel_rows::<L>() } else { 1 << (rows - done).ilog2().min(2) };
+        let high = match rows - done {
+            // Two blocks of four, where six and two would have too few sums in the second.
+            8 if !L::MANY => 4,
+            left if left >= panel_rows::<L>() => panel_rows::<L>(),
+            left => 1 << left.ilog2().min(2),
+        };
         // SAFETY: the caller's promise.
         unsafe {
             let left = Left { at: left.at.add(done * left.row), ..left };

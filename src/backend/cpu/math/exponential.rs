@@ -89,9 +89,19 @@ pub fn expm1<T: Fitted, const FMA: bool>(x: T) -> T {
     pick(x == T::lit(0.0), x, y)
 }
 
-/// `e^x` for `x` in `[-80, 80]`, where no step can leave the normal range.
+/// Whether `exp_mid` serves for all of them; they are looked at to the end, so that there are no jumps.
 #[inline(always)]
-pub(super) fn exp_mid<T: Fitted, const FMA: bool>(x: T) -> T {
+pub fn all_mid<T: Fitted>(x: &[T]) -> bool {
+    let mut far = 0u32;
+    for &x in x {
+        far |= u32::from(!(x.abs() <= T::lit(80.0)));
+    }
+    far == 0
+}
+
+/// `e^x` for `x` in `[-80, 80]`, where no step can leave the normal range; the bits are those of `exp`.
+#[inline(always)]
+pub fn exp_mid<T: Fitted, const FMA: bool>(x: T) -> T {
     let (t, r) = reduce::<T, FMA>(x);
     (T::lit(1.0) + expm1_reduced::<T, FMA>(r)) * t.pow2_of_magic(0)
 }

@@ -24,34 +24,81 @@ fn guard<T: Real>(x: T, y: T) -> T {
     pick((x > zero) & (x < T::INFINITY), y, edge)
 }
 
-/// Natural logarithm.
+/// Whether none of them needs `guard`, nor is denormal.
 #[inline(always)]
-pub fn log<T: Fitted, const FMA: bool>(x: T) -> T {
-    let (k, m) = split(x);
+pub fn all_plain<T: Real>(x: &[T]) -> bool {
+    let mut other = 0u32;
+    for &x in x {
+        other |= u32::from(!((x >= T::TINY) & (x < T::INFINITY)));
+    }
+    other == 0
+}
+
+#[inline(always)]
+fn natural<T: Fitted, const FMA: bool>((k, m): (T, T)) -> T {
     let f = m - T::lit(1.0);
     let tail = T::log_tail::<FMA>(f);
     let low = fma::<T, FMA>(k, -T::LN_2_LOW, tail);
-    guard(x, fma::<T, FMA>(k, T::LN_2_HIGH, f - low))
+    fma::<T, FMA>(k, T::LN_2_HIGH, f - low)
+}
+
+#[inline(always)]
+fn binary<T: Fitted, const FMA: bool>((k, m): (T, T)) -> T {
+    let f = m - T::lit(1.0);
+    let l = f - T::log_tail::<FMA>(f);
+    fma::<T, FMA>(l, T::LOG2_E, fma::<T, FMA>(l, T::LOG2_E_LOW, k))
+}
+
+#[inline(always)]
+fn decimal<T: Fitted, const FMA: bool>((k, m): (T, T)) -> T {
+    let f = m - T::lit(1.0);
+    let l = f - T::log_tail::<FMA>(f);
+    let low = fma::<T, FMA>(l, T::LOG10_E_LOW, k * T::LOG10_2_LOW);
+    let high = fma::<T, FMA>(l, T::LOG10_E, low);
+    fma::<T, FMA>(k, T::LOG10_2_HIGH, high)
+}
+
+/// `(k, m)` with `x = m 2^k` where `all_plain` holds.
+#[inline(always)]
+fn split_plain<T: Real>(x: T) -> (T, T) {
+    let (k, m, _) = x.split();
+    (k, m)
+}
+
+/// Natural logarithm.
+#[inline(always)]
+pub fn log<T: Fitted, const FMA: bool>(x: T) -> T {
+    guard(x, natural::<T, FMA>(split(x)))
+}
+
+/// `log` where `all_plain` holds, with the same bits.
+#[inline(always)]
+pub fn log_plain<T: Fitted, const FMA: bool>(x: T) -> T {
+    natural::<T, FMA>(split_plain(x))
 }
 
 /// Binary logarithm; exact for powers of two.
 #[inline(always)]
 pub fn log2<T: Fitted, const FMA: bool>(x: T) -> T {
-    let (k, m) = split(x);
-    let f = m - T::lit(1.0);
-    let l = f - T::log_tail::<FMA>(f);
-    guard(x, fma::<T, FMA>(l, T::LOG2_E, fma::<T, FMA>(l, T::LOG2_E_LOW, k)))
+    guard(x, binary::<T, FMA>(split(x)))
+}
+
+/// `log2` where `all_plain` holds, with the same bits.
+#[inline(always)]
+pub fn log2_plain<T: Fitted, const FMA: bool>(x: T) -> T {
+    binary::<T, FMA>(split_plain(x))
 }
 
 /// Decimal logarithm.
 #[inline(always)]
 pub fn log10<T: Fitted, const FMA: bool>(x: T) -> T {
-    let (k, m) = split(x);
-    let f = m - T::lit(1.0);
-    let l = f - T::log_tail::<FMA>(f);
-    let low = fma::<T, FMA>(l, T::LOG10_E_LOW, k * T::LOG10_2_LOW);
-    let high = fma::<T, FMA>(l, T::LOG10_E, low);
-    guard(x, fma::<T, FMA>(k, T::LOG10_2_HIGH, high))
+    guard(x, decimal::<T, FMA>(split(x)))
+}
+
+/// `log10` where `all_plain` holds, with the same bits.
+#[inline(always)]
+pub fn log10_plain<T: Fitted, const FMA: bool>(x: T) -> T {
+    decimal::<T, FMA>(split_plain(x))
 }
 
 /// `log(1 + x)` without loss near zero.

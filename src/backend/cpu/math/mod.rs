@@ -31,8 +31,8 @@ macro_rules! names {
     ($f:ident) => {
         use super::{circular, error, exact, exponential, hyperbolic, inverse, logarithm};
 
-        names!($f, exponential: exp exp2 expm1 exp_lifted sigmoid);
-        names!($f, logarithm: log log2 log10 log1p log1p_exp);
+        names!($f, exponential: exp exp2 expm1 exp_lifted exp_mid sigmoid);
+        names!($f, logarithm: log log2 log10 log1p log1p_exp log_plain log2_plain log10_plain);
         names!($f, circular: sin cos tan sin_near cos_near tan_near);
         names!($f, inverse: asin acos atan atan2(y, x));
         names!($f, hyperbolic: sinh cosh tanh asinh acosh atanh);
@@ -41,6 +41,8 @@ macro_rules! names {
         names!($f, exact: fmod_near(a, b) remainder_near(a, b));
         pub use super::circular::all_near;
         pub use super::exact::all_short;
+        pub use super::exponential::all_mid;
+        pub use super::logarithm::all_plain;
     };
     ($f:ident, $home:ident: $($name:ident $(($($arg:ident),+))?)+) => {
         $(names!(@one $f, $home, $name $(, $($arg),+)?);)+
