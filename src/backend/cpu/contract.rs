@@ -412,7 +412,7 @@ impl<T: Lane> Product<T> {
         if own {
             // It cuts to the caches by itself, lays sides out anew for each panel, and its bits do not depend on panels.
             (down, along) = (1, 1);
-            enough = if threads::count() == 1 { 1 } else { 2 * threads::count() };
+            enough = threads::count();
         }
         while down * along < enough && (m / down).max(n / along) > STRIPE {
             let rows = if across { n / along <= STRIPE } else { m / down >= n / along };
