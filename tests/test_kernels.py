@@ -175,7 +175,9 @@ def test_products_of_any_layout(seed: int, dtype: str) -> None:
     assert not room[:, 0].any().item()
 
 
-@pytest.mark.parametrize("sizes", [(512, 300, 130), (70, 1100, 515), (1030, 128, 384)])
+@pytest.mark.parametrize(
+    "sizes", [(512, 300, 130), (70, 1100, 515), (1030, 128, 384), (600, 2040, 2)]
+)
 def test_products_do_not_depend_on_threads(sizes: tuple[int, int, int]) -> None:
     m, k, n = sizes
     draw, before = numpy.random.default_rng(3), schuss.get_num_threads()

@@ -87,13 +87,16 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     }
 }
 
+/// A blocked product of our own: of any strides but a result whose columns run down, on top of what stands there if told to.
+type Own<T> = unsafe fn(&Product<T>, bool);
+
 pub(super) trait Lane: Copy + Send + Sync + 'static {
     /// Plain loops over small products, one for each instruction set.
     fn small() -> unsafe fn(usize, usize, usize, *const Self, Steps, *const Self, Steps, *mut Self, Steps);
     /// Adds to the first so many elements those of the same places further on.
     fn total() -> unsafe fn(&mut [Self], usize);
-    /// Our own blocked product, where it is the quicker one: with AVX2. It takes any strides, and adds where it is told to.
-    fn own() -> Option<unsafe fn(&Product<Self>, bool)>;
+    /// Our own blocked product, where it is the quicker one: with AVX2.
+    fn own() -> Option<Own<Self>>;
     /// # Safety
     /// The pointers and steps must describe matrices of the sizes given.
     #[allow(clippy::too_many_arguments)]
@@ -208,7 +211,7 @@ macro_rules! lane {
         }
         impl Lane for $t {
             fn total() -> unsafe fn(&mut [$t], usize) { $totals[isa::level()] }
-            fn own() -> Option<unsafe fn(&Product<$t>, bool)> {
+            fn own() -> Option<Own<$t>> {
                 #[cfg(target_arch = "x86_64")]
                 if isa::level() == 1 {
                     return Some(blocked::run::<<$t as super::lanes::Float>::V3>);
@@ -351,10 +354,20 @@ impl<T: Lane> Product<T> {
         Product { m: self.n, n: self.m, k: self.k, a: self.b, sa, b: self.a, sb, o: self.o, so }
     }
 
+    /// The same product, turned where its result's columns run down.
+    fn by_rows(self) -> Product<T> {
+        if self.so.0 == 1 && self.so.1 != 1 { self.turned() } else { self }
+    }
+
     /// Whether the right side lies across the vectors of the blocked product, which would pick it up element by element; and
     /// where its rows are whole pages apart they would drive each other out of the cache.
     fn lies_across(&self) -> bool {
         self.so.1 == 1 && self.sb.0 == 1 && self.sb.1 != 1 && self.n >= 8 && self.k >= 8 && !self.dots()
+    }
+
+    /// Our own product, where the machine has it and this one is not made of dot products.
+    fn own(&self) -> Option<Own<T>> {
+        T::own().filter(|_| !self.dots())
     }
 
     /// Whether it is made of a few dot products.
@@ -371,26 +384,24 @@ impl<T: Lane> Product<T> {
     /// A blocked product on this thread alone whose vectors are read in a row: a side that lies across them is turned first,
     /// some columns of it at a time.
     unsafe fn by_vectors(self, add: bool) {
-        let Product { m, n, k, .. } = self;
+        let on = self.by_rows();
+        let Product { m, n, k, .. } = on;
         // SAFETY: the maker's promise; there is room for a block of b.
         unsafe {
-            if self.so.0 == 1 && self.so.1 != 1 {
-                return self.turned().by_vectors(add);
+            if let Some(own) = on.own() {
+                return own(&on, add);
             }
-            if let Some(own) = T::own().filter(|_| !self.dots()) {
-                return own(&self, add);
-            }
-            if !self.lies_across() {
-                return self.blocked(add);
+            if !on.lies_across() {
+                return on.blocked(add);
             }
             let (wide, deep) = (PANEL.1.min(n), DEPTH.min(k));
             let mut strip = Strip::new(wide * deep * size_of::<T>());
             let room = strip.0.as_mut_ptr().cast::<T>();
             for j in (0..n).step_by(wide) {
                 for p in (0..k).step_by(deep) {
-                    let block = self.part(0..m, j..(j + wide).min(n), p..(p + deep).min(k));
+                    let block = on.part(0..m, j..(j + wide).min(n), p..(p + deep).min(k));
                     let steps = (block.n as isize, 1);
-                    block::mover(size_of::<T>())(block.b.cast(), self.sb, room.cast(), steps, block.k, block.n);
+                    block::mover(size_of::<T>())(block.b.cast(), on.sb, room.cast(), steps, block.k, block.n);
                     Product { b: room, sb: steps, ..block }.blocked(add || p > 0);
                 }
             }
@@ -404,12 +415,12 @@ impl<T: Lane> Product<T> {
             // SAFETY: the maker's promise.
             return unsafe { self.by_vectors(how.add) };
         }
-        let own = T::own().is_some();
+        let own = self.own();
         // Every panel turns its own part of a right side that lies across: the fewer stand above each other the better.
-        let across = self.lies_across() && !own;
+        let across = self.lies_across() && own.is_none();
         let (mut down, mut along) = (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1));
         let mut enough = PANELS;
-        if own {
+        if own.is_some() {
             // It cuts to the caches by itself, lays sides out anew for each panel, and its bits do not depend on panels.
             (down, along) = (1, 1);
             enough = threads::count();
@@ -424,7 +435,14 @@ impl<T: Lane> Product<T> {
             for panel in range {
                 let (i, j) = (panel / along * high, panel % along * long);
                 // SAFETY: the maker's promise; each part of the result lies in one panel.
-                unsafe { self.part(i..(i + high).min(m), j..(j + long).min(n), 0..k).by_vectors(how.add) };
+                unsafe {
+                    let part = self.part(i..(i + high).min(m), j..(j + long).min(n), 0..k);
+                    match own {
+                        // Also of a part that would be made of dot products if it were alone.
+                        Some(own) => own(&part.by_rows(), how.add),
+                        None => part.by_vectors(how.add),
+                    }
+                }
             }
         });
     }

@@ -94,7 +94,7 @@ pub fn expm1<T: Fitted, const FMA: bool>(x: T) -> T {
 pub fn all_mid<T: Fitted>(x: &[T]) -> bool {
     let mut far = 0u32;
     for &x in x {
-        far |= u32::from(!(x.abs() <= T::lit(80.0)));
+        far |= u32::from((x.abs() > T::lit(80.0)) | x.is_nan());
     }
     far == 0
 }

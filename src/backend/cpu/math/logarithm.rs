@@ -29,7 +29,7 @@ fn guard<T: Real>(x: T, y: T) -> T {
 pub fn all_plain<T: Real>(x: &[T]) -> bool {
     let mut other = 0u32;
     for &x in x {
-        other |= u32::from(!((x >= T::TINY) & (x < T::INFINITY)));
+        other |= u32::from((x < T::TINY) | (x == T::INFINITY) | x.is_nan());
     }
     other == 0
 }
