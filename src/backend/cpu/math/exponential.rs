@@ -89,14 +89,10 @@ pub fn expm1<T: Fitted, const FMA: bool>(x: T) -> T {
     pick(x == T::lit(0.0), x, y)
 }
 
-/// Whether `exp_mid` serves for all of them; they are looked at to the end, so that there are no jumps.
+/// Whether `exp_mid` serves for all of them.
 #[inline(always)]
 pub fn all_mid<T: Fitted>(x: &[T]) -> bool {
-    let mut far = 0u32;
-    for &x in x {
-        far |= u32::from((x.abs() > T::lit(80.0)) | x.is_nan());
-    }
-    far == 0
+    T::all_under(x, T::lit(80.0))
 }
 
 /// `e^x` for `x` in `[-80, 80]`, where no step can leave the normal range; the bits are those of `exp`.

@@ -27,11 +27,7 @@ fn guard<T: Real>(x: T, y: T) -> T {
 /// Whether none of them needs `guard`, nor is denormal.
 #[inline(always)]
 pub fn all_plain<T: Real>(x: &[T]) -> bool {
-    let mut other = 0u32;
-    for &x in x {
-        other |= u32::from((x < T::TINY) | (x == T::INFINITY) | x.is_nan());
-    }
-    other == 0
+    T::all_between(x, T::TINY, T::LARGEST)
 }
 
 #[inline(always)]

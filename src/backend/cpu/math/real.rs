@@ -15,6 +15,8 @@ pub trait Real:
     const MANTISSA: Self;
     /// The smallest normal number.
     const TINY: Self;
+    /// The largest finite number.
+    const LARGEST: Self;
     /// `2^MANTISSA`, from which on every number is an integer.
     const WHOLE: Self;
     /// `1.5 * 2^MANTISSA`: adding it rounds a small number to an integer, found in the low bits.
@@ -51,6 +53,11 @@ pub trait Real:
     /// `(k, m, 2^-k)` with `self = m * 2^k`, `m` in `[sqrt(1/2), sqrt(2))`, for a positive normal
     /// number.
     fn split(self) -> (Self, Self, Self);
+    /// Whether all of them are from a positive `low` to `high`. As integers, whose order is theirs: so that one comparison
+    /// serves for both ends, for signs and for NaN.
+    fn all_between(list: &[Self], low: Self, high: Self) -> bool;
+    /// Whether no magnitude is above `most`, nor NaN; in the same manner.
+    fn all_under(list: &[Self], most: Self) -> bool;
     /// Whether the integer in the low bits of `self = MAGIC + n` is odd.
     fn odd_of_magic(self) -> bool;
     /// `v` with its sign flipped if bit 1 of `n + add` is set, where `self = MAGIC + n`.
@@ -64,6 +71,7 @@ macro_rules! real {
             const NAN: $f = $f::NAN;
             const MANTISSA: $f = $mantissa as $f;
             const TINY: $f = $f::MIN_POSITIVE;
+            const LARGEST: $f = $f::MAX;
             const WHOLE: $f = ((1 as $u) << $mantissa) as $f;
             const SPLITTER: $f = (((1 as $u) << ($mantissa / 2 + 1)) + 1) as $f;
             const MAGIC: $f = ((3 as $u) << ($mantissa - 1)) as $f;
@@ -129,6 +137,22 @@ macro_rules! real {
                 let k = $f::from_bits(biased | Self::WHOLE.to_bits()) - (Self::WHOLE + $bias as $f);
                 let inverse = $f::from_bits((2 * $bias as $u).wrapping_sub(biased) << $mantissa);
                 (k, m, inverse)
+            }
+            #[inline(always)]
+            fn all_between(list: &[$f], low: $f, high: $f) -> bool {
+                let (low, mut top) = (low.to_bits(), 0);
+                for x in list {
+                    top = top.max(x.to_bits().wrapping_sub(low));
+                }
+                top <= high.to_bits() - low
+            }
+            #[inline(always)]
+            fn all_under(list: &[$f], most: $f) -> bool {
+                let mut top = 0;
+                for x in list {
+                    top = top.max(x.abs().to_bits());
+                }
+                top <= most.to_bits()
             }
             #[inline(always)]
             fn odd_of_magic(self) -> bool {
