@@ -418,13 +418,11 @@ impl<T: Lane> Product<T> {
         let own = self.own();
         // Every panel turns its own part of a right side that lies across: the fewer stand above each other the better.
         let across = self.lies_across() && own.is_none();
-        let (mut down, mut along) = (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1));
-        let mut enough = PANELS;
-        if own.is_some() {
-            // It cuts to the caches by itself, lays sides out anew for each panel, and its bits do not depend on panels.
-            (down, along) = (1, 1);
-            enough = threads::count();
-        }
+        // Our own product cuts to the caches by itself, lays sides out anew for each panel, and its bits do not depend on panels.
+        let (mut down, mut along, enough) = match own {
+            Some(_) => (1, 1, threads::count()),
+            None => (m.div_ceil(if across { 2 * PANEL.0 } else { PANEL.0 }), n.div_ceil(PANEL.1), PANELS),
+        };
         while down * along < enough && (m / down).max(n / along) > STRIPE {
             let rows = if across { n / along <= STRIPE } else { m / down >= n / along };
             *(if rows { &mut down } else { &mut along }) *= 2;

@@ -146,33 +146,10 @@ macro_rules! float {
             fn copysign(self, other: Self) -> Self { $name(self.0.copysign(other.0)) }
         }
         impl<const FMA: bool> $name<FMA> {
-            /// Whether the angles of a stretch are within the reach of the cheaper functions.
-            ///
-            /// # Safety
-            /// The first input must hold `to` elements.
-            #[inline(always)]
-            pub unsafe fn angle(ins: &[*const u8], from: usize, to: usize) -> bool {
-                // SAFETY: the caller's promise.
-                $math::all_near(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
-            }
-            /// Whether the powers of e of a stretch are far from the ends of the range.
-            ///
-            /// # Safety
-            /// As `angle`.
-            #[inline(always)]
-            pub unsafe fn mild(ins: &[*const u8], from: usize, to: usize) -> bool {
-                // SAFETY: the caller's promise.
-                $math::all_mid(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
-            }
-            /// Whether a stretch is of positive numbers alone, finite and normal.
-            ///
-            /// # Safety
-            /// As `angle`.
-            #[inline(always)]
-            pub unsafe fn positive(ins: &[*const u8], from: usize, to: usize) -> bool {
-                // SAFETY: the caller's promise.
-                $math::all_plain(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
-            }
+            float!(@stretch $e, $math:
+                "Whether the angles of a stretch are within the reach of the cheaper functions." angle all_near,
+                "Whether the powers of e of a stretch are far from the ends of the range." mild all_mid,
+                "Whether a stretch is of positive numbers alone, finite and normal." positive all_plain);
             /// Whether all the exponents of a stretch are 3.
             ///
             /// # Safety
@@ -200,6 +177,17 @@ macro_rules! float {
             }
         }
     };
+    (@stretch $e:ty, $math:ident: $($what:literal $f:ident $all:ident),*) => {$(
+        #[doc = $what]
+        ///
+        /// # Safety
+        /// The first input must hold `to` elements.
+        #[inline(always)]
+        pub unsafe fn $f(ins: &[*const u8], from: usize, to: usize) -> bool {
+            // SAFETY: the caller's promise.
+            $math::$all(unsafe { std::slice::from_raw_parts(ins[0].cast::<$e>().add(from), to - from) })
+        }
+    )*};
     (@near $name:ident $math:ident: $($f:ident $near:ident),*) => {$(
         #[inline(always)]
         fn $f(self) -> Self { $name(if NEAR { $math::$near::<FMA>(self.0) } else { $math::$f::<FMA>(self.0) }) }
