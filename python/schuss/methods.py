@@ -233,6 +233,8 @@ def attach() -> None:
     Tensor.round = _whole_round
     for name, method in (("floor", floor), ("trunc", trunc), ("ceil", ceil)):
         setattr(Tensor, name, _integers_stay(name, method))
+    for name in ("floor_", "trunc_", "ceil_", "round_"):
+        setattr(Tensor, name, _integers_stay_in_place(name, getattr(Tensor, name)))
     for alias, name in _ALIASES.items():
         setattr(Tensor, alias, getattr(Tensor, name))
         if hasattr(Tensor, f"{name}_"):
@@ -297,6 +299,18 @@ def _integers_stay(name: str, method):
             raise RuntimeError(f"{name}: is not defined for bool; use x.int() first")
         found = method(self) if self.dtype.to_real().is_floating_point else self.clone()
         return given(name, found, out)
+
+    rounding.__name__ = rounding.__qualname__ = name
+    rounding.__doc__ = method.__doc__
+    return rounding
+
+
+def _integers_stay_in_place(name: str, method):
+    def rounding(self, **named):
+        real = self.dtype.to_real()
+        if real.is_floating_point or self.dtype == _core.bool:
+            return method(self, **named)
+        return self.copy_(getattr(self, name[:-1])(**named))
 
     rounding.__name__ = rounding.__qualname__ = name
     rounding.__doc__ = method.__doc__

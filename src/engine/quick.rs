@@ -8,7 +8,7 @@ use crate::backend::cpu::map::{From, TILE, plain, tiled};
 use crate::backend::{MapBody, Operand, Storage};
 use crate::base::memory::Guard;
 use crate::base::shape::Shape;
-use crate::base::{DType, Error, Layout, Number, Result, shape};
+use crate::base::{DType, Layout, Number, Result, shape};
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Rule};
 use crate::graph::op::{Kernel, MetaRule, ODD_SHAPE, OUTPUT_BIT, Quirk, ViewRule};
@@ -469,8 +469,8 @@ pub fn view(op: &'static Op, rule: ViewRule, base: &Tensor, args: &[Arg], mode: 
     Some(Ok(fresh.done()))
 }
 
-/// Elements that are written in place where they lie; more go through tiles, which keep the loop in vectors.
-const IN_PLACE: usize = 512;
+/// Elements that are written in place where they lie by a loop that has no vectors for that; more go through tiles.
+const IN_PLACE: usize = 128;
 
 /// Whether a tensor may be written with nothing to record and nobody's view to mend.
 fn is_free(core: &Core, mode: Mode) -> bool {
@@ -479,7 +479,7 @@ fn is_free(core: &Core, mode: Mode) -> bool {
         && is_plain(core, mode)
         && matches!(own.dtype, DType::F32 | DType::F64)
         && own.layout.is_contiguous()
-        && own.layout.numel() <= IN_PLACE
+        && own.layout.numel() <= MOST
         && (!mode.grad() || !core.requires_grad)
         && own.storage.is_writable()
 }
@@ -495,17 +495,20 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
     if !fits || !mode.is_plain() {
         return None;
     }
-    let work = |core: &mut Core, second: Option<From>| -> Result<()> {
+    let work = |core: &mut Core, second: Option<From>| -> Option<Result<()>> {
         let dtype = core.operand.dtype;
-        let Some(loops) = (body.native)(dtype) else { return Err(Error::bug(op.name, format!("no loop for {dtype}"))) };
+        let (kernel, quick) = (body.native)(dtype)?.pick_over();
+        if !quick && core.operand.layout.numel() > IN_PLACE {
+            return None;
+        }
         let first = From::Memory(&core.operand);
         match second {
-            Some(second) => plain(loops.pick(), &[first, second], &[], &core.operand, dtype),
-            None => plain(loops.pick(), &[first], &[], &core.operand, dtype),
+            Some(second) => plain(kernel, &[first, second], &[], &core.operand, dtype),
+            None => plain(kernel, &[first], &[], &core.operand, dtype),
         }
         core.bump();
         core.seen = core.version();
-        Ok(())
+        Some(Ok(()))
     };
     let beside = |own: &Operand, other: &Operand| {
         own.dtype == other.dtype
@@ -516,11 +519,11 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
     match feeds {
         [Feed::Tensor(a)] if a.same(target) => {
             let mut core = target.0.core.get();
-            is_free(&core, mode).then(|| work(&mut core, None))
+            is_free(&core, mode).then(|| work(&mut core, None))?
         }
         [Feed::Tensor(a), Feed::Number(n)] if a.same(target) && !matches!(n, Number::Bool(_) | Number::Complex(..)) => {
             let mut core = target.0.core.get();
-            is_free(&core, mode).then(|| work(&mut core, Some(From::Number(*n))))
+            is_free(&core, mode).then(|| work(&mut core, Some(From::Number(*n))))?
         }
         [Feed::Tensor(a), Feed::Tensor(b)] if a.same(target) && !b.same(target) => {
             let (mut core, other);
@@ -535,7 +538,7 @@ pub fn write(op: &'static Op, target: &Tensor, feeds: &[Feed], mode: Mode) -> Op
                 && (!mode.grad() || !other.requires_grad)
                 && is_free(&core, mode)
                 && beside(&core.operand, &other.operand);
-            fits.then(|| work(&mut core, Some(From::Memory(&other.operand))))
+            fits.then(|| work(&mut core, Some(From::Memory(&other.operand))))?
         }
         _ => None,
     }

@@ -1,8 +1,8 @@
 //! Arithmetic, and the operators of `Sym` that rules are written with. Leans on graph.
 
 use super::complex::modulus;
-use crate::base::Number;
-use crate::graph::{Feed, Grads, Pull, Sym};
+use crate::base::{DType, Number};
+use crate::graph::{Feed, Grads, Op, Pull, Sym};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 crate::op! {
@@ -250,6 +250,19 @@ fn power(pull: &Pull) -> Grads {
         flat.where_(&Sym::from(0.0), &(g * &(out * &x.log())))
     }));
     grads
+}
+
+/// The record of the first operand alone that computes the same: most powers are squares, and then roots.
+#[inline]
+pub fn shorter(op: &'static Op, feeds: &[Feed]) -> Option<&'static Op> {
+    match *feeds {
+        [Feed::Tensor(x), Feed::Number(n)] if std::ptr::eq(op, &raw const pow::OP) => match n {
+            Number::Int(2) | Number::Float(2.0) if x.dtype() != DType::Bool => Some(&square::OP),
+            Number::Float(0.5) if x.dtype().is_inexact() => Some(&super::math::sqrt::OP),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn of_larger(pull: &Pull) -> Grads {

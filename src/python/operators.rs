@@ -98,7 +98,8 @@ fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static
         None => args::must_feed(&format!("{}_", op.name), "other", other)?,
     };
     let feeds = [Feed::Tensor(x), y.feed()];
-    enter(slf.py(), x.numel(), || write::apply(op, x, &feeds, &[]))
+    let (op, feeds) = arith::shorter(op, &feeds).map_or((op, &feeds[..]), |op| (op, &feeds[..1]));
+    enter(slf.py(), x.numel(), || write::apply(op, x, feeds, &[]))
 }
 
 /// The other factor of a product, where it can be one: a number cannot.
@@ -155,16 +156,10 @@ impl PyTensor {
         binary(slf, other, &arith::remainder::OP, true)
     }
     fn __pow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        // x ** 2 is by far the most frequent power.
-        if let Some(Number::Int(2) | Number::Float(2.0)) = args::number(other)?
-            && slf.get().inner.dtype() != DType::Bool
+        if let Some(n) = args::number(other)?
+            && let Some(op) = arith::shorter(&arith::pow::OP, &[Feed::Tensor(&slf.get().inner), Feed::Number(n)])
         {
-            return unary(slf, &arith::square::OP);
-        }
-        if let Some(Number::Float(0.5)) = args::number(other)?
-            && slf.get().inner.dtype().is_inexact()
-        {
-            return unary(slf, &crate::ops::math::sqrt::OP);
+            return unary(slf, op);
         }
         binary(slf, other, &arith::pow::OP, false)
     }

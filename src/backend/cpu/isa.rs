@@ -61,6 +61,11 @@ impl MapLoops {
     pub fn pick(&self) -> MapLoop {
         self.0[level()]
     }
+    /// The loop, and whether it is as quick where its result lies over its first operand.
+    #[inline]
+    pub fn pick_over(&self) -> (MapLoop, bool) {
+        (self.pick(), self.2)
+    }
     #[inline]
     pub fn pick_rectangle(&self) -> Option<RectangleLoop> {
         self.1.map(|loops| loops[level()])
@@ -199,8 +204,8 @@ macro_rules! map_body {
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
         fn native(dtype: DType) -> Option<MapLoops> {
             match dtype {
-                DType::F32 => Some(MapLoops(f32_loops, RECTANGLES.map(|all| all.0))),
-                DType::F64 => Some(MapLoops(f64_loops, RECTANGLES.map(|all| all.1))),
+                DType::F32 => Some(MapLoops(f32_loops, RECTANGLES.map(|all| all.0), OVER)),
+                DType::F64 => Some(MapLoops(f64_loops, RECTANGLES.map(|all| all.1), OVER)),
                 other => complex_loops(other),
             }
         }
@@ -213,8 +218,8 @@ macro_rules! map_body {
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
         fn native(dtype: DType) -> Option<MapLoops> {
             match dtype {
-                DType::F32 => Some(MapLoops(f32_loops, RECTANGLES.map(|all| all.0))),
-                DType::F64 => Some(MapLoops(f64_loops, RECTANGLES.map(|all| all.1))),
+                DType::F32 => Some(MapLoops(f32_loops, RECTANGLES.map(|all| all.0), OVER)),
+                DType::F64 => Some(MapLoops(f64_loops, RECTANGLES.map(|all| all.1), OVER)),
                 other => int_loops(other).or_else(|| complex_loops(other)),
             }
         }
@@ -226,20 +231,30 @@ macro_rules! map_body {
         }
     };
 
+    // Of one operand many give back what they read, and the compiler would then jump over the writing.
+    (@float_run light (value) [$a:ident, $b:ident] []) => {
+        const OVER: bool = true;
+        $crate::map_body!(@float_loops over (value) [$a, $b] []);
+    };
     (@float_run light $($rest:tt)*) => { $crate::map_body!(@float_run float $($rest)*); };
-    (@float_run float $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+    (@float_run float $($rest:tt)*) => {
+        const OVER: bool = false;
+        $crate::map_body!(@float_loops loop $($rest)*);
+    };
+    (@float_loops $loop:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         #[inline(always)]
         #[allow(unused_variables, unused_assignments)]
         unsafe fn run32<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
-            $crate::map_body!(@loop F32<FMA>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
+            $crate::map_body!(@$loop F32<FMA>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
         }
         #[inline(always)]
         #[allow(unused_variables, unused_assignments)]
         unsafe fn run64<const FMA: bool>(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) {
-            $crate::map_body!(@loop F64<FMA>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
+            $crate::map_body!(@$loop F64<FMA>, $out, ins, params, outs, 0, n, [$($x),*] [$($p),*])
         }
     };
     (@float_run $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+        const OVER: bool = false;
         $crate::map_body!(@near_run run32 F32 $near $out [$($x),*] [$($p),*]);
         $crate::map_body!(@near_run run64 F64 $near $out [$($x),*] [$($p),*]);
     };
@@ -282,7 +297,7 @@ macro_rules! map_body {
                     // SAFETY: as above; the table is entered at this level only where the machine has the features.
                     unsafe { run_int::<$t>(ins, params, outs, n) }
                 }
-                Some(MapLoops([plain, v3, v3], None))
+                Some(MapLoops([plain, v3, v3], None, false))
             }}; }
             match dtype {
                 DType::U8 => pair!(u8),
@@ -312,7 +327,7 @@ macro_rules! map_body {
                     // SAFETY: as above; the table is entered at this level only where the machine has the features.
                     unsafe { run(ins, params, outs, n) }
                 }
-                Some(MapLoops([plain, v3, v3], None))
+                Some(MapLoops([plain, v3, v3], None, false))
             }}; }
             match dtype {
                 DType::C64 => pair!(f32),
@@ -381,12 +396,14 @@ macro_rules! map_body {
     }};
 
     // No closure around the body: it would be compiled for the plain instruction set where it is not inlined.
-    (@loop $v:ty, ($n:literal), $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
+    (@loop $v:ty, ($n:literal), $($rest:tt)*) => { $crate::map_body!(@over_first $n, $v, ($n), $($rest)*) };
+    (@over $($rest:tt)*) => { $crate::map_body!(@over_first 1, $($rest)*) };
+    (@over_first $n:literal, $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
         let mut _k = 0;
         $( let $x = $ins[_k].cast::<<$v as Native>::E>(); _k += 1; )*
         let mut _k = 0;
         $( let $p = <$v>::param($params[_k]); _k += 1; )*
-        let to = <[$v; $n] as Put>::pointers($outs);
+        let to = <$crate::map_body!(@put $v, $out) as Put>::pointers($outs);
         let mut same = true;
         for k in 0..$n {
             same &= std::ptr::eq($ins[k], $outs[k]);

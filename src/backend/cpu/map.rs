@@ -35,8 +35,9 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
     if n == 0 {
         return Ok(());
     }
-    let kernel = native.pick();
     let result = if body.truth { DType::Bool } else { compute };
+    let (run, over) = native.pick_over();
+    let kernel = Kernel { run, over, size: if body.truth && compute.size() != 1 { 0 } else { compute.size() } };
     let direct_in = |op: &Operand| op.dtype == compute && op.layout.is_contiguous();
     let direct_out = |op: &Operand| op.dtype == result && op.layout.is_contiguous();
     if n <= CHUNK && ins.iter().all(direct_in) && outs.iter().all(direct_out) {
@@ -44,7 +45,7 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
         ins.iter().zip(&mut from).for_each(|(op, p)| *p = op.ptr());
         outs.iter().zip(&mut to).for_each(|(op, p)| *p = op.ptr());
         // SAFETY: every operand holds `n` elements of the loop's types one after the other.
-        unsafe { kernel(&from[..ins.len()], params, &to[..outs.len()], n) };
+        unsafe { call(kernel, &from[..ins.len()], params, &to[..outs.len()], n) };
         return Ok(());
     }
     let straight = |op: &Operand| op.layout.is_contiguous();
@@ -52,7 +53,8 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
     if !compute.is_complex() && !in_order {
         let layouts: Vec<_> = outs.iter().chain(ins).map(|op| &op.layout).collect();
         let grid = Grid::new(&layouts);
-        if let Some(kernel) = native.pick_rectangle().filter(|_| is_rectangular(&grid, ins, outs, (compute, result))) {
+        let over = || outs.len() == 1 && ins.iter().any(|op| std::ptr::eq(op.ptr(), outs[0].ptr()));
+        if let Some(kernel) = native.pick_rectangle().filter(|_| is_rectangular(&grid, ins, outs, (compute, result)) && !over()) {
             rectangles(kernel, params, ins, &outs[0], grid);
             return Ok(());
         }
@@ -62,6 +64,57 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
         }
     }
     general(kernel, compute, result, params, ins, outs)
+}
+
+/// A loop, whether it is as quick where its result lies over its first operand, and the bytes of an element that is read and
+/// of one that is written, 0 if these differ.
+#[derive(Clone, Copy)]
+struct Kernel {
+    run: MapLoop,
+    over: bool,
+    size: usize,
+}
+
+/// Elements from which a result that lies over an operand goes through a tile.
+const OVER: usize = 16;
+
+/// Calls a loop. Its vectors need a result that lies apart from what is read; where it lies over an operand, and the loop has no
+/// others for that, it goes through a tile.
+///
+/// # Safety
+/// Every pointer must reach `n` elements of the loop's types.
+#[inline(always)]
+unsafe fn call(kernel: Kernel, from: &[*const u8], params: &[Number], to: &[*mut u8], n: usize) {
+    let apart = &from[usize::from(kernel.over).min(from.len())..];
+    // SAFETY: the caller's promise.
+    unsafe {
+        match to {
+            &[one] if n > OVER && kernel.size > 0 && apart.contains(&one.cast_const()) => through_tiles(kernel, from, params, one, n),
+            _ => (kernel.run)(from, params, to, n),
+        }
+    }
+}
+
+/// Addresses so many bytes apart look alike to a processor, which compares their last digits first.
+const PAGE: usize = 4096;
+
+/// See [`call`].
+#[inline(never)]
+unsafe fn through_tiles(kernel: Kernel, from: &[*const u8], params: &[Number], to: *mut u8, n: usize) {
+    // Half a page from what is read and written, or every load would wait for a store that only looks like its own.
+    let mut room = MaybeUninit::<[u64; PAGE / 4]>::uninit();
+    let room: *mut u8 = room.as_mut_ptr().cast();
+    let tile = room.wrapping_add((to.addr() + PAGE / 2).wrapping_sub(room.addr()) % PAGE);
+    let step = PAGE / 2 / kernel.size;
+    for start in (0..n).step_by(step) {
+        let (count, mut at) = (step.min(n - start), [std::ptr::null::<u8>(); MOST]);
+        from.iter().zip(&mut at).for_each(|(from, at)| *at = from.wrapping_add(start * kernel.size));
+        // SAFETY: the caller promises `n` elements behind every pointer, and half a page holds a step's.
+        unsafe {
+            (kernel.run)(&at[..from.len()], params, &[tile], count);
+            tile.copy_to_nonoverlapping(to.add(start * kernel.size), count * kernel.size);
+        }
+    }
 }
 
 /// Elements that make a rectangle worth the name; smaller ones go through tiles of the flattened tensor.
@@ -151,7 +204,7 @@ struct Desk {
 
 /// The map over rectangles of two axes, so that an operand which lies across is turned in the caches.
 #[inline(never)]
-fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand], mut grid: Grid) {
+fn blocks(kernel: Kernel, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand], mut grid: Grid) {
     let whole = grid.size.1 < LONG && !grid.turned;
     let across = (0..outs.len()).any(|k| grid.steps(k).1 != 1);
     let lies: Vec<bool> = outs
@@ -228,7 +281,7 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
                         if k < outs.len() { to[k] = p } else { from[k - outs.len()] = p }
                     }
                     // SAFETY: every pointer reaches `count` elements of the loop's types.
-                    unsafe { kernel(&from[..ins.len()], params, &to[..outs.len()], count) };
+                    unsafe { call(kernel, &from[..ins.len()], params, &to[..outs.len()], count) };
                 }
                 for (k, side) in sides[..outs.len()].iter().enumerate() {
                     if side.part != Part::Direct {
@@ -242,7 +295,7 @@ fn blocks(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins
     });
 }
 
-fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
+fn general(kernel: Kernel, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let n = outs[0].numel();
     // A tile holds half as many elements of sixteen bytes.
     let most = if compute.size() > 8 { TILE / 2 } else { TILE };
@@ -284,7 +337,7 @@ fn general(kernel: MapLoop, compute: DType, result: DType, params: &[Number], in
                 };
             }
             // SAFETY: every pointer reaches `count` elements of the loop's types.
-            unsafe { kernel(&from[..ins.len()], params, &to[..outs.len()], count) };
+            unsafe { call(kernel, &from[..ins.len()], params, &to[..outs.len()], count) };
             for (k, (way, op)) in writes.iter().zip(outs).enumerate() {
                 if let Way::Tiled(cursor) = way {
                     // SAFETY: the kernel has just filled `count` elements of the tile; chunks write disjoint elements.

@@ -45,6 +45,7 @@ fn height(left: usize) -> usize {
 pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
     let Product { m, n, k, sa, sb, so, .. } = *on;
     let (size, wide) = (size_of::<L::E>(), WIDE * L::N);
+    let line = LINE / size;
     let deep = k.div_ceil(k.div_ceil(DEPTH / size).max(1)).max(1);
     let high = (LEFT / (deep * size)).next_multiple_of(HIGH);
     let columns = COLUMNS.min(n.next_multiple_of(wide));
@@ -62,6 +63,8 @@ pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
             for p in (0..k).step_by(deep) {
                 let depth = deep.min(k - p);
                 let from = on.b.offset(p as isize * sb.0 + j as isize * sb.1);
+                // The first rows of the left side's next part.
+                let under = on.a.wrapping_offset((p + depth) as isize * sa.1);
                 for x in (0..along).step_by(wide) {
                     let many = wide.min(along - x);
                     if !(here && many == wide) {
@@ -87,14 +90,26 @@ pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
                             let o = on.o.offset((i + y) as isize * so.0 + (j + x) as isize * so.1);
                             let sums = tile.as_mut_ptr().cast::<L::E>();
                             let (to, leap) = if whole { (o, so.0) } else { (sums, wide as isize) };
-                            let rows = if laid_left {
+                            let (rows, ahead) = if laid_left {
                                 let at = left.add(y * depth).cast_const();
-                                Rows { at, row: 1, step: h as isize, next: at.wrapping_add(h * depth), apart: (LINE / size) as isize }
+                                // Over its last panel a block asks for what will be laid out next.
+                                let last = x + wide >= along;
+                                let next = if i + down < m { begin.wrapping_offset(down as isize * sa.0) } else { under };
+                                let ahead = if last && sa.0 == 1 {
+                                    let row = (y / HIGH * (depth / line)) as isize;
+                                    Ahead { at: next.wrapping_offset(row * sa.1), apart: line as isize, step: sa.1 }
+                                } else if last {
+                                    Ahead { at: next.wrapping_offset(y as isize * sa.0), apart: sa.0, step: line as isize * sa.1 }
+                                } else {
+                                    Ahead { at: at.wrapping_add(h * depth), apart: line as isize, step: (line * h) as isize }
+                                };
+                                (Rows { at, row: 1, step: h as isize }, ahead)
                             } else {
                                 let at = begin.offset(y as isize * sa.0);
-                                Rows { at, row: sa.0, step: sa.1, next: at.wrapping_offset(h as isize * sa.0), apart: sa.0 }
+                                let next = at.wrapping_offset(h as isize * sa.0);
+                                (Rows { at, row: sa.0, step: sa.1 }, Ahead { at: next, apart: sa.0, step: line as isize * sa.1 })
                             };
-                            let block = Block { k: depth, rows, panel, pitch, to, leap, add: add && whole };
+                            let block = Block { k: depth, rows, ahead, panel, pitch, to, leap, add: add && whole };
                             match (h, vectors) {
                                 (6, 2) => multiply::<L, 6, 2>(&block),
                                 (5, 2) => multiply::<L, 5, 2>(&block),
@@ -126,20 +141,25 @@ pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
     }
 }
 
-/// The left side of a block: element `p` of row `r` lies at `at + r row + p step`. The next block's lines, which are asked for
-/// meanwhile, at `next + r apart + p step`.
+/// The left side of a block: element `p` of row `r` lies at `at + r row + p step`.
 struct Rows<E> {
     at: *const E,
     row: isize,
     step: isize,
-    next: *const E,
+}
+
+/// Lines that are asked for meanwhile, one for each row: row `r`'s after `q` lines of steps lies at `at + r apart + q step`.
+struct Ahead<E> {
+    at: *const E,
     apart: isize,
+    step: isize,
 }
 
 /// A block of the result: rows times a panel whose rows lie `pitch` apart, to rows `leap` apart.
 struct Block<E> {
     k: usize,
     rows: Rows<E>,
+    ahead: Ahead<E>,
     panel: *const E,
     pitch: isize,
     to: *mut E,
@@ -151,7 +171,7 @@ struct Block<E> {
 unsafe fn multiply<L: Lanes, const R: usize, const V: usize>(on: &Block<L::E>) {
     let line = LINE / size_of::<L::E>();
     let Block { k, panel, pitch, to, leap, add, .. } = *on;
-    let Rows { at, row, step, next, apart } = on.rows;
+    let Rows { at, row, step } = on.rows;
     let mut sums = [[L::zero(); V]; R];
     for r in 0..R as isize {
         let to = to.wrapping_offset(r * leap);
@@ -160,14 +180,14 @@ unsafe fn multiply<L: Lanes, const R: usize, const V: usize>(on: &Block<L::E>) {
     }
     // Two pointers for six rows: an instruction adds one distance or two on its way, and a step has no sums of addresses.
     let (mut upper, mut lower, twice) = (at, at.wrapping_offset(3 * row), 2 * row);
-    let (mut from, mut ask) = (panel, next);
+    let (mut from, mut ask) = (panel, on.ahead.at);
     // SAFETY: the caller promises the rows, the panel and the result.
     unsafe {
         for p in (0..k).step_by(line) {
             for r in 0..R as isize {
-                fetch(ask.wrapping_offset(r * apart));
+                fetch(ask.wrapping_offset(r * on.ahead.apart));
             }
-            ask = ask.wrapping_offset(line as isize * step);
+            ask = ask.wrapping_offset(on.ahead.step);
             for _ in 0..line.min(k - p) {
                 let mut vectors = [L::zero(); V];
                 for (v, vector) in vectors.iter_mut().enumerate() {

@@ -41,8 +41,6 @@ pub trait Fitted: Real {
     const EXP2_LOW: Self;
     /// From here on `sinh` is infinite.
     const SINH_MAX: Self;
-    /// From here on `erf` is 1.
-    const ERF_MAX: Self;
     /// From here on `erfc` is 0.
     const ERFC_MAX: Self;
 
@@ -62,8 +60,6 @@ pub trait Fitted: Real {
     const ATAN: &'static [Self];
     /// `erf x / x - 1` in `x^2`, `|x| <= 1`.
     const ERF: &'static [Self];
-    /// `-log(erfc(1 + v))`, `0 <= v <= ERF_MAX - 1`.
-    const ERFC_LOG: &'static [Self];
     /// `erfc(x) e^(x^2) / u - 1` in `v = u ERFC_SCALE - ERFC_CENTRE`, `u = 1 / (x + ERFC_SHIFT)`,
     /// for `x` from 3/4 to `ERFC_MAX`; the scale is a power of two, so that `v` is hardly rounded.
     const ERFC: &'static [Self];
@@ -99,7 +95,6 @@ impl Fitted for f32 {
     const EXP2_MIN: f32 = -151.0;
     const EXP2_LOW: f32 = -125.0;
     const SINH_MAX: f32 = 90.0;
-    const ERF_MAX: f32 = 4.0;
     const ERFC_MAX: f32 = 10.2;
     // Error 2^-25.4.
     const EXP: &'static [f32] = &[0.49999997, 0.1666655, 0.041667294, 0.008366982, 0.0013887238];
@@ -117,8 +112,6 @@ impl Fitted for f32 {
     const ATAN: &'static [f32] = &[-0.33333316, 0.19998528, -0.14244391, 0.10599167, -0.0609004];
     // Error 2^-29.4.
     const ERF: &'static [f32] = &[0.12837917, -0.37612626, 0.11283579, -0.026853347, 0.005187162, -0.00079978525, 7.8068995e-5];
-    // Error 2^-26.7.
-    const ERFC_LOG: &'static [f32] = &[1.8496056, 2.6389627, 0.84317243, 0.041260444, -0.009445907, 0.0014730885, -8.7063156e-5];
     // Error 2^-26.9.
     const ERFC: &'static [f32] = &[
         0.14677714,
@@ -169,7 +162,6 @@ impl Fitted for f64 {
     const EXP2_MIN: f64 = -1076.0;
     const EXP2_LOW: f64 = -1021.0;
     const SINH_MAX: f64 = 711.0;
-    const ERF_MAX: f64 = 6.0;
     const ERFC_MAX: f64 = 27.5;
     // Error 2^-58.9.
     const EXP: &'static [f64] = &[
@@ -271,28 +263,6 @@ impl Fitted for f64 {
         -1.6183907867409186e-7,
         1.3616281362729905e-8,
         -7.606925673825526e-10,
-    ];
-    // Error 2^-58.7.
-    const ERFC_LOG: &'static [f64] = &[
-        1.8496055099332482,
-        2.6389675142347944,
-        0.8431072563583507,
-        0.041561098048601586,
-        -0.010033825447781981,
-        0.0019779030415426136,
-        -0.00023732446847844803,
-        -2.627215738189941e-5,
-        2.714741400679434e-5,
-        -9.591469321525941e-6,
-        2.040567634499637e-6,
-        -1.2710971192732576e-7,
-        -1.0719850839758538e-7,
-        5.641316302161347e-8,
-        -1.635623791299556e-8,
-        3.2009848640761397e-9,
-        -4.207262080210319e-10,
-        3.3704053977872225e-11,
-        -1.2447287434965965e-12,
     ];
     // Error 2^-57.4.
     const ERFC: &'static [f64] = &[
