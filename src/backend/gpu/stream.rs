@@ -11,7 +11,8 @@ use crate::base::{Device, Error, Result};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
+use std::time::Duration;
 
 /// Dispatches, and rough operations, that are handed over together; less for a processor that plays the GPU.
 const MANY: usize = 256;
@@ -20,6 +21,8 @@ const MUCH: u64 = 1 << 36;
 const MUCH_IN_SOFTWARE: u64 = 1 << 30;
 /// Hand-overs that may be under way.
 const AHEAD: usize = 3;
+/// How long a thread sleeps while another waits for the device.
+const BRIEF: Duration = Duration::from_micros(100);
 /// Bytes that go through one staging buffer.
 const PIECE: usize = 64 << 20;
 /// Workgroups along one axis of a grid.
@@ -112,6 +115,8 @@ pub struct Gpu {
     pub(super) large: AtomicBool,
     pub(super) burst: Burst,
     stream: Mutex<Queue>,
+    /// Held by the one thread that waits for the device.
+    turn: Mutex<()>,
     trouble: Arc<Mutex<Option<String>>>,
     lost: Arc<AtomicBool>,
     pid: u32,
@@ -161,6 +166,7 @@ impl Gpu {
             large: AtomicBool::new(false),
             burst: Burst::default(),
             stream: Mutex::default(),
+            turn: Mutex::default(),
             trouble,
             lost,
             pid: std::process::id(),
@@ -392,7 +398,21 @@ impl Gpu {
     /// Waits, and asks the host now and then whether to go on.
     fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
         loop {
-            match self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(stop::SPELL) }) {
+            // One thread at a time: wgpu-core 30 panics where a wait runs out of time while another thread's finds all done
+            // (gfx-rs/wgpu#9958). What one thread waits for, the others find done.
+            let turn = match self.turn.try_lock() {
+                Ok(turn) => Some(turn),
+                Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            let polled = if turn.is_some() {
+                self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(stop::SPELL) })
+            } else {
+                std::thread::sleep(BRIEF);
+                Err(wgpu::PollError::Timeout)
+            };
+            drop(turn);
+            match polled {
                 Ok(_) => return Ok(()),
                 Err(wgpu::PollError::Timeout) => {
                     self.check()?;
