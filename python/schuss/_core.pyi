@@ -773,7 +773,7 @@ class Tensor:
         """This tensor as schuss.complex128; itself where it already is."""
     def ceil(self, *, out: Any = None) -> Tensor:
         """The smallest integer not below; the derivative is 0."""
-    def ceil_(self, **named: Any) -> Tensor:
+    def ceil_(self, /) -> Tensor:
         """In-place form of `ceil`."""
     def cfloat(self, memory_format: Any = None) -> Tensor:
         """This tensor as schuss.complex64; itself where it already is."""
@@ -959,7 +959,7 @@ class Tensor:
         """Overwrites the main diagonal with a number; of a tall matrix again below it, if it wraps."""
     def fix(self, *, out: Any = None) -> Tensor:
         """The integer part; the derivative is 0."""
-    def fix_(self, **named: Any) -> Tensor:
+    def fix_(self, /) -> Tensor:
         """In-place form of `trunc`."""
     def flatten(input, start_dim: _int = 0, end_dim: _int = -1) -> Tensor:
         """Several neighbouring axes as one."""
@@ -977,7 +977,7 @@ class Tensor:
         """In-place form of `float_power`."""
     def floor(self, *, out: Any = None) -> Tensor:
         """The largest integer not above; the derivative is 0."""
-    def floor_(self, **named: Any) -> Tensor:
+    def floor_(self, /) -> Tensor:
         """In-place form of `floor`."""
     def floor_divide(self, /, other: Tensor | _bool | _int | _float) -> Tensor:
         """The quotient rounded down, as Python's `//`. Integer division by zero raises RuntimeError."""
@@ -1513,7 +1513,7 @@ class Tensor:
         """Turned by k right angles in the plane of two axes, from the first towards the second."""
     def round(self, *, decimals: Any = 0) -> Tensor:
         """The nearest integer, halves to the even one; or the nearest multiple of 10^-decimals."""
-    def round_(self, **named: Any) -> Tensor:
+    def round_(self, *, decimals: Any = 0) -> Tensor:
         """In-place form of `round`."""
     def rsqrt(self, /) -> Tensor:
         """One over the square root."""
@@ -1680,7 +1680,7 @@ class Tensor:
         """In-place form of `div`."""
     def trunc(self, *, out: Any = None) -> Tensor:
         """The integer part; the derivative is 0."""
-    def trunc_(self, **named: Any) -> Tensor:
+    def trunc_(self, /) -> Tensor:
         """In-place form of `trunc`."""
     def type(self, dtype: _dtype | None = None, non_blocking: Any = False) -> Any:
         """The dtype's old name, or this tensor converted to a dtype given by any name."""

@@ -3,6 +3,8 @@ Leans on arrangement, mathematics and creation."""
 
 from __future__ import annotations
 
+import functools
+
 from schuss import (
     _core,
     arrangement,
@@ -306,14 +308,14 @@ def _integers_stay(name: str, method):
 
 
 def _integers_stay_in_place(name: str, method):
+    @functools.wraps(method)
     def rounding(self, **named):
         real = self.dtype.to_real()
         if real.is_floating_point or self.dtype == _core.bool:
             return method(self, **named)
         return self.copy_(getattr(self, name[:-1])(**named))
 
-    rounding.__name__ = rounding.__qualname__ = name
-    rounding.__doc__ = method.__doc__
+    rounding.__qualname__ = name
     return rounding
 
 

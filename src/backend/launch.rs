@@ -72,8 +72,8 @@ pub struct Rectangle {
 /// A loop over a rectangle.
 pub type RectangleLoop = unsafe fn(&Rectangle, &[Number]);
 
-/// The native loops of a map for one compute dtype, plain to widest; short formulas of two operands have some for rectangles,
-/// and short formulas are as quick where the result lies over the first operand.
+/// The native loops of a map for one compute dtype, plain to widest; short formulas of two operands have some for rectangles
+/// and, as the last says, for a result that lies over the first operand.
 #[derive(Clone, Copy)]
 pub struct MapLoops(pub [MapLoop; ISAS], pub Option<[RectangleLoop; ISAS]>, pub bool);
 

@@ -110,9 +110,10 @@ pub(super) fn check_cast(op: &str, from: DType, to: DType) -> Result<()> {
     Ok(())
 }
 
-/// `target = op(feeds)` in place; the target itself is a feed where the operator reads it.
-pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> Result<()> {
+/// `target = asked(feeds)` in place; the target itself is a feed where the operator reads it.
+pub fn apply(asked: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> Result<()> {
     let mode = Mode::now();
+    let (op, feeds) = crate::ops::arith::shorter(asked, feeds);
     if let Some(done) = super::quick::write(op, target, feeds, mode) {
         return done;
     }
@@ -122,7 +123,7 @@ pub fn apply(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> 
     let op = conjugate::of_complex(record::of_truths(op, feeds), feeds)?;
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
-    let name = format!("{}_", op.name);
+    let name = format!("{}_", asked.name);
     let own = check(&name, target, mode, recording)?;
     if recording {
         keep_original(op, target, feeds, args, &mut seen, &own)?;

@@ -252,16 +252,16 @@ fn power(pull: &Pull) -> Grads {
     grads
 }
 
-/// The record of the first operand alone that computes the same: most powers are squares, and then roots.
+/// What computes the same, of the first operand alone where it can be: most powers are squares, and then roots.
 #[inline]
-pub fn shorter(op: &'static Op, feeds: &[Feed]) -> Option<&'static Op> {
+pub fn shorter<'a, 'b>(op: &'static Op, feeds: &'a [Feed<'b>]) -> (&'static Op, &'a [Feed<'b>]) {
     match *feeds {
         [Feed::Tensor(x), Feed::Number(n)] if std::ptr::eq(op, &raw const pow::OP) => match n {
-            Number::Int(2) | Number::Float(2.0) if x.dtype() != DType::Bool => Some(&square::OP),
-            Number::Float(0.5) if x.dtype().is_inexact() => Some(&super::math::sqrt::OP),
-            _ => None,
+            Number::Int(2) | Number::Float(2.0) if x.dtype() != DType::Bool => (&square::OP, &feeds[..1]),
+            Number::Float(0.5) if x.dtype().is_inexact() => (&super::math::sqrt::OP, &feeds[..1]),
+            _ => (op, feeds),
         },
-        _ => None,
+        _ => (op, feeds),
     }
 }
 

@@ -269,12 +269,12 @@ fn call(
     }
     let feeds: SmallVec<[Feed; 3]> = fed.iter().map(Fed::feed).collect();
     let size = feeds.iter().map(|f| if let Feed::Tensor(t) = f { t.numel() } else { 0 }).max().unwrap_or(0);
-    let (run, feeds) = arith::shorter(op, &feeds).map_or((op, &feeds[..]), |run| (run, &feeds[..1]));
     if form == Form::InPlace {
         let Feed::Tensor(target) = feeds[0] else { return Err(PyTypeError::new_err("in-place forms write a Tensor")) };
-        enter(py, size, || write::apply(run, target, feeds, &list).map_err(|e| spoken(op, "_", e)))?;
+        enter(py, size, || write::apply(op, target, &feeds, &list).map_err(|e| spoken(op, "_", e)))?;
         return Ok((*given[0]).clone().unbind());
     }
+    let (run, feeds) = arith::shorter(op, &feeds);
     let outs = enter(py, size, || emit(run, feeds, &list).map_err(|e| spoken(op, "", e)))?;
     match out {
         None => pack(py, outs),

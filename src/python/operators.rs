@@ -98,8 +98,7 @@ fn augmented(Target(slf): Target<'_, '_>, other: &Bound<'_, PyAny>, op: &'static
         None => args::must_feed(&format!("{}_", op.name), "other", other)?,
     };
     let feeds = [Feed::Tensor(x), y.feed()];
-    let (op, feeds) = arith::shorter(op, &feeds).map_or((op, &feeds[..]), |op| (op, &feeds[..1]));
-    enter(slf.py(), x.numel(), || write::apply(op, x, feeds, &[]))
+    enter(slf.py(), x.numel(), || write::apply(op, x, &feeds, &[]))
 }
 
 /// The other factor of a product, where it can be one: a number cannot.
@@ -157,7 +156,7 @@ impl PyTensor {
     }
     fn __pow__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, _modulo: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if let Some(n) = args::number(other)?
-            && let Some(op) = arith::shorter(&arith::pow::OP, &[Feed::Tensor(&slf.get().inner), Feed::Number(n)])
+            && let (op, [_]) = arith::shorter(&arith::pow::OP, &[Feed::Tensor(&slf.get().inner), Feed::Number(n)])
         {
             return unary(slf, op);
         }

@@ -400,18 +400,13 @@ impl Gpu {
         loop {
             // One thread at a time: wgpu-core 30 panics where a wait runs out of time while another thread's finds all done
             // (gfx-rs/wgpu#9958). What one thread waits for, the others find done.
-            let turn = match self.turn.try_lock() {
-                Ok(turn) => Some(turn),
-                Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
+            let polled = match self.turn.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    std::thread::sleep(BRIEF);
+                    Err(wgpu::PollError::Timeout)
+                }
+                _turn => self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(stop::SPELL) }),
             };
-            let polled = if turn.is_some() {
-                self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: Some(stop::SPELL) })
-            } else {
-                std::thread::sleep(BRIEF);
-                Err(wgpu::PollError::Timeout)
-            };
-            drop(turn);
             match polled {
                 Ok(_) => return Ok(()),
                 Err(wgpu::PollError::Timeout) => {
