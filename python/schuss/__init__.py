@@ -17,6 +17,7 @@ _core._set_size(Size)
 
 from schuss import (
     arrangement,
+    bounds,
     complex_numbers,
     conversion,
     counting,
@@ -47,6 +48,7 @@ kinds.attach()
 exchange.attach()
 
 from schuss.arrangement import *
+from schuss.bounds import *
 from schuss.complex_numbers import *
 from schuss.counting import *
 from schuss.draws import *
@@ -62,7 +64,7 @@ from schuss.series import *
 
 row_stack = arrangement.vstack
 concat, moveaxis = arrangement.concatenate, arrangement.movedim
-swapdims, clip = arrangement.swapaxes, mathematics.clamp
+swapdims, clip = arrangement.swapaxes, bounds.clamp
 subtract, multiply = mathematics.sub, _core.mul
 divide = true_divide = mathematics.div
 negative, absolute, fix = _core.neg, _core.abs, _core.trunc
@@ -302,6 +304,7 @@ __all__ += exchange.__all__
 __all__ += modes.__all__
 __all__ += arrangement.__all__
 __all__ += complex_numbers.__all__
+__all__ += bounds.__all__
 __all__ += mathematics.__all__
 __all__ += kinds.__all__
 __all__ += limits.__all__

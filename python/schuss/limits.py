@@ -4,7 +4,7 @@ Leans on the core's dtypes."""
 from __future__ import annotations
 
 from schuss import _core
-from schuss.mathematics import _limits
+from schuss.bounds import _limits
 
 # Bits in all, bits of the fraction, largest exponent.
 _FLOATS = {

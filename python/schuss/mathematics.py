@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from schuss import _core, naming
 from schuss._core import Tensor
+from schuss.bounds import as_like, is_float, nan_to_num
 from schuss.naming import given, given_each, must_float, must_tensor, rename, returned, speaks
 
 
@@ -192,51 +193,6 @@ def dist(input, other, p=2):
     return norm(input - other, p)
 
 
-def clamp(input, min=None, max=None, *, out=None):
-    """Elements kept within bounds, of which either may be absent; NaN stays NaN.
-
-    >>> schuss.tensor([-2.0, 0.5, 2.0]).clamp(-1.0, 1.0)
-    tensor([-1.0000,  0.5000,  1.0000])
-    """
-    must_tensor("clamp", input=input)
-    if min is None and max is None:
-        raise RuntimeError("clamp: needs min, max, or both")
-    low, high = -float("inf") if min is None else min, float("inf") if max is None else max
-    if not input.is_floating_point() and not _is_float(min) and not _is_float(max):
-        # Infinity would make floats of integers, so one-sided bounds of integers are extremes.
-        if min is None:
-            found = _core.minimum(input, _as(max, input))
-        elif max is None:
-            found = _core.maximum(input, _as(min, input))
-        else:
-            found = _core._clamp(input, low, high)
-    else:
-        found = _core._clamp(input, low, high)
-    return given("clamp", found, out)
-
-
-def _is_float(x) -> bool:
-    if isinstance(x, Tensor):
-        return x.dtype.to_real().is_floating_point
-    return isinstance(x, (float, complex))
-
-
-def _as(x, like):
-    return x if isinstance(x, Tensor) else _core.tensor(x, dtype=like.dtype, device=like.device)
-
-
-def clamp_min(input, min, *, out=None):
-    """Elements kept at or above a bound."""
-    must_tensor("clamp_min", input=input)
-    return clamp(input, min=min, out=out)
-
-
-def clamp_max(input, max, *, out=None):
-    """Elements kept at or below a bound."""
-    must_tensor("clamp_max", input=input)
-    return clamp(input, max=max, out=out)
-
-
 def where(condition, input=None, other=None, *, out=None):
     """The element where the condition holds, else the other's; alone, the places that hold.
 
@@ -265,6 +221,8 @@ def add(input, other, *old, alpha=1, out=None):
     """
     if old:
         alpha, other = naming.swapped("add", other, old)
+    if _weighs(input, other, alpha):
+        return _core._add_scaled(input, other, alpha, out=out)
     return _core.add(input, _scaled("add", input, other, alpha), out=out)
 
 
@@ -275,7 +233,17 @@ def sub(input, other, *old, alpha=1, out=None):
     """
     if old:
         alpha, other = naming.swapped("sub", other, old)
+    if _weighs(input, other, alpha):
+        return _core._add_scaled(input, other, -alpha, out=out)
     return _core.sub(input, _scaled("sub", input, other, alpha), out=out)
+
+
+def _weighs(input, other, alpha) -> bool:
+    """Whether two tensors of floats are added with a plain number, in one pass."""
+    if type(alpha) not in (int, float) or alpha == 1:
+        return False
+    tensors = isinstance(input, Tensor) and isinstance(other, Tensor)
+    return tensors and input.is_floating_point() and other.is_floating_point()
 
 
 def _scaled(op, input, other, alpha):
@@ -284,7 +252,7 @@ def _scaled(op, input, other, alpha):
     if not isinstance(alpha, (int, float, complex, Tensor)):
         raise TypeError(f"{op}: alpha must be a number, got {type(alpha).__name__}")
     whole = isinstance(input, Tensor) and not input.dtype.to_real().is_floating_point
-    if isinstance(alpha, float) and whole and not _is_float(other):
+    if isinstance(alpha, float) and whole and not is_float(other):
         raise RuntimeError(f"{op}: for integer tensors alpha must be an integer, got {alpha}")
     found = other * alpha
     both = isinstance(input, Tensor) and isinstance(other, Tensor)
@@ -295,7 +263,7 @@ def _scaled(op, input, other, alpha):
 def rsub(input, other, *, alpha=1):
     """`other - alpha * input`."""
     must_tensor("rsub", input=input)
-    return sub(other if isinstance(other, Tensor) else _as(other, input), input, alpha=alpha)
+    return sub(other if isinstance(other, Tensor) else as_like(other, input), input, alpha=alpha)
 
 
 def div(input, other, *, rounding_mode=None, out=None):
@@ -310,7 +278,7 @@ def div(input, other, *, rounding_mode=None, out=None):
         return _core.floor_divide(input, other, out=out)
     if rounding_mode == "trunc":
         whole = _core.div(input, other)
-        exact = not _is_float(input) and not _is_float(other)
+        exact = not is_float(input) and not is_float(other)
         if exact:
             rest = _core.fmod(input, other)
             found = _core.floor_divide(input - rest, other)
@@ -368,32 +336,6 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:
 def equal(input, other) -> bool:
     """Whether two tensors have one shape and equal elements."""
     return input.shape == other.shape and bool((input == other).all())
-
-
-def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
-    """NaN and infinities replaced by numbers, in both parts of complex ones."""
-    if input.is_complex():
-        parts = (nan_to_num(part, nan, posinf, neginf) for part in (input.real, input.imag))
-        found = _core._complex(*parts)
-        return given("nan_to_num", found, out)
-    if not input.is_floating_point():
-        return given("nan_to_num", input.clone(), out)
-    limits = _limits(input.dtype)
-    high = limits if posinf is None else posinf
-    low = -limits if neginf is None else neginf
-    found = _core._where(input.isnan(), nan, input)
-    found = _core._where(found == float("inf"), high, found)
-    found = _core._where(found == -float("inf"), low, found)
-    return given("nan_to_num", found.to(input.dtype), out)
-
-
-def _limits(dtype) -> float:
-    return {
-        "float16": 65504.0,
-        "bfloat16": 3.3895313892515355e38,
-        "float32": 3.4028234663852886e38,
-        "float64": 1.7976931348623157e308,
-    }[dtype.name]
 
 
 def mm(input, mat2, *, out=None):
@@ -454,16 +396,19 @@ def _blend(op, input, a, b, beta, alpha, out):
         product = product * alpha
     if beta == 0:
         return given(f"add{op}", product, out)
-    try:
-        broadcast = broadcast_shapes(input.shape, product.shape) == product.shape
-    except RuntimeError:
-        broadcast = False
-    if not broadcast:
+    own, shape = input.shape, product.shape
+    if own not in (shape, shape[-1:]) and not _spreads(own, shape):
         raise _core.ShapeError(
-            f"add{op}: the input {tuple(input.shape)} does not broadcast"
-            f" to the product's {tuple(product.shape)}"
+            f"add{op}: the input {tuple(own)} does not broadcast to the product's {tuple(shape)}"
         )
     return given(f"add{op}", (input if beta == 1 else input * beta) + product, out)
+
+
+def _spreads(own, shape) -> bool:
+    try:
+        return broadcast_shapes(own, shape) == shape
+    except RuntimeError:
+        return False
 
 
 def trace(input):
@@ -561,9 +506,6 @@ __all__ = [
     "baddbmm",
     "bmm",
     "broadcast_shapes",
-    "clamp",
-    "clamp_max",
-    "clamp_min",
     "count_nonzero",
     "dist",
     "div",
@@ -577,7 +519,6 @@ __all__ = [
     "min",
     "mm",
     "mv",
-    "nan_to_num",
     "nanmean",
     "nansum",
     "norm",

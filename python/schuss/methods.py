@@ -8,6 +8,7 @@ import functools
 from schuss import (
     _core,
     arrangement,
+    bounds,
     counting,
     creation,
     draws,
@@ -29,9 +30,10 @@ _PLAIN = {
         " take_along_dim scatter scatter_add index_select index_add index_copy index_fill"
         " index_put take masked_select nonzero argwhere"
     ),
+    bounds: "clamp clamp_min clamp_max nan_to_num",
     mathematics: (
-        "max min prod var std norm dist clamp clamp_min clamp_max add sub div isclose"
-        " allclose equal nan_to_num mm bmm mv dot outer addmm addmv baddbmm trace count_nonzero"
+        "max min prod var std norm dist add sub div isclose"
+        " allclose equal mm bmm mv dot outer addmm addmv baddbmm trace count_nonzero"
         " nansum nanmean float_power"
     ),
     creation: "bernoulli multinomial",
@@ -83,13 +85,19 @@ _ALIASES = {
 
 def _alpha(name: str):
     """`add_` and `sub_` with PyTorch's `alpha`, also in the old order (alpha, other)."""
-    raw = getattr(Tensor, f"{name}_")
+    raw, scaled = getattr(Tensor, f"{name}_"), Tensor._add_scaled_
 
     def method(self, other, *old, alpha=1):
         if old:
             alpha, other = swapped(f"{name}_", other, old)
         if alpha == 1 and not isinstance(alpha, bool):
             return raw(self, other)
+        if mathematics._weighs(self, other, alpha):
+            try:
+                return scaled(self, other, alpha if name == "add" else -alpha)
+            except Exception as error:
+                naming.rename(error, f"{name}_")
+                raise
         return raw(self, mathematics._scaled(name, self, other, alpha))
 
     method.__name__ = method.__qualname__ = f"{name}_"
@@ -230,6 +238,7 @@ def attach() -> None:
     )
     for name in written.split():
         setattr(Tensor, f"{name}_", _written(name, getattr(Tensor, name)))
+    Tensor.clamp_ = _bounded(Tensor.clamp_)
     Tensor.div_, Tensor.round_ = _divided(Tensor.div_), _rounded(Tensor.round_)
     Tensor.where = _reversed_where
     Tensor.round = _whole_round
@@ -328,6 +337,17 @@ def _reshaped(name: str):
     method.__doc__ = f"`{name}`, of this very tensor."
     method.__wrapped__ = getattr(Tensor, name)
     return method
+
+
+def _bounded(plain):
+    @functools.wraps(plain)
+    def clamp_(self, min=None, max=None):
+        low, high = bounds.limits(min, max)
+        if (min is None and max is None) or not bounds.are_numbers(self, low, high):
+            return plain(self, min, max)
+        return self._clamp_between_(low, high)
+
+    return clamp_
 
 
 def _divided(plain):

@@ -254,16 +254,21 @@ pub(crate) fn named(error: Error, op: &Op) -> Error {
     if error.kind() == ErrorKind::Missing { error.named(op.name) } else { error }
 }
 
-/// The bits of a truth are the truth: its bitwise opposite is the logical one.
+/// The bits of a truth are the truth: bitwise operators of truths alone are the logical ones.
 #[inline]
 pub(crate) fn of_truths(op: &'static Op, feeds: &[Feed]) -> &'static Op {
-    if std::ptr::eq(op, &raw const crate::ops::compare::bitwise_not::OP)
-        && let [Feed::Tensor(t)] = feeds
-        && t.dtype() == DType::Bool
-    {
-        return &crate::ops::compare::logical_not::OP;
+    use crate::ops::compare::{bitwise_and, bitwise_not, bitwise_or, bitwise_xor, logical_and, logical_not, logical_or, logical_xor};
+    let truth = |feed: &Feed| matches!(feed, Feed::Tensor(t) if t.dtype() == DType::Bool);
+    if op.class != Class::Integer || !feeds.iter().all(truth) {
+        return op;
     }
-    op
+    let pairs = [
+        (&bitwise_not::OP, &logical_not::OP),
+        (&bitwise_and::OP, &logical_and::OP),
+        (&bitwise_or::OP, &logical_or::OP),
+        (&bitwise_xor::OP, &logical_xor::OP),
+    ];
+    pairs.iter().find(|pair| std::ptr::eq(op, pair.0)).map_or(op, |pair| pair.1)
 }
 
 fn outs_of(mut list: Vec<Tensor>) -> Outs {

@@ -181,6 +181,32 @@ pub fn apply(asked: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) 
     join(op, target, &seen, args, mode)
 }
 
+/// `target = op(feeds)` of tensors like the target, that lie elsewhere and are in no graph: at once, where otherwise a result is
+/// made and copied. False where anything else is asked.
+pub fn onto(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) -> Result<bool> {
+    let mode = Mode::now();
+    let Body::Map(body) = &op.body else { return Ok(false) };
+    let known = matches!(op.class, Class::Float | Class::Number | Class::Arithmetic | Class::Real);
+    if !known || body.outputs != 1 || body.truth || !mode.is_plain() || target.requires_grad() {
+        return Ok(false);
+    }
+    let own = target.operand();
+    let like = |feed: &Feed| match feed {
+        Feed::Tensor(t) => {
+            let x = t.operand();
+            let fits = x.dtype == own.dtype && x.layout.shape == own.layout.shape && x.device() == own.device();
+            fits && !t.requires_grad() && !Arc::ptr_eq(&x.storage, &own.storage)
+        }
+        Feed::Number(n) => !n.is_complex(),
+        _ => false,
+    };
+    let fits = matches!(own.dtype, DType::F32 | DType::F64) && feeds.iter().all(like);
+    if fits {
+        apply(op, target, feeds, args)?;
+    }
+    Ok(fits)
+}
+
 /// Where the derivative reads what is about to be overwritten, the record keeps a copy of it.
 fn keep_original(op: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg], seen: &mut Pair<Seen>, own: &Operand) -> Result<()> {
     let mut needs = 0;

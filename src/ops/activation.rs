@@ -62,6 +62,18 @@ crate::op! {
         vjp |g, [x], _y| [g * &(x.gt(&Sym::from(0.0)).where_(&Sym::from(SELU_SCALE), &(x.exp() * (SELU_SCALE * SELU_ALPHA))))];
         face function;
     }
+    /// `x` where positive, else `alpha * (exp(x / alpha) - 1)` (Barron 2017).
+    celu(input; alpha: Number = Arg::Number(crate::base::Number::Float(1.0))) Real {
+        map(float value, |x; a| Value::select(x.gt(V::lit(0.0)), x, a * (x / a).expm1()));
+        vjp |g, [x], _y| [g * &(x.gt(&Sym::from(0.0)).where_(&Sym::from(0.0), x) / &Sym::Number(alpha)).exp()];
+        face hidden;
+    }
+    /// `x` where positive, else `weight * x` (He et al. 2015).
+    prelu(input: Tensor, weight: Tensor) Real {
+        map(float value, |x, w;| Value::select(x.gt(V::lit(0.0)), x, w * x));
+        vjp |g, [x, w], _y| [x.gt(&Sym::from(0.0)).where_(g, &(g * w)), x.gt(&Sym::from(0.0)).where_(&Sym::from(0.0), &(g * x))];
+        face hidden;
+    }
     /// `x * sigmoid(x)`, also called swish.
     ///
     /// >>> schuss.nn.functional.silu(schuss.tensor([-1.0, 2.0]))

@@ -190,6 +190,32 @@ crate::op! {
         rule clamped;
         face hidden;
     }
+    /// `clamp` between two numbers.
+    clamp_between(input: Tensor; min: Number, max: Number) Arithmetic {
+        map(number value, |x; low, high| {
+            let y = Value::select(x.lt(low) | low.is_nan(), low, x);
+            Value::select(high.lt(y) | high.is_nan(), high, y)
+        });
+        vjp |g, [x], _y| [x.gt(&Sym::Number(min)).logical_and(&x.lt(&Sym::Number(max))).where_(g, &Sym::from(0.0))];
+        face hidden in_place;
+    }
+    /// `input + alpha * other`, element by element.
+    add_scaled(input: Tensor, other: Tensor; alpha: Number) Arithmetic {
+        map(number value, |x, y; a| x + a * y);
+        vjp |g, [_x, _y], _o| [g, g * &Sym::Number(alpha)];
+        complex Yes;
+        linear Together;
+        face hidden in_place;
+    }
+    /// The element, or a number in place of NaN and of either infinity.
+    nan_to_num(input: Tensor; nan: Number, posinf: Number, neginf: Number) Real {
+        map(float value, |x; nan, high, low| {
+            let bounded = Value::select(x.is_inf(), Value::select(x.gt(V::lit(0.0)), high, low), x);
+            Value::select(x.is_nan(), nan, bounded)
+        });
+        vjp |g, [x], _y| [x.abs().lt(&Sym::from(f64::INFINITY)).where_(g, &Sym::from(0.0))];
+        face hidden;
+    }
     /// `input + weight * (end - input)`, element by element.
     ///
     /// >>> schuss.tensor([1.0]).lerp(schuss.tensor([3.0]), 0.5)

@@ -31,6 +31,25 @@ crate::op! {
         rule entropy_back;
         face hidden;
     }
+    /// `curve * d^2` of the error d up to a bound, and `slope * (|d| - bound / 2)` beyond (Huber 1964).
+    huber_each(input, target; bound: Number, curve: Number, slope: Number) Real {
+        map(float value, |x, y; b, curve, slope| {
+            let d = (x - y).abs();
+            Value::select(d.ge(b), slope * (d - 0.5 * b), curve * d * d)
+        });
+        vjp |g, [x, y], _o| [g.huber_slope(x, y, bound, curve, slope), -g.huber_slope(x, y, bound, curve, slope)];
+        face hidden;
+    }
+    /// A cotangent times the slope of `huber_each`.
+    huber_slope(grad, input, target; bound: Number, curve: Number, slope: Number) Real {
+        map(float value, |g, x, y; b, curve, slope| {
+            let d = x - y;
+            let near = 2.0 * curve * d;
+            g * Value::select(d.ge(b), slope, Value::select(d.le(-b), -slope, near))
+        });
+        rule huber_bend;
+        face hidden;
+    }
     /// Minus the log-likelihood of a truth under a probability, element by element.
     bce_each(input, target) Real {
         map(float value, |x, y;| {
@@ -48,6 +67,17 @@ crate::op! {
         inline(bce_logits);
         face hidden;
     }
+}
+
+fn huber_bend(pull: &Pull) -> Grads {
+    let (g, d, x, y) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.ins[2]);
+    let number = |k: usize| pull.args[k].number().map_or(f64::NAN, |n| n.as_f64());
+    let mut grads = Grads::new();
+    grads.push(pull.needs.has(0).then(|| g.huber_slope(x, y, pull.args[0].clone(), pull.args[1].clone(), pull.args[2].clone())));
+    let bend = || (x - y).abs().lt(&Sym::from(number(0))).where_(&(g * d * (2.0 * number(1))), &Sym::from(0.0));
+    grads.push(pull.needs.has(1).then(bend));
+    grads.push(pull.needs.has(2).then(|| -bend()));
+    grads
 }
 
 fn entropy_meta(ins: &[Option<Meta>], _args: &[Arg]) -> Result<Metas> {

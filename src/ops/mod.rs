@@ -109,6 +109,7 @@ macro_rules! op {
     (@batch $body:ident $batch:ident) => { Some($crate::ops::batch::$batch) };
     (@face) => { Face { method: true, function: true, in_place: false } };
     (@face hidden) => { Face { method: false, function: false, in_place: false } };
+    (@face hidden in_place) => { Face { method: false, function: false, in_place: true } };
     (@face method) => { Face { method: true, function: false, in_place: false } };
     (@face function) => { Face { method: false, function: true, in_place: false } };
     (@face in_place) => { Face { method: true, function: true, in_place: true } };

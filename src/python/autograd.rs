@@ -144,7 +144,10 @@ fn _nonzero(py: Python<'_>, x: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
     let operand = crate::backend::fetch(&x.get().get_ref().operand())?;
     let columns = crate::backend::cpu::gather::nonzero(&operand);
     let rows = columns.first().map_or_else(|| usize::from(crate::backend::cpu::convert::element_is_true(&operand)), Vec::len);
-    let flat: Vec<i64> = (0..rows).flat_map(|r| columns.iter().map(move |c| c[r]).collect::<Vec<_>>()).collect();
+    let mut flat = vec![0i64; rows * columns.len()];
+    for (k, column) in columns.iter().enumerate() {
+        flat[k..].iter_mut().step_by(columns.len()).zip(column).for_each(|(to, &i)| *to = i);
+    }
     let found = Tensor::from_slice(&flat, &[rows, columns.len()])?;
     wrap(py, found.to_device(x.get().get_ref().device())?)
 }

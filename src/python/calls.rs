@@ -275,6 +275,14 @@ fn call(
         return Ok((*given[0]).clone().unbind());
     }
     let (run, feeds) = arith::shorter(op, &feeds);
+    if let Some(out) = &out
+        && let Ok(target) = out.cast::<PyTensor>()
+    {
+        let target = target.get().get_ref();
+        if enter(py, size, || write::onto(run, target, feeds, &list).map_err(|e| spoken(op, "", e)))? {
+            return Ok(out.clone().unbind());
+        }
+    }
     let outs = enter(py, size, || emit(run, feeds, &list).map_err(|e| spoken(op, "", e)))?;
     match out {
         None => pack(py, outs),
@@ -387,7 +395,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
             }
             if op.face.in_place {
                 let doc = format!("In-place form of `{}`.", op.name);
-                method(Form::InPlace, &format!("{}_", op.name), &doc, IN_PLACE[id])?;
+                let hidden = if op.face.method { "" } else { "_" };
+                method(Form::InPlace, &format!("{hidden}{}_", op.name), &doc, IN_PLACE[id])?;
             }
             let visible = if op.face.function { op.name.to_string() } else { format!("_{}", op.name) };
             let raw = ffi::PyCFunction_NewEx(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss import Tensor
+from schuss import Tensor, _core
 from schuss.naming import given as _given
 from schuss.naming import must_float as _must_float
 from schuss.naming import publish as _publish
@@ -151,12 +151,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(0, x) + min(0, alpha * (exp(x / alpha) - 1)) (Barron, 2017)."""
     if alpha == 0:
         raise RuntimeError("celu: alpha must not be 0")
-    return fused.written(_celu, input, alpha) if inplace else _celu(input, alpha)
-
-
-def _celu(input, alpha):
-    low = alpha * (input / alpha).clamp(max=0.0).expm1()
-    return schuss.where(input > 0, input, low)
+    return fused.written(_core._celu, input, alpha) if inplace else _core._celu(input, alpha)
 
 
 selu = fused.selu
@@ -181,7 +176,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2))
     elif weight.ndim > input.ndim:
         weight = weight.reshape(())
-    return schuss.where(input > 0, input, weight * input)
+    return _core._prelu(input, weight)
 
 
 logsigmoid = fused.logsigmoid
@@ -232,8 +227,7 @@ def huber_loss(
         raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
     _refuse_complex("huber_loss", input, target)
     _warn_if_broadcast(input, target, "huber_loss")
-    gap = (input - target).abs()
-    loss = schuss.where(gap <= delta, 0.5 * gap * gap, delta * (gap - 0.5 * delta))
+    loss = _core._huber_each(input, target, delta, 0.5, delta)
     return _weighted(loss, weight, reduction, "huber_loss")
 
 
@@ -256,10 +250,9 @@ def smooth_l1_loss(
     reduction = legacy_reduction(size_average, reduce, reduction)
     _refuse_complex("smooth_l1_loss", input, target)
     _warn_if_broadcast(input, target, "smooth_l1_loss")
-    gap = (input - target).abs()
     if beta == 0:
-        return _reduced(gap, reduction, "smooth_l1_loss")
-    loss = schuss.where(gap < beta, 0.5 / beta * gap * gap, gap - 0.5 * beta)
+        return _reduced((input - target).abs(), reduction, "smooth_l1_loss")
+    loss = _core._huber_each(input, target, beta, 0.5 / beta, 1.0)
     return _reduced(loss, reduction, "smooth_l1_loss")
 
 

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 pub(super) mod squares;
 
-use super::{convert, isa, threads};
+use super::{cast, convert, isa, threads};
 use crate::backend::launch::Operand;
 use crate::base::layout::Walk;
 use crate::base::{DType, Few, Layout};
@@ -97,6 +97,11 @@ unsafe fn row<T: Copy>(from: *const T, by: isize, to: *mut T, at: isize, n: usiz
             (2, 1) => {
                 for j in 0..n {
                     *to.add(j) = *from.add(2 * j);
+                }
+            }
+            (-1, 1) => {
+                for j in 0..n {
+                    *to.add(j) = *from.sub(j);
                 }
             }
             (_, 1) => {
@@ -206,7 +211,7 @@ pub unsafe fn read(
         for i in 0..down {
             let at = from.offset(i as isize * step * dtype.size() as isize);
             let row = to.offset(i as isize * pitch * wanted.size() as isize);
-            convert::cast_row(dtype, at, wanted, row, along);
+            cast::row(dtype, at, wanted, row, along);
         }
     }
 }
@@ -238,7 +243,7 @@ pub unsafe fn write(
         for i in 0..down {
             let row = base.offset(i as isize * step * wanted.size() as isize);
             let at = from.offset(i as isize * pitch * dtype.size() as isize);
-            convert::cast_row(dtype, at, wanted, row, along);
+            cast::row(dtype, at, wanted, row, along);
         }
         if at.1 != 1 {
             mover(wanted.size())(spare, (along as isize, 1), to, at, down, along);

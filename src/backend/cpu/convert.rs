@@ -1,6 +1,7 @@
 //! Elements moved from one layout to another, converted where the types differ; every other family reads and writes
 //! odd layouts through here. Leans on launch and dtype.
 
+use super::cast::{self, cast, of_number};
 use super::{block, isa, threads};
 use crate::backend::launch::Operand;
 use crate::backend::trace;
@@ -9,38 +10,6 @@ use crate::base::layout::Walk;
 use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::dispatch_all;
 use num_complex::Complex;
-
-/// One element converted as C converts it.
-#[inline(always)]
-pub fn cast<S: Element, D: Element>(s: S) -> D {
-    if S::DTYPE.is_complex() && (D::DTYPE.is_complex() || D::DTYPE == DType::Bool) {
-        let (re, im) = s.to_pair();
-        return if D::DTYPE.is_complex() { D::from_pair(re, im) } else { D::from_i64(i64::from(re != 0.0 || im != 0.0)) };
-    }
-    match (S::DTYPE.is_inexact(), D::DTYPE) {
-        (_, DType::F64 | DType::C128 | DType::C64) => D::from_f64(s.to_f64()),
-        (_, DType::F32 | DType::F16 | DType::BF16) => {
-            if matches!(S::DTYPE, DType::F64 | DType::C128) {
-                D::from_f64(s.to_f64())
-            } else {
-                D::from_f32(s.to_f32())
-            }
-        }
-        (true, _) => D::from_f64(s.to_f64()),
-        (false, _) => D::from_i64(s.to_i64()),
-    }
-}
-
-/// A plain number as an element.
-#[inline(always)]
-pub fn of_number<D: Element>(value: Number) -> D {
-    match value {
-        Number::Float(f) => D::from_f64(f),
-        Number::Complex(re, im) => D::from_pair(re, im),
-        other if D::DTYPE.is_inexact() => D::from_f64(other.as_f64()),
-        other => D::from_i64(other.as_i64()),
-    }
-}
 
 /// A layout walked in row-major order from any position on.
 pub struct Cursor {
@@ -122,55 +91,6 @@ impl Cursor {
     }
 }
 
-/// Elements that lie side by side, converted.
-unsafe fn cast_all<S: Element, D: Element>(src: *const S, dst: *mut D, n: usize) {
-    for j in 0..n {
-        // SAFETY: the caller promises `n` elements on both sides.
-        unsafe { *dst.add(j) = cast(*src.add(j)) };
-    }
-}
-
-/// The same with both types known only at run time.
-///
-/// # Safety
-/// Both sides must hold `n` elements.
-pub unsafe fn cast_row(from: DType, src: *const u8, to: DType, dst: *mut u8, n: usize) {
-    let frequent = match (from, to) {
-        (DType::F32, DType::F64) => &widen,
-        (DType::F64, DType::F32) => &narrow,
-        (DType::I64, DType::F32) => &single,
-        (DType::I64, DType::F64) => &double,
-        (DType::U8, DType::F32) => &pixels,
-        // SAFETY: the caller's promise.
-        _ => return unsafe { cast_any(from, src, to, dst, n) },
-    };
-    // SAFETY: as above.
-    unsafe { frequent[isa::level()](src, dst, n) }
-}
-
-macro_rules! frequent {
-    ($($name:ident $inner:ident $s:ty, $d:ty);*) => {$(
-        #[inline(always)]
-        unsafe fn $inner<const FMA: bool>(src: *const u8, dst: *mut u8, n: usize) {
-            let (src, dst) = (src.cast::<$s>(), dst.cast::<$d>());
-            for j in 0..n {
-                // SAFETY: the caller promises `n` elements on both sides.
-                unsafe { *dst.add(j) = *src.add(j) as $d };
-            }
-        }
-        crate::per_isa!(static $name: unsafe fn(src: *const u8, dst: *mut u8, n: usize) = $inner);
-    )*};
-}
-// The pairs that wider vectors are worth their code for.
-frequent!(widen widen_row f32, f64; narrow narrow_row f64, f32; single single_row i64, f32; double double_row i64, f64; pixels pixels_row u8, f32);
-
-unsafe fn cast_any(from: DType, src: *const u8, to: DType, dst: *mut u8, n: usize) {
-    dispatch_all!(from, S => dispatch_all!(to, D => {
-        // SAFETY: the caller's promise.
-        unsafe { cast_all::<S, D>(src.cast(), dst.cast(), n) }
-    }));
-}
-
 #[inline(always)]
 unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: usize, count: usize, dst: *mut D) {
     let mut to = dst;
@@ -179,7 +99,7 @@ unsafe fn load<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: us
         unsafe {
             let from = src.offset(at);
             if step == 1 {
-                cast_all(from, to, n);
+                cast::row(S::DTYPE, from.cast(), D::DTYPE, to.cast(), n);
             } else if step == 0 {
                 let v = cast(*from);
                 for j in 0..n {
@@ -205,7 +125,7 @@ unsafe fn store<S: Element, D: Element>(src: *const S, cursor: &Cursor, start: u
         unsafe {
             let to = dst.offset(at);
             if step == 1 {
-                cast_all(from, to, n);
+                cast::row(S::DTYPE, from.cast(), D::DTYPE, to.cast(), n);
             } else {
                 for j in 0..n {
                     *to.offset(j as isize * step) = cast(*from.add(j));
@@ -304,6 +224,10 @@ impl Bytes {
 }
 
 fn has_nan(op: &Operand) -> bool {
+    if op.layout.is_contiguous() && matches!(op.dtype, DType::F32 | DType::F64) {
+        // SAFETY: the operand holds its elements one after the other.
+        return unsafe { [&single_nan, &double_nan][usize::from(op.dtype == DType::F64)][isa::level()](op.ptr(), op.numel()) };
+    }
     let cursor = Cursor::new(&op.layout);
     let (n, mut start, mut found) = (op.numel(), 0, false);
     let mut tile = [0f64; 512];
@@ -317,41 +241,73 @@ fn has_nan(op: &Operand) -> bool {
     found
 }
 
+macro_rules! any_nan {
+    ($($name:ident $inner:ident $t:ty),*) => {$(
+        #[inline(always)]
+        unsafe fn $inner<const FMA: bool>(from: *const u8, n: usize) -> bool {
+            // SAFETY: the caller promises `n` elements.
+            let all = unsafe { std::slice::from_raw_parts(from.cast::<$t>(), n) };
+            all.chunks(1024).any(|some| some.iter().fold(0u32, |found, x| found | u32::from(x.is_nan())) != 0)
+        }
+        crate::per_isa!(static $name: unsafe fn(from: *const u8, n: usize) -> bool = $inner);
+    )*};
+}
+any_nan!(single_nan single_nan_of f32, double_nan double_nan_of f64);
+
 /// Writes one number everywhere.
 pub fn fill(dst: &Operand, value: Number) -> Result<()> {
     let n = dst.numel();
     if n == 0 {
         return Ok(());
     }
-    dispatch_all!(dst.dtype, D => {
-        let v = of_number::<D>(value);
-        let base = Bytes(dst.ptr());
-        if dst.layout.is_contiguous() {
-            threads::each(n, CHUNK, |r| {
-                // SAFETY: the chunk lies inside the operand, and chunks are disjoint.
-                unsafe { std::slice::from_raw_parts_mut(base.at(0).cast::<D>().add(r.start), r.len()) }.fill(v);
-            });
-            return Ok(());
-        }
-        let cursor = Cursor::new(&dst.layout);
+    let mut bits = [0u64; 2];
+    // SAFETY: an element of any type has at most 16 bytes.
+    dispatch_all!(dst.dtype, D => unsafe { bits.as_mut_ptr().cast::<D>().write(of_number::<D>(value)) });
+    let (size, base) = (dst.dtype.size(), Bytes(dst.ptr()));
+    let fill = alike[isa::level()];
+    if dst.layout.is_contiguous() {
         threads::each(n, CHUNK, |r| {
-            cursor.runs(r.start, r.len(), |at, count, step| {
-                // SAFETY: the cursor stays inside the operand; chunks are disjoint.
-                unsafe {
-                    let to = base.at(0).cast::<D>().offset(at);
-                    if step == 1 {
-                        std::slice::from_raw_parts_mut(to, count).fill(v);
-                    } else {
-                        for j in 0..count {
-                            *to.offset(j as isize * step) = v;
-                        }
-                    }
+            // SAFETY: the chunk lies inside the operand, and chunks are disjoint.
+            unsafe { fill(bits, size, base.at(r.start * size), r.len()) }
+        });
+        return Ok(());
+    }
+    let cursor = Cursor::new(&dst.layout);
+    let spread = block::mover(size);
+    threads::each(n, CHUNK, |r| {
+        cursor.runs(r.start, r.len(), |at, count, step| {
+            // SAFETY: the cursor stays inside the operand; chunks are disjoint.
+            unsafe {
+                let to = base.at(0).offset(at * size as isize);
+                if step == 1 {
+                    fill(bits, size, to, count);
+                } else {
+                    spread(bits.as_ptr().cast(), (0, 0), to, (0, step), 1, count);
                 }
-            });
+            }
         });
     });
     Ok(())
 }
+
+/// `n` elements of so many bytes with the same bits.
+#[inline(always)]
+unsafe fn fill_alike<const FMA: bool>(bits: [u64; 2], size: usize, to: *mut u8, n: usize) {
+    // The element's first bytes are the lowest, as on every machine that is built for.
+    let bytes = bits[0].to_le_bytes();
+    let same = size <= 8 && bytes[..size].iter().all(|&b| b == bytes[0]) || bits == [0; 2];
+    // SAFETY, for all: the caller promises room for `n` elements, aligned as their types are.
+    unsafe {
+        match size {
+            _ if same => to.write_bytes(bytes[0], n * size),
+            2 => std::slice::from_raw_parts_mut(to.cast(), n).fill(bits[0] as u16),
+            4 => std::slice::from_raw_parts_mut(to.cast(), n).fill(bits[0] as u32),
+            8 => std::slice::from_raw_parts_mut(to.cast(), n).fill(bits[0]),
+            _ => std::slice::from_raw_parts_mut(to.cast(), n).fill(bits),
+        }
+    }
+}
+crate::per_isa!(static alike: unsafe fn(bits: [u64; 2], size: usize, to: *mut u8, n: usize) = fill_alike);
 
 /// All elements of an operand, in order, into a list of the same length.
 pub fn read_all<T: Element>(op: &Operand, cursor: &Cursor, list: &mut [T]) {

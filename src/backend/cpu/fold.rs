@@ -3,7 +3,7 @@
 
 use super::accumulate::{Apart, BRIEF, CARRIED, Loops, Max, Min, Places, Prod, Spread, Sum};
 use super::convert::{self, Bytes, Cursor};
-use super::{softmax, stop, threads, truth};
+use super::{cast, softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
 use crate::base::{DType, Error, Layout, Result};
 
@@ -181,7 +181,7 @@ fn columns<T: Work, F: Loops<T>>(
                 return fold.columns(&mut acc[..n], from.cast(), pitch / size_of::<T>() as isize, rows);
             }
             for row in 0..rows as isize {
-                convert::cast_row(input.dtype, from.offset(row * pitch), T::DTYPE, tile.as_mut_ptr().cast(), n);
+                cast::row(input.dtype, from.offset(row * pitch), T::DTYPE, tile.as_mut_ptr().cast(), n);
                 fold.columns(&mut acc[..n], tile.as_ptr(), 0, 1);
             }
         });

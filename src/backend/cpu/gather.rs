@@ -7,58 +7,127 @@ use crate::backend::trace;
 use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result, shape};
 use crate::{dispatch_all, per_isa};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Every index as an element offset into the source, checked; one entry for each element of the output.
-fn offsets(picks: &[Pick], source: &Operand) -> Result<Vec<isize>> {
-    let n = source.numel();
-    if let Some(list) = by_one(picks, source, n) {
-        return list;
+/// Elements whose places are worked out together.
+const TILE: usize = 512;
+/// Elements that one thread takes at a time.
+const CHUNK: usize = 1 << 14;
+
+/// Where in an operand the elements lie that indices name, worked out and checked a tile at a time.
+struct Places<'a> {
+    picks: &'a [Pick],
+    /// The operand without the axes that indices decide, and the indices.
+    base: Cursor,
+    cursors: Vec<Cursor>,
+}
+
+impl Places<'_> {
+    fn new<'a>(picks: &'a [Pick], operand: &Operand) -> Places<'a> {
+        let layout = &operand.layout;
+        let base = Cursor::new(&Layout::new(layout.shape.clone(), layout.strides.clone(), 0));
+        Places { picks, base, cursors: picks.iter().map(|pick| Cursor::new(&pick.index.layout)).collect() }
     }
-    let mut list = vec![0isize; n];
-    let base = Cursor::new(&Layout::new(source.layout.shape.clone(), source.layout.strides.clone(), 0));
-    let mut to = 0;
-    if n > 0 {
-        base.runs(0, n, |at, count, step| {
-            for j in 0..count {
-                list[to + j] = at + j as isize * step;
+
+    /// The places of the elements from `start` on, as many as fit the list, in elements from the operand's first.
+    fn fill(&self, start: usize, list: &mut [isize]) -> Result<()> {
+        let mut to = 0;
+        self.base.runs(start, list.len(), |at, count, step| {
+            for (j, place) in list[to..to + count].iter_mut().enumerate() {
+                *place = at + j as isize * step;
             }
             to += count;
         });
-    }
-    let mut index = vec![0i64; n];
-    for (axis, pick) in picks.iter().enumerate() {
-        if n == 0 {
-            break;
+        for (axis, pick) in self.picks.iter().enumerate() {
+            let locate = located[isa::level()];
+            self.index(axis, start, list.len(), |from, found| {
+                let list = &mut list[from..from + found.len()];
+                // SAFETY: there are no promises but the machine's instructions.
+                unsafe { locate(found, list, pick.size as u64, if pick.wraps { pick.size as i64 } else { 0 }, pick.stride) }
+            })?;
         }
-        // SAFETY: the list holds as many elements as the index, whose shape is the output's.
-        unsafe { convert::read::<i64>(&pick.index, &Cursor::new(&pick.index.layout), 0, n, index.as_mut_ptr()) };
-        let size = pick.size as i64;
-        for (at, &i) in list.iter_mut().zip(&index) {
-            let first = if pick.wraps { -size } else { 0 };
-            if i < first || i >= size {
-                return Err(outside(pick, axis, i));
+        Ok(())
+    }
+
+    /// Hands an index over in tiles, `work(from, indices)`, of which the first that lies outside is an error.
+    fn index(&self, axis: usize, start: usize, count: usize, mut work: impl FnMut(usize, &[i64]) -> bool) -> Result<()> {
+        let (pick, cursor) = (&self.picks[axis], &self.cursors[axis]);
+        let index = &pick.index;
+        let mut tile = [0i64; TILE];
+        for from in (0..count).step_by(TILE) {
+            let n = TILE.min(count - from);
+            let found: &[i64] = if index.dtype == DType::I64 && index.layout.is_contiguous() {
+                // SAFETY: the index has as many elements as the output, of which these are some.
+                unsafe { std::slice::from_raw_parts(index.ptr().cast::<i64>().add(start + from), n) }
+            } else {
+                // SAFETY: as above; the tile holds them.
+                unsafe { convert::read::<i64>(index, cursor, start + from, n, tile.as_mut_ptr()) };
+                &tile[..n]
+            };
+            if work(from, found) {
+                // Looked at once more, as it is now: another thread may have written it.
+                let (size, back) = (pick.size as i64, if pick.wraps { pick.size as i64 } else { 0 });
+                return Err(outside(pick, axis, found.iter().copied().find(|&i| !(-back..size).contains(&i)).unwrap_or(0)));
             }
-            *at += (if i < 0 { i + size } else { i }) as isize * pick.stride;
         }
+        Ok(())
     }
-    Ok(list)
+
+    /// Whether all indices of `n` elements lie inside their axes.
+    fn check(&self, n: usize) -> Result<()> {
+        (0..self.picks.len()).try_for_each(|axis| {
+            let (size, back) = (self.picks[axis].size as i64, if self.picks[axis].wraps { self.picks[axis].size as i64 } else { 0 });
+            // SAFETY: as in `fill`.
+            self.index(axis, 0, n, |_, found| unsafe { astray[isa::level()](found, -back, size) })
+        })
+    }
+
+    /// All of them.
+    fn all(&self, n: usize) -> Result<Vec<isize>> {
+        let mut list = vec![0isize; n];
+        if n > 0 {
+            self.fill(0, &mut list)?;
+        }
+        Ok(list)
+    }
+
+    /// Calls `work(start, places)` for the tiles of `range`.
+    fn each(&self, range: std::ops::Range<usize>, mut work: impl FnMut(usize, &[isize])) -> Result<()> {
+        let mut tile = [0isize; TILE];
+        for start in range.clone().step_by(TILE) {
+            let list = &mut tile[..TILE.min(range.end - start)];
+            self.fill(start, list)?;
+            work(start, list);
+        }
+        Ok(())
+    }
 }
 
-/// The offsets where one index decides alone, and its elements lie in a row.
-fn by_one(picks: &[Pick], source: &Operand, n: usize) -> Option<Result<Vec<isize>>> {
-    let [pick] = picks else { return None };
-    let index = &pick.index;
-    if index.dtype != DType::I64 || !index.layout.is_contiguous() || index.numel() != n || source.layout.strides.iter().any(|&s| s != 0) {
-        return None;
+per_isa!(static located: unsafe fn(found: &[i64], list: &mut [isize], size: u64, back: i64, stride: isize) -> bool = locate);
+
+/// Adds to each place what an index is worth; whether one lies outside its axis.
+#[inline(always)]
+unsafe fn locate<const FMA: bool>(found: &[i64], list: &mut [isize], size: u64, back: i64, stride: isize) -> bool {
+    let mut wrong = 0u64;
+    macro_rules! add {
+        ($i:ident, $worth:expr) => {
+            for (place, &$i) in list.iter_mut().zip(found) {
+                let $i = if $i < 0 { $i.wrapping_add(back) } else { $i };
+                wrong |= u64::from($i as u64 >= size);
+                *place = place.wrapping_add($worth);
+            }
+        };
     }
-    // SAFETY: a contiguous operand of n elements.
-    let list = if n == 0 { &[] } else { unsafe { std::slice::from_raw_parts(index.ptr().cast::<i64>(), n) } };
-    let size = pick.size as i64;
-    let place = |&i: &i64| {
-        let at = if i < 0 && pick.wraps { i + size } else { i };
-        if (0..size).contains(&at) { Ok(at as isize * pick.stride) } else { Err(outside(pick, 0, i)) }
-    };
-    Some(list.iter().map(place).collect())
+    if stride == 1 { add!(i, i as isize) } else { add!(i, (i as isize).wrapping_mul(stride)) }
+    wrong != 0
+}
+
+per_isa!(static astray: unsafe fn(found: &[i64], least: i64, size: i64) -> bool = stray);
+
+/// Whether an index lies outside its axis.
+#[inline(always)]
+unsafe fn stray<const FMA: bool>(found: &[i64], least: i64, size: i64) -> bool {
+    found.iter().fold(0u64, |wrong, &i| wrong | u64::from(i < least) | u64::from(i >= size)) != 0
 }
 
 #[cold]
@@ -102,25 +171,87 @@ pub fn gather(source: &Operand, picks: &[Pick], out: &Operand) -> Result<()> {
         && out.layout.is_contiguous()
         && let Some((head, picks, run)) = rows(picks, source)
     {
-        let places = offsets(&picks, &head)?;
+        let places = Places::new(&picks, &head).all(head.numel())?;
         let (to, bytes) = (Address(out.ptr()), run * out.dtype.size());
         copy_rows(source, &places, run, LONG, |k| to.at((k * bytes) as isize));
         return Ok(());
     }
-    let places = offsets(picks, source)?;
-    let base = source.ptr();
-    dispatch_all!(out.dtype, T => {
-        let mut row = vec![T::default(); places.len()];
-        for (to, &at) in row.iter_mut().zip(&places) {
-            // SAFETY: `offsets` has checked every place against its axis.
-            *to = unsafe { *base.cast::<T>().offset(at) };
-        }
-        if !row.is_empty() {
-            // SAFETY: the row holds the output's elements in order.
-            unsafe { convert::write_as(out.dtype, row.as_ptr().cast(), out, &Cursor::new(&out.layout), 0, row.len()) };
+    let n = out.numel();
+    if n == 0 {
+        return Ok(());
+    }
+    let pick = elements(source.dtype.size());
+    if out.dtype == source.dtype && out.layout.is_contiguous() && alike(picks, source, out, pick)? {
+        return Ok(());
+    }
+    let places = Places::new(picks, source);
+    let (base, to, cursor) = (Address(source.ptr()), Address(out.ptr()), Cursor::new(&out.layout));
+    let size = source.dtype.size();
+    let straight = out.dtype == source.dtype && out.layout.is_contiguous();
+    let failed = Mutex::new(None);
+    threads::each(n, CHUNK, |range| {
+        let mut tile = [[0u64; 2]; TILE];
+        let done = places.each(range, |start, list| {
+            let row = if straight { to.at((start * size) as isize).0 } else { tile.as_mut_ptr().cast() };
+            // SAFETY: every place has been checked against its axis; the output, or the tile, has room for them.
+            unsafe {
+                pick(base.at(0).0, list, row);
+                if !straight {
+                    convert::write_as(source.dtype, row, out, &cursor, start, list.len());
+                }
+            }
+        });
+        if let Err(error) = done {
+            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     });
-    Ok(())
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// The same where the indices change along the last axis alone: one row's places are every row's. False where they do not.
+fn alike(picks: &[Pick], source: &Operand, out: &Operand, pick: Take) -> Result<bool> {
+    let layout = &source.layout;
+    let last = layout.rank().saturating_sub(1);
+    if layout.rank() < 2 || picks.iter().any(|p| p.index.layout.strides[..last].iter().any(|&s| s != 0)) {
+        return Ok(false);
+    }
+    let row = |op: &Operand| op.view(Layout::new(layout.shape[last..].into(), op.layout.strides[last..].into(), op.layout.offset));
+    let one = picks.iter().map(|p| Pick { op: p.op, index: row(&p.index), size: p.size, stride: p.stride, wraps: p.wraps });
+    let (one, n) = (one.collect::<Vec<_>>(), layout.shape[last]);
+    let places = Places::new(&one, &row(source)).all(n)?;
+    let heads = Cursor::new(&Layout::new(layout.shape[..last].into(), layout.strides[..last].into(), 0));
+    let (base, to, size) = (Address(source.ptr()), Address(out.ptr()), out.dtype.size());
+    threads::each(out.numel() / n, (CHUNK / n).max(1), |range| {
+        let mut k = range.start;
+        heads.runs(range.start, range.len(), |at, count, step| {
+            for j in 0..count as isize {
+                // SAFETY: every place has been checked, and the output has room for every row.
+                unsafe { pick(base.at((at + j * step) * size as isize).0, &places, to.at((k * n * size) as isize).0) };
+                k += 1;
+            }
+        });
+    });
+    Ok(true)
+}
+
+/// Reads elements from their places, in elements from the first, into a row.
+type Take = unsafe fn(*const u8, &[isize], *mut u8);
+
+/// How it is done for elements of so many bytes.
+fn elements(size: usize) -> Take {
+    unsafe fn some<T: Copy>(from: *const u8, places: &[isize], to: *mut u8) {
+        for (k, &place) in places.iter().enumerate() {
+            // SAFETY: the caller promises every place, and room for all of them.
+            unsafe { *to.cast::<T>().add(k) = *from.cast::<T>().offset(place) };
+        }
+    }
+    match size {
+        1 => some::<u8>,
+        2 => some::<u16>,
+        4 => some::<u32>,
+        8 => some::<u64>,
+        _ => some::<[u64; 2]>,
+    }
 }
 
 /// Bytes of rows that are asked for before they are copied: enough to hide how far away memory is.
@@ -193,7 +324,7 @@ pub fn gather_parts(source: &Operand, pick: Pick, outs: &[Operand], per: usize) 
     if head.layout.rank() != 1 || outs.iter().any(|out| out.dtype != source.dtype || !out.layout.is_contiguous()) {
         return Ok(false);
     }
-    let places = offsets(&picks, &head)?;
+    let places = Places::new(&picks, &head).all(head.numel())?;
     let bytes = run * source.dtype.size();
     let to = |k: usize| Address(outs[k / per].ptr()).at((k % per * bytes) as isize);
     copy_rows(source, &places, run, SHARE, to);
@@ -238,10 +369,10 @@ impl Address {
 pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) -> Result<()> {
     if values.dtype == target.dtype
         && values.layout.is_contiguous()
-        && !std::sync::Arc::ptr_eq(&values.storage, &target.storage)
+        && !Arc::ptr_eq(&values.storage, &target.storage)
         && let Some((head, picks, run)) = rows(picks, target)
     {
-        let places = offsets(&picks, &head)?;
+        let places = Places::new(&picks, &head).all(head.numel())?;
         dispatch_all!(target.dtype, T => {
             for (k, &place) in places.iter().enumerate() {
                 // SAFETY: `offsets` has checked every place; the contiguous values hold a row for each.
@@ -257,21 +388,45 @@ pub fn scatter(target: &Operand, picks: &[Pick], values: &Operand, add: bool) ->
         });
         return Ok(());
     }
-    let places = offsets(picks, target)?;
-    if places.is_empty() {
+    let n = values.numel();
+    if n == 0 {
         return Ok(());
     }
-    let base = target.ptr();
+    let shares = |op: &Operand| Arc::ptr_eq(&op.storage, &target.storage);
+    if shares(values) {
+        let copy = Operand::new(&super::Cpu, &values.layout.shape, values.dtype)?;
+        convert::copy(values, &copy)?;
+        return scatter(target, picks, &copy, add);
+    }
+    let places = Places::new(picks, target);
+    // Nothing is written before every index has been looked at.
+    let known = if picks.iter().any(|pick| shares(&pick.index)) { places.all(n)? } else { Vec::new() };
+    places.check(n)?;
+    let (base, from) = (target.ptr(), Cursor::new(&values.layout));
+    let straight = values.dtype == target.dtype && values.layout.is_contiguous();
     dispatch_all!(target.dtype, T => {
-        let mut row = vec![T::default(); places.len()];
-        // SAFETY: the row holds as many elements as the values, whose shape is the places'.
-        unsafe { convert::read::<T>(values, &Cursor::new(&values.layout), 0, row.len(), row.as_mut_ptr()) };
-        for (&v, &at) in row.iter().zip(&places) {
-            // SAFETY: `offsets` has checked every place against its axis.
-            unsafe {
-                let to = base.cast::<T>().offset(at);
-                *to = if add { sum(*to, v) } else { v };
+        let mut tile = [T::default(); TILE];
+        let mut put = |start: usize, list: &[isize]| {
+            let row: &[T] = if straight {
+                // SAFETY: the values have as many elements as there are places.
+                unsafe { std::slice::from_raw_parts(values.ptr().cast::<T>().add(start), list.len()) }
+            } else {
+                // SAFETY: as above; the tile holds them.
+                unsafe { convert::read::<T>(values, &from, start, list.len(), tile.as_mut_ptr()) };
+                &tile[..list.len()]
+            };
+            for (&v, &at) in row.iter().zip(list) {
+                // SAFETY: every place has been checked against its axis.
+                unsafe {
+                    let to = base.cast::<T>().offset(at);
+                    *to = if add { sum(*to, v) } else { v };
+                }
             }
+        };
+        if known.is_empty() {
+            places.each(0..n, put)?;
+        } else {
+            known.chunks(TILE).zip((0..).step_by(TILE)).for_each(|(list, start)| put(start, list));
         }
     });
     Ok(())
@@ -299,18 +454,33 @@ pub fn nonzero(input: &Operand) -> Vec<Vec<i64>> {
     if n == 0 {
         return found;
     }
-    let mut truths = vec![crate::base::dtype::Truth(0); n];
-    // SAFETY: the list holds as many truths as the operand has elements.
-    unsafe { convert::read(input, &Cursor::new(&input.layout), 0, n, truths.as_mut_ptr()) };
-    for (i, t) in truths.iter().enumerate() {
-        if t.0 != 0 {
-            let mut rest = i;
-            for axis in (0..rank).rev() {
-                found[axis].push((rest % input.layout.shape[axis]) as i64);
-                rest /= input.layout.shape[axis];
+    let (cursor, width) = (Cursor::new(&input.layout), *input.layout.shape.last().unwrap_or(&1));
+    let mut tile = [crate::base::dtype::Truth(0); TILE];
+    // Where the tile's first element stands, in rows and within its row.
+    let (mut index, mut column) = (vec![0i64; rank], 0);
+    for start in (0..n).step_by(TILE) {
+        let tile = &mut tile[..TILE.min(n - start)];
+        // SAFETY: the tile holds as many truths as are read.
+        unsafe { convert::read(input, &cursor, start, tile.len(), tile.as_mut_ptr()) };
+        if rank == 1 {
+            found[0].extend(tile.iter().zip(start as i64..).filter_map(|(t, i)| (t.0 != 0).then_some(i)));
+            continue;
+        }
+        for t in tile {
+            if t.0 != 0 && rank > 0 {
+                index[rank - 1] = column as i64;
+                found.iter_mut().zip(&index).for_each(|(list, &i)| list.push(i));
             }
-            if rank == 0 {
-                break;
+            column += 1;
+            if column == width {
+                column = 0;
+                for axis in (0..rank.saturating_sub(1)).rev() {
+                    index[axis] += 1;
+                    if (index[axis] as usize) < input.layout.shape[axis] {
+                        break;
+                    }
+                    index[axis] = 0;
+                }
             }
         }
     }
@@ -319,7 +489,7 @@ pub fn nonzero(input: &Operand) -> Vec<Vec<i64>> {
 
 /// Whether a walk over two layouts would read what it has already written.
 pub fn collide(a: &Operand, b: &Operand) -> bool {
-    if !std::sync::Arc::ptr_eq(&a.storage, &b.storage) || a.layout.same_elements(&b.layout) {
+    if !Arc::ptr_eq(&a.storage, &b.storage) || a.layout.same_elements(&b.layout) {
         return false;
     }
     let ((a0, a1), (b0, b1)) = (a.layout.span(), b.layout.span());

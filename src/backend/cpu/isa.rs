@@ -232,9 +232,9 @@ macro_rules! map_body {
     };
 
     // Of one operand many give back what they read, and the compiler would then jump over the writing.
-    (@float_run light (value) [$a:ident, $b:ident] []) => {
+    (@float_run light (value) [$a:ident, $b:ident] [$($p:ident),*]) => {
         const OVER: bool = true;
-        $crate::map_body!(@float_loops over (value) [$a, $b] []);
+        $crate::map_body!(@float_loops over (value) [$a, $b] [$($p),*]);
     };
     (@float_run light $($rest:tt)*) => { $crate::map_body!(@float_run float $($rest)*); };
     (@float_run float $($rest:tt)*) => {

@@ -4,7 +4,7 @@
 use super::block::{self, Grid};
 use super::convert::{self, Bytes, Cursor};
 use super::lanes::fetch;
-use super::threads;
+use super::{cast, threads};
 use crate::backend::launch::{MapBody, MapLoop, Operand, Rectangle, RectangleLoop};
 use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
@@ -38,7 +38,7 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
     let result = if body.truth { DType::Bool } else { compute };
     let (run, over) = native.pick_over();
     let kernel = Kernel { run, over, size: if body.truth && compute.size() != 1 { 0 } else { compute.size() } };
-    let direct_in = |op: &Operand| op.dtype == compute && op.layout.is_contiguous();
+    let direct_in = |op: &Operand| reads_as(op.dtype, compute) && op.layout.is_contiguous();
     let direct_out = |op: &Operand| op.dtype == result && op.layout.is_contiguous();
     if n <= CHUNK && ins.iter().all(direct_in) && outs.iter().all(direct_out) {
         let (mut from, mut to) = ([std::ptr::null::<u8>(); MOST], [std::ptr::null_mut::<u8>(); MOST]);
@@ -299,8 +299,8 @@ fn general(kernel: Kernel, compute: DType, result: DType, params: &[Number], ins
     let n = outs[0].numel();
     // A tile holds half as many elements of sixteen bytes.
     let most = if compute.size() > 8 { TILE / 2 } else { TILE };
-    let reads: Vec<Way> = ins.iter().map(|op| way(op, compute, n)).collect();
-    let writes: Vec<Way> = outs.iter().map(|op| way(op, result, n)).collect();
+    let reads: Vec<Way> = ins.iter().map(|op| way(op, reads_as(op.dtype, compute), n)).collect();
+    let writes: Vec<Way> = outs.iter().map(|op| way(op, op.dtype == result, n)).collect();
     threads::each(n, CHUNK, |range| {
         let mut tiles = [const { Tile::uninit() }; MOST];
         for ((way, op), tile) in reads.iter().zip(ins).zip(&mut tiles) {
@@ -350,9 +350,14 @@ fn general(kernel: Kernel, compute: DType, result: DType, params: &[Number], ins
     Ok(())
 }
 
-fn way(op: &Operand, wanted: DType, n: usize) -> Way {
-    if op.dtype == wanted && op.layout.is_contiguous() {
-        Way::Direct(op.ptr(), wanted.size())
+/// Whether elements may be read as the loop's where they lie: truths are bytes of 0 and 1.
+fn reads_as(own: DType, compute: DType) -> bool {
+    own == compute || own == DType::Bool && compute == DType::U8
+}
+
+fn way(op: &Operand, lies: bool, n: usize) -> Way {
+    if lies && op.layout.is_contiguous() {
+        Way::Direct(op.ptr(), op.dtype.size())
     } else if n > 1 && op.layout.is_one_element() {
         Way::Constant
     } else {
@@ -383,7 +388,7 @@ unsafe fn spread(value: Number, dtype: DType, to: *mut u8, count: usize) {
         match dtype {
             DType::F32 => std::slice::from_raw_parts_mut(to.cast::<f32>(), count).fill(value.as_f64() as f32),
             other => {
-                crate::dispatch_all!(other, T => std::slice::from_raw_parts_mut(to.cast::<T>(), count).fill(convert::of_number::<T>(value)))
+                crate::dispatch_all!(other, T => std::slice::from_raw_parts_mut(to.cast::<T>(), count).fill(cast::of_number::<T>(value)))
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod attention;
 pub mod average;
 pub mod bessel;
 pub mod block;
+pub mod cast;
 pub mod chain;
 pub mod columns;
 pub mod complex;

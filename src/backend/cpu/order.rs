@@ -2,7 +2,7 @@
 //! Every element becomes an unsigned key whose order is the elements' own. Leans on convert.
 
 use super::convert::{self, Bytes, Cursor};
-use super::{stop, threads};
+use super::{isa, stop, threads};
 use crate::backend::launch::{Operand, Order};
 use crate::base::dtype::Element;
 use crate::base::{DType, Result};
@@ -12,13 +12,17 @@ use crate::dispatch;
 const NAN: u64 = u64::MAX;
 const TOP: u64 = 1 << 63;
 
-#[inline]
-fn key_of_float(x: f64) -> u64 {
-    if x.is_nan() {
-        return NAN;
+crate::per_isa!(static keyed: unsafe fn(row: &mut [u64]) = key_floats);
+
+/// The bits of float64 made keys.
+#[inline(always)]
+unsafe fn key_floats<const FMA: bool>(row: &mut [u64]) {
+    for key in row {
+        let x = f64::from_bits(*key) + 0.0;
+        let bits = x.to_bits();
+        let negative = 0u64.wrapping_sub(bits >> 63);
+        *key = if x.is_nan() { NAN } else { bits ^ (negative | TOP) };
     }
-    let bits = (x + 0.0).to_bits();
-    if bits & TOP != 0 { !bits } else { bits ^ TOP }
 }
 
 /// The keys of elements `start..start + n` of an operand.
@@ -32,7 +36,7 @@ fn keys(op: &Operand, cursor: &Cursor, start: usize, to: &mut [u64]) {
     unsafe {
         if op.dtype.is_float() {
             convert::read::<f64>(op, cursor, start, n, row.cast());
-            to.iter_mut().for_each(|k| *k = key_of_float(f64::from_bits(*k)));
+            keyed[isa::level()](to);
         } else {
             convert::read::<i64>(op, cursor, start, n, row.cast());
             to.iter_mut().for_each(|k| *k ^= TOP);
@@ -89,6 +93,9 @@ fn choose(order: Order, list: &[u64], pairs: &mut Vec<(u64, u32)>, found: &mut [
     }
     pairs.clear();
     let turn = if order == (Order::Sorted { descending: true }) { u64::MAX } else { 0 };
+    if matches!(order, Order::Sorted { .. }) && (1..=FEW).contains(&found.len()) && found.len() * 4 <= n {
+        return foremost(list, turn, pairs, found);
+    }
     pairs.extend(list.iter().enumerate().map(|(i, &k)| (k ^ turn, i as u32)));
     let nth = |pairs: &mut Vec<(u64, u32)>, k: usize| i64::from(pairs.select_nth_unstable(k).1.1);
     match order {
@@ -126,6 +133,30 @@ fn choose(order: Order, list: &[u64], pairs: &mut Vec<(u64, u32)>, found: &mut [
         }
         Order::Running { .. } => {}
     }
+}
+
+/// As many elements as are kept in order while a row is gone through once.
+const FEW: usize = 32;
+
+/// The places of the first elements in order, of which there are far fewer than elements in the row.
+fn foremost(list: &[u64], turn: u64, best: &mut Vec<(u64, u32)>, found: &mut [i64]) {
+    let m = found.len();
+    let put = |best: &mut Vec<(u64, u32)>, key: u64, i: usize| {
+        // Of equal elements the earlier one comes first.
+        best.insert(best.partition_point(|one| one.0 <= key), (key, i as u32));
+        best.last().map_or(0, |last| last.0)
+    };
+    let mut worst = 0;
+    for (i, &key) in list[..m].iter().enumerate() {
+        worst = put(best, key ^ turn, i);
+    }
+    for (i, &key) in list.iter().enumerate().skip(m) {
+        if key ^ turn < worst {
+            best.pop();
+            worst = put(best, key ^ turn, i);
+        }
+    }
+    found.iter_mut().zip(&*best).for_each(|(f, p)| *f = i64::from(p.1));
 }
 
 /// For each value its place among the sorted elements of the same row; one row of sorted elements serves all rows.
