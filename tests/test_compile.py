@@ -5,6 +5,7 @@ Leans on schuss alone; every case is run beside the same function that is not co
 from __future__ import annotations
 
 import threading
+import types
 import warnings
 
 import numpy as np
@@ -568,10 +569,7 @@ class TestWhatWasWrongOnce:
                 step(schuss.ones(2))
 
     def test_an_argument_with_parts_is_refused(self):
-        class Box:
-            x = schuss.ones(2)
-
-        box = Box()
+        box = types.SimpleNamespace(x=schuss.ones(2))
         step = schuss.compile(lambda b: b.x * 2)
         step(box)
         with pytest.raises(schuss.CompileError, match="an argument is an object"):

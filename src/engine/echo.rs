@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Sounded {
     /// The first task that is its own.
     from: usize,
-    opens: Vec<usize>,
+    pub opens: Vec<usize>,
     cotangents: Vec<Operand>,
     /// Those of results without a place in the graph.
     strays: Vec<Operand>,
@@ -105,8 +105,11 @@ impl Sounded {
     /// must fill for it.
     pub fn finish(self, heard: &mut Trace, touched: &[Touched], ends: &mut Ends) -> Result<Echo> {
         let own: Vec<Task> = heard.tasks.split_off(self.from);
-        if heard.draws.iter().any(|(task, ..)| *task >= self.from) || heard.calls.iter().any(|(task, _)| *task >= self.from) {
+        if heard.draws.iter().any(|(task, ..)| *task >= self.from) {
             return Err(trace::refusal("the derivative of the function draws random numbers"));
+        }
+        if heard.calls.iter().any(|(task, _)| *task >= self.from) {
+            return Err(trace::refusal("the derivative of the function uses a float argument; give it as a tensor"));
         }
         let written: HashSet<usize> = heard.tasks.iter().flat_map(Task::writes).map(|o| o.storage.address()).collect();
         let (mut sources, mut ins, mut known) = (Vec::new(), Vec::<Operand>::new(), Vec::<usize>::new());

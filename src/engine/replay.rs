@@ -8,7 +8,7 @@ use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
 use crate::base::{Error, Few, Layout, Number, Result};
 use crate::graph::capture::{self, Touched};
-use crate::graph::tensor::flag;
+use crate::graph::tensor::{Hooked, flag};
 use crate::graph::{Arg, Body, Op, Tensor, mode};
 use crate::ops::view;
 use smallvec::SmallVec;
@@ -70,10 +70,12 @@ enum Source {
 struct Outer {
     source: Source,
     requires_grad: bool,
-    hooked: bool,
+    hooked: Hooked,
     flags: u8,
     /// Whether it had a gradient at first, where the step asks for it or changes it.
     had_grad: Option<bool>,
+    /// Which tensor from outside that gradient was.
+    gradient: Option<usize>,
     after: After,
     /// Its place among the program's operands.
     operand: Option<usize>,
@@ -93,8 +95,8 @@ enum After {
 enum Given {
     Made(Filled, u8),
     Outer(usize),
-    /// A view of the n-th tensor from outside: sizes, strides, and elements from its first.
-    View(usize, Arg, Arg, i64),
+    /// A view of the n-th tensor from outside: sizes, strides, and elements from its first; and whether it is in the graph.
+    View(usize, Arg, Arg, i64, bool),
 }
 
 /// A step that can be run again.
@@ -146,12 +148,17 @@ impl Recording {
         let serial = mode::peek_serial();
         capture::start(serial);
         mode::set_traced(true);
-        args.iter().for_each(capture::touch);
+        args.iter().for_each(capture::take);
         Some(Recording { args: args.to_vec(), serial })
     }
 
-    /// Ends it. What the step returned leaves the program.
-    pub fn finish(self, returned: &[Tensor]) -> Result<Replay> {
+    /// Ends it. What the step returned leaves the program. None where the step was right as it ran, but does what a program
+    /// cannot do again.
+    pub fn finish(self, returned: &[Tensor]) -> Result<Option<Replay>> {
+        returned.iter().for_each(capture::touch_whole);
+        if returned.iter().any(is_own) {
+            return Ok(None);
+        }
         let walked = echo::sound(returned, capture::wanting(), self.serial, trace::count());
         mode::set_traced(false);
         let (mut touched, heard) = (capture::stop(), trace::stop());
@@ -160,6 +167,15 @@ impl Recording {
             return Err(trace::refusal(&fault));
         }
         let walked = walked?;
+        let placed = |t: &Touched| t.tensor.node().is_some_and(|(node, _)| node.serial >= self.serial);
+        if touched.iter().any(|t| t.computed && placed(t)) {
+            return Ok(None);
+        }
+        let open = walked.as_ref().map_or(&[][..], |w| &w.opens);
+        let at = |i: &usize| returned[*i].storage().address();
+        if open.iter().enumerate().any(|(k, i)| open[..k].iter().any(|j| at(i) == at(j) && !returned[*i].same(&returned[*j]))) {
+            return Ok(None);
+        }
         if walked.is_none() && touched.iter().any(|t| t.computed) && touched.iter().any(|t| t.grad_met) {
             return Err(trace::refusal("the step meets a tensor that requires grad and was computed outside"));
         }
@@ -189,12 +205,14 @@ impl Recording {
                 _ => None,
             };
             let after = t.after(&heard.born, &mut ends)?;
+            let met = t.grad.as_ref().filter(|_| t.grad_met);
             outers.push(Outer {
                 source,
                 requires_grad: t.requires_grad,
                 hooked: t.hooked,
                 flags: t.flags & (flag::VARIABLE | flag::STRICT),
                 had_grad: t.grad_met.then_some(t.grad.is_some()),
+                gradient: met.and_then(|grad| touched.iter().position(|o| o.tensor.same(grad))),
                 after,
                 form: operand.is_none().then(|| t.layout.clone()),
                 operand,
@@ -222,7 +240,11 @@ impl Recording {
                         let layout = &core.operand.layout;
                         let strides: Few<i64> = layout.strides.iter().map(|&s| s as i64).collect();
                         let shift = layout.offset as i64 - touched[k].layout.offset as i64;
-                        Given::View(k, Arg::from(&layout.shape), Arg::Ints(strides), shift)
+                        if core.operand.dtype != touched[k].dtype {
+                            let why = "the step returns a view of a tensor from outside as another dtype; return a copy of it (clone)";
+                            return Err(trace::refusal(why));
+                        }
+                        Given::View(k, Arg::from(&layout.shape), Arg::Ints(strides), shift, core.requires_grad)
                     }
                 }
             });
@@ -244,8 +266,15 @@ impl Recording {
         let (born, constants) = (&heard.born, &heard.constants);
         let program = Program::new(list, &ins, &ends.list, |at| born.contains_key(&at), |at| constants.contains(&at))?;
         let draws = heard.draws.into_iter().map(|(_, stream, blocks)| (stream, blocks)).collect();
-        Ok(Replay { program, outers, given, draws, calls, echo })
+        Ok(Some(Replay { program, outers, given, draws, calls, echo }))
     }
+}
+
+/// Whether a result that a step made is a tensor in its own right: a leaf, or one that has or keeps a gradient.
+fn is_own(t: &Tensor) -> bool {
+    let core = t.0.core.get();
+    let leaf = core.requires_grad && core.edge.is_none();
+    trace::is_born(&core.operand.storage) && (leaf || core.grad.is_some() || core.has(flag::RETAINS))
 }
 
 /// The storages whose contents leave a step.
@@ -314,7 +343,7 @@ impl Replay {
             {
                 let core = t.0.core.get();
                 let alike = core.requires_grad == outer.requires_grad
-                    && (self.echo.is_some() || core.extra.is_some() == outer.hooked)
+                    && (self.echo.is_some() || core.hooked() == outer.hooked)
                     && core.flags & (flag::VARIABLE | flag::STRICT) == outer.flags
                     && outer.had_grad.is_none_or(|had| had == core.grad.is_some())
                     && (self.echo.is_some() || core.edge.is_none() || !core.requires_grad);
@@ -328,6 +357,13 @@ impl Replay {
                 }
             }
             ready.handles.push(t);
+        }
+        for (outer, t) in self.outers.iter().zip(&ready.handles) {
+            if let Some(k) = outer.gradient
+                && !t.0.core.get().grad.as_ref().is_some_and(|grad| grad.same(&ready.handles[k]))
+            {
+                return None;
+            }
         }
         let ins: SmallVec<[&Operand; 8]> = ready.operands.iter().collect();
         let fits = self.program.bind(&ins).is_some();
@@ -390,9 +426,10 @@ impl Replay {
                 Ok(t)
             }
             Given::Outer(k) => Ok(handles[*k].clone()),
-            Given::View(k, sizes, strides, shift) => {
+            Given::View(k, sizes, strides, shift, tracked) => {
                 let first = handles[*k].layout().offset as i64 + shift;
-                view::as_strided(&handles[*k], sizes.clone(), strides.clone(), first)
+                let alone = (!tracked).then(|| handles[*k].detach());
+                view::as_strided(alone.as_ref().unwrap_or(&handles[*k]), sizes.clone(), strides.clone(), first)
             }
         });
         let list: Vec<Tensor> = list.collect::<Result<_>>()?;

@@ -3,7 +3,7 @@
 
 use super::Tensor;
 use super::mode::Mode;
-use super::tensor::Core;
+use super::tensor::{Core, Hooked};
 use crate::backend::trace;
 use crate::base::{DType, Layout};
 use std::cell::RefCell;
@@ -19,8 +19,8 @@ pub struct Touched {
     pub requires_grad: bool,
     pub flags: u8,
     pub grad: Option<Tensor>,
-    /// Whether hooks look at its gradient.
-    pub hooked: bool,
+    /// The hooks that look at its gradient.
+    pub hooked: Hooked,
     /// Whether its gradient was asked for or changed.
     pub grad_met: bool,
     /// Whether it was computed from others that want a gradient.
@@ -82,6 +82,16 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
     {
         return enter(base, &base.0.core.get());
     }
+    // Nor is one outside the graph of a tensor that is known.
+    let known = |base: &Tensor| CAPTURE.with_borrow(|c| c.as_ref().is_some_and(|c| c.index.contains_key(&base.id())));
+    if core.edge.is_none() && !core.requires_grad && core.base.as_ref().is_some_and(known) {
+        return;
+    }
+    note(t, core);
+}
+
+/// Notes a tensor as one of those from outside.
+fn note(t: &Tensor, core: &Core) {
     trace::keep(&core.operand.storage);
     CAPTURE.with_borrow_mut(|c| {
         let Some(capture) = c else { return };
@@ -99,11 +109,16 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
             requires_grad: core.requires_grad,
             flags: core.flags,
             grad: core.grad.clone(),
-            hooked: core.extra.is_some(),
+            hooked: core.hooked(),
             grad_met: false,
             computed: core.edge.is_some() && core.requires_grad,
         });
     });
+}
+
+/// Notes an argument, be it a view of another.
+pub fn take(t: &Tensor) {
+    note(t, &t.0.core.get());
 }
 
 /// Notes a tensor whose own facts (its elements, its gradient) are about to be used or changed.
@@ -111,6 +126,16 @@ pub(crate) fn enter(t: &Tensor, core: &Core) {
 pub fn touch(t: &Tensor) {
     if Mode::now().traced() {
         enter(t, &t.0.core.get());
+    }
+}
+
+/// Notes a tensor that a step returns and has not met in another way.
+pub fn touch_whole(t: &Tensor) {
+    let core = t.0.core.get();
+    let at = core.operand.storage.address();
+    let known = CAPTURE.with_borrow(|c| c.as_ref().is_none_or(|c| c.storages.contains(&at)));
+    if !known && core.base.is_none() {
+        enter(t, &core);
     }
 }
 

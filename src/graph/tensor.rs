@@ -77,6 +77,18 @@ pub struct Extra {
     pub after: Vec<(u64, Arc<dyn Hook>)>,
 }
 
+/// Which hooks a tensor has, in short: how many there have ever been, and how many of each kind there are.
+pub type Hooked = (u64, usize, usize);
+
+impl Core {
+    pub fn hooked(&self) -> Hooked {
+        match &self.extra {
+            Some(extra) if !extra.list.is_empty() || !extra.after.is_empty() => (extra.next, extra.list.len(), extra.after.len()),
+            _ => (0, 0, 0),
+        }
+    }
+}
+
 /// What an operator is fed: a tensor, bare elements, a plain number, or nothing.
 #[derive(Clone, Copy)]
 pub enum Feed<'a> {

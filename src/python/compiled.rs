@@ -133,8 +133,8 @@ pub struct PyStep {
     look: Py<PyAny>,
     /// Every tensor that the function can reach without its arguments.
     reach: Py<PyAny>,
-    /// Whether arguments that are no plain values are of kinds that are guarded.
-    known: Py<PyAny>,
+    /// The kinds of arguments that are neither plain values nor guarded.
+    unknown: Py<PyAny>,
     /// The state of Python's and NumPy's random numbers.
     odds: Py<PyAny>,
     fallback: bool,
@@ -154,8 +154,8 @@ static CHANGES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new
 impl PyStep {
     #[new]
     fn new(function: Py<PyAny>, guards: (Py<PyAny>, Py<PyAny>, Py<PyAny>, Py<PyAny>), fallback: bool, size: usize) -> PyStep {
-        let (look, reach, known, odds) = guards;
-        PyStep { function, look, reach, known, odds, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
+        let (look, reach, unknown, odds) = guards;
+        PyStep { function, look, reach, unknown, odds, fallback, size: size.max(1), shelf: Lock::new(Shelf::default()) }
     }
 
     /// What it has not itself is the function's: the parameters of a compiled model, its state, its mode.
@@ -315,12 +315,8 @@ impl PyStep {
         }
         let changes = CHANGES.load(std::sync::atomic::Ordering::Relaxed);
         if changes != entry.changes {
-            // Models among the arguments are not looked at one by one.
-            if !entry._objects.is_empty() {
-                return Ok(None);
-            }
-            let (_, state) = self.looked(py)?;
-            if !state.bind(py).eq(&entry.state)? {
+            let (_, state) = self.looked(py, &entry._objects)?;
+            if !entry.state.bind(py).eq(&state)? {
                 return Ok(None);
             }
             entry.changes = changes;
@@ -370,8 +366,8 @@ impl PyStep {
     }
 
     /// The cells and globals that the function names, and the state of the models among them.
-    fn looked(&self, py: Python<'_>) -> PyResult<(Vec<Watch>, Py<PyAny>)> {
-        let (places, state): (Vec<Named>, Py<PyAny>) = self.look.call0(py)?.extract(py)?;
+    fn looked(&self, py: Python<'_>, objects: &[Py<PyAny>]) -> PyResult<(Vec<Watch>, Py<PyAny>)> {
+        let (places, state): (Vec<Named>, Py<PyAny>) = self.look.call1(py, (objects,))?.extract(py)?;
         let watches = places
             .into_iter()
             .map(|(holder, name, seen)| Ok(Watch { holder, name, token: held(seen.bind(py))?, seen }))
@@ -380,11 +376,11 @@ impl PyStep {
     }
 
     /// Whether the function reaches elements of its arguments by itself too: which of the two it means could not be told.
-    fn is_met(&self, py: Python<'_>, tensors: &[Tensor]) -> PyResult<bool> {
+    fn is_met(&self, py: Python<'_>, tensors: &[Tensor], objects: &[Py<PyAny>]) -> PyResult<bool> {
         if tensors.is_empty() {
             return Ok(false);
         }
-        let own: Vec<Bound<'_, PyTensor>> = self.reach.bind(py).call0()?.extract()?;
+        let own: Vec<Bound<'_, PyTensor>> = self.reach.bind(py).call1((objects,))?.extract()?;
         let own: Vec<_> = own.iter().map(|t| t.get().get_ref().storage()).collect();
         Ok(tensors.iter().any(|t| own.iter().any(|known| Arc::ptr_eq(known, &t.storage()))))
     }
@@ -397,8 +393,8 @@ impl PyStep {
         loose: Vec<Token>,
     ) -> PyResult<Py<PyAny>> {
         let py = args.py();
-        let (mut watches, state) = self.looked(py)?;
-        if self.is_met(py, &taken.tensors)? {
+        let (mut watches, state) = self.looked(py, &taken.objects)?;
+        if self.is_met(py, &taken.tensors, &taken.objects)? {
             self.shelf.get().eager += 1;
             return Ok(self.function.bind(py).call(args, kwargs)?.unbind());
         }
@@ -452,14 +448,29 @@ impl PyStep {
             }
             _ => result,
         };
-        let known: bool = self.known.bind(py).call1((taken.objects.iter().map(|o| o.bind(py)).collect::<Vec<_>>(),))?.extract()?;
+        let unknown: Vec<String> = self.unknown.bind(py).call1((&taken.objects,))?.extract()?;
         let done = match formed {
-            Ok(form) if known => recording.finish(&tensors).map(|replay| (replay, form)),
-            Ok(_) => Err(trace::refusal("an argument is an object whose parts cannot be followed")),
+            Ok(form) if unknown.is_empty() => recording.finish(&tensors).map(|replay| replay.map(|replay| (replay, form))),
+            Ok(_) => {
+                let kinds = unknown.join(", ");
+                let why = format!(
+                    "an argument is an object whose parts cannot be followed ({kinds}); give the step its tensors and numbers instead"
+                );
+                Err(trace::refusal(&why))
+            }
             Err(error) => Err(error),
         };
         match done {
-            Ok((replay, form)) => {
+            Ok(None) => {
+                for seen in &mut self.shelf.get().seen {
+                    seen.refused |= seen.tokens == tokens;
+                }
+                self.shelf.get().eager += 1;
+                Ok(result.unbind())
+            }
+            Ok(Some((replay, form))) => {
+                let (_, after) = self.looked(py, &taken.objects)?;
+                state.call_method1(py, intern!(py, "forgive"), (after,))?;
                 let entry = Box::new(Entry {
                     tokens,
                     _objects: taken.objects,

@@ -7,7 +7,7 @@ use crate::backend::trace;
 use crate::base::{DType, Error, Few, Number};
 use crate::graph::Tensor;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBool, PyBytes, PyComplex, PyDict, PyFloat, PyInt, PyList, PySet, PyString, PyTuple, PyType};
 use smallvec::SmallVec;
 
 /// One thing that must be the same for a program to fit.
@@ -96,6 +96,11 @@ impl Taken {
             self.tokens.push(token);
             self.tensors.push(t);
         } else if let Ok(list) = x.cast::<PyTuple>() {
+            if !x.is_exact_instance_of::<PyTuple>() {
+                let class = x.get_type();
+                self.tokens.push(Token::Object(class.as_ptr() as usize));
+                self.objects.push(class.into_any().unbind());
+            }
             self.tokens.push(Token::Open(0, list.len()));
             for item in list.iter() {
                 self.add(&item)?;
@@ -130,7 +135,7 @@ pub(super) fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
     } else if let Ok(f) = x.cast_exact::<PyFloat>() {
         Token::Float(f.value().to_bits())
     } else if x.is_exact_instance_of::<PyInt>() {
-        x.extract::<i64>().map_or_else(|_| Token::Text(x.to_string()), Token::Int)
+        x.extract::<i64>().map_or_else(|_| Token::Row(vec![Token::Text(x.to_string())]), Token::Int)
     } else if let Ok(text) = x.cast_exact::<PyString>() {
         Token::Text(text.to_cow()?.into_owned())
     } else {
@@ -163,6 +168,10 @@ fn within(x: &Bound<'_, PyAny>, depth: usize) -> PyResult<Token> {
         && dict.len() <= LONG
     {
         dict.iter().flat_map(|(key, item)| [key, item]).collect()
+    } else if let Ok(set) = x.cast_exact::<PySet>()
+        && set.len() <= LONG
+    {
+        set.iter().collect()
     } else {
         return token(x);
     };

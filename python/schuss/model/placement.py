@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, naming
+from schuss._core import _changed
 from schuss.model.walks import BUFFERS, Walks
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Placed(Walks):
                 p.data = fn(p.data)
                 if grad is not None:
                     p.grad = fn(grad.detach())
+        _changed()
         for name, value in self._members_of(*BUFFERS):
             if value is not None:
                 self.__dict__[name] = fn(value)

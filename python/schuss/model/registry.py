@@ -29,6 +29,7 @@ class Registry(MutableMapping):
 
     def __setitem__(self, name: str, value: Any) -> None:
         if self._model._member_kinds.get(name) in self._kinds:
+            _changed()
             self._model.__dict__[name] = value
         else:
             self._model._register_member(name, self._kinds[0], value)

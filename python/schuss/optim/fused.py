@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import schuss
 from schuss import _core
 from schuss.optim.formula import worked_out
-from schuss.optim.optimizer import Optimizer
+from schuss.optim.optimizer import Optimizer, has_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -118,8 +118,7 @@ class Fused(Optimizer):
         finally:
             self._passes = None
 
-        groups = list(self.param_groups)
-        met = groups, [len(group["params"]) for group in groups], list(self.state.values())
+        met = self._met()
         stepped = [entry for *_, entries in passes for entry in entries]
         counts = [(key, itemgetter(key)) for key in self._counted]
         before: list[tuple[str, list[Any]]] = []
@@ -131,10 +130,11 @@ class Fused(Optimizer):
                 return _core._numbers(())
             before[:] = [(key, list(map(count, stepped))) for key, count in counts]
             for form, group, entries in passes:
-                every = self._all(group, self._again(group, entries), entries)
-                same = self._form(group, every) == form
-                for _, rates in every:
-                    _core._numbers(rates if same else ())
+                age, alike = self._again(group, entries)
+                every = self._all(group, age, entries) if alike else []
+                same = alike and self._form(group, every) == form
+                for _, rates in every if same else [("", ())]:
+                    _core._numbers(rates)
             return None
 
         def back() -> None:
@@ -144,25 +144,30 @@ class Fused(Optimizer):
 
         return result, numbers, back
 
-    def _again(self, group: Group, entries: list[Entry]) -> Any:
-        """Counts one more step of parameters that are stepped together; returns their age."""
+    def _again(self, group: Group, entries: list[Entry]) -> tuple[Any, bool]:
+        """Counts one more step of parameters that were stepped together; returns the age of the
+        last, and whether they are still equally old."""
         if self._counts_alike:
             age = entries[0]["step"] + 1
+            alike = True
             for entry in entries:
+                alike &= entry["step"] + 1 == age
                 entry["step"] = age
-            return age
-        return [self._age(entry, group) for entry in entries][-1]
+            return age, alike
+        ages = [self._age(entry, group) for entry in entries]
+        return ages[-1], len(set(ages)) == 1
 
-    def _is_as(self, groups: list[Group], sizes: list[int], states: list[Any]) -> bool:
-        """Whether groups, states and hooks are those that a recorded step met."""
-        now, held = self.param_groups, self.state
-        return (
-            not (self._pre_hooks or self._post_hooks)
-            and len(now) == len(groups)
-            and len(held) == len(states)
-            and all(map(is_, now, groups))
-            and all(map(is_, held.values(), states))
-            and [len(group["params"]) for group in now] == sizes
+    def _met(self) -> tuple[list[Group], list[Any], list[Any]]:
+        """The groups, their parameters, and the states with the tensors in them."""
+        groups, states = list(self.param_groups), list(self.state.values())
+        params = [p for group in groups for p in group["params"]]
+        inner = [v for state in states for v in state.values() if isinstance(v, schuss.Tensor)]
+        return groups, params, states + inner
+
+    def _is_as(self, *then: list[Any]) -> bool:
+        """Whether groups, parameters, states and hooks are those that a recorded step met."""
+        return not has_hooks(self) and all(
+            len(a) == len(b) and all(map(is_, a, b)) for a, b in zip(self._met(), then, strict=True)
         )
 
     def _saved(self, entry: Any) -> Any:
@@ -189,6 +194,7 @@ def by_hand(rule: Rule, p: Any, grad: Any, entry: Entry) -> None:
     name, keys, numbers = rule
     states = [entry[key] for key in keys]
     if isinstance(p, schuss.Scalar):
+        _core._refuse_recording("the step moves Scalars, which are numbers of Python")
         p.value, *new = worked_out(name, [p.value, *states, grad], numbers)
     else:
         with schuss.enable_grad():

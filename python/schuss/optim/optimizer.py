@@ -72,7 +72,9 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
         if _core._is_recording() and not self._stepping:
             from schuss.recording import note_step
 
-            return note_step(self, step, args, kwargs)
+            if not has_hooks(self):
+                return note_step(self, step, args, kwargs)
+            _core._refuse_recording("hooks run around the step of its optimiser")
         if self._stepping or not (self._pre_hooks or self._post_hooks or _of_all):
             try:
                 return step(self, *args, **kwargs)
@@ -100,6 +102,11 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             self._stepping = False
 
     return wrapper
+
+
+def has_hooks(optimizer: Optimizer) -> bool:
+    """Whether hooks run around an optimiser's steps, its own or those of all."""
+    return bool(optimizer._pre_hooks or optimizer._post_hooks or any(_of_all.values()))
 
 
 def _retell(optimizer: Optimizer, error: Exception, args: tuple, kwargs: dict) -> None:
@@ -233,7 +240,8 @@ class Optimizer(Checked):
                 elif set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = p.grad.detach()
+                    if p.grad.requires_grad:
+                        p.grad = p.grad.detach()
                     p.grad.zero_()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:

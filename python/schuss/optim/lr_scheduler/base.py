@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from typing import TYPE_CHECKING
 
 import schuss
@@ -62,13 +63,17 @@ def warn_of_epochs(owner: str) -> None:
     )
 
 
+# Whether this thread is inside a schedule's step that is being recorded.
+_within = threading.local()
+
+
 def _told(step: Callable[..., None]) -> Callable[..., None]:
     """Wraps a class's `step`: in a step that is being recorded it is a part of the host, made again
     each time; once, even where one schedule steps others."""
 
     @functools.wraps(step)
     def wrapper(self: LRScheduler, *args: Any, **kwargs: Any) -> None:
-        if not _core._is_recording() or LRScheduler._inside:
+        if not _core._is_recording() or getattr(_within, "step", False):
             return step(self, *args, **kwargs)
         before: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
@@ -82,11 +87,11 @@ def _told(step: Callable[..., None]) -> Callable[..., None]:
                 place.update(was)
 
         _core._host_call(again, back)
-        LRScheduler._inside = True
+        _within.step = True
         try:
             return step(self, *args, **kwargs)
         finally:
-            LRScheduler._inside = False
+            _within.step = False
 
     return wrapper
 
@@ -120,7 +125,6 @@ class LRScheduler(Checked):
 
     _get_lr_called_within_step = False
     _is_initial = False
-    _inside = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
