@@ -3,6 +3,8 @@ Leans on the core's views and its gather family."""
 
 from __future__ import annotations
 
+import math
+
 from schuss import _core
 from schuss._core import Tensor
 from schuss.mathematics import broadcast_shapes
@@ -205,8 +207,20 @@ def _ranks(counts, size):
     ends, op = counts.cumsum(0), "repeat_interleave"
     _core._demand(counts >= 0, "runtime", op, "a count is below 0")
     _core._demand(ends[-1:] == size, "runtime", op, "output_size must be the sum of the counts")
-    places = _core.arange(size, device=counts.device)
-    return (ends.unsqueeze(0) <= places.unsqueeze(1)).sum(1)
+    return _core._search_in(ends, _core.arange(size, device=counts.device), True, False)
+
+
+def _each_repeated(input, axis, count):
+    """Every position of an axis so many times, once or more."""
+    if count == 1:
+        return _core._compact(input)
+    shape = list(input.shape)
+    wide = [*shape[: axis + 1], count, *shape[axis + 1 :]]
+    shape[axis] *= count
+    if count <= 4 and math.prod(wide[axis + 2 :]) == 1:
+        # Single elements are copied quicker than rows of so few.
+        return _core._stack([input] * count, axis + 1).reshape(shape)
+    return input.unsqueeze(axis + 1).expand(wide).reshape(shape)
 
 
 @speaks
@@ -225,10 +239,12 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
     if isinstance(repeats, Tensor) and output_size is not None:
         return index_select(input, axis, _ranks(repeats.expand(size), output_size))
     counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
+    if not isinstance(counts, int) and len(counts) == 1:
+        counts = counts[0]
     if isinstance(counts, int):
+        if counts > 0:
+            return _each_repeated(input, axis, counts)
         counts = [counts] * size
-    if len(counts) == 1:
-        counts = counts * size
     if len(counts) != size or any(c < 0 for c in counts):
         raise RuntimeError(
             f"repeat_interleave: needs one count of at least 0 for each of {size} positions"
@@ -248,13 +264,14 @@ def roll(input, shifts, dims=None):
         raise RuntimeError(
             f"roll: {len(shifts)} shifts for {len(dims)} axes; give one shift for each axis"
         )
+    found, shape = input, input.shape
     for shift, dim in zip(shifts, dims, strict=True):
-        size = input.shape[_axis("roll", dim, input.ndim)]
+        size = shape[_axis("roll", dim, len(shape))]
         if size and shift % size:
             cut = size - shift % size
-            parts = (narrow(input, dim, cut, size - cut), narrow(input, dim, 0, cut))
-            input = _core.cat(parts, dim)
-    return input.clone()
+            ends = _core._narrow(found, dim, cut, size - cut), _core._narrow(found, dim, 0, cut)
+            found = _core.cat(ends, dim)
+    return input.clone() if found is input else found
 
 
 def diag(input, diagonal=0, *, out=None):
@@ -309,10 +326,17 @@ def take_along_dim(input, indices, dim=None, *, out=None):
     )
     wide, places = list(sizes), list(sizes)
     wide[axis], places[axis] = input.shape[axis], indices.shape[axis]
-    places, size = indices.expand(places), wide[axis]
-    # Here negative places count from the end, which gather refuses.
-    places = _core._where(places < 0, places + size, places)
-    return gather(input.expand(wide), axis, places, out=out)
+    input, places, size = input.expand(wide), indices.expand(places), wide[axis]
+
+    def from_the_end():
+        # Here negative places count from the end, which gather refuses.
+        return _core._gather(input, _core._where(places < 0, places + size, places), axis)
+
+    if _refuses_at_once(input):
+        found = _tried(lambda: _core._gather(input, places, axis), from_the_end)
+    else:
+        found = from_the_end()
+    return given("take_along_dim", found, out, same=True)
 
 
 def _source(input, index, src):
@@ -359,11 +383,47 @@ def index_select(input, dim, index, *, out=None):
         )
     source = input.reshape(1) if input.ndim == 0 else input
     size = source.shape[axis]
-    _must_lie_in("index_select", index, 0, axis, size)
-    found = _core._take_at([source, index.reshape(-1)], [axis], False)
+
+    def must_fit():
+        _must_lie_in("index_select", index, 0, axis, size)
+
+    if _refuses_at_once(input):
+        places = _under(index, source.shape, axis)
+        found = _tried(lambda: _core._gather(source, places, axis), must_fit)
+    else:
+        must_fit()
+        found = _core._take_at([source, index.reshape(-1)], [axis], False)
     if input.ndim == 0:
         found = found.reshape(())
     return given("index_select", found, out)
+
+
+def _refuses_at_once(x) -> bool:
+    """Whether an index that an axis has not is refused as soon as it is used, before anyone asks:
+    GPUs and compiled steps tell it later, and nobody where there are no elements."""
+    return x.device.type == "cpu" and x.numel() > 0 and not _core._is_recording()
+
+
+def _tried(work, otherwise):
+    """What the first makes; where it refuses, what the second makes, or says better."""
+    try:
+        return work()
+    except (IndexError, RuntimeError) as error:
+        refusal = error
+    found = otherwise()
+    if found is None:
+        raise refusal
+    return found
+
+
+def _under(index, shape, axis):
+    """An index of positions of an axis, the same at every place of the others."""
+    wide = list(shape)
+    wide[axis] = index.numel()
+    after = len(wide) - 1 - axis
+    if after or index.ndim != 1:
+        index = index.reshape([-1, *[1] * after])
+    return index if len(wide) == 1 else index.expand(wide)
 
 
 def _must_lie_in(op, index, first, axis, size) -> None:
@@ -399,16 +459,25 @@ def _at_index(op, input, dim, index, source, add):
         flat = source.reshape(-1) if isinstance(source, Tensor) else source
         return _at_index(op, input.reshape(1), 0, index, flat, add).reshape(())
     wanted = list(input.shape)
-    wanted[axis] = index.numel()
+    size, wanted[axis] = wanted[axis], index.numel()
     if source.ndim and list(source.shape) != wanted:
         raise RuntimeError(
             f"{op}: the source has shape {tuple(source.shape)}, the places {tuple(wanted)}"
         )
     if source.dtype != input.dtype:
         raise RuntimeError(f"{op}: the input is {input.dtype} and the source {source.dtype}")
-    size = input.shape[axis]
-    _must_lie_in(op, index, -size if op == "index_fill" else 0, axis, size)
-    return _core._put_at([input, source, index], [axis], False, add)
+
+    def must_fit():
+        _must_lie_in(op, index, -size if op == "index_fill" else 0, axis, size)
+
+    if not _refuses_at_once(input):
+        must_fit()
+    elif op != "index_fill":
+        put = _core._scatter_add if add else _core._scatter
+        places = _under(index, wanted, axis)
+        wide = source if source.ndim else source.expand(wanted)
+        return _tried(lambda: put(input, places, wide, axis), must_fit)
+    return _tried(lambda: _core._put_at([input, source, index], [axis], False, add), must_fit)
 
 
 def index_add(input, dim, index, source, *, alpha=1, out=None):
@@ -430,13 +499,13 @@ def index_fill(input, dim, index, value):
         raise RuntimeError(f"index_fill: the value must be a number, got {tuple(value.shape)}")
     value = value.to(input.dtype) if isinstance(value, Tensor) else value
     axis = _axis("index_fill", dim, input.ndim)
-    truths = {"dtype": _core.bool, "device": input.device}
-    hit = _core.zeros(input.shape[axis] if input.ndim else 1, **truths)
-    hit = _at_index("index_fill", hit, 0, index, _core.ones(index.numel(), **truths), False)
-    shape = [1] * input.ndim
-    if input.ndim:
-        shape[axis] = -1
-    return input.masked_fill(hit.reshape(shape), value)
+    device = input.device
+    hit = _core.zeros((input.shape[axis] if input.ndim else 1,), dtype=_core.bool, device=device)
+    one = _core.ones((), dtype=_core.bool, device=device)
+    hit = _at_index("index_fill", hit, 0, index, one, False)
+    if input.ndim != 1:
+        hit = hit.reshape([-1, *[1] * (input.ndim - 1 - axis)] if input.ndim else ())
+    return _core.masked_fill(input, hit, value)
 
 
 def index_put(input, indices, values, accumulate=False):
@@ -459,8 +528,9 @@ def masked_select(input, mask, *, out=None):
     if mask.dtype != _core.bool:
         raise RuntimeError(f"masked_select: the mask must be a bool tensor, got {mask.dtype.name}")
     _core._beside("masked_select", input, mask, ("input", "mask"))
-    wide, mask = broadcast_tensors(input, mask)
-    return given("masked_select", wide[mask], out, same=True)
+    if input.shape != mask.shape:
+        input, mask = broadcast_tensors(input, mask)
+    return given("masked_select", input[mask], out, same=True)
 
 
 def nonzero(input, *, out=None, as_tuple=False):
