@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, _core
+from schuss.arrangement import _tried
 from schuss.naming import given as _given
 from schuss.naming import must_float as _must_float
 from schuss.naming import publish as _publish
@@ -345,14 +346,26 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if tensor.is_floating_point() or tensor.dtype == schuss.bool:
         raise schuss.DTypeError(f"one_hot: needs integer classes, got {tensor.dtype.name}")
-    if num_classes > 0 and schuss._core._is_recording():
+    if num_classes > 0 and _core._is_recording():
         fine = (tensor >= 0) & (tensor < num_classes)
-        schuss._core._demand(fine, "runtime", "one_hot", "a class does not fit num_classes")
+        _core._demand(fine, "runtime", "one_hot", "a class does not fit num_classes")
+    elif num_classes > 0 and tensor.device.type == "cpu" and tensor.numel() > 0:
+
+        def must_fit() -> None:
+            _classes_of(_core._values(tensor), num_classes)
+
+        # A class that does not fit is refused where it is written.
+        return _tried(lambda: _ones_at(tensor, num_classes), must_fit)
     else:
-        num_classes = _classes_of(schuss._core._values(tensor), num_classes)
-    return (tensor.unsqueeze(-1) == schuss.arange(num_classes, device=tensor.device)).to(
-        schuss.int64
-    )
+        num_classes = _classes_of(_core._values(tensor), num_classes)
+    return _ones_at(tensor, num_classes)
+
+
+def _ones_at(tensor: Tensor, num_classes: int) -> Tensor:
+    like = {"dtype": schuss.int64, "device": tensor.device}
+    zeros = _core.zeros((), **like).expand((*tensor.shape, num_classes))
+    places = tensor.unsqueeze(-1)
+    return _core._scatter(zeros, places, _core.ones((), **like).expand(places.shape), -1)
 
 
 def _classes_of(held: Tensor, num_classes: int) -> int:
@@ -388,19 +401,64 @@ def pad(
         raise NotImplementedError(f"pad: unknown mode {mode!r}; use constant or {list(_PADDED)}")
     if mode != "constant" and value:
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
+    if mode == "constant":
+        return _framed(input, pad, value or 0)
     result = input
     for i in range(0, len(pad), 2):
         left, right = int(pad[i]), int(pad[i + 1])
         if left or right:
             axis = input.ndim - 1 - i // 2
-            result = _pad_axis(result, axis, left, right, mode, value or 0)
+            result = _pad_axis(result, axis, left, right, mode)
     return result.clone() if result is input else result
+
+
+def _framed(x: Tensor, pad: Sequence[int], value: float) -> Tensor:
+    """A tensor inside a frame of one number, whole: the frame is filled and the inside copied."""
+    shape, starts, rank = list(x.shape), [0] * x.ndim, x.ndim
+    kept, changed = x, False
+    for i in range(0, len(pad), 2):
+        left, right = int(pad[i]), int(pad[i + 1])
+        if not left and not right:
+            continue
+        axis, changed = rank - 1 - i // 2, True
+        n = shape[axis]
+        if n + left + right < 0:
+            raise RuntimeError(f"pad: ({left}, {right}) crops axis {axis} of size {n} below 0")
+        if left < 0 or right < 0:
+            start = min(max(-left, 0), n)
+            n = max(n - max(-right, 0) - start, 0)
+            kept = _core._narrow(kept, axis, start, n)
+        starts[axis] = max(left, 0)
+        shape[axis] = n + max(left, 0) + max(right, 0)
+    inner = list(kept.shape)
+    if inner == shape:
+        return _core._compact(kept) if changed else x.clone()
+    if not value and kept.numel() > 0:
+        return _core._unwindow(kept, shape, inner, *_place(shape, starts))
+    frame = _core.full((), value, dtype=x.dtype, device=x.device).expand(shape)
+    if kept.numel() == 0:
+        # Without an inside there is the frame alone, which still hangs on the tensor.
+        axis = inner.index(0)
+        return _core.cat([frame, kept.reshape([*shape[:axis], 0, *shape[axis + 1 :]])], axis)
+    return _core._embed(frame, kept, inner, *_place(shape, starts))
+
+
+def _place(shape: list[int], starts: list[int]) -> tuple[list[int], int]:
+    """How a block steps through a tensor of a shape, and where it begins."""
+    steps, step, first = [0] * len(shape), 1, 0
+    for axis in range(len(shape) - 1, -1, -1):
+        steps[axis] = step
+        first += starts[axis] * step
+        step *= shape[axis]
+    return steps, first
 
 
 def _mirrored(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
     n = x.shape[axis]
-    ends = x.narrow(axis, 1, left), x.narrow(axis, n - 1 - right, right)
-    return [ends[0].flip(axis), x, ends[1].flip(axis)]
+    ends = [_core._narrow(x, axis, 1, left), _core._narrow(x, axis, n - 1 - right, right)]
+    # A single position is its own mirror image.
+    ends = [_core.flip(end, (axis,)) if end.shape[axis] > 1 else end for end in ends]
+    return [ends[0], x, ends[1]]
 
 
 def _continued(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
@@ -408,12 +466,13 @@ def _continued(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
     parts = []
     for at, width in ((0, left), (n - 1, right)):
         shape[axis] = width
-        parts.append(x.narrow(axis, at, 1).expand(shape))
+        parts.append(_core._narrow(x, axis, at, 1).expand(shape))
     return [parts[0], x, parts[1]]
 
 
 def _wrapped(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
-    return [x.narrow(axis, x.shape[axis] - left, left), x, x.narrow(axis, 0, right)]
+    ends = _core._narrow(x, axis, x.shape[axis] - left, left), _core._narrow(x, axis, 0, right)
+    return [ends[0], x, ends[1]]
 
 
 _PADDED: dict[str, Callable[[Tensor, int, int, int], list[Tensor]]] = {
@@ -423,7 +482,7 @@ _PADDED: dict[str, Callable[[Tensor, int, int, int], list[Tensor]]] = {
 }
 
 
-def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: float) -> Tensor:
+def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str) -> Tensor:
     n = x.shape[axis]
     if n + left + right < 0:
         raise RuntimeError(f"pad: ({left}, {right}) crops axis {axis} of size {n} below 0")
@@ -431,25 +490,15 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str, value: flo
         # What is cropped takes no part in what is wrapped.
         x = x.narrow(axis, max(-left, 0), n - max(-left, 0) - max(-right, 0))
         n, left, right = x.shape[axis], max(left, 0), max(right, 0)
-    if mode != "constant":
-        limit = {"reflect": n - 1, "circular": n}.get(mode, max(left, right) if n else 0)
-        if max(left, right) > limit:
-            raise RuntimeError(f"pad: ({left}, {right}) too wide for {mode} of {n} elements")
-        whole = _PADDED[mode](x, axis, max(left, 0), max(right, 0))
-        x = schuss.cat([part for part in whole if part.shape[axis]], dim=axis)
-        left, right = min(left, 0), min(right, 0)
-        if left or right:
-            x = x.narrow(axis, -left, x.shape[axis] + left + right)
-        return x
-    if left < 0 or right < 0:
-        kept = slice(max(-left, 0), n - max(-right, 0))
-        x = x[(slice(None),) * axis + (kept,)]
-
-    def block(width: int) -> list[Tensor]:
-        shape = [*x.shape[:axis], width, *x.shape[axis + 1 :]]
-        return [schuss.full(shape, value, dtype=x.dtype, device=x.device)] if width > 0 else []
-
-    return schuss.cat([*block(left), x, *block(right)], dim=axis)
+    limit = {"reflect": n - 1, "circular": n}.get(mode, max(left, right) if n else 0)
+    if max(left, right) > limit:
+        raise RuntimeError(f"pad: ({left}, {right}) too wide for {mode} of {n} elements")
+    whole = _PADDED[mode](x, axis, max(left, 0), max(right, 0))
+    x = _core.cat([part for part in whole if part.shape[axis]], axis)
+    left, right = min(left, 0), min(right, 0)
+    if left or right:
+        x = x.narrow(axis, -left, x.shape[axis] + left + right)
+    return x
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
