@@ -30,17 +30,19 @@ def bincount(input, weights=None, minlength=0):
         )
     size = 0
     if input.numel():
-        if int(input.min()) < 0:
-            raise RuntimeError(f"bincount: numbers must be at least 0, found {int(input.min())}")
-        size = int(input.max()) + 1
+        least = int(_core.amin(input, ()))
+        if least < 0:
+            raise RuntimeError(f"bincount: numbers must be at least 0, found {least}")
+        size = int(_core.amax(input, ())) + 1
     if weights is None:
-        found = _core.ones((input.numel(),), dtype=_core.int64, device=input.device)
+        one = _core.ones((), dtype=_core.int64, device=input.device)
+        found = one.expand(input.shape)
     else:
         found = weights.detach().to(
             _core.float32 if weights.dtype == _core.float32 else _core.float64
         )
     made = _core.zeros((max(size, minlength),), dtype=found.dtype, device=input.device)
-    return made.index_add_(0, input.long(), found) if input.numel() else made
+    return _core._scatter_add(made, input.long(), found, 0)
 
 
 def lcm(input, other, *, out=None):

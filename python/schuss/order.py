@@ -3,6 +3,8 @@ Leans on the core's order records."""
 
 from __future__ import annotations
 
+import math
+
 from schuss import _core
 from schuss._core import Tensor
 from schuss.arrangement import _axis, gather
@@ -277,16 +279,19 @@ def _runs(rows):
     n = rows.shape[0]
     if n == 0:
         return _core.zeros(0, dtype=_core.bool, device=rows.device)
-    flat = rows.reshape(n, -1)
-    fresh = (flat[1:] != flat[:-1]).any(1)
+    fresh = _core._narrow(rows, 0, 1, n - 1) != _core._narrow(rows, 0, 0, n - 1)
+    if rows.ndim > 1:
+        fresh = fresh.reshape(n - 1, math.prod(rows.shape[1:])).any(1)
     return _core.cat([_core.ones(1, dtype=_core.bool, device=rows.device), fresh])
 
 
 def _distinct(rows, order, inverse, counts):
     """Sorted rows without repetition; `order` says where each stood before it was sorted."""
     fresh = _runs(rows)
-    group = fresh.long().cumsum(0) - 1
     found = [rows[fresh]]
+    if not inverse and not counts:
+        return found
+    group = fresh.long().cumsum(0) - 1
     if inverse:
         places = _core.zeros(rows.shape[0], dtype=_core.int64, device=rows.device)
         found.append(places.index_copy(0, order, group) if order is not None else group)
@@ -308,13 +313,15 @@ def _lexical(rows):
 def _unique(op, input, dim, inverse, counts, ordered):
     input = input.detach()
     if dim is None:
-        rows = input.reshape(-1)
-        order = argsort(rows, 0) if ordered else None
+        rows, order = input.reshape(-1), None
+        if ordered:
+            rows, order = _core._sort_along(rows, 0, True, False, -1)
     else:
         axis = _axis(op, dim, input.ndim)
         rows = (input if input.ndim else input.reshape(1)).movedim(axis, 0)
         order = _lexical(rows) if ordered else None
-    found = _distinct(rows if order is None else rows[order], order, inverse, counts)
+        rows = rows if order is None else rows[order]
+    found = _distinct(rows, order, inverse, counts)
     if dim is None and inverse:
         found[1] = found[1].reshape(input.shape)
     if dim is not None:
@@ -351,19 +358,23 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     x = input.detach().reshape(-1)
     must_float("histc", x)
     low, high = float(min), float(max)
-    if low == high and x.numel():
-        low, high = float(x.min()), float(x.max())
+    whole = low == high
+    if whole and x.numel():
+        low, high = float(_core.amin(x, ())), float(_core.amax(x, ()))
     if low == high:
         low, high = low - 1.0, high + 1.0
     if not abs(low) < float("inf") or not abs(high) < float("inf"):
         raise RuntimeError(f"histc: the range from {low} to {high} is not finite")
     if low > high:
         raise RuntimeError(f"histc: max {high} must be above min {low}")
-    inside = (x >= low) & (x <= high)
-    x = _core._where(inside, x, full_like(x, low))
-    at = ((x - low) / (high - low) * bins).floor().long().clamp(max=bins - 1)
-    found = _core.zeros(bins, dtype=x.dtype, device=x.device).index_add(0, at, inside.to(x.dtype))
-    return given("histc", found, out)
+    if whole:
+        mass = _core.ones((), dtype=x.dtype, device=x.device).expand(x.shape)
+    else:
+        inside = (x >= low) & (x <= high)
+        x, mass = _core._where(inside, x, low), inside.to(x.dtype)
+    at = ((x - low) / (high - low) * bins).long().clamp(max=bins - 1)
+    made = _core.zeros((bins,), dtype=x.dtype, device=x.device)
+    return given("histc", _core._scatter_add(made, at, mass, 0), out)
 
 
 class _Histogram(tuple):

@@ -343,10 +343,20 @@ def cross(input, other, dim=None, *, out=None):
         raise RuntimeError(
             f"cross: axis {axis} of {tuple(input.shape)} and {tuple(other.shape)} must have size 3"
         )
-    a, b = (x.movedim(axis, -1) for x in (input, other))
-    turn, back = [1, 2, 0], [2, 0, 1]
-    found = a[..., turn] * b[..., back] - a[..., back] * b[..., turn]
-    return given("cross", found.movedim(-1, axis), out)
+    (a, b, c), (x, y, z) = _threes(input, axis), _threes(other, axis)
+    found = [b * z - c * y, c * x - a * z, a * y - b * x]
+    return given("cross", _core._stack(found, axis), out)
+
+
+# From so many vectors on it pays to part their elements before they are multiplied.
+_MANY = 1 << 14
+
+
+def _threes(x, axis):
+    """The three positions of an axis."""
+    if x.numel() >= 3 * _MANY and x.stride(axis) == 1:
+        x, axis = _core._compact(_core._movedim(x, axis, 0)), 0
+    return _core._unbind(x, axis)
 
 
 # ---- distances -----------------------------------------------------------------------------------

@@ -316,10 +316,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     tensor([1.])
     """
     _refuse_complex("cosine_similarity", x1, x2)
-    x1, x2 = schuss.broadcast_tensors(x1, x2)
-    norm1 = x1.norm(2.0, dim=dim, keepdim=True).clamp(min=eps)
-    norm2 = x2.norm(2.0, dim=dim, keepdim=True).clamp(min=eps)
-    return ((x1 / norm1) * (x2 / norm2)).sum(dim)
+    if x1.shape != x2.shape:
+        x1, x2 = schuss.broadcast_tensors(x1, x2)
+    _must_float("cosine_similarity", x1, x2)
+    norm1, norm2 = _core._norm(x1, dim, True), _core._norm(x2, dim, True)
+    far = float("inf")
+    unit1, unit2 = x1 / _core._clamp(norm1, eps, far), x2 / _core._clamp(norm2, eps, far)
+    return (unit1 * unit2).sum(dim)
 
 
 def pairwise_distance(
