@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 from schuss import _core
 from schuss._core import Tensor
@@ -104,44 +106,82 @@ def _alone(x, labels, kept):
     return x, [label for label in labels if label in kept]
 
 
-def _contract(a, la, b, lb, kept):
-    """The product of two operands, summed over the labels that nothing else needs."""
-    a, la = _alone(a, la, kept | set(lb))
-    b, lb = _alone(b, lb, kept | set(la))
+class _Plan(NamedTuple):
+    """How two operands are multiplied, as far as their labels alone tell it."""
+
+    gone: tuple[list[int], list[int]]  # axes that nothing else needs
+    both: list[tuple[str, int, int]]  # labels that both have, and where
+    batch: list[int]  # axes of the first, as are the next two
+    left: list[int]
+    summed: list[int]
+    right: list[int]  # axes of the second
+    orders: tuple[list[int] | None, list[int] | None]  # None where they lie so already
+    labels: list[str]  # of the result
+
+
+@lru_cache(512)
+def _plan(la, lb, kept):
+    gone = tuple(
+        [i for i, c in enumerate(own) if c not in kept and c not in other]
+        for own, other in ((la, lb), (lb, la))
+    )
+    la, lb = ([c for c in own if c in kept or c in other] for own, other in ((la, lb), (lb, la)))
     both = [c for c in la if c in lb]
-    # A size of 1 is broadcast and cannot be contracted as it stands.
-    for c in both:
-        i, j = la.index(c), lb.index(c)
-        if a.shape[i] != b.shape[j]:
-            if 1 not in (a.shape[i], b.shape[j]):
-                raise RuntimeError(f"einsum: label {c!r} has sizes {a.shape[i]} and {b.shape[j]}")
-            if a.shape[i] == 1:
-                a = a.expand([b.shape[j] if k == i else n for k, n in enumerate(a.shape)])
-            else:
-                b = b.expand([a.shape[i] if k == j else n for k, n in enumerate(b.shape)])
     batch = [c for c in both if c in kept]
     summed = [c for c in both if c not in kept]
     left = [c for c in la if c not in both]
     right = [c for c in lb if c not in both]
-    sizes = dict(zip(la, a.shape, strict=True)) | dict(zip(lb, b.shape, strict=True))
 
-    def shaped(x, labels, order, groups):
-        x = x.permute([labels.index(c) for c in order])
-        return x.reshape([math.prod(sizes[c] for c in group) for group in groups])
+    def order(labels, wanted):
+        found = [labels.index(c) for c in wanted]
+        return None if found == sorted(found) else found
 
+    return _Plan(
+        gone,
+        [(c, la.index(c), lb.index(c)) for c in both],
+        *([la.index(c) for c in group] for group in (batch, left, summed)),
+        [lb.index(c) for c in right],
+        (order(la, batch + left + summed), order(lb, batch + summed + right)),
+        batch + left + right,
+    )
+
+
+def _wide(x, axis, size):
+    """A position of an axis as often as the other operand has."""
+    return x.expand([size if i == axis else n for i, n in enumerate(x.shape)])
+
+
+def _laid(x, order, shape):
+    """The axes in another order, and seen under another shape."""
+    x = x if order is None else x.permute(order)
+    return x if list(x.shape) == shape else x.reshape(shape)
+
+
+def _contract(a, la, b, lb, kept):
+    """The product of two operands, summed over the labels that nothing else needs."""
+    plan = _plan(tuple(la), tuple(lb), frozenset(kept))
+    a = a.sum(plan.gone[0]) if plan.gone[0] else a
+    b = b.sum(plan.gone[1]) if plan.gone[1] else b
+    # A size of 1 is broadcast and cannot be contracted as it stands.
+    for c, i, j in plan.both:
+        n, m = a.shape[i], b.shape[j]
+        if n == m:
+            continue
+        if 1 not in (n, m):
+            raise RuntimeError(f"einsum: label {c!r} has sizes {n} and {m}")
+        a, b = (_wide(a, i, m), b) if n == 1 else (a, _wide(b, j, n))
+    first, second = a.shape, b.shape
+    batch, left, summed = ([first[i] for i in g] for g in (plan.batch, plan.left, plan.summed))
+    right = [second[j] for j in plan.right]
     if not summed:
         # Nothing is added up: a product with broadcasting.
-        wide_a = a.permute([la.index(c) for c in batch + left]).reshape(
-            [sizes[c] for c in batch + left] + [1] * len(right)
-        )
-        wide_b = b.permute([lb.index(c) for c in batch + right]).reshape(
-            [sizes[c] for c in batch] + [1] * len(left) + [sizes[c] for c in right]
-        )
-        return wide_a * wide_b, batch + left + right
-    a = shaped(a, la, batch + left + summed, (batch, left, summed))
-    b = shaped(b, lb, batch + summed + right, (batch, summed, right))
-    found = _core.matmul(a, b)
-    return found.reshape([sizes[c] for c in batch + left + right]), batch + left + right
+        a = _laid(a, plan.orders[0], batch + left + [1] * len(right))
+        return a * _laid(b, plan.orders[1], batch + [1] * len(left) + right), plan.labels
+    rows, inner, columns = math.prod(left), math.prod(summed), math.prod(right)
+    many = [math.prod(batch)] if batch else []
+    a = _laid(a, plan.orders[0], [*many, rows, inner])
+    b = _laid(b, plan.orders[1], [*many, inner, columns])
+    return _laid(_core.matmul(a, b), None, batch + left + right), plan.labels
 
 
 def einsum(equation, *operands):
@@ -160,17 +200,32 @@ def einsum(equation, *operands):
         operands = tuple(operands[0])
     if not operands:
         raise ValueError("einsum: needs at least one operand")
-    ins, out = _terms(equation, operands)
-    work = [_diagonals(x, labels) for x, labels in zip(operands, ins, strict=True)]
+    form = equation, *[x.ndim for x in operands]
+    found = _read.get(form)
+    if found is None:
+        if len(_read) >= 512:
+            _read.clear()
+        found = _read[form] = _terms(equation, operands)
+    ins, out = found
+    work = [
+        (x, labels) if len(set(labels)) == len(labels) else _diagonals(x, labels)
+        for x, labels in zip(operands, ins, strict=True)
+    ]
     while len(work) > 1:
         (a, la), (b, lb) = work.pop(0), work.pop(0)
         kept = set(out).union(*(set(labels) for _, labels in work))
         work.insert(0, _contract(a, la, b, lb, kept))
+    if len(operands) > 1 and work[0][1] == out:
+        return work[0][0]
     x, labels = _alone(*work[0], set(out))
     for label in out:
         if label not in labels:
             x, labels = x.unsqueeze(0), [label, *labels]
     return x.permute([labels.index(label) for label in out])
+
+
+# Equations that were taken apart, by the numbers of axes of their operands.
+_read: dict[tuple, tuple[list[list[str]], list[str]]] = {}
 
 
 # ---- its special cases ---------------------------------------------------------------------------
@@ -203,12 +258,20 @@ def tensordot(a, b, dims=2, out=None):
             raise RuntimeError(
                 f"tensordot: sizes {a.shape[i]} and {b.shape[j]} of axes {i} and {j} differ"
             )
-    la, lb = [f"a{i}" for i in range(a.ndim)], [f"b{i}" for i in range(b.ndim)]
+    named = _paired(a.ndim, b.ndim, tuple(first), tuple(second))
+    return given("tensordot", _contract(a, named[0], b, *named[1:])[0], out)
+
+
+@lru_cache(512)
+def _paired(rank, other, first, second):
+    """Labels of two operands of so many axes, the axes listed having common ones, and which of
+    them stay."""
+    la, lb = [f"a{i}" for i in range(rank)], [f"b{i}" for i in range(other)]
     for i, j in zip(first, second, strict=True):
         lb[j] = la[i]
     kept = {c for i, c in enumerate(la) if i not in first}
     kept |= {c for j, c in enumerate(lb) if j not in second}
-    return given("tensordot", _contract(a, la, b, lb, kept)[0], out)
+    return tuple(la), tuple(lb), frozenset(kept)
 
 
 def inner(input, other, *, out=None):
