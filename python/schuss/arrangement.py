@@ -318,22 +318,21 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         raise RuntimeError(
             f"take_along_dim: {tuple(input.shape)} and {tuple(indices.shape)} differ in axes"
         )
-    sizes = list(
-        broadcast_shapes(
-            [1 if i == axis else s for i, s in enumerate(input.shape)],
-            [1 if i == axis else s for i, s in enumerate(indices.shape)],
-        )
-    )
-    wide, places = list(sizes), list(sizes)
-    wide[axis], places[axis] = input.shape[axis], indices.shape[axis]
-    input, places, size = input.expand(wide), indices.expand(places), wide[axis]
+    wide, places = list(input.shape), list(indices.shape)
+    size, count = wide[axis], places[axis]
+    wide[axis] = places[axis] = 1
+    if wide != places:
+        wide, places = ([*broadcast_shapes(wide, places)] for _ in range(2))
+        wide[axis], places[axis] = size, count
+        input, indices = input.expand(wide), indices.expand(places)
 
     def from_the_end():
         # Here negative places count from the end, which gather refuses.
-        return _core._gather(input, _core._where(places < 0, places + size, places), axis)
+        found = _core._where(indices < 0, indices + size, indices)
+        return _core._gather(input, found, axis)
 
     if _refuses_at_once(input):
-        found = _tried(lambda: _core._gather(input, places, axis), from_the_end)
+        found = _tried(lambda: _core._gather(input, indices, axis), from_the_end)
     else:
         found = from_the_end()
     return given("take_along_dim", found, out, same=True)
@@ -382,7 +381,7 @@ def index_select(input, dim, index, *, out=None):
             f"index_select: the index must be an integer tensor, got {index.dtype.name}"
         )
     source = input.reshape(1) if input.ndim == 0 else input
-    size = source.shape[axis]
+    size = source.size(axis)
 
     def must_fit():
         _must_lie_in("index_select", index, 0, axis, size)
@@ -454,7 +453,7 @@ def _at_index(op, input, dim, index, source, add):
         raise IndexError(f"{op}: the index must be a vector, got shape {tuple(index.shape)}")
     if index.dtype not in (_core.int64, _core.int32):
         raise RuntimeError(f"{op}: the index must be int64 or int32, got {index.dtype}")
-    index = index.reshape(-1)
+    index = index if index.ndim == 1 else index.reshape(-1)
     if input.ndim == 0:
         flat = source.reshape(-1) if isinstance(source, Tensor) else source
         return _at_index(op, input.reshape(1), 0, index, flat, add).reshape(())
@@ -500,7 +499,7 @@ def index_fill(input, dim, index, value):
     value = value.to(input.dtype) if isinstance(value, Tensor) else value
     axis = _axis("index_fill", dim, input.ndim)
     device = input.device
-    hit = _core.zeros((input.shape[axis] if input.ndim else 1,), dtype=_core.bool, device=device)
+    hit = _core.zeros((input.size(axis) if input.ndim else 1,), dtype=_core.bool, device=device)
     one = _core.ones((), dtype=_core.bool, device=device)
     hit = _at_index("index_fill", hit, 0, index, one, False)
     if input.ndim != 1:

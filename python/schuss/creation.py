@@ -199,12 +199,12 @@ def bernoulli(input, p=None, *, generator=None, out=None):
         return given("bernoulli", found, out)
     if not input.is_floating_point():
         raise RuntimeError(f"bernoulli: needs float probabilities, got {input.dtype.name}")
-    fine = (input >= 0) & (input <= 1)
+    fine = input == _core._clamp(input, 0.0, 1.0)
     _core._demand(fine, "runtime", "bernoulli", "every probability must be from 0 to 1")
     wide = _core.float64 if input.dtype == _core.float64 else _core.float32
     device = input.device
     draws = _drawn("bernoulli", input.shape, "uniform", 0.0, 1.0, wide, device, generator)
-    made = (draws < input.detach()).to(input.dtype)
+    made = _core._cast(draws < input.detach(), input.dtype)
     return given("bernoulli", made, out)
 
 
@@ -260,9 +260,8 @@ def zeros_like(
     tensor([0., 0.])
     """
     kind = _like("zeros_like", input).dtype if dtype is None else dtype
-    made = zeros(
-        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
-    )
+    device = input.device if device is None else device
+    made = zeros(input.shape, dtype=kind, device=device, requires_grad=requires_grad)
     return _laid("zeros_like", _core._each(made, input), input, memory_format)
 
 
@@ -271,9 +270,8 @@ def ones_like(
 ):
     """Ones of a tensor's shape and dtype."""
     kind = _like("ones_like", input).dtype if dtype is None else dtype
-    made = ones(
-        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
-    )
+    device = input.device if device is None else device
+    made = ones(input.shape, dtype=kind, device=device, requires_grad=requires_grad)
     return _laid("ones_like", _core._each(made, input), input, memory_format)
 
 
@@ -282,9 +280,8 @@ def empty_like(
 ):
     """A tensor of another's shape and dtype whose elements nobody has written yet."""
     kind = _like("empty_like", input).dtype if dtype is None else dtype
-    made = empty(
-        tuple(input.shape), dtype=kind, device=_beside(input, device), requires_grad=requires_grad
-    )
+    device = input.device if device is None else device
+    made = empty(input.shape, dtype=kind, device=device, requires_grad=requires_grad)
     return _laid("empty_like", _core._each(made, input), input, memory_format)
 
 

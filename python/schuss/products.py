@@ -146,11 +146,6 @@ def _plan(la, lb, kept):
     )
 
 
-def _wide(x, axis, size):
-    """A position of an axis as often as the other operand has."""
-    return x.expand([size if i == axis else n for i, n in enumerate(x.shape)])
-
-
 def _laid(x, order, shape):
     """The axes in another order, and seen under another shape."""
     x = x if order is None else x.permute(order)
@@ -162,15 +157,20 @@ def _contract(a, la, b, lb, kept):
     plan = _plan(tuple(la), tuple(lb), frozenset(kept))
     a = a.sum(plan.gone[0]) if plan.gone[0] else a
     b = b.sum(plan.gone[1]) if plan.gone[1] else b
+    first, second = list(a.shape), list(b.shape)
     # A size of 1 is broadcast and cannot be contracted as it stands.
     for c, i, j in plan.both:
-        n, m = a.shape[i], b.shape[j]
+        n, m = first[i], second[j]
         if n == m:
             continue
         if 1 not in (n, m):
             raise RuntimeError(f"einsum: label {c!r} has sizes {n} and {m}")
-        a, b = (_wide(a, i, m), b) if n == 1 else (a, _wide(b, j, n))
-    first, second = a.shape, b.shape
+        if n == 1:
+            first[i] = m
+            a = a.expand(first)
+        else:
+            second[j] = n
+            b = b.expand(second)
     batch, left, summed = ([first[i] for i in g] for g in (plan.batch, plan.left, plan.summed))
     right = [second[j] for j in plan.right]
     if not summed:
@@ -254,10 +254,9 @@ def tensordot(a, b, dims=2, out=None):
     first = [_axis("tensordot", d, a.ndim) for d in first]
     second = [_axis("tensordot", d, b.ndim) for d in second]
     for i, j in zip(first, second, strict=True):
-        if a.shape[i] != b.shape[j] and 1 not in (a.shape[i], b.shape[j]):
-            raise RuntimeError(
-                f"tensordot: sizes {a.shape[i]} and {b.shape[j]} of axes {i} and {j} differ"
-            )
+        n, m = a.size(i), b.size(j)
+        if n != m and 1 not in (n, m):
+            raise RuntimeError(f"tensordot: sizes {n} and {m} of axes {i} and {j} differ")
     named = _paired(a.ndim, b.ndim, tuple(first), tuple(second))
     return given("tensordot", _contract(a, named[0], b, *named[1:])[0], out)
 
@@ -438,11 +437,11 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     must_float("cdist", x1, x2, wanted="float tensors")
     if x1.ndim < 2 or x2.ndim < 2:
         raise RuntimeError("cdist: needs at least two axes")
-    if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError(f"cdist: rows of {x1.shape[-1]} and of {x2.shape[-1]} elements differ")
+    if x1.size(-1) != x2.size(-1):
+        raise RuntimeError(f"cdist: rows of {x1.size(-1)} and of {x2.size(-1)} elements differ")
     if p < 0:
         raise RuntimeError(f"cdist: p must be at least 0, got {p}")
-    rows, others = x1.shape[-2], x2.shape[-2]
+    rows, others = x1.size(-2), x2.size(-2)
     if x1.numel() == 0 or x2.numel() == 0:
         return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).sum(-1)
     many = compute_mode == "use_mm_for_euclid_dist" or (

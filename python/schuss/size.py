@@ -3,6 +3,8 @@ Leans on nothing but the tuple that it is."""
 
 from __future__ import annotations
 
+_item = tuple.__getitem__
+
 
 class Size(tuple):
     """The sizes of a tensor's axes: a tuple that can count its elements.
@@ -28,8 +30,8 @@ class Size(tuple):
         return f"schuss.Size({list(self)})"
 
     def __getitem__(self, key):
-        found = tuple.__getitem__(self, key)
-        return Size(found) if isinstance(key, slice) else found
+        found = _item(self, key)
+        return Size(found) if type(key) is slice else found
 
     def __add__(self, other):
         if not isinstance(other, tuple):
