@@ -256,8 +256,9 @@ def repeat_interleave(input, repeats, dim=None, *, output_size=None):
 
 def roll(input, shifts, dims=None):
     """Elements moved along an axis, those that fall off coming back at the other end."""
-    if dims is None:
+    if dims is None and input.ndim != 1:
         return roll(input.reshape(-1), shifts, 0).reshape(input.shape)
+    dims = 0 if dims is None else dims
     shifts = [shifts] if isinstance(shifts, int) else list(shifts)
     dims = [dims] if isinstance(dims, int) else list(dims)
     if not shifts or len(shifts) != len(dims):

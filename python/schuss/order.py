@@ -372,7 +372,8 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     else:
         inside = (x >= low) & (x <= high)
         x, mass = _core._where(inside, x, low), inside.to(x.dtype)
-    at = ((x - low) / (high - low) * bins).long().clamp(max=bins - 1)
+    at = ((x - low) / (high - low) * bins).long()
+    at = _core._clamp(at, 0, bins - 1)
     made = _core.zeros((bins,), dtype=x.dtype, device=x.device)
     return given("histc", _core._scatter_add(made, at, mass, 0), out)
 

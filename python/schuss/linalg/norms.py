@@ -25,7 +25,11 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     if isinstance(ord, str):
         raise RuntimeError(f"vector_norm: ord must be a number, got {ord!r}")
     axes = None if dim is None else dim if isinstance(dim, int) else list(dim)
-    return given("vector_norm", _plain_norm(x, float(ord), axes, keepdim, dtype=dtype), out)
+    if ord == 2 and dtype is None:
+        found = _core._norm(x, () if axes is None else axes, keepdim)
+    else:
+        found = _plain_norm(x, float(ord), axes, keepdim, dtype=dtype)
+    return given("vector_norm", found, out)
 
 
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):

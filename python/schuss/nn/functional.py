@@ -457,11 +457,12 @@ def _place(shape: list[int], starts: list[int]) -> tuple[list[int], int]:
 
 
 def _mirrored(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
-    n = x.shape[axis]
-    ends = [_core._narrow(x, axis, 1, left), _core._narrow(x, axis, n - 1 - right, right)]
-    # A single position is its own mirror image.
-    ends = [_core.flip(end, (axis,)) if end.shape[axis] > 1 else end for end in ends]
-    return [ends[0], x, ends[1]]
+    n, parts = x.size(axis), [x]
+    for at, width in ((1, left), (n - 1 - right, right)):
+        end = _core._narrow(x, axis, at, width)
+        # A single position is its own mirror image.
+        parts.append(_core.flip(end, (axis,)) if width > 1 else end)
+    return [parts[1], x, parts[2]]
 
 
 def _continued(x: Tensor, axis: int, left: int, right: int) -> list[Tensor]:
@@ -486,7 +487,7 @@ _PADDED: dict[str, Callable[[Tensor, int, int, int], list[Tensor]]] = {
 
 
 def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str) -> Tensor:
-    n = x.shape[axis]
+    n = x.size(axis)
     if n + left + right < 0:
         raise RuntimeError(f"pad: ({left}, {right}) crops axis {axis} of size {n} below 0")
     if mode == "circular" and (left < 0 or right < 0):
@@ -497,7 +498,7 @@ def _pad_axis(x: Tensor, axis: int, left: int, right: int, mode: str) -> Tensor:
     if max(left, right) > limit:
         raise RuntimeError(f"pad: ({left}, {right}) too wide for {mode} of {n} elements")
     whole = _PADDED[mode](x, axis, max(left, 0), max(right, 0))
-    x = _core.cat([part for part in whole if part.shape[axis]], axis)
+    x = _core.cat([part for part in whole if part.size(axis)], axis)
     left, right = min(left, 0), min(right, 0)
     if left or right:
         x = x.narrow(axis, -left, x.shape[axis] + left + right)
