@@ -368,3 +368,72 @@ def test_lists_of_lists_say_what_stands_between_the_brackets():
     assert m[rows].shape == (32, 2, 4)
     m[[[0, 1], [1, 2]]] = -1.0
     assert m[0, 1] == -1 and m[1, 2] == -1 and m.sum() == 120 - 7 - 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool", "complex64", "bfloat16"])
+def test_positions_of_an_axis_are_chosen_written_and_repeated(dtype: str) -> None:
+    kind = getattr(schuss, dtype)
+    x = (schuss.arange(24) % 5).reshape(2, 4, 3).to(kind)
+    plain = x.to(schuss.complex64).numpy()
+    at, source = schuss.tensor([3, 0]), x[:, 1:3] == 0
+
+    def same(found: schuss.Tensor, wanted: np.ndarray) -> bool:
+        return found.dtype == kind and np.array_equal(found.to(schuss.complex64).numpy(), wanted)
+
+    copied, filled = plain.copy(), plain.copy()
+    copied[:, [3, 0]], filled[:, [3, 0]] = source.numpy(), 1
+    assert same(x.index_select(1, at), plain[:, [3, 0]])
+    assert same(x.index_copy(1, at, source.to(kind)), copied)
+    assert same(x.index_fill(1, at - 4, 1), filled)
+    for axis in range(3):
+        for count in (1, 2, 5):
+            assert same(x.repeat_interleave(count, axis), plain.repeat(count, axis))
+        assert same(x.roll(-1, axis), np.roll(plain, -1, axis))
+    assert same(x.roll((1, 2), (0, 1)), np.roll(plain, (1, 2), (0, 1)))
+    assert same(x.roll(5), np.roll(plain, 5))
+
+
+def test_positions_that_an_axis_has_not_are_refused_be_there_elements_or_not() -> None:
+    for x in (schuss.zeros(2, 3), schuss.zeros(0, 3)):
+        for at in (3, -1):
+            index = schuss.tensor([0, at])
+            with refuses(IndexError, f"index_select: index {at} is out of range for axis 1"):
+                x.index_select(1, index)
+            with refuses(IndexError, f"index_copy: index {at} is out of range for axis 1"):
+                x.index_copy(1, index, x[:, :2])
+    with refuses(IndexError, "index_fill: index -4 is out of range"):
+        schuss.zeros(3).index_fill(0, schuss.tensor([-4]), 1)
+    wanted = schuss.tensor([[0, -3]])
+    assert schuss.arange(3)[None].take_along_dim(wanted, 1).tolist() == [[0, 0]]
+
+
+def test_nothing_is_moved_into_a_tensor_of_its_own() -> None:
+    x = schuss.arange(3.0)
+    for same in (x.roll(0), x.roll(3), x.repeat_interleave(1), schuss.nn.functional.pad(x, (0, 0))):
+        assert same.tolist() == x.tolist() and same.data_ptr() != x.data_ptr()
+
+
+def test_frames_of_what_is_empty_or_cropped() -> None:
+    pad = schuss.nn.functional.pad
+    assert pad(schuss.zeros(0, 1), (1, 0, 0, 2), value=3.0).tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    x = schuss.arange(6.0).reshape(2, 3).mT.requires_grad_()
+    assert pad(x, (-1, 1, 1, -1), value=9.0).tolist() == [[9.0, 9.0], [3.0, 9.0], [4.0, 9.0]]
+    assert pad(x, (-1, 1)).tolist() == [[3.0, 0.0], [4.0, 0.0], [5.0, 0.0]]
+    pad(x, (0, -1, 1, 0), value=2.0).sum().backward()
+    assert x.grad.tolist() == [[1.0, 0.0]] * 3
+
+
+def test_counts_inside_vmap_are_of_each_example() -> None:
+    numbers, weights = schuss.tensor([0, 2, 2]), schuss.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    found = schuss.func.vmap(lambda w: schuss.bincount(numbers, w))(weights)
+    assert found.tolist() == [[1.0, 0.0, 5.0], [4.0, 0.0, 11.0]]
+
+
+def test_an_equation_serves_other_sizes_and_refuses_those_that_differ() -> None:
+    for n in (2, 1, 3):
+        a, b = schuss.ones(2, n), schuss.ones(4, 3)
+        if n == 2:
+            with refuses(RuntimeError, "label 'j' has sizes 2 and 3"):
+                schuss.einsum("ij,kj->ki", a, b)
+        else:
+            assert schuss.einsum("ij,kj->ki", a, b).tolist() == [[3.0, 3.0]] * 4
