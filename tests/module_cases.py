@@ -138,7 +138,7 @@ for d in (2, 3):
         lambda nn, d=d: getattr(nn, f"FractionalMaxPool{d}d")(2, output_ratio=0.6),
         IMAGE[d],
         Given(np.full((IMAGE[d][0], 4, d), 0.3)),
-        call=lambda m, x, samples: (vars(m).update(_random_samples=samples), m(x))[1],
+        call=lambda m, x, samples: (vars(m).update(_random_samples=samples + 0), m(x))[1],
     )
 
 # ---- borders -------------------------------------------------------------------------------------

@@ -179,3 +179,47 @@ def test_distributions_ask_their_parameters_and_values_in_every_run():
     with pytest.raises(ValueError, match="Exponential: a value is outside of the support"):
         value(-good)
     assert schuss.equal(scale(good), draws.Normal(0.0, good).log_prob(one))
+
+
+FOLDS = {
+    "mean": lambda x, y: ((x - y) ** 2).mean(),
+    "sum": lambda x, y: (x * y + 1.0).exp().clamp(max=3.0).sum(),
+    "max": lambda x, y: (x - y).abs().max(),
+    "min": lambda x, y: (x * 2.0 + y).amin((0, 1)),
+    "prod": lambda x, y: (1.0 + (x * y) * 1e-6).prod(),
+    "kept": lambda x, y: (lambda d: (d.sum(), d * 2.0, d))(x * y - 1.0),
+    "short": lambda x, y: (x - y).half().float().sum(),
+    "rows": lambda x, y: (x - y).square().sum(1),
+    "backward": lambda x, y: ((x * y).tanh() ** 2).mean(),
+}
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (1, 65_537), (3, 7), (1024, 256)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FOLDS)
+def test_chains_that_end_in_a_fold(name: str, dtype: str, shape: tuple[int, int]) -> None:
+    kind = getattr(schuss, dtype)
+    schuss.manual_seed(3)
+    x, y = (schuss.randn(*shape, dtype=kind) for _ in range(2))
+    x.requires_grad_(name == "backward")
+
+    def step(x: schuss.Tensor, y: schuss.Tensor) -> object:
+        x.grad = None
+        found = FOLDS[name](x, y)
+        if name == "backward":
+            found.backward()
+        return found
+
+    run = schuss.compile(step)
+    for _ in range(4):
+        known, found = step(x, y), None
+        slope = x.grad
+        found = run(x, y)
+        pairs = zip(known, found, strict=True) if isinstance(known, tuple) else [(known, found)]
+        assert all(schuss.equal(a, b) for a, b in pairs)
+        assert (slope is None and x.grad is None) or schuss.equal(slope, x.grad)
+    folded = [parts for f in run.programs() for parts in f["steps"] if parts[-1][0] == "fold"]
+    long = shape[0] * shape[1] > 65_536
+    if name in ("mean", "sum", "max", "min", "prod") and long:
+        assert len(folded) == 1
+        assert len(folded[0]) > 2

@@ -565,6 +565,8 @@ class Tensor:
     def __sub__(self, value: Any, /) -> Tensor: ...
     def __truediv__(self, value: Any, /) -> Tensor: ...
     def __xor__(self, value: Any, /) -> Tensor: ...
+    def _add_scaled_(self, /, other: Tensor | _bool | _int | _float, alpha: Any) -> Any:
+        """In-place form of `add_scaled`."""
     def _assign(self, /, value: Any) -> Any:
         """Takes a value by copy-on-write: who holds the old elements keeps them."""
     @property
@@ -572,6 +574,8 @@ class Tensor:
         """The tensor that this one is a view of, where the engine keeps it; else None."""
     @_base.setter
     def _base(self, value: Any) -> None: ...
+    def _clamp_between_(self, /, min: Any, max: Any) -> Any:
+        """In-place form of `clamp_between`."""
     def _is_view(self, /) -> Any:
         """Whether this tensor is a view that the engine keeps the base of."""
     @staticmethod
@@ -1859,6 +1863,9 @@ def _adam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay:
 def _adamax_step(param: Any, first: Any, norm: Any, grad: Any, sign: Any, decay: Any, rest1: Any, beta2: Any, eps: Any, size: Any, *, out: Any = None) -> Any:
     """Adam by the largest gradient, slowly forgotten (Kingma and Ba 2015, section 7.1)."""
 
+def _add_scaled(input: Any, other: Tensor | _bool | _int | _float, alpha: Any, *, out: Any = None) -> Any:
+    """`input + alpha * other`, element by element."""
+
 def _after_fork() -> Any:
     """Called in a forked child, whose copy of the thread pool has no threads."""
 
@@ -1937,6 +1944,9 @@ def _borrow(capsule: Any) -> Any:
 def _cast(input: Any, dtype: _dtype | None, *, out: Any = None) -> Any:
     """The elements converted to another dtype."""
 
+def _celu(input: Any, alpha: Any = 1.0, *, out: Any = None) -> Any:
+    """`x` where positive, else `alpha * (exp(x / alpha) - 1)` (Barron 2017)."""
+
 def _changed() -> Any:
     """Notes that a model has changed in its structure, mode or hooks."""
 
@@ -1951,6 +1961,9 @@ def _chunk(x: Any, chunks: Any, dim: _int | Sequence[_int]) -> Any:
 
 def _clamp(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
     """Elements kept within two bounds, of which either may be absent; NaN stays NaN."""
+
+def _clamp_between(input: Any, min: Any, max: Any, *, out: Any = None) -> Any:
+    """`clamp` between two numbers."""
 
 def _close_level(level: Any) -> Any:
     """Closes a level and those inside it."""
@@ -2133,6 +2146,12 @@ def _hangs_on_more(outputs: Any, inputs: Tensor | Sequence[Tensor]) -> Any:
 def _host_call(call: Any, back: Any = None) -> Any:
     """Notes a call of the host that gives numbers to launches, to be made again each time; `back` takes its effects back."""
 
+def _huber_each(input: Any, target: Any, bound: Any, curve: Any, slope: Any, *, out: Any = None) -> Any:
+    """`curve * d^2` of the error d up to a bound, and `slope * (|d| - bound / 2)` beyond (Huber 1964)."""
+
+def _huber_slope(grad: Any, input: Any, target: Any, bound: Any, curve: Any, slope: Any, *, out: Any = None) -> Any:
+    """A cotangent times the slope of `huber_each`."""
+
 def _hurwitz(input: Any, other: Tensor | _bool | _int | _float, *, out: Any = None) -> Any:
     """Hurwitz's zeta function, the sum of `(other + k) ** -input` over k."""
 
@@ -2226,6 +2245,9 @@ def _mse_loss(input: Any, target: Any, reduction: Any = None, *, out: Any = None
 def _nadam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay: Any, kept: Any, rest1: Any, beta2: Any, rest2: Any, scale: Any, eps: Any, now: Any, ahead: Any, *, out: Any = None) -> Any:
     """Adam with Nesterov's look-ahead (Dozat 2016): `now` and `ahead` are the rates of the gradient and of its mean."""
 
+def _nan_to_num(input: Any, nan: Any, posinf: Any, neginf: Any, *, out: Any = None) -> Any:
+    """The element, or a number in place of NaN and of either infinity."""
+
 def _narrow(x: Any, dim: _int | Sequence[_int], start: Any, length: Any) -> Any:
     """A run of positions of an axis."""
 
@@ -2288,6 +2310,9 @@ def _pool_windows(input: Any, places: Any, starts: Any, counts: Any, *dilation: 
 
 def _pop_saved_hooks() -> Any:
     """As before the innermost of these two."""
+
+def _prelu(input: Any, weight: Any, *, out: Any = None) -> Any:
+    """`x` where positive, else `weight * x` (He et al. 2015)."""
 
 def _prod(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, dtype: _dtype | None = None, *, out: Any = None) -> Any:
     """The product over some axes, or over all."""

@@ -7,7 +7,7 @@ use super::settle::{as_truths, check_divisor, common_shape, numbers, settle, spr
 use super::tape;
 use crate::backend::{Launch, Operand, at, of, together, transfer};
 use crate::base::layout::memory_order;
-use crate::base::{DType, Device, Error, ErrorKind, Layout, Number, Result};
+use crate::base::{Device, Error, ErrorKind, Layout, Number, Result};
 use crate::graph::capture;
 use crate::graph::mode::{self, Mode};
 use crate::graph::node::{Draft, Dynamic, Keeps, Needs, Node, Packed, Rule, watched};
@@ -135,7 +135,7 @@ impl Seen {
 /// The engine's door: runs an operator now, and records it if it must be.
 pub fn emit(op: &'static Op, feeds: &[Feed], args: &[Arg]) -> Result<Outs> {
     let mode = Mode::now();
-    let op = of_truths(op, feeds);
+    let op = super::settle::of_truths(op, feeds);
     if mode.lifted() {
         let op = of_complex(op, feeds)?;
         if let Some(outs) = super::lift::emit(op, feeds, args)? {
@@ -252,23 +252,6 @@ fn brought(ins: &[Option<&Operand>], device: Device) -> Result<SmallVec<[Option<
 #[cold]
 pub(crate) fn named(error: Error, op: &Op) -> Error {
     if error.kind() == ErrorKind::Missing { error.named(op.name) } else { error }
-}
-
-/// The bits of a truth are the truth: bitwise operators of truths alone are the logical ones.
-#[inline]
-pub(crate) fn of_truths(op: &'static Op, feeds: &[Feed]) -> &'static Op {
-    use crate::ops::compare::{bitwise_and, bitwise_not, bitwise_or, bitwise_xor, logical_and, logical_not, logical_or, logical_xor};
-    let truth = |feed: &Feed| matches!(feed, Feed::Tensor(t) if t.dtype() == DType::Bool);
-    if op.class != Class::Integer || !feeds.iter().all(truth) {
-        return op;
-    }
-    let pairs = [
-        (&bitwise_not::OP, &logical_not::OP),
-        (&bitwise_and::OP, &logical_and::OP),
-        (&bitwise_or::OP, &logical_or::OP),
-        (&bitwise_xor::OP, &logical_xor::OP),
-    ];
-    pairs.iter().find(|pair| std::ptr::eq(op, pair.0)).map_or(op, |pair| pair.1)
 }
 
 fn outs_of(mut list: Vec<Tensor>) -> Outs {

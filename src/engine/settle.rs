@@ -8,7 +8,7 @@ use crate::base::{DType, Error, Few, Layout, Number, Result};
 use crate::graph::mode::Mode;
 use crate::graph::op::Quirk;
 use crate::graph::tensor::flag;
-use crate::graph::{Arg, Class, Op, Pair};
+use crate::graph::{Arg, Class, Feed, Op, Pair};
 use smallvec::SmallVec;
 
 /// What promotion asks of one operand.
@@ -229,6 +229,23 @@ pub(crate) fn as_truths(ins: Vec<Operand>) -> Result<Vec<Operand>> {
             Ok(copy)
         })
         .collect()
+}
+
+/// The bits of a truth are the truth: bitwise operators of truths alone are the logical ones.
+#[inline]
+pub(crate) fn of_truths(op: &'static Op, feeds: &[Feed]) -> &'static Op {
+    use crate::ops::compare::{bitwise_and, bitwise_not, bitwise_or, bitwise_xor, logical_and, logical_not, logical_or, logical_xor};
+    let truth = |feed: &Feed| matches!(feed, Feed::Tensor(t) if t.dtype() == DType::Bool);
+    if op.class != Class::Integer || !feeds.iter().all(truth) {
+        return op;
+    }
+    let pairs = [
+        (&bitwise_not::OP, &logical_not::OP),
+        (&bitwise_and::OP, &logical_and::OP),
+        (&bitwise_or::OP, &logical_or::OP),
+        (&bitwise_xor::OP, &logical_xor::OP),
+    ];
+    pairs.iter().find(|pair| std::ptr::eq(op, pair.0)).map_or(op, |pair| pair.1)
 }
 
 /// Integers are not divided by zero, and have no negative powers.

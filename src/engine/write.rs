@@ -120,7 +120,7 @@ pub fn apply(asked: &'static Op, target: &Tensor, feeds: &[Feed], args: &[Arg]) 
     if mode.lifted() && lift::apply(op, target, feeds, args)? {
         return Ok(());
     }
-    let op = conjugate::of_complex(record::of_truths(op, feeds), feeds)?;
+    let op = conjugate::of_complex(settle::of_truths(op, feeds), feeds)?;
     let mut seen: Pair<Seen> = feeds.iter().map(|f| Seen::of(f, mode)).collect();
     let recording = seen.iter().any(|s| s.look().is_some_and(|l| l.edge.is_some()));
     let name = format!("{}_", asked.name);

@@ -75,12 +75,8 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             if not has_hooks(self):
                 return note_step(self, step, args, kwargs)
             _core._refuse_recording("hooks run around the step of its optimiser")
-        if self._stepping or not (self._pre_hooks or self._post_hooks or _of_all):
-            try:
-                return step(self, *args, **kwargs)
-            except (TypeError, RuntimeError) as error:
-                _retell(self, error, args, kwargs)
-                raise
+        if self._stepping or not has_hooks(self):
+            return _named(self, step, args, kwargs)
         self._stepping = True
         before, after = _of_all.get("before", []), _of_all.get("after", [])
         try:
@@ -94,7 +90,7 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
                         f"(args, kwargs), got {changed!r}"
                     )
                 args, kwargs = changed
-            result = step(self, *args, **kwargs)
+            result = _named(self, step, args, kwargs)
             for hook in [*self._post_hooks, *after]:
                 hook(self, args, kwargs)
             return result
@@ -102,6 +98,15 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             self._stepping = False
 
     return wrapper
+
+
+def _named(optimizer: Optimizer, step: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+    """A step whose errors carry the optimiser's name."""
+    try:
+        return step(optimizer, *args, **kwargs)
+    except (TypeError, RuntimeError) as error:
+        _retell(optimizer, error, args, kwargs)
+        raise
 
 
 def has_hooks(optimizer: Optimizer) -> bool:

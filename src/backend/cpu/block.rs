@@ -88,7 +88,7 @@ unsafe fn row<T: Copy>(from: *const T, by: isize, to: *mut T, at: isize, n: usiz
     // SAFETY: the caller promises `n` elements on both sides.
     unsafe {
         match (by, at) {
-            (1, 1) if n * size_of::<T>() >= 2048 => std::ptr::copy(from, to, n),
+            (1, 1) if n * size_of::<T>() >= 2048 => convert::carry(from.cast(), to.cast(), n * size_of::<T>()),
             (1, 1) => {
                 for j in 0..n {
                     *to.add(j) = *from.add(j);

@@ -4,8 +4,8 @@ use super::isa;
 use crate::base::dtype::Element;
 use crate::base::{DType, Number};
 use crate::dispatch_all;
-use half::slice::HalfFloatSliceExt;
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use std::mem::MaybeUninit;
 
 /// One element converted as C converts it.
@@ -150,7 +150,8 @@ macro_rules! longs {
                 let mut far = 0u32;
                 for j in start..end {
                     // SAFETY: the caller promises `n` elements on both sides.
-                    far |= u32::from(!(unsafe { *src.add(j) }.abs() < 2147483520.0));
+                    let x = unsafe { *src.add(j) };
+                    far |= u32::from(x.abs() >= 2147483520.0) | u32::from(x.is_nan());
                 }
                 for j in start..end {
                     // SAFETY: as above, and all of them lie within the integers of 32 bits in the first case.
@@ -219,7 +220,8 @@ unsafe fn of_half(src: *const f16, dst: *mut f32, n: usize) {
     unsafe {
         #[cfg(target_arch = "x86_64")]
         of_eights(src, dst, whole);
-        let (rest, left) = (std::slice::from_raw_parts(src.add(whole), n - whole), std::slice::from_raw_parts_mut(dst.add(whole), n - whole));
+        let (rest, left) =
+            (std::slice::from_raw_parts(src.add(whole), n - whole), std::slice::from_raw_parts_mut(dst.add(whole), n - whole));
         rest.convert_to_f32_slice(left);
     }
 }
@@ -230,7 +232,8 @@ unsafe fn to_half(src: *const f32, dst: *mut f16, n: usize) {
     unsafe {
         #[cfg(target_arch = "x86_64")]
         to_eights(src, dst, whole);
-        let (rest, left) = (std::slice::from_raw_parts(src.add(whole), n - whole), std::slice::from_raw_parts_mut(dst.add(whole), n - whole));
+        let (rest, left) =
+            (std::slice::from_raw_parts(src.add(whole), n - whole), std::slice::from_raw_parts_mut(dst.add(whole), n - whole));
         left.convert_from_f32_slice(rest);
     }
 }
@@ -267,8 +270,40 @@ mod tests {
 
     #[test]
     fn rows_have_the_bits_of_single_elements() {
-        let special = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 65504.0, 65520.0, 1e-7, 6e-8, 3e38, -1e30, 2147483520.0, 2147483647.0, 4e9, -4e9, 9.3e18, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-40, 127.6, 255.0, 256.0, -129.0, 1.0039, 1.00390625, 1.01171875];
-        let numbers: Vec<f64> = (0..1300).map(|i| if i % 7 == 3 { special[i / 7 % special.len()] } else { (i as f64 - 650.0) * 1.37 }).collect();
+        let special = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            0.5,
+            1.5,
+            2.5,
+            -2.5,
+            65504.0,
+            65520.0,
+            1e-7,
+            6e-8,
+            3e38,
+            -1e30,
+            2147483520.0,
+            2147483647.0,
+            4e9,
+            -4e9,
+            9.3e18,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+            1e-40,
+            127.6,
+            255.0,
+            256.0,
+            -129.0,
+            1.0039,
+            1.00390625,
+            1.01171875,
+        ];
+        let numbers: Vec<f64> =
+            (0..1300).map(|i| if i % 7 == 3 { special[i / 7 % special.len()] } else { (i as f64 - 650.0) * 1.37 }).collect();
         for level in 0..=2 {
             isa::force(level);
             for from in ALL {

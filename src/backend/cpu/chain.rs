@@ -1,10 +1,10 @@
 //! Maps that follow one another over the same number of elements, run tile by tile so that what passes between them stays in
-//! the first cache. Leans on map's loops and convert's reads.
+//! the first cache, up to a fold of all that comes out. Leans on map's loops, convert's reads and fold.
 
 use super::convert::{self, Cursor};
 use super::map::TILE;
-use super::{stop, threads};
-use crate::backend::launch::{MapLoop, Operand};
+use super::{fold, stop, threads};
+use crate::backend::launch::{FoldKind, MapLoop, Operand};
 use crate::backend::program::Heard;
 use crate::backend::program::lay::{Run, Uses, Weaver, follows};
 use crate::backend::task::{Task, Work};
@@ -12,6 +12,7 @@ use crate::base::{DType, Error, Number, Result};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Elements that one thread takes at a time; a whole number of tiles.
 const CHUNK: usize = 1 << 15;
@@ -26,6 +27,8 @@ enum Place {
     Memory(Operand, usize),
     /// A tile that an earlier link, or the chain's beginning, has filled.
     Tile(usize),
+    /// What the fold at the end reads, a chunk at a time, and the bytes of an element.
+    Room(usize),
     /// Memory that is read through a tile, as the loop's type.
     Through(Operand, Cursor, DType, usize),
 }
@@ -45,6 +48,30 @@ struct Chain {
     /// Operands of one element, spread over a tile before the first link runs: the operand, its type there, its tile.
     spread: Vec<(Operand, DType, usize)>,
     links: Vec<Link>,
+    tail: Option<Tail>,
+}
+
+/// The fold that a chain ends with.
+struct Tail {
+    kind: FoldKind,
+    dtype: DType,
+    out: Operand,
+    /// What it reads, where others read that too.
+    from: Option<Operand>,
+}
+
+/// Whether a task folds all that tasks before it, which go over `n` elements, have made.
+fn is_tail(before: &[Heard], task: &Task, n: usize) -> bool {
+    let Work::Fold { kind, folded, .. } = task.work else { return false };
+    let (own, out) = (&task.reads()[0], &task.writes()[0]);
+    let made = |o: &Operand| o.storage.address() == own.storage.address() && o.layout.offset == own.layout.offset && o.dtype == own.dtype;
+    let meets = |o: &Operand| o.storage.address() == out.storage.address();
+    folded == own.layout.rank()
+        && own.layout.is_contiguous()
+        && own.numel() == n
+        && fold::folds_made(kind, own.dtype, n)
+        && before.iter().any(|one| one.task.writes().iter().any(made))
+        && !before.iter().any(|one| one.task.operands.iter().any(meets))
 }
 
 /// Whether a task can be a link.
@@ -83,8 +110,19 @@ fn rows(o: &Operand) -> bool {
 
 impl Chain {
     /// Puts tasks together. `local` says which tile a storage's value travels in, where it never reaches memory.
-    fn new(tasks: Vec<(Task, Option<usize>)>, local: impl Fn(&Operand) -> Option<usize>, mut tiles: usize) -> Result<Chain> {
-        let mut chain = Chain { n: tasks[0].0.writes()[0].numel(), spread: Vec::new(), links: Vec::new() };
+    fn new(mut tasks: Vec<(Task, Option<usize>)>, local: impl Fn(&Operand) -> Option<usize>, mut tiles: usize) -> Result<Chain> {
+        let mut chain = Chain { n: tasks[0].0.writes()[0].numel(), spread: Vec::new(), links: Vec::new(), tail: None };
+        let mut room = 0;
+        if let Some((task, _)) = tasks.pop_if(|(task, _)| matches!(task.work, Work::Fold { .. }))
+            && let Work::Fold { kind, .. } = task.work
+        {
+            let own = &task.reads()[0];
+            let hidden = local(own).is_some();
+            room = if hidden { own.storage.address() } else { 0 };
+            let from = (!hidden).then(|| own.clone());
+            chain.tail = Some(Tail { kind, dtype: own.dtype, out: task.writes()[0].clone(), from });
+        }
+        let in_room = |o: &Operand| o.storage.address() == room;
         // What a link writes may be read by a later one: it is not there yet when the chain begins.
         let bytes = |o: &Operand| {
             let ((low, high), size) = (o.layout.span(), o.dtype.size() as isize);
@@ -107,7 +145,9 @@ impl Chain {
             let mut link = Link { kernel, dtype, params, call, ins: SmallVec::new(), outs: SmallVec::new() };
             for (i, o) in task.operands.into_iter().enumerate() {
                 let size = o.dtype.size();
-                if i >= reads {
+                if in_room(&o) {
+                    if i >= reads { link.outs.push(Place::Room(size)) } else { link.ins.push(Place::Room(size)) }
+                } else if i >= reads {
                     link.outs.push(local(&o).map_or(Place::Memory(o, size), Place::Tile));
                 } else if let Some(tile) = local(&o) {
                     link.ins.push(Place::Tile(tile));
@@ -142,48 +182,61 @@ impl Chain {
     }
 
     fn run(&self) -> Result<()> {
-        threads::each(self.n, CHUNK, |range| {
-            let mut tiles = [const { MaybeUninit::<[u64; TILE]>::uninit() }; TILES];
-            let base: *mut u8 = tiles.as_mut_ptr().cast();
-            let tile = |k: usize| base.wrapping_add(k * TILE * 8);
-            for (o, dtype, k) in &self.spread {
-                // SAFETY: the layout's strides are all 0, so every read is of its one element; a tile holds TILE of any type.
-                unsafe { convert::read_as(*dtype, o, &Cursor::new(&o.layout), 0, TILE.min(self.n), tile(*k)) };
-            }
-            let mut start = range.start;
-            while start < range.end {
-                let count = TILE.min(range.end - start);
-                for link in &self.links {
-                    let (mut from, mut to) = ([std::ptr::null::<u8>(); MOST], [std::ptr::null_mut::<u8>(); MOST]);
-                    for (p, place) in to.iter_mut().zip(&link.outs) {
-                        *p = match place {
-                            Place::Memory(o, size) => o.ptr().wrapping_add(start * size),
-                            Place::Tile(k) | Place::Through(.., k) => tile(*k),
-                        };
-                    }
-                    let Some(kernel) = link.kernel else {
-                        // SAFETY: source and target hold the chain's elements, of which `start + count` are at most all.
-                        unsafe { convert_to(&link.ins[0], link.dtype, to[0], start, count, tile) };
-                        continue;
-                    };
-                    for (p, place) in from.iter_mut().zip(&link.ins) {
-                        *p = match place {
-                            Place::Memory(o, size) => o.ptr().wrapping_add(start * size),
-                            Place::Tile(k) => tile(*k),
-                            Place::Through(o, cursor, dtype, k) => {
-                                // SAFETY: as above; a tile holds `count` elements of any type.
-                                unsafe { convert::read_as(*dtype, o, cursor, start, count, tile(*k)) };
-                                tile(*k)
-                            }
-                        };
-                    }
-                    // SAFETY: every pointer reaches `count` elements of the loop's types.
-                    unsafe { kernel(&from[..link.ins.len()], &link.params, &to[..link.outs.len()], count) };
-                }
-                start += count;
-            }
-        });
+        match &self.tail {
+            None => threads::each(self.n, CHUNK, |range| self.pass(range, std::ptr::null_mut())),
+            Some(tail) => fold::made(tail.kind, tail.dtype, self.n, &tail.out, &|range, room| {
+                let first = range.start * tail.dtype.size();
+                self.pass(range, room);
+                tail.from.as_ref().map_or(room, |o| o.ptr().wrapping_add(first))
+            }),
+        }
         stop::taken().map_or(Ok(()), Err)
+    }
+
+    /// All links over some of the elements; `room` is that of the fold at the end.
+    fn pass(&self, range: Range<usize>, room: *mut u8) {
+        let mut tiles = [const { MaybeUninit::<[u64; TILE]>::uninit() }; TILES];
+        let base: *mut u8 = tiles.as_mut_ptr().cast();
+        let tile = |k: usize| base.wrapping_add(k * TILE * 8);
+        for (o, dtype, k) in &self.spread {
+            // SAFETY: the layout's strides are all 0, so every read is of its one element; a tile holds TILE of any type.
+            unsafe { convert::read_as(*dtype, o, &Cursor::new(&o.layout), 0, TILE.min(self.n), tile(*k)) };
+        }
+        let mut start = range.start;
+        while start < range.end {
+            let count = TILE.min(range.end - start);
+            let within = |size: usize| room.wrapping_add((start - range.start) * size);
+            for link in &self.links {
+                let (mut from, mut to) = ([std::ptr::null::<u8>(); MOST], [std::ptr::null_mut::<u8>(); MOST]);
+                for (p, place) in to.iter_mut().zip(&link.outs) {
+                    *p = match place {
+                        Place::Memory(o, size) => o.ptr().wrapping_add(start * size),
+                        Place::Room(size) => within(*size),
+                        Place::Tile(k) | Place::Through(.., k) => tile(*k),
+                    };
+                }
+                let Some(kernel) = link.kernel else {
+                    // SAFETY: source and target hold the chain's elements, of which `start + count` are at most all.
+                    unsafe { convert_to(&link.ins[0], link.dtype, to[0], start, count, tile, within) };
+                    continue;
+                };
+                for (p, place) in from.iter_mut().zip(&link.ins) {
+                    *p = match place {
+                        Place::Memory(o, size) => o.ptr().wrapping_add(start * size),
+                        Place::Room(size) => within(*size),
+                        Place::Tile(k) => tile(*k),
+                        Place::Through(o, cursor, dtype, k) => {
+                            // SAFETY: as above; a tile holds `count` elements of any type.
+                            unsafe { convert::read_as(*dtype, o, cursor, start, count, tile(*k)) };
+                            tile(*k)
+                        }
+                    };
+                }
+                // SAFETY: every pointer reaches `count` elements of the loop's types.
+                unsafe { kernel(&from[..link.ins.len()], &link.params, &to[..link.outs.len()], count) };
+            }
+            start += count;
+        }
     }
 }
 
@@ -191,10 +244,19 @@ impl Chain {
 ///
 /// # Safety
 /// The source must hold `start + count` elements, the target `count` of `dtype`.
-unsafe fn convert_to(source: &Place, dtype: DType, to: *mut u8, start: usize, count: usize, tile: impl Fn(usize) -> *mut u8) {
+unsafe fn convert_to(
+    source: &Place,
+    dtype: DType,
+    to: *mut u8,
+    start: usize,
+    count: usize,
+    tile: impl Fn(usize) -> *mut u8,
+    within: impl Fn(usize) -> *mut u8,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         match source {
+            Place::Room(size) => std::ptr::copy_nonoverlapping(within(*size), to, count * size),
             Place::Memory(o, size) => std::ptr::copy_nonoverlapping(o.ptr().add(start * size), to, count * size),
             Place::Through(o, cursor, ..) => convert::read_as(dtype, o, cursor, start, count, to),
             Place::Tile(k) => std::ptr::copy_nonoverlapping(tile(*k), to, count * dtype.size()),
@@ -205,7 +267,7 @@ unsafe fn convert_to(source: &Place, dtype: DType, to: *mut u8, start: usize, co
 /// What runs at a time.
 enum Step {
     One(Box<Heard>),
-    Chain(Chain),
+    Chain(Box<Chain>),
 }
 
 /// A program's tasks on the processor.
@@ -222,7 +284,7 @@ impl Steps {
                 let travelling = run.iter().flat_map(|p| p.task.writes()).filter_map(number).count();
                 let first = run.iter().flat_map(|p| p.task.writes()).filter_map(number).min().unwrap_or(0);
                 let tasks = run.into_iter().map(|p| (p.task, p.call)).collect();
-                steps.push(Step::Chain(Chain::new(tasks, |o| number(o).map(|k| k - first), travelling)?));
+                steps.push(Step::Chain(Box::new(Chain::new(tasks, |o| number(o).map(|k| k - first), travelling)?)));
             } else {
                 steps.extend(run.pop().map(|one| Step::One(Box::new(one))));
             }
@@ -275,6 +337,7 @@ impl Weaver for Tiles {
                     tiles += wants(&heard[end].task);
                     end += 1;
                 }
+                end += usize::from(heard.get(end).is_some_and(|next| is_tail(&heard[start..end], &next.task, n)));
             }
             runs.push(vec![(start..end).collect()]);
             start = end;

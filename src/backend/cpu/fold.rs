@@ -6,6 +6,7 @@ use super::convert::{self, Bytes, Cursor};
 use super::{cast, softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
 use crate::base::{DType, Error, Layout, Result};
+use std::ops::Range;
 
 const TILE: usize = 512;
 /// Elements of one partial result of a long fold; fixed, so that the fold tree depends on the shape alone.
@@ -86,15 +87,56 @@ fn long<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Cursor>,
             // SAFETY: one slot for each chunk.
             unsafe { *slots.at(0).cast::<F::Acc>().add(range.start / CHUNK) = acc };
         });
-        while partial.len() > 1 {
-            partial = partial.chunks(2).map(|p| if p.len() == 2 { fold.join(p[0], p[1]) } else { p[0] }).collect();
-        }
-        whole = Some(whole.map_or(partial[0], |before| fold.join(before, partial[0])));
+        let partial = tree(fold, partial);
+        whole = Some(whole.map_or(partial, |before| fold.join(before, partial)));
         if stop::asked() {
             break;
         }
     }
     whole.unwrap_or_else(|| fold.start())
+}
+
+/// Joins the results of chunks two by two.
+fn tree<T: Work, F: Loops<T>>(fold: F, mut partial: Vec<F::Acc>) -> F::Acc {
+    while partial.len() > 1 {
+        partial = partial.chunks(2).map(|p| if p.len() == 2 { fold.join(p[0], p[1]) } else { p[0] }).collect();
+    }
+    partial[0]
+}
+
+/// Makes the elements of a chunk in a room for them, or says where else they lie.
+pub(super) type Make<'a> = &'a (dyn Fn(Range<usize>, *mut u8) -> *const u8 + Sync);
+
+/// Whether all of so many elements of a type can be folded while they are made.
+pub(super) fn folds_made(kind: FoldKind, dtype: DType, n: usize) -> bool {
+    let known = matches!(kind, FoldKind::Sum | FoldKind::Mean | FoldKind::Prod | FoldKind::Max | FoldKind::Min);
+    known && matches!(dtype, DType::F32 | DType::F64) && n > CHUNK && n <= LONG
+}
+
+/// The fold of all of `n` elements that are made chunk by chunk, with the bits that it has over memory.
+pub(super) fn made(kind: FoldKind, dtype: DType, n: usize, out: &Operand, make: Make) {
+    fn all<T: Work, F: Loops<T>>(fold: F, n: usize, make: Make) -> F::Acc {
+        let mut partial = vec![fold.start(); n.div_ceil(CHUNK)];
+        let slots = Bytes(partial.as_mut_ptr().cast());
+        threads::each(n, CHUNK, |range| {
+            let mut room = Vec::<T>::with_capacity(range.len());
+            let from = make(range.clone(), room.as_mut_ptr().cast());
+            // SAFETY: the elements of the chunk have been made where `from` says; there is one slot for each chunk.
+            unsafe { *slots.at(0).cast::<F::Acc>().add(range.start / CHUNK) = fold.row(from.cast::<T>(), range.len()) };
+        });
+        tree(fold, partial)
+    }
+    let by = if kind == FoldKind::Mean { n as f64 } else { 1.0 };
+    match (kind, dtype) {
+        (FoldKind::Sum | FoldKind::Mean, DType::F32) => lay(out, 0, &[all::<f32, _>(Sum, n, make)], by),
+        (FoldKind::Sum | FoldKind::Mean, _) => lay(out, 0, &[all::<f64, _>(Sum, n, make)], by),
+        (FoldKind::Prod, DType::F32) => put(out, 0, all::<f32, _>(Prod, n, make), 0),
+        (FoldKind::Prod, _) => put(out, 0, all::<f64, _>(Prod, n, make), 0),
+        (FoldKind::Max, DType::F32) => put(out, 0, f64::from(all::<f32, _>(Max, n, make)), 0),
+        (FoldKind::Max, _) => put(out, 0, all::<f64, _>(Max, n, make), 0),
+        (_, DType::F32) => put(out, 0, f64::from(all::<f32, _>(Min, n, make)), 0),
+        (..) => put(out, 0, all::<f64, _>(Min, n, make), 0),
+    }
 }
 
 /// Folds every row of `count` elements; calls `finish(row, result)`.

@@ -118,7 +118,11 @@ unsafe fn locate<const FMA: bool>(found: &[i64], list: &mut [isize], size: u64, 
             }
         };
     }
-    if stride == 1 { add!(i, i as isize) } else { add!(i, (i as isize).wrapping_mul(stride)) }
+    if stride == 1 {
+        add!(i, i as isize)
+    } else {
+        add!(i, (i as isize).wrapping_mul(stride))
+    }
     wrong != 0
 }
 
@@ -287,7 +291,7 @@ fn copy_rows(source: &Operand, places: &[isize], run: usize, chunk: usize, to: i
             if k + ahead < range.end {
                 from(k + ahead).ask_for(bytes.min(AHEAD));
             }
-            unsafe { std::ptr::copy_nonoverlapping(from(k).0, to(k).0, bytes) };
+            unsafe { convert::carry(from(k).0, to(k).0, bytes) };
         }
     });
 }
