@@ -381,6 +381,7 @@ def bench(arguments: list[str]) -> None:
         ("kernels_peer",),
         ("kernels_peer", "threads"),
         ("optimisers",),
+        ("forms",),
         ("batches",),
         ("memory",),
     ]
