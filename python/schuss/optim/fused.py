@@ -157,17 +157,37 @@ class Fused(Optimizer):
         ages = [self._age(entry, group) for entry in entries]
         return ages[-1], len(set(ages)) == 1
 
-    def _met(self) -> tuple[list[Group], list[Any], list[Any]]:
-        """The groups, their parameters, and the states with the tensors in them."""
+    def _met(self) -> tuple[list[Any], ...]:
+        """The groups, their parameters, the states, and which tensors are where in these."""
         groups, states = list(self.param_groups), list(self.state.values())
-        params = [p for group in groups for p in group["params"]]
-        inner = [v for state in states for v in state.values() if isinstance(v, schuss.Tensor)]
-        return groups, params, states + inner
+        places = [
+            (entry, key, value)
+            for entry in states
+            for key, value in entry.items()
+            if isinstance(value, schuss.Tensor)
+        ]
+        owners, keys, tensors = ([place[i] for place in places] for i in range(3))
+        return groups, [list(group["params"]) for group in groups], states, owners, keys, tensors
 
-    def _is_as(self, *then: list[Any]) -> bool:
+    def _is_as(
+        self,
+        groups: list[Group],
+        params: list[list[Any]],
+        states: list[Entry],
+        owners: list[Entry],
+        keys: list[str],
+        tensors: list[Any],
+    ) -> bool:
         """Whether groups, parameters, states and hooks are those that a recorded step met."""
-        return not has_hooks(self) and all(
-            len(a) == len(b) and all(map(is_, a, b)) for a, b in zip(self._met(), then, strict=True)
+        now, held = self.param_groups, self.state
+        return (
+            not has_hooks(self)
+            and len(now) == len(groups)
+            and len(held) == len(states)
+            and all(map(is_, now, groups))
+            and all(map(is_, held.values(), states))
+            and all(map(is_, map(dict.get, owners, keys), tensors))
+            and all(map(_are, (group["params"] for group in now), params))
         )
 
     def _saved(self, entry: Any) -> Any:
@@ -187,6 +207,10 @@ class Fused(Optimizer):
             for key in self._counted:
                 if key in entry:
                     entry[key] = int(entry[key]) if key == "step" else float(entry[key])
+
+
+def _are(now: list[Any], then: list[Any]) -> bool:
+    return len(now) == len(then) and all(map(is_, now, then))
 
 
 def by_hand(rule: Rule, p: Any, grad: Any, entry: Entry) -> None:

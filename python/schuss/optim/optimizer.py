@@ -111,7 +111,8 @@ def _named(optimizer: Optimizer, step: Callable[..., Any], args: tuple, kwargs: 
 
 def has_hooks(optimizer: Optimizer) -> bool:
     """Whether hooks run around an optimiser's steps, its own or those of all."""
-    return bool(optimizer._pre_hooks or optimizer._post_hooks or any(_of_all.values()))
+    own = optimizer._pre_hooks or optimizer._post_hooks
+    return bool(own or (_of_all and any(_of_all.values())))
 
 
 def _retell(optimizer: Optimizer, error: Exception, args: tuple, kwargs: dict) -> None:
