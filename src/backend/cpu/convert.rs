@@ -217,7 +217,8 @@ const LONG: usize = 2048;
 #[inline]
 pub unsafe fn carry(from: *const u8, to: *mut u8, bytes: usize) {
     let above = to.addr().wrapping_sub(from.addr());
-    let piece = if bytes < LONG || above % 4096 >= 64 || above < bytes { bytes } else { LONG / 2 };
+    let slow = above % 4096 < 64 && !above.is_multiple_of(32);
+    let piece = if slow && bytes >= LONG && above >= bytes { LONG / 2 } else { bytes };
     for start in (0..bytes).step_by(piece.max(1)) {
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy(from.add(start), to.add(start), piece.min(bytes - start)) };
