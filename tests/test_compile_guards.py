@@ -4,12 +4,15 @@ Leans on the same function run eagerly."""
 from __future__ import annotations
 
 import collections
+import enum
 import functools
+import types
 from typing import Any
+from unittest import mock
 
 import pytest
 import schuss
-from schuss import nn
+from schuss import nn, optim
 
 ONE = schuss.ones(1)
 
@@ -366,3 +369,126 @@ def test_arguments_that_the_step_reaches_otherwise() -> None:
         step(own)
         step(own)
         assert step(ONE).item() == 105.0
+
+
+# ---- what must not keep a step from being repeated ----------------------------------------------
+
+
+class Kind(enum.Enum):
+    A = "a"
+
+
+def replays(step: Any, *args: Any, between: Any = None) -> None:
+    """Runs a step six times; all but the first two must be programs."""
+    for _ in range(6):
+        step(*args)
+        if between is not None:
+            between()
+    counts = getattr(step, "counts", None)
+    assert counts is None or counts() == (4, 1, 1)
+
+
+class Trainer:
+    """The usual shape of a training program."""
+
+    def __init__(self) -> None:
+        self.m = nn.Linear(3, 3)
+        self.opt = optim.SGD(self.m.parameters(), lr=0.1)
+        self.global_step = 0
+        self.metrics = {"best": 1.0}
+
+    def train(self, x: schuss.Tensor) -> schuss.Tensor:
+        self.opt.zero_grad()
+        loss = self.m(x).sum()
+        loss.backward()
+        self.opt.step()
+        return loss
+
+    def count(self) -> None:
+        self.global_step += 1
+        self.metrics = {"best": float(self.global_step)}
+
+
+def test_what_a_step_does_not_read_may_change() -> None:
+    trainer = Trainer()
+    replays(schuss.compile(trainer.train), schuss.ones(2, 3), between=trainer.count)
+    replays(schuss.compile(lambda x: x * 2 if Kind.A.value == "a" else x), ONE)
+
+
+def test_a_compiled_method_named_step() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.l = nn.Linear(3, 3)
+
+        @schuss.compile
+        def step(self, x: schuss.Tensor) -> schuss.Tensor:
+            o.zero_grad()
+            loss = self.l(x).sum()
+            loss.backward()
+            o.step()
+            return loss
+
+    net = Net()
+    o = optim.SGD(net.parameters(), lr=0.1)
+    replays(net.step, schuss.ones(2, 3))
+    assert Net.__dict__["step"].counts() == (4, 1, 1)
+
+
+def test_functions_in_a_dictionary() -> None:
+    own = Bound()
+    named = {"f": own.m}
+    f = schuss.compile(lambda x: named["f"](x))
+    assert settled(f, ONE).item() == 2.0
+    own.k = 5.0
+    assert f(ONE).item() == 5.0
+
+
+def test_arguments_that_hold_themselves_are_refused() -> None:
+    own: list = []
+    own.append(own)
+    with pytest.raises(RecursionError, match="hold themselves"):
+        schuss.compile(lambda x, _: x)(ONE, own)
+    f = schuss.compile(lambda x: (x, own))
+    f(ONE)
+    with pytest.raises(schuss.CompileError, match="holds itself"):
+        f(ONE)
+
+
+class Raising:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Endless:
+    def __getattr__(self, name: str) -> Any:
+        return Endless()
+
+
+def looped(x: schuss.Tensor) -> schuss.Tensor:
+    return x
+
+
+looped.__wrapped__ = looped  # type: ignore[attr-defined]
+ODD = [
+    Raising(),
+    Endless(),
+    mock.Mock(),
+    mock.MagicMock(),
+    mock.call,
+    types.ModuleType("m"),
+    looped,
+]
+
+
+@pytest.mark.parametrize("k", range(len(ODD)))
+def test_odd_values_that_a_step_names(k: int) -> None:
+    odd = ODD[k]
+
+    def step(x: schuss.Tensor, other: Any = odd) -> schuss.Tensor:
+        return x * 2 if odd is other else x
+
+    replays(schuss.compile(step), ONE)
+    m = nn.Linear(1, 1)
+    m.odd = odd
+    replays(schuss.compile(lambda x: m(x)), ONE)

@@ -227,6 +227,33 @@ def test_conversions_have_numpys_values(dtype: str, n: int) -> None:
         np.testing.assert_array_equal(found.numpy(), known)
 
 
+def test_float64_becomes_bfloat16_by_way_of_float32() -> None:
+    ties = np.array([-8.78125714, 8.78125, 1.00390625, 1.0039063692092896, 3e-41])
+    wide = schuss.tensor(ties)
+    assert (wide.bfloat16() == wide.float().bfloat16()).all()
+    assert wide[0].bfloat16().item() == -8.8125
+
+
+def test_bounds_that_are_tensors_share_gradients_at_ties() -> None:
+    a = schuss.tensor([1.0, 2.0, 0.0, 5.0], requires_grad=True)
+    low = schuss.ones(4, requires_grad=True)
+    high = schuss.full((4,), 5.0, requires_grad=True)
+    a.clamp(low, high).sum().backward()
+    assert a.grad.tolist() == [0.5, 1.0, 0.0, 0.5]
+    assert low.grad.tolist() == [0.5, 0.0, 1.0, 0.0]
+    assert high.grad.tolist() == [0.0, 0.0, 0.0, 0.5]
+    x = schuss.tensor([1.0, INF, NAN], requires_grad=True)
+    x.nansum().backward()
+    assert x.grad.tolist() == [1.0, 1.0, 0.0]
+
+
+def test_nonzero_of_nothing() -> None:
+    for shape in ((3, 0), (0, 3), (0,), (2, 0, 4)):
+        empty = schuss.zeros(shape)
+        assert empty.nonzero().shape == (0, len(shape))
+        assert len(schuss.where(empty > 0)) == len(shape)
+
+
 def test_truths_have_their_bits() -> None:
     draw = np.random.default_rng(0)
     a, b = (draw.random((40, 70)) > 0.5 for _ in range(2))

@@ -427,7 +427,10 @@ def count_nonzero(input, dim=None):
 @speaks
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The sum with NaN counted as zero."""
-    clean = nan_to_num(input, 0.0, float("inf"), -float("inf"))
+    if input.is_floating_point():
+        clean = _core.masked_fill(input, input.isnan(), 0.0)
+    else:
+        clean = nan_to_num(input, 0.0, float("inf"), -float("inf"))
     return given("nansum", clean.sum(() if dim is None else dim, keepdim, dtype=dtype), out)
 
 

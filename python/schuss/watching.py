@@ -4,7 +4,7 @@ of optimisers that it reaches. Leans on the names that code objects list."""
 from __future__ import annotations
 
 import functools
-from types import BuiltinFunctionType, CellType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING
 
 import schuss
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _PLAIN = (bool, int, float, str)
 _NUMBERS = (*_PLAIN, type(None))
 _HOLDERS = (list, tuple, set, frozenset)
+_METHODS = (MethodType, staticmethod, classmethod)
+# What classes have without its being called for its name while a step runs.
+_ASIDE = {"__init__", "__new__", "__post_init__", "__init_subclass__", "__del__", "__repr__"}
+_ASIDE |= {"__str__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__reduce__", "__class__"}
 # Values of lists and the like that are looked into.
 _LONG = 64
 
@@ -58,7 +62,8 @@ class _Survey:
         and what it is bound to."""
         functions, held = _apart(value)
         for inner in functions:
-            if inner not in self.functions and within in (None, id(inner.__globals__)):
+            known = any(inner is other for other in self.functions)
+            if not known and within in (None, id(inner.__globals__)):
                 self.functions.append(inner)
         for own in held:
             if not any(own is known for known in self.owns):
@@ -77,14 +82,17 @@ class _Survey:
             names = set(_names(function.__code__)[0])
             values = [around[name] for name in names if name in around] + _around(function)
             near = list(map(inside, (*self.owns, *values)))
-            near += [x for own in self.owns for x in getattr(own, "__dict__", {}).values()]
+            near += [x for own in self.owns for x in _members(own).values()]
             holders = [x for x in near if isinstance(x, (Model, type)) or _is_record(x)]
             holders += [m for x in holders if isinstance(x, Model) for m in x.modules()]
             for kind in dict.fromkeys(c for x in holders for c in _classes(x)):
                 # Operators, and what calls of models run, are methods that nobody names.
                 named = names | {"forward"} if issubclass(kind, Model) else names
-                values += [f for n, f in vars(kind).items() if n in named or n.startswith("__")]
-            values += [x for v in values if isinstance(v, _HOLDERS) and len(v) <= _LONG for x in v]
+                shared = {n: f for n, f in vars(kind).items() if n not in _ASIDE}
+                values += [f for n, f in shared.items() if n in named or n.startswith("__")]
+            lists = [v for v in values if type(v) in _HOLDERS and len(v) <= _LONG]
+            tables = [v for v in values if type(v) is dict and len(v) <= _LONG]
+            values += [x for v in lists for x in v] + [x for v in tables for x in v.values()]
             values += [f for x in holders if isinstance(x, Model) for f in _hooks(x)]
             for value in values:
                 self._take(value, id(around))
@@ -111,8 +119,8 @@ class _Survey:
                 value = around.get(name)
                 if isinstance(value, ModuleType):
                     # Plain values of a module that holds settings.
-                    if value.__name__.partition(".")[0] != "schuss":
-                        own = vars(value)
+                    own = vars(value)
+                    if _root(own.get("__name__")) != "schuss":
                         plain = (n for n in self.names if type(own.get(n)) in _PLAIN)
                         self.places += [(own, n, own[n]) for n in plain]
                 elif name in around:
@@ -127,7 +135,10 @@ class _Survey:
             if id(value) in seen:
                 continue
             seen.add(id(value))
-            entries, more = self._entries(value)
+            try:
+                entries, more = self._entries(value)
+            except Exception:
+                continue
             self.places += entries
             reached += more
             reached += [entry for *_, entry in entries]
@@ -146,16 +157,17 @@ class _Survey:
             keys |= {"_last_lr"} if "get_last_lr" in keys else set()
             return [(own, k, own[k]) for k in keys - {"optimizer"} if k in own], ()
         if isinstance(value, _HOLDERS):
-            return [], value if len(value) <= _LONG else ()
+            return [], tuple(value) if len(value) <= _LONG else ()
         if isinstance(value, dict):
             entries = [(value, key, value[key]) for key in self.texts if key in value]
-            return entries, [v for v in value.values() if isinstance(v, Model)]
-        if isinstance(value, functools.partial) or hasattr(value, "__func__"):
+            kinds = (Model, functools.partial, *_METHODS)
+            return entries, [v for v in value.values() if isinstance(v, kinds)]
+        if isinstance(value, (functools.partial, *_METHODS)):
             held = _apart(value)[1]
             self._watch(held)
             return [], held
         if _is_record(value):
-            own = getattr(value, "__dict__", {})
+            own = _members(value)
             entries = []
             for key in (*self.names, *(t for t in self.texts if t not in self.names)):
                 if key in own:
@@ -191,37 +203,55 @@ def _apart(value: Any) -> tuple[list[Any], list[Any]]:
     methods hold."""
     functions: list[Any] = []
     held: list[Any] = []
-    todo = [inside(value)]
+    todo, seen = [inside(value)], set()
     for value in todo:
-        if isinstance(value, (*_NUMBERS, schuss.Tensor, ModuleType)):
+        if id(value) in seen or isinstance(value, (*_NUMBERS, schuss.Tensor, ModuleType, type)):
             continue
+        seen.add(id(value))
+        wrapped = _members(value).get("__wrapped__")
         if isinstance(value, functools.partial):
             held += [*value.args, *value.keywords.values()]
-            todo += [value.func, *(x for x in held if hasattr(x, "__code__"))]
+            todo += [value.func, *(x for x in held if isinstance(x, FunctionType))]
         elif isinstance(value, property):
-            todo += [value.fget] if value.fget is not None else []
-        elif hasattr(value, "__func__"):
-            held += [value.__self__] if getattr(value, "__self__", None) is not None else []
+            todo.append(value.fget)
+        elif isinstance(value, _METHODS):
+            held += [value.__self__] if isinstance(value, MethodType) else []
             todo.append(value.__func__)
-        elif hasattr(value, "__code__"):
-            wrapped = getattr(value, "__wrapped__", None)
-            todo += [wrapped] if wrapped is not None else []
+        elif isinstance(value, FunctionType):
+            todo.append(wrapped)
             if wrapped is None or not _is_ours(value):
                 functions.append(value)
         elif isinstance(value, Model):
             held.append(value)
             functions.append(_unwrapped(type(value).forward))
-        elif isinstance(value, type):
-            continue
+        elif wrapped is not None:
+            todo.append(wrapped)
         elif _is_record(value):
             held.append(value)
-            call = type(value).__call__ if callable(value) else None
-            functions += [_unwrapped(call)] if hasattr(call, "__code__") else []
-    return [f for f in functions if hasattr(f, "__code__")], held
+            functions.append(_unwrapped(_of_class(value, "__call__")))
+    return [f for f in functions if isinstance(f, FunctionType)], held
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """What an object has of its own; nothing where that cannot be asked."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except Exception:
+        return {}
+    return own if isinstance(own, dict) else {}
+
+
+def _of_class(value: Any, name: str) -> Any:
+    """What an object's class has under a name."""
+    return next((vars(c)[name] for c in type(value).__mro__ if name in vars(c)), None)
+
+
+def _root(name: Any) -> str:
+    return str(name).partition(".")[0]
 
 
 def _is_ours(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")).partition(".")[0] == "schuss"
+    return _root(getattr(function, "__module__", "")) == "schuss"
 
 
 def _names(code: Any) -> tuple[list[str], set[Any]]:
@@ -248,7 +278,9 @@ def _defaults(function: Any) -> list[Any]:
 
 def _unwrapped(function: Any) -> Any:
     """The function inside those that decorators have put around it."""
-    while hasattr(function, "__wrapped__"):
+    seen = []
+    while "__wrapped__" in _members(function) and not any(function is one for one in seen):
+        seen.append(function)
         function = function.__wrapped__
     return function
 
@@ -258,14 +290,14 @@ def _is_record(value: Any) -> bool:
     guarded = (Model, schuss.optim.Optimizer, schuss.optim.lr_scheduler.LRScheduler)
     if isinstance(value, (*guarded, schuss.Tensor, type, ModuleType, functools.partial)):
         return False
-    held = hasattr(value, "__dict__") or hasattr(type(value), "__slots__")
-    return held and not hasattr(value, "__code__") and type(value).__module__ != "builtins"
+    held = _of_class(value, "__dict__") is not None or _of_class(value, "__slots__") is not None
+    return held and not isinstance(value, FunctionType) and type(value).__module__ != "builtins"
 
 
 def _classes(value: Any) -> list[Any]:
     """The classes of the user's that an object, or a class, has its members from."""
     kind = value if isinstance(value, type) else type(value)
-    return [c for c in kind.__mro__ if c.__module__.partition(".")[0] not in ("schuss", "builtins")]
+    return [c for c in kind.__mro__ if _root(c.__module__) not in ("schuss", "builtins")]
 
 
 def _is_full(cell: Any) -> bool:
@@ -284,8 +316,10 @@ def _shared(value: Any, key: str) -> Any:
             slot = type(vars(kind)[key]).__name__ == "member_descriptor"
             found = getattr(value, key, None) if slot else vars(kind)[key]
             values = (*_PLAIN, list, dict, tuple, set)
-            known = type(found) in values or isinstance(found, schuss.Tensor) or _is_record(found)
-            return found if known else None
+            plain = type(found) in values or isinstance(found, schuss.Tensor)
+            # What gives something else when it is asked for is no value of the class.
+            record = _is_record(found) and _of_class(found, "__get__") is None
+            return found if plain or record else None
     return None
 
 
@@ -301,26 +335,26 @@ def reach(function: Callable[..., Any], objects: Iterable[Any] = ()) -> list[Any
             found.append(value)
             todo += [value.grad] if value.is_leaf and value.grad is not None else []
         elif isinstance(value, dict):
-            todo += value.values()
-        elif isinstance(value, _HOLDERS):
+            todo += dict.values(value)
+        elif type(value) in _HOLDERS:
             todo += value
         elif isinstance(value, type):
             todo += [x for kind in _classes(value) for x in vars(kind).values()]
-        elif hasattr(value, "__func__"):
+        elif isinstance(value, _METHODS):
             todo += (value.__func__, getattr(value, "__self__", None))
-        elif hasattr(value, "__code__"):
+        elif isinstance(value, FunctionType):
             names, _ = _names(value.__code__)
             todo += (value.__globals__[name] for name in names if name in value.__globals__)
             todo += (value.__closure__, value.__defaults__, value.__kwdefaults__)
-            todo.append(getattr(value, "__wrapped__", None))
+            todo.append(_members(value).get("__wrapped__"))
         elif isinstance(value, CellType):
             todo += [value.cell_contents] if _is_full(value) else []
         elif isinstance(value, functools.partial):
             todo += (value.func, value.args, value.keywords)
-        elif hasattr(value, "__dict__"):
-            todo.append(vars(value))
-            call = getattr(type(value), "forward" if isinstance(value, Model) else "__call__", None)
-            todo += [_unwrapped(call)] if hasattr(call, "__code__") else []
+        else:
+            todo.append(_members(value))
+            call = _of_class(value, "forward" if isinstance(value, Model) else "__call__")
+            todo += [_unwrapped(call)] if isinstance(call, FunctionType) else []
     return found
 
 
@@ -338,7 +372,7 @@ def unknown(function: Callable[..., Any], objects: list[Any]) -> list[str]:
     def known(x: Any) -> bool:
         ours = type(x).__module__ in ("schuss", "schuss._core") and not hasattr(x, "__dict__")
         near = _is_record(x) and type(x).__module__ in modules
-        code = hasattr(x, "__code__") or hasattr(x, "__func__")
+        code = isinstance(x, (FunctionType, *_METHODS)) or "__wrapped__" in _members(x)
         return isinstance(x, (*kinds, *_KNOWN, functools.partial)) or ours or near or code
 
     return sorted({type(x).__name__ for x in objects if not known(x)})
@@ -360,12 +394,12 @@ class _One:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: Any, deep: int = 4) -> Any:
     """What is compared of an attribute: plain values, and tuples of them, as what they are."""
     if isinstance(value, _NUMBERS):
         return type(value), value
-    if type(value) is tuple:
-        return tuple(map(_frozen, value))
+    if type(value) is tuple and deep:
+        return tuple(_frozen(item, deep - 1) for item in value)
     return _One(value)
 
 

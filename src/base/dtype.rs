@@ -232,19 +232,20 @@ macro_rules! narrow {
 narrow!(u8 => U8, i8 => I8, i16 => I16);
 
 macro_rules! short_float {
-    ($($t:ty => $d:ident),*) => {$(
+    ($($t:ty => $d:ident, $by_single:literal),*) => {$(
         impl Element for $t {
             const DTYPE: DType = $d;
             #[inline(always)] fn to_f64(self) -> f64 { f64::from(self) }
             #[inline(always)] fn to_i64(self) -> i64 { f64::from(self) as i64 }
-            #[inline(always)] fn from_f64(v: f64) -> Self { <$t>::from_f64(v) }
-            #[inline(always)] fn from_i64(v: i64) -> Self { <$t>::from_f64(v as f64) }
+            // By way of float32, as PyTorch does it for bfloat16: half's own way from float64 loses what lies behind a tie.
+            #[inline(always)] fn from_f64(v: f64) -> Self { if $by_single { <$t>::from_f32(v as f32) } else { <$t>::from_f64(v) } }
+            #[inline(always)] fn from_i64(v: i64) -> Self { <Self as Element>::from_f64(v as f64) }
             #[inline(always)] fn to_f32(self) -> f32 { f32::from(self) }
             #[inline(always)] fn from_f32(v: f32) -> Self { <$t>::from_f32(v) }
         }
     )*};
 }
-short_float!(f16 => F16, bf16 => BF16);
+short_float!(f16 => F16, false, bf16 => BF16, true);
 
 impl Element for Truth {
     const DTYPE: DType = Bool;

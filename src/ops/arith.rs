@@ -308,13 +308,16 @@ fn share(pull: &Pull, wins: &dyn Fn(&Sym, &Sym) -> Sym) -> Grads {
     [(0, x, y), (1, y, x)].into_iter().map(|(i, a, b)| pull.needs.has(i).then(|| part(a, b))).collect()
 }
 
+/// The larger of the element and the lower bound, then the smaller of that and the upper one; equal ones share the gradient.
 fn clamped(pull: &Pull) -> Grads {
     let (g, x, low, high) = (pull.grad(), &pull.ins[0], &pull.ins[1], &pull.ins[2]);
-    let zero = Sym::from(0.0);
+    let part = |wins: Sym, ties: Sym, g: &Sym| wins.where_(g, &ties.where_(&(g * 0.5), &Sym::from(0.0)));
+    let raised = x.maximum(low);
+    let below = || part(raised.lt(high), raised.eq(high), g);
     let mut grads = Grads::new();
-    grads.push(pull.needs.has(0).then(|| x.gt(low).logical_and(&x.lt(high)).where_(g, &zero)));
-    grads.push(pull.needs.has(1).then(|| x.lt(low).logical_and(&low.lt(high)).where_(g, &zero)));
-    grads.push(pull.needs.has(2).then(|| x.gt(high).logical_or(&high.lt(low)).where_(g, &zero)));
+    grads.push(pull.needs.has(0).then(|| part(x.gt(low), x.eq(low), &below())));
+    grads.push(pull.needs.has(1).then(|| part(x.lt(low), x.eq(low), &below())));
+    grads.push(pull.needs.has(2).then(|| part(raised.gt(high), raised.eq(high), g)));
     grads
 }
 

@@ -145,7 +145,7 @@ fn _nonzero(py: Python<'_>, x: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
     let columns = crate::backend::cpu::gather::nonzero(&operand);
     let rows = columns.first().map_or_else(|| usize::from(crate::backend::cpu::convert::element_is_true(&operand)), Vec::len);
     let mut flat = vec![0i64; rows * columns.len()];
-    for (k, column) in columns.iter().enumerate() {
+    for (k, column) in columns.iter().enumerate().filter(|_| rows > 0) {
         flat[k..].iter_mut().step_by(columns.len()).zip(column).for_each(|(to, &i)| *to = i);
     }
     let found = Tensor::from_slice(&flat, &[rows, columns.len()])?;

@@ -317,6 +317,7 @@ impl PyStep {
         if changes != entry.changes {
             let (_, state) = self.looked(py, &entry._objects)?;
             if !entry.state.bind(py).eq(&state)? {
+                self.shelf.get().changed = "something of a model (its mode, structure, hooks or an attribute)".to_string();
                 return Ok(None);
             }
             entry.changes = changes;

@@ -67,7 +67,7 @@ impl Taken {
         if let Some(kwargs) = kwargs.filter(|k| !k.is_empty()) {
             taken.tokens.push(Token::Open(2, kwargs.len()));
             for (key, x) in kwargs.iter() {
-                taken.add(&key)?;
+                taken.add(&key, NESTED)?;
                 taken.outermost(&x)?;
             }
         }
@@ -77,7 +77,7 @@ impl Taken {
         if let Ok(f) = x.cast_exact::<PyFloat>() {
             self.floats.push((self.tokens.len(), f.value()));
         }
-        self.add(x)
+        self.add(x, NESTED)
     }
     /// The same with any float where one stands for itself.
     pub fn loose(&self) -> Vec<Token> {
@@ -85,7 +85,11 @@ impl Taken {
         self.floats.iter().for_each(|&(k, _)| tokens[k] = Token::Given);
         tokens
     }
-    fn add(&mut self, x: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn add(&mut self, x: &Bound<'_, PyAny>, depth: usize) -> PyResult<()> {
+        if depth == 0 {
+            let what = "compile: the arguments are nested deeper than 100 lists, tuples and dicts, or hold themselves";
+            return Err(pyo3::exceptions::PyRecursionError::new_err(what));
+        }
         if let Ok(t) = x.cast::<PyTensor>() {
             let t = t.get().tensor();
             let which = self.tensors.iter().position(|known| known.same(&t)).unwrap_or(self.tensors.len());
@@ -103,18 +107,18 @@ impl Taken {
             }
             self.tokens.push(Token::Open(0, list.len()));
             for item in list.iter() {
-                self.add(&item)?;
+                self.add(&item, depth - 1)?;
             }
         } else if let Ok(list) = x.cast_exact::<PyList>() {
             self.tokens.push(Token::Open(1, list.len()));
             for item in list.iter() {
-                self.add(&item)?;
+                self.add(&item, depth - 1)?;
             }
         } else if let Ok(dict) = x.cast_exact::<PyDict>() {
             self.tokens.push(Token::Open(2, dict.len()));
             for (key, item) in dict.iter() {
-                self.add(&key)?;
-                self.add(&item)?;
+                self.add(&key, depth - 1)?;
+                self.add(&item, depth - 1)?;
             }
         } else {
             let token = token(x)?;
@@ -142,6 +146,9 @@ pub(super) fn token(x: &Bound<'_, PyAny>) -> PyResult<Token> {
         Token::Object(x.as_ptr() as usize)
     })
 }
+
+/// How deep lists, tuples and dicts among arguments and results may lie in one another.
+const NESTED: usize = 100;
 
 /// The longest list whose values are looked at, and how deep lists in lists may lie.
 const LONG: usize = 64;
@@ -206,8 +213,15 @@ pub(super) enum Form {
 
 impl Form {
     pub fn of(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>) -> Result<Form, Error> {
+        Form::within(x, tensors, NESTED)
+    }
+
+    fn within(x: &Bound<'_, PyAny>, tensors: &mut Vec<Tensor>, depth: usize) -> Result<Form, Error> {
+        if depth == 0 {
+            return Err(trace::refusal("the step returns what holds itself, or is nested deeper than 100 lists, tuples and dicts"));
+        }
         let all = |items: Vec<Bound<'_, PyAny>>, tensors: &mut Vec<Tensor>| -> Result<Vec<Form>, Error> {
-            items.iter().map(|item| Form::of(item, tensors)).collect()
+            items.iter().map(|item| Form::within(item, tensors, depth - 1)).collect()
         };
         Ok(if let Ok(t) = x.cast::<PyTensor>() {
             let own = t.get().get_ref();
@@ -221,7 +235,7 @@ impl Form {
         } else if let Ok(list) = x.cast_exact::<PyList>() {
             Form::List(all(list.iter().collect(), tensors)?)
         } else if let Ok(dict) = x.cast_exact::<PyDict>() {
-            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::of(&v, tensors)?))).collect::<Result<_, Error>>()?;
+            let items = dict.iter().map(|(k, v)| Ok((k.unbind(), Form::within(&v, tensors, depth - 1)?))).collect::<Result<_, Error>>()?;
             Form::Dict(items)
         } else if let Ok(list) = x.cast::<PyTuple>() {
             Form::Named(x.get_type().into_any().unbind(), all(list.iter().collect(), tensors)?)
