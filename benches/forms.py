@@ -26,29 +26,30 @@ SMALL = re.compile(r"linalg|matrix_power")
 # u and v lie in (0, 5), (1, 6), (-1, 1) and (0, 1), c and c2 are truths, i and ip integers, d, h
 # and z of float64, float16 and complex64; m, M and S are square matrices of as many elements, M
 # with an inverse and S definite, m3 many of 32 x 32; idx is a permutation of the rows, g one of
-# every row, tg a class for each row, o and na, la an output, an array and a list.
+# every row, tg a class for each row, o and na, la an output, an array and a list. w and mw are
+# what is written in place: fresh copies of a and m for each form.
 FORMS = """
-a.add(b) | a.add(b,alpha=0.5) | a.sub(b,alpha=2) | a.add_(b,alpha=1e-9) | a.sub_(b,alpha=1e-9) |
+a.add(b) | a.add(b,alpha=0.5) | a.sub(b,alpha=2) | w.add_(b,alpha=1e-9) | w.sub_(b,alpha=1e-9) |
 L.add(a,b,out=o) | L.mul(a,b,out=o) | L.div(a,b,out=o) | L.sub(a,b,out=o)
 
 L.add(a,1.0,out=o) | L.exp(a,out=o) | L.sqrt(p,out=o) | L.maximum(a,b,out=o) | L.where(c,a,b) |
-L.where(c,a,0.0) | L.where(c,0.0,a) | L.clamp(a,-1,1) | a.clamp_(-9,9) | a.clamp(min=0) |
-a.clamp(max=0) | a.clamp_(min=-9)
+L.where(c,a,0.0) | L.where(c,0.0,a) | L.clamp(a,-1,1) | w.clamp_(-9,9) | a.clamp(min=0) |
+a.clamp(max=0) | w.clamp_(min=-9)
 
-a.fill_(0.5) | a.zero_() | a.copy_(b) | L.zeros_like(a) | L.ones_like(a) | L.full_like(a,2.0) |
+w.fill_(0.5) | w.zero_() | w.copy_(b) | L.zeros_like(a) | L.ones_like(a) | L.full_like(a,2.0) |
 L.empty_like(a) | a.clone() | a.contiguous() | a.to(L.float64) | d.to(L.float32) |
 i.to(L.float32) | a.to(L.int64) | c.to(L.float32) | a.bool() | h.to(L.float32) |
 a.to(L.float16) | a.to(L.bfloat16)
 
-a.masked_fill(c,0.0) | a.masked_fill_(c,0.5) | a[c] | a.masked_select(c) | L.nonzero(c) |
+a.masked_fill(c,0.0) | w.masked_fill_(c,0.5) | a[c] | a.masked_select(c) | L.nonzero(c) |
 c.sum() | c.any() | c.all() | ~c | c&c2 | c.__or__(c2) | c^c2 | a>0 | a>b | a==b | a!=b | a<=b |
 L.isnan(a) | L.isfinite(a) | L.isinf(a) | L.sign(a) | L.abs(a) | -a | a.square() |
 a.reciprocal() | p.rsqrt() | a**3 | p**0.5 | p**1.5 | p**b | 2.0**a | a%0.7 | a//0.7 |
 L.fmod(a,0.7) | L.floor(a) | L.round(a) | L.ceil(a) | L.trunc(a) | L.frac(a)
 
 L.addcmul(a,b,b2,value=0.5) | L.addcdiv(a,b,p,value=0.5) | L.lerp(a,b,0.3) | L.lerp(a,b,p) |
-a.lerp_(b,1e-9) | a.addcmul_(b,b2,value=1e-9) | a.mul_(1.0) | a.div_(1.0) | a.sub_(0.0) |
-a.neg_().neg_() | a.relu_()
+w.lerp_(b,1e-9) | w.addcmul_(b,b2,value=1e-9) | w.mul_(1.0) | w.div_(1.0) | w.sub_(0.0) |
+w.neg_().neg_() | w.relu_()
 
 L.sin(a) | L.cos(a) | L.tan(a) | L.asin(u) | L.acos(u) | L.atan(a) | L.sinh(a) | L.cosh(a) |
 L.asinh(a) | L.acosh(q) | L.atanh(u) | L.exp2(a) | L.expm1(a) | L.log1p(p) | L.log2(p) |
@@ -103,7 +104,7 @@ F.poisson_nll_loss(a,p) | F.hinge_embedding_loss(a,sg) | F.one_hot(tg,m.shape[1]
 F.embedding(tg,m) | F.linear(m,m) | F.linear(m,m,k) | F.bilinear(m[:16,:8],m[:16,:8],t3)
 
 L.rand(a.shape) | L.randn(a.shape) | L.randint(0,10,a.shape) | L.randperm(a.shape[0]) |
-L.bernoulli(v) | a.uniform_() | a.normal_() | L.arange(a.shape[0]) |
+L.bernoulli(v) | w.uniform_() | w.normal_() | L.arange(a.shape[0]) |
 L.linspace(0,1,a.shape[0]) | L.eye(m.shape[0]) | L.multinomial(k.abs(),5) |
 L.normal(0.0,1.0,a.shape) | L.empty(a.shape).exponential_() | L.meshgrid(k,k,indexing='ij') |
 L.vander(k) | L.tensor(na) | L.from_numpy(na) | a.numpy() | a.tolist() | L.tensor(la) | i+i |
@@ -118,9 +119,9 @@ a.numel() | len(a) | a.stride() | m.narrow(0,0,2) | m.select(0,0) | m.swapaxes(0
 m.movedim(0,1) | m.ravel() | L.broadcast_to(k,m.shape) | L.atleast_2d(a) | L.is_tensor(a) |
 a.requires_grad | a.is_contiguous() | a.dtype
 
-m.__setitem__((0,),1.0) | m.__setitem__((slice(None),0),1.0) | m.__setitem__(0,k) |
-m.__setitem__((slice(None),slice(1,None)),m0[:,1:]) | a.__setitem__(c,0.5) |
-m.__setitem__(idx,m0)
+mw.__setitem__((0,),1.0) | mw.__setitem__((slice(None),0),1.0) | mw.__setitem__(0,k) |
+mw.__setitem__((slice(None),slice(1,None)),m0[:,1:]) | w.__setitem__(c,0.5) |
+mw.__setitem__(idx,m0)
 """
 
 
@@ -175,7 +176,8 @@ def operands(lib: Any, n: int) -> dict[str, Any]:
 
 def best(form: str, sides: list[dict[str, Any]]) -> list[float]:
     """The shortest time of a call on either side, by turns."""
-    calls = [eval(f"lambda: {form}", side) for side in sides]
+    own = [side | {"w": side["a"].clone(), "mw": side["m"].clone()} for side in sides]
+    calls = [eval(f"lambda: {form}", side) for side in own]
     counts = []
     for call in calls:
         call()

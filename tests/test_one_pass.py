@@ -247,6 +247,32 @@ def test_bounds_that_are_tensors_share_gradients_at_ties() -> None:
     assert x.grad.tolist() == [1.0, 1.0, 0.0]
 
 
+@pytest.mark.parametrize("device", ["cpu", *(["gpu"] if schuss.gpu.is_available() else [])])
+def test_norms_go_beyond_the_range_of_squares(device: str) -> None:
+    x = schuss.tensor([[3e-3, 4e-3], [NAN, 1.0]], device=device, requires_grad=True)
+    assert x[0].norm().item() == pytest.approx(5e-3)
+    assert x.nansum(0).tolist() == pytest.approx([3e-3, 4e-3 + 1.0])
+    assert x.norm(dim=1).isnan().tolist() == [False, True]
+    x.nansum().backward()
+    assert x.grad.tolist() == [[1.0, 1.0], [0.0, 1.0]]
+    far = schuss.tensor([3e30, 4e30], device=device, requires_grad=True)
+    far.norm().backward()
+    assert far.norm().item() == pytest.approx(5e30)
+    assert far.grad.tolist() == pytest.approx([0.6, 0.8])
+    for size in (3e30, 1.0, 3e-30):
+        found = schuss.full((1_000_000,), size, device=device).norm().item()
+        assert found == pytest.approx(1e3 * size, rel=1e-6)
+    many = np.random.default_rng(0).standard_normal((7, 5, 30_000)).astype("float32")
+    many[0, 0, 5] = np.nan
+    for axes in (0, 1, 2, (0, 2), (1, 2), (0, 1, 2)):
+        known = np.sqrt((many.astype("float64") ** 2).sum(axes))
+        found = schuss.tensor(many, device=device).norm(dim=axes).cpu()
+        np.testing.assert_allclose(found.numpy(), known, rtol=1e-6)
+        known = np.nansum(many.astype("float64"), axes)
+        found = schuss.tensor(many, device=device).nansum(axes).cpu()
+        np.testing.assert_allclose(found.numpy(), known, rtol=1e-6, atol=1e-4)
+
+
 def test_nonzero_of_nothing() -> None:
     for shape in ((3, 0), (0, 3), (0,), (2, 0, 4)):
         empty = schuss.zeros(shape)

@@ -2066,6 +2066,9 @@ def _fft_to_half(input: Any, dim: _int | Sequence[_int], scale: Any, *, out: Any
 def _fft_whole(input: Any, dim: _int | Sequence[_int], scale: Any, inverse: Any, *, out: Any = None) -> Any:
     """The transform of complex numbers along axes, times a number; the inverse one by the conjugate factors."""
 
+def _filled_like(op: Any, input: Any, fill_value: Any, dtype: _dtype | None, device: _device | str | _int, requires_grad: _bool) -> Any:
+    """One number, or what nobody has written yet, in the shape, dtype, place and order of axes of another tensor."""
+
 def _fold_parts(input: Any, size: Any, kernel: Any, stride: Any, padding: Any, *dilation: Any, out: Any = None) -> Any:
     """Complex windows summed back into images."""
 
@@ -2247,6 +2250,9 @@ def _nadam_step(param: Any, first: Any, second: Any, grad: Any, sign: Any, decay
 
 def _nan_to_num(input: Any, nan: Any, posinf: Any, neginf: Any, *, out: Any = None) -> Any:
     """The element, or a number in place of NaN and of either infinity."""
+
+def _nansum(input: Any, dim: _int | Sequence[_int] | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The sum of what is no NaN, over some axes or over all."""
 
 def _narrow(x: Any, dim: _int | Sequence[_int], start: Any, length: Any) -> Any:
     """A run of positions of an axis."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from threading import local
 
 from schuss import _core
-from schuss._core import Generator, Tensor, empty, full, ones, zeros
+from schuss._core import Generator, Tensor
 from schuss.formats import laid, preserve_format
 from schuss.naming import given, speaks, unknown
 
@@ -259,30 +259,24 @@ def zeros_like(
     >>> schuss.zeros_like(schuss.tensor([1.0, 2.0]))
     tensor([0., 0.])
     """
-    kind = _like("zeros_like", input).dtype if dtype is None else dtype
-    device = input.device if device is None else device
-    made = zeros(input.shape, dtype=kind, device=device, requires_grad=requires_grad)
-    return _laid("zeros_like", _core._each(made, input), input, memory_format)
+    made = _core._filled_like("zeros_like", input, 0, dtype, device, requires_grad)
+    return made if memory_format is None else _laid("zeros_like", made, input, memory_format)
 
 
 def ones_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
     """Ones of a tensor's shape and dtype."""
-    kind = _like("ones_like", input).dtype if dtype is None else dtype
-    device = input.device if device is None else device
-    made = ones(input.shape, dtype=kind, device=device, requires_grad=requires_grad)
-    return _laid("ones_like", _core._each(made, input), input, memory_format)
+    made = _core._filled_like("ones_like", input, 1, dtype, device, requires_grad)
+    return made if memory_format is None else _laid("ones_like", made, input, memory_format)
 
 
 def empty_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
     """A tensor of another's shape and dtype whose elements nobody has written yet."""
-    kind = _like("empty_like", input).dtype if dtype is None else dtype
-    device = input.device if device is None else device
-    made = empty(input.shape, dtype=kind, device=device, requires_grad=requires_grad)
-    return _laid("empty_like", _core._each(made, input), input, memory_format)
+    made = _core._filled_like("empty_like", input, None, dtype, device, requires_grad)
+    return made if memory_format is None else _laid("empty_like", made, input, memory_format)
 
 
 def full_like(
@@ -296,15 +290,8 @@ def full_like(
     memory_format=None,
 ):
     """One number in a tensor's shape and dtype."""
-    kind = _like("full_like", input).dtype if dtype is None else dtype
-    made = full(
-        tuple(input.shape),
-        fill_value,
-        dtype=kind,
-        device=_beside(input, device),
-        requires_grad=requires_grad,
-    )
-    return _laid("full_like", _core._each(made, input), input, memory_format)
+    made = _core._filled_like("full_like", input, fill_value, dtype, device, requires_grad)
+    return made if memory_format is None else _laid("full_like", made, input, memory_format)
 
 
 def rand_like(

@@ -427,11 +427,13 @@ def count_nonzero(input, dim=None):
 @speaks
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The sum with NaN counted as zero."""
-    if input.is_floating_point():
-        clean = _core.masked_fill(input, input.isnan(), 0.0)
+    axes = () if dim is None else dim
+    if input.is_floating_point() and (dtype is None or dtype.is_floating_point):
+        found = _core._nansum(input if dtype is None else input.to(dtype), axes, keepdim)
     else:
         clean = nan_to_num(input, 0.0, float("inf"), -float("inf"))
-    return given("nansum", clean.sum(() if dim is None else dim, keepdim, dtype=dtype), out)
+        found = clean.sum(axes, keepdim, dtype=dtype)
+    return given("nansum", found, out)
 
 
 @speaks

@@ -104,6 +104,10 @@ pub enum FoldKind {
     Var,
     /// `log(sum(exp(x)))` without overflow.
     LogSumExp,
+    /// The square root of the sum of squares.
+    Euclid,
+    /// The sum of what is no NaN.
+    NanSum,
 }
 
 /// The families of orthogonal polynomials.

@@ -221,7 +221,7 @@ crate::op! {
     /// >>> schuss.tensor([1.0]).lerp(schuss.tensor([3.0]), 0.5)
     /// tensor([2.])
     lerp(input: Tensor, end: Tensor, weight) Real {
-        map(float value, |x, y, w;| x + w * (y - x));
+        map(light value, |x, y, w;| x + w * (y - x));
         vjp |g, [x, y, w], _o| [g * &(1.0 - w), g * w, g * &(y - x)];
         complex Yes;
         face in_place;
@@ -241,7 +241,7 @@ crate::op! {
     /// >>> schuss.tensor([1.0]).addcdiv(schuss.tensor([2.0]), schuss.tensor([4.0]))
     /// tensor([1.5000])
     addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor; value: Number = Arg::Int(1)) Real {
-        map(float value, |x, a, b; v| x + v * (a / b));
+        map(light value, |x, a, b; v| x + v * (a / b));
         vjp |g, [_x, a, b], _o| [g, g / b * &Sym::Number(value), -(g * a / &(b * b) * &Sym::Number(value))];
         check 0.5..4.0;
         complex Yes;

@@ -4,7 +4,7 @@ use super::complex::{length_of, parts_of, spread_of};
 use super::parts::logsumexp_parts;
 use crate::backend::{FoldKind, Launch, Operand, any_away, of, trace};
 use crate::base::{DType, Error, Few, Layout, Number, Result, dtype, shape};
-use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
+use crate::graph::{Arg, Body, Call, Grads, Meta, Metas, Pull, Sym};
 use smallvec::smallvec;
 
 crate::op! {
@@ -79,9 +79,17 @@ crate::op! {
     }
     /// The Euclidean norm over some axes; its derivative at 0 is 0.
     norm(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
-        inline(euclid_inline);
+        kernel(euclid_meta, euclid_run);
         rule euclid_back;
         complex length_of;
+        batch shift;
+        face hidden;
+    }
+    /// The sum of what is no NaN, over some axes or over all.
+    nansum(input; dim: Axes = Arg::None, keepdim: Bool = Arg::Bool(false)) Any {
+        kernel(nansum_meta, nansum_run);
+        vjp |g, [x], _y| [x.eq(x).where_(&spread_like(g, x, &dim, keepdim), &Sym::from(0.0))];
+        batch shift;
         face hidden;
     }
     /// `log(sum(exp(x)))` over some axes without overflow.
@@ -133,6 +141,9 @@ named!(
     prod_meta prod sum_shape,
     any_meta any truth_shape,
     all_meta all truth_shape,
+    variance_meta var float_shape,
+    euclid_meta norm float_shape,
+    nansum_meta nansum float_shape,
     softmax_meta softmax softmax_shape,
     log_softmax_meta log_softmax softmax_shape,
 );
@@ -386,12 +397,13 @@ fn truths(call: &Call, kind: FoldKind) -> Result<()> {
     }
 }
 
-fn variance_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
+/// A fold of floats alone, which keeps their dtype; whether it keeps its axes, is said last.
+fn float_shape(op: &str, ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     if !x.dtype.is_float() {
-        return Err(Error::no_float("var", "a float tensor", x.dtype));
+        return Err(Error::no_float(op, "a float tensor", x.dtype));
     }
-    let (shape, _) = folded("var", &x.shape, &args[0], args[2] == Arg::Bool(true))?;
+    let (shape, _) = folded(op, &x.shape, &args[0], args.last() == Some(&Arg::Bool(true)))?;
     Ok(smallvec![Meta { shape, dtype: x.dtype }])
 }
 
@@ -419,9 +431,12 @@ fn variance_back(pull: &Pull) -> Grads {
     [Some(grad)].into_iter().collect()
 }
 
-fn euclid_inline(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
-    let x = ins[0].as_ref().map_or(&Sym::Absent, |x| x);
-    Ok(vec![x.square().sum(args[0].clone(), args[1].clone(), ()).sqrt().tensor().clone()])
+fn euclid_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::Euclid)
+}
+
+fn nansum_run(call: &Call) -> Result<()> {
+    along(call, FoldKind::NanSum)
 }
 
 fn euclid_back(pull: &Pull) -> Grads {

@@ -153,7 +153,7 @@ fn _entered(py: Python<'_>, t: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
 
 /// A tensor of which every example gets its own, where another has one for each.
 #[pyfunction]
-fn _each(py: Python<'_>, made: &Bound<'_, PyTensor>, like: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
+pub(super) fn _each(py: Python<'_>, made: &Bound<'_, PyTensor>, like: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
     if !Mode::now().lifted() {
         return Ok(made.clone().into_any().unbind());
     }

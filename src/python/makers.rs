@@ -89,17 +89,48 @@ fn repeated(py: Python<'_>, home: &Home, shape: &[usize], value: Option<Number>,
 /// What was just made like another tensor, its axes in memory in the order of that one's: for elements that may change places.
 #[pyfunction]
 fn _lying_like(py: Python<'_>, made: &Bound<'_, PyTensor>, like: &Bound<'_, PyTensor>) -> PyResult<Py<PyAny>> {
-    let (own, like) = (made.get().get_ref(), like.get().get_ref());
-    let order = if own.lift().is_some() || like.lift().is_some() { None } else { memory_order(&[&like.layout()]) };
-    let Some(order) = order.filter(|order| order.len() == own.shape().len()) else { return Ok(made.clone().into_any().unbind()) };
-    let operand = own.operand();
-    let lies = Layout::contiguous(order.iter().map(|&i| operand.layout.shape[i]).collect()).restored(&order);
-    let turned = Tensor::from_operand(operand.view(lies));
+    let own = made.get().get_ref();
+    let Some(turned) = lying_like(own, like.get().get_ref()) else { return Ok(made.clone().into_any().unbind()) };
     turned.set_flag(flag::INFERENCE, Mode::now().inference());
     if own.requires_grad() {
         turned.require_grad(true)?;
     }
     wrap(py, turned)
+}
+
+/// See `_lying_like`; nothing where it lies so already.
+fn lying_like(made: &Tensor, like: &Tensor) -> Option<Tensor> {
+    if like.is_contiguous() || made.lift().is_some() || like.lift().is_some() {
+        return None;
+    }
+    let order = memory_order(&[&like.layout()]).filter(|order| order.len() == made.shape().len())?;
+    let operand = made.operand();
+    let lies = Layout::contiguous(order.iter().map(|&i| operand.layout.shape[i]).collect()).restored(&order);
+    Some(Tensor::from_operand(operand.view(lies)))
+}
+
+/// One number, or what nobody has written yet, in the shape, dtype, place and order of axes of another tensor.
+#[pyfunction]
+#[pyo3(signature = (op, input, fill_value, dtype, device, requires_grad))]
+fn _filled_like<'py>(
+    py: Python<'py>,
+    op: &str,
+    input: &Bound<'py, PyAny>,
+    fill_value: Option<&Bound<'py, PyAny>>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    device: Option<&Bound<'py, PyAny>>,
+    #[pyo3(from_py_with = args::requires_grad)] requires_grad: bool,
+) -> PyResult<Py<PyAny>> {
+    let like = input.cast::<PyTensor>();
+    let like = like.map_err(|_| PyTypeError::new_err(format!("{op}: input must be a Tensor, got {}", args::describe(input))))?;
+    let like = like.get().get_ref();
+    let dtype = args::maybe_dtype(dtype)?.unwrap_or_else(|| like.dtype());
+    let home = Home { dtype: Some(dtype), place: place_of(device)?.or_else(|| Some(like.device())), out: None };
+    let value = fill_value.map(|value| data::checked(op, filling(op, value)?, dtype)).transpose()?;
+    let made = repeated(py, &home, &like.shape(), value, dtype)?;
+    let made = lying_like(&made, like).unwrap_or(made);
+    let made = home.finish(py, op, made, requires_grad)?;
+    super::lifts::_each(py, made.bind(py).cast::<PyTensor>()?, input.cast::<PyTensor>()?)
 }
 
 /// A tensor of its own from numbers, nested lists, arrays or tensors. Several numbers make a vector.
@@ -290,6 +321,20 @@ fn constant<'py>(
     home.finish(py, op, made, requires_grad)
 }
 
+/// The number that a shape is filled with.
+fn filling(op: &str, value: &Bound<'_, PyAny>) -> PyResult<Number> {
+    let fed = args::feed(value)?;
+    match fed.as_ref().map(args::Fed::feed) {
+        Some(Feed::Number(n)) => Ok(n),
+        Some(Feed::Tensor(t)) if t.numel() == 1 => Ok(t.item()?),
+        Some(Feed::Tensor(t)) => Err(PyRuntimeError::new_err(format!(
+            "{op}: fill_value must be one number, got a tensor of shape {}; use .expand() to repeat a tensor",
+            crate::base::shape::show(&t.shape())
+        ))),
+        _ => Err(PyTypeError::new_err(format!("{op}: fill_value must be a number, got {}", args::describe(value)))),
+    }
+}
+
 /// One number, a shape of times.
 ///
 /// >>> schuss.full((2,), 7.0)
@@ -307,18 +352,7 @@ fn full<'py>(
 ) -> PyResult<Py<PyAny>> {
     let (_, out) = extras("full", more)?;
     let shape = args::shape("full", std::slice::from_ref(size))?;
-    let fed = args::feed(fill_value)?;
-    let value = match fed.as_ref().map(args::Fed::feed) {
-        Some(Feed::Number(n)) => n,
-        Some(Feed::Tensor(t)) if t.numel() == 1 => t.item()?,
-        Some(Feed::Tensor(t)) => {
-            return Err(PyRuntimeError::new_err(format!(
-                "full: fill_value must be one number, got a tensor of shape {}; use .expand() to repeat a tensor",
-                crate::base::shape::show(&t.shape())
-            )));
-        }
-        _ => return Err(PyTypeError::new_err(format!("full: fill_value must be a number, got {}", args::describe(fill_value)))),
-    };
+    let value = filling("full", fill_value)?;
     let home = Home::of("full", dtype, device, out)?;
     let dtype = home.dtype.unwrap_or_else(|| value.dtype());
     let value = data::checked("full", value, dtype)?;
@@ -438,6 +472,7 @@ fn eye<'py>(
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_lying_like, m)?)?;
+    m.add_function(wrap_pyfunction!(_filled_like, m)?)?;
     m.add_function(wrap_pyfunction!(tensor, m)?)?;
     m.add_function(wrap_pyfunction!(as_tensor, m)?)?;
     m.add_function(wrap_pyfunction!(from_numpy, m)?)?;

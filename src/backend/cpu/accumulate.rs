@@ -45,6 +45,11 @@ pub struct Min;
 /// The largest of what is no NaN.
 #[derive(Clone, Copy)]
 pub struct Top;
+#[derive(Clone, Copy)]
+pub struct Squares;
+/// Sum of what is no NaN.
+#[derive(Clone, Copy)]
+pub struct Known;
 /// Sum of squared distances from a centre.
 #[derive(Clone, Copy)]
 pub struct Spread(pub f64);
@@ -63,6 +68,20 @@ macro_rules! float_folds {
             type Acc = f64;
             #[inline(always)] fn start(&self) -> f64 { 0.0 }
             #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc + x as f64 }
+            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
+        }
+        impl Fold<$t> for Squares {
+            const LANES: usize = 32;
+            type Acc = f64;
+            #[inline(always)] fn start(&self) -> f64 { 0.0 }
+            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc + x as f64 * x as f64 }
+            #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
+        }
+        impl Fold<$t> for Known {
+            const LANES: usize = 32;
+            type Acc = f64;
+            #[inline(always)] fn start(&self) -> f64 { 0.0 }
+            #[inline(always)] fn step(&self, acc: f64, x: $t) -> f64 { acc + if x == x { x as f64 } else { 0.0 } }
             #[inline(always)] fn join(&self, a: f64, b: f64) -> f64 { a + b }
         }
         impl Fold<$t> for Prod {
@@ -402,7 +421,7 @@ macro_rules! loops {
         }
     )*};
 }
-loops!(Sum, f32, f64; Sum, f64, f64; Sum, i64, i64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64;
+loops!(Squares, f32, f64; Squares, f64, f64; Known, f32, f64; Known, f64, f64; Sum, f32, f64; Sum, f64, f64; Sum, i64, i64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64;
        Max, f32, f32; Max, f64, f64; Max, i64, i64; Min, f32, f32; Min, f64, f64; Min, i64, i64;
        Top, f32, f32; Top, f64, f64; Spread, f32, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64);
 

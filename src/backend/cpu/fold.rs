@@ -1,7 +1,7 @@
 //! Folds along axes: sums in fixed lanes of float64 (so that neither threads nor instruction sets change a bit and 2^24
 //! float32 still add up), extremes with NaN carried, truths. Leans on accumulate, truth and convert.
 
-use super::accumulate::{Apart, BRIEF, CARRIED, Loops, Max, Min, Places, Prod, Spread, Sum};
+use super::accumulate::{Apart, BRIEF, CARRIED, Known, Loops, Max, Min, Places, Prod, Spread, Squares, Sum};
 use super::convert::{self, Bytes, Cursor};
 use super::{cast, softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
@@ -109,7 +109,8 @@ pub(super) type Make<'a> = &'a (dyn Fn(Range<usize>, *mut u8) -> *const u8 + Syn
 
 /// Whether all of so many elements of a type can be folded while they are made.
 pub(super) fn folds_made(kind: FoldKind, dtype: DType, n: usize) -> bool {
-    let known = matches!(kind, FoldKind::Sum | FoldKind::Mean | FoldKind::Prod | FoldKind::Max | FoldKind::Min);
+    use FoldKind::{Euclid, Max, Mean, Min, NanSum, Prod, Sum};
+    let known = matches!(kind, Sum | Mean | Prod | Max | Min | Euclid | NanSum);
     known && matches!(dtype, DType::F32 | DType::F64) && n > CHUNK && n <= LONG
 }
 
@@ -130,6 +131,10 @@ pub(super) fn made(kind: FoldKind, dtype: DType, n: usize, out: &Operand, make: 
     match (kind, dtype) {
         (FoldKind::Sum | FoldKind::Mean, DType::F32) => lay(out, 0, &[all::<f32, _>(Sum, n, make)], by),
         (FoldKind::Sum | FoldKind::Mean, _) => lay(out, 0, &[all::<f64, _>(Sum, n, make)], by),
+        (FoldKind::Euclid, DType::F32) => put(out, 0, all::<f32, _>(Squares, n, make).sqrt(), 0),
+        (FoldKind::Euclid, _) => put(out, 0, all::<f64, _>(Squares, n, make).sqrt(), 0),
+        (FoldKind::NanSum, DType::F32) => put(out, 0, all::<f32, _>(Known, n, make), 0),
+        (FoldKind::NanSum, _) => put(out, 0, all::<f64, _>(Known, n, make), 0),
         (FoldKind::Prod, DType::F32) => put(out, 0, all::<f32, _>(Prod, n, make), 0),
         (FoldKind::Prod, _) => put(out, 0, all::<f64, _>(Prod, n, make), 0),
         (FoldKind::Max, DType::F32) => put(out, 0, f64::from(all::<f32, _>(Max, n, make)), 0),
@@ -374,6 +379,10 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
         (FoldKind::Min, DType::F32) => either::<f32, _>(Min, input, folded, each(|r, a| put(out.0, r, f64::from(a), 0))),
         (FoldKind::Min, DType::F64) => either::<f64, _>(Min, input, folded, each(|r, a| put(out.0, r, a, 0))),
         (FoldKind::Min, _) => either::<i64, _>(Min, input, folded, each(|r, a| put(out.0, r, 0.0, a))),
+        (FoldKind::Euclid, DType::F32) => either::<f32, _>(Squares, input, folded, each(|r, a: f64| put(out.0, r, a.sqrt(), 0))),
+        (FoldKind::Euclid, DType::F64) => either::<f64, _>(Squares, input, folded, each(|r, a: f64| put(out.0, r, a.sqrt(), 0))),
+        (FoldKind::NanSum, DType::F32) => either::<f32, _>(Known, input, folded, |r, list| lay(out.0, r, list, 1.0)),
+        (FoldKind::NanSum, DType::F64) => either::<f64, _>(Known, input, folded, |r, list| lay(out.0, r, list, 1.0)),
         (FoldKind::Any | FoldKind::All, _) => truth::run(kind == FoldKind::All, input, folded, out.0),
         (FoldKind::ArgMax, DType::F32) => extreme::<f32, _>(Max, false, input, folded, out.0),
         (FoldKind::ArgMax, DType::F64) => extreme::<f64, _>(Max, false, input, folded, out.0),
@@ -384,7 +393,9 @@ pub fn run(kind: FoldKind, input: &Operand, folded: usize, correction: f64, out:
         (FoldKind::Var, DType::F64) => spread::<f64>(input, folded, correction, out.0),
         (FoldKind::Var, DType::F32) => spread::<f32>(input, folded, correction, out.0),
         (FoldKind::LogSumExp, _) => return softmax::log_sum(input, folded, out.0),
-        (FoldKind::Var, other) => return Err(Error::bug("var", format!("no loop for {other}"))),
+        (FoldKind::Var | FoldKind::Euclid | FoldKind::NanSum, other) => {
+            return Err(Error::bug("fold", format!("no {kind:?} of {other}")));
+        }
     }
     Ok(())
 }

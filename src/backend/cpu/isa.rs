@@ -231,10 +231,9 @@ macro_rules! map_body {
         }
     };
 
-    // Of one operand many give back what they read, and the compiler would then jump over the writing.
-    (@float_run light (value) [$a:ident, $b:ident] [$($p:ident),*]) => {
+    (@float_run light (value) [$($x:ident),+] [$($p:ident),*]) => {
         const OVER: bool = true;
-        $crate::map_body!(@float_loops over (value) [$a, $b] [$($p),*]);
+        $crate::map_body!(@float_loops over (value) [$($x),+] [$($p),*]);
     };
     (@float_run light $($rest:tt)*) => { $crate::map_body!(@float_run float $($rest)*); };
     (@float_run float $($rest:tt)*) => {
@@ -385,8 +384,16 @@ macro_rules! map_body {
                     }
                     Some(_) => {
                         let $b = <$v>::load(*$b);
-                        for i in 0..$on.count {
-                            body::<$v>([<$v>::load(*$a.add(i)), $b], [$($p),*]).put(to, i);
+                        if std::ptr::eq($a, z.cast()) {
+                            // In place, as in the loops over whole tensors.
+                            let $a = z.cast::<<$v as Native>::E>();
+                            for i in 0..$on.count {
+                                body::<$v>([<$v>::load(*$a.add(i)), $b], [$($p),*]).put(to, i);
+                            }
+                        } else {
+                            for i in 0..$on.count {
+                                body::<$v>([<$v>::load(*$a.add(i)), $b], [$($p),*]).put(to, i);
+                            }
                         }
                     }
                 }
@@ -396,9 +403,9 @@ macro_rules! map_body {
     }};
 
     // No closure around the body: it would be compiled for the plain instruction set where it is not inlined.
-    (@loop $v:ty, ($n:literal), $($rest:tt)*) => { $crate::map_body!(@over_first $n, $v, ($n), $($rest)*) };
-    (@over $($rest:tt)*) => { $crate::map_body!(@over_first 1, $($rest)*) };
-    (@over_first $n:literal, $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
+    (@loop $v:ty, ($n:literal), $($rest:tt)*) => { $crate::map_body!(@over_first $n, [put], $v, ($n), $($rest)*) };
+    (@over $($rest:tt)*) => { $crate::map_body!(@over_first 1, [put_ever zero], $($rest)*) };
+    (@over_first $n:literal, [$put:ident $($zero:ident)?], $v:ty, $out:tt, $ins:ident, $params:ident, $outs:ident, $from:expr, $to:expr, [$($x:ident),*] [$($p:ident),*]) => {{
         let mut _k = 0;
         $( let $x = $ins[_k].cast::<<$v as Native>::E>(); _k += 1; )*
         let mut _k = 0;
@@ -412,9 +419,10 @@ macro_rules! map_body {
             // In place: only where it reads through the very pointers that it writes through may the compiler make vectors.
             let mut _k = 0;
             $( let $x = if _k < $n { $outs[_k].cast_const().cast() } else { $x }; _k += 1; )*
+            $( let $zero = std::hint::black_box(0); )?
             for i in $from..$to {
                 // SAFETY: the caller promises `n` elements behind every pointer.
-                unsafe { body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*]).put(to, i) };
+                unsafe { body::<$v>([$(<$v>::load(*$x.add(i))),*], [$($p),*]).$put(to, i $(, $zero)?) };
             }
         } else {
             for i in $from..$to {

@@ -53,12 +53,13 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
     if !compute.is_complex() && !in_order {
         let layouts: Vec<_> = outs.iter().chain(ins).map(|op| &op.layout).collect();
         let grid = Grid::new(&layouts);
-        let over = || outs.len() == 1 && ins.iter().any(|op| std::ptr::eq(op.ptr(), outs[0].ptr()));
-        if let Some(kernel) = native.pick_rectangle().filter(|_| is_rectangular(&grid, ins, outs, (compute, result)) && !over()) {
+        if let Some(kernel) = native.pick_rectangle().filter(|_| is_rectangular(&grid, ins, outs, (compute, result))) {
             rectangles(kernel, params, ins, &outs[0], grid);
             return Ok(());
         }
-        if grid.size.0 * grid.size.1 >= LEAST {
+        // Beside numbers whole tensors go in longer steps.
+        let flat = outs.iter().all(straight) && ins.iter().all(|op| straight(op) || op.layout.is_one_element());
+        if grid.size.0 * grid.size.1 >= LEAST && !flat {
             blocks(kernel, compute, result, params, ins, outs, grid);
             return Ok(());
         }
@@ -128,11 +129,17 @@ const ROW: usize = 16;
 /// Whether a map of two operands runs over rows where they lie, one operand perhaps spread along each.
 fn is_rectangular(grid: &Grid, ins: &[Operand], outs: &[Operand], (compute, result): (DType, DType)) -> bool {
     let along = |k: usize| grid.steps(k).1;
+    let over = |k: usize| std::ptr::eq(ins[k].ptr(), outs[0].ptr());
     grid.size.1 >= ROW
         && outs[0].dtype == result
         && along(0) == 1
         && ins.iter().all(|op| op.dtype == compute)
-        && matches!((along(1), along(2)), (1, 0 | 1) | (0, 1))
+        && match (along(1), along(2)) {
+            // In place there are vectors for this alone.
+            (1, 0) => !over(1),
+            (1, 1) | (0, 1) => !over(0) && !over(1),
+            _ => false,
+        }
 }
 
 #[inline(never)]
@@ -297,8 +304,7 @@ fn blocks(kernel: Kernel, compute: DType, result: DType, params: &[Number], ins:
 
 fn general(kernel: Kernel, compute: DType, result: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let n = outs[0].numel();
-    // A tile holds half as many elements of sixteen bytes.
-    let most = if compute.size() > 8 { TILE / 2 } else { TILE };
+    let most = size_of::<Tile>() / compute.size().max(result.size());
     let reads: Vec<Way> = ins.iter().map(|op| way(op, reads_as(op.dtype, compute), n)).collect();
     let writes: Vec<Way> = outs.iter().map(|op| way(op, op.dtype == result, n)).collect();
     threads::each(n, CHUNK, |range| {

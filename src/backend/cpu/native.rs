@@ -40,6 +40,15 @@ pub trait Put: Copy {
     /// # Safety
     /// Every pointer must reach element `i`.
     unsafe fn put(self, to: Self::To, i: usize);
+    /// `put` of what the compiler cannot know to be there already, and so does not jump over; `zero` is 0.
+    ///
+    /// # Safety
+    /// As `put`.
+    #[inline(always)]
+    unsafe fn put_ever(self, to: Self::To, i: usize, _zero: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.put(to, i) }
+    }
 }
 
 impl Truth for bool {}
@@ -58,7 +67,14 @@ impl Put for bool {
 }
 
 macro_rules! put {
-    ($([$($g:tt)*] $v:ty, $e:ty);*) => {$(
+    (@ever $e:ty) => {
+        #[inline(always)]
+        unsafe fn put_ever(self, to: *mut $e, i: usize, zero: u32) {
+            // SAFETY: the caller promises element `i`.
+            unsafe { *to.add(i) = <$e>::from_bits(self.0.to_bits().wrapping_add(zero.into())) }
+        }
+    };
+    ($([$($g:tt)*] $v:ty, $e:ty $(, $ever:ident)?);*) => {$(
         impl<$($g)*> Put for $v where $v: Copy {
             type To = *mut $e;
             #[inline(always)]
@@ -68,6 +84,7 @@ macro_rules! put {
                 // SAFETY: the caller promises element `i`.
                 unsafe { *to.add(i) = self.0 }
             }
+            $(put!(@$ever $e);)?
         }
         impl<$($g)*, const N: usize> Put for [$v; N] where $v: Copy {
             type To = [*mut $e; N];
@@ -81,7 +98,7 @@ macro_rules! put {
         }
     )*};
 }
-put!([const FMA: bool, const NEAR: bool] F32<FMA, NEAR>, f32; [const FMA: bool, const NEAR: bool] F64<FMA, NEAR>, f64; [T: Copy] Int<T>, T; [T: Copy] Cx<T>, Complex<T>);
+put!([const FMA: bool, const NEAR: bool] F32<FMA, NEAR>, f32, ever; [const FMA: bool, const NEAR: bool] F64<FMA, NEAR>, f64, ever; [T: Copy] Int<T>, T; [T: Copy] Cx<T>, Complex<T>);
 
 macro_rules! float {
     ($name:ident, $e:ty, $math:ident) => {

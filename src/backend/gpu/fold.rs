@@ -13,6 +13,7 @@ use crate::backend::launch::{FoldKind, MapBody, Operand};
 use crate::base::{DType, Few, Layout, Number, Result};
 use crate::formula::Formula;
 use crate::formula::paper::OnPaper;
+use crate::formula::value::{Float, Value};
 
 /// Invocations that keep an adapter busy, and the fewest elements worth one of them.
 const BUSY: usize = 1 << 18;
@@ -270,6 +271,12 @@ fn row_text(kind: FoldKind) -> (u64, usize, String) {
         FoldKind::Sum => (0, 1, sum("x0(k)") + "let all = all_sum(acc);\n"),
         FoldKind::Mean => (1, 1, sum("x0(k)") + "let all = all_sum(acc) / f32(p.count);\n"),
         FoldKind::LogSumExp => (2, 2, softmax::sums() + "let all = low + log_f32(total);\n"),
+        FoldKind::Euclid => {
+            let largest = format!("var best = 0.0f;\n{}let top = all_max(best);\n", each("best = larger(best, abs(x0(k)));"));
+            let scale = "let scale = select(1.0f, top, top > 0.0f && top < infinity());\n";
+            (4, 2, largest + scale + &sum("(x0(k) / scale) * (x0(k) / scale)") + "let all = sqrt(all_sum(acc)) * scale;\n")
+        }
+        FoldKind::NanSum => (5, 1, sum("select(x0(k), 0.0f, is_nan(x0(k)))") + "let all = all_sum(acc);\n"),
         _ => {
             // Told from the first element, so that equal ones have no variance, however large they are.
             let squares = each(&format!("let d = (x0(k) - base) - mean; {}", adding("d * d")));
@@ -294,7 +301,17 @@ macro_rules! body {
 }
 
 body!(DIVIDED, 1, 1, |x, p| x[0] / p[0]);
+body!(SIZE, 1, 0, |x, _p| x[0].abs());
+body!(SQUARED, 2, 0, |x, _p| (x[0] / scale_of(x[1])) * (x[0] / scale_of(x[1])));
+body!(LENGTH, 2, 0, |x, _p| x[0].sqrt() * scale_of(x[1]));
+body!(KNOWN, 1, 0, |x, _p| Value::select(x[0].is_nan(), Value::lit(0.0), x[0]));
 body!(SPREAD, 2, 0, |x, _p| (x[0] - x[1]) * (x[0] - x[1]));
+
+/// What a row is divided by so that its squares stay in the range: its largest element.
+fn scale_of<V: Value>(top: V) -> V {
+    let usable = V::lit(0.0).lt(top) & top.lt(V::lit(f64::INFINITY));
+    V::select(usable, top, V::lit(1.0))
+}
 
 /// Folded axes given back, one number wide, so that a row's result meets the row's elements.
 fn spread_over(row: &Operand, x: &Operand, folded: usize) -> Operand {
@@ -342,7 +359,8 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
     // Rows side by side are read by neighbours.
     let alone = kind == FoldKind::Sum && gpu.caps.software
         || matches!(kind, FoldKind::Sum | FoldKind::Mean) && !gpu.caps.software && beside(x, kept) && n >= 32;
-    let floats = matches!(kind, FoldKind::Sum | FoldKind::Mean | FoldKind::Var | FoldKind::LogSumExp) && x.dtype.is_float();
+    let whole = matches!(kind, FoldKind::Var | FoldKind::LogSumExp | FoldKind::Euclid | FoldKind::NanSum);
+    let floats = (whole || matches!(kind, FoldKind::Sum | FoldKind::Mean)) && x.dtype.is_float();
     let most = if gpu.caps.software { TURNS / 4 } else { 1 << 14 };
     if floats && folded > 0 && acc == DType::F32 && !alone && (count <= most || n >= 64 && rows::serves(count, 2)) {
         return by_rows(gpu, kind, x, folded, correction, out);
@@ -379,6 +397,21 @@ pub fn run(gpu: &Gpu, kind: FoldKind, x: &Operand, folded: usize, correction: f6
             let left = (count as f64 - correction).max(0.0);
             map::run(gpu, &DIVIDED, acc, &[Number::Float(left)], &[total], std::slice::from_ref(out))
         }
+        FoldKind::NanSum => {
+            let each = gpu.scratch(&x.layout.shape, acc)?;
+            map::run(gpu, &KNOWN, acc, &[], std::slice::from_ref(x), std::slice::from_ref(&each))?;
+            fold(gpu, Step::Sum, acc, &each, folded, out)
+        }
+        FoldKind::Euclid => {
+            let each = gpu.scratch(&x.layout.shape, acc)?;
+            map::run(gpu, &SIZE, acc, &[], std::slice::from_ref(x), std::slice::from_ref(&each))?;
+            let (top, total) = (gpu.scratch(&x.layout.shape[..kept], acc)?, gpu.scratch(&[out.numel()], acc)?);
+            let flat = top.view(Layout::contiguous([out.numel()][..].into()));
+            fold(gpu, Step::Max, acc, &each, folded, &flat)?;
+            map::run(gpu, &SQUARED, acc, &[], &[x.clone(), spread_over(&top, x, folded)], std::slice::from_ref(&each))?;
+            fold(gpu, Step::Sum, acc, &each, folded, &total)?;
+            map::run(gpu, &LENGTH, acc, &[], &[total, flat], std::slice::from_ref(out))
+        }
         FoldKind::LogSumExp if acc == DType::F32 => {
             // One row that is too long for a workgroup, by way of its parts.
             let parts = part_of(count);
@@ -413,7 +446,7 @@ pub fn texts(dtype: DType, caps: &Caps) -> Vec<String> {
     let mut texts: Vec<String> = all().filter_map(|one| text(one, false)).chain(all().filter_map(|one| text(one, true))).collect();
     if Reg::of(dtype) == Reg::F32 {
         let (x, out) = (sketch(dtype, &Layout::contiguous([4, 70][..].into())), sketch(dtype, &Layout::contiguous([4][..].into())));
-        for kind in [FoldKind::Sum, FoldKind::Mean, FoldKind::Var, FoldKind::LogSumExp] {
+        for kind in [FoldKind::Sum, FoldKind::Mean, FoldKind::Var, FoldKind::LogSumExp, FoldKind::Euclid, FoldKind::NanSum] {
             let text = row_text(kind).2;
             let (outs, ins) = ([&out], [&x]);
             let own = Rows { name: "fold", code: 0, folded: 1, outs: &outs, ins: &ins, words: &[0], passes: 2, finds: false, text: &text };

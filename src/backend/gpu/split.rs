@@ -263,7 +263,8 @@ fn whole_rows(gpu: &Gpu, task: &Task, kind: FoldKind, kept: usize) -> Result<()>
             cut(gpu, own)?;
             copy::scale(gpu, out, Number::Float(1.0 / count as f64))
         }
-        FoldKind::Sum | FoldKind::Prod | FoldKind::Max | FoldKind::Min | FoldKind::Any | FoldKind::All | FoldKind::LogSumExp => {
+        FoldKind::Var | FoldKind::ArgMax | FoldKind::ArgMin => Err(refuse(task)),
+        _ => {
             let n = out.numel();
             let parts = gpu.scratch(&[2, n], out.dtype)?;
             let size = x.layout.shape[axis];
@@ -273,9 +274,9 @@ fn whole_rows(gpu: &Gpu, task: &Task, kind: FoldKind, kept: usize) -> Result<()>
                 cut(gpu, Task { work: fold(kind), operands, written: 1 })?;
             }
             let turned = parts.view(parts.layout.transpose(0, 1));
+            let kind = if kind == FoldKind::NanSum { FoldKind::Sum } else { kind };
             gpu.family(&Launch::Fold { kind, input: &turned, folded: 1, correction: 0.0, out })
         }
-        _ => Err(refuse(task)),
     }
 }
 
