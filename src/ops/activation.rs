@@ -124,7 +124,7 @@ crate::op! {
     /// >>> schuss.nn.functional.gelu(schuss.tensor([1.0, -1.0]))
     /// tensor([ 0.8413, -0.1587])
     gelu_exact(input) Real {
-        map(float value, |x;| x.gelu());
+        map(whole value, |x;| x.gelu());
         vjp |g, [x], _y| [g.gelu_exact_slope(x)];
         face hidden;
     }

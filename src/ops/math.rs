@@ -75,17 +75,17 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).asin()
     /// tensor([0.0000, 1.5708])
-    asin(input) Float { map(float value, |x;| x.asin()); vjp |g, [x], _y| [g * &(1.0 - x * x).rsqrt()]; check -0.8..0.8; complex Yes; face in_place; }
+    asin(input) Float { map(whole value, |x;| x.asin()); vjp |g, [x], _y| [g * &(1.0 - x * x).rsqrt()]; check -0.8..0.8; complex Yes; face in_place; }
     /// The angle in radians whose cosine it is; NaN outside [-1, 1].
     ///
     /// >>> schuss.tensor([0.0, 1.0]).acos()
     /// tensor([1.5708, 0.0000])
-    acos(input) Float { map(float value, |x;| x.acos()); vjp |g, [x], _y| [-(g * &(1.0 - x * x).rsqrt())]; check -0.8..0.8; complex Yes; face in_place; }
+    acos(input) Float { map(whole value, |x;| x.acos()); vjp |g, [x], _y| [-(g * &(1.0 - x * x).rsqrt())]; check -0.8..0.8; complex Yes; face in_place; }
     /// The angle in radians whose tangent it is.
     ///
     /// >>> schuss.tensor([0.0, 1.0]).atan()
     /// tensor([0.0000, 0.7854])
-    atan(input) Float { map(float value, |x;| x.atan()); vjp |g, [x], _y| [g / &(x * x + 1.0)]; complex Yes; face in_place; }
+    atan(input) Float { map(whole value, |x;| x.atan()); vjp |g, [x], _y| [g / &(x * x + 1.0)]; complex Yes; face in_place; }
     /// The angle in radians of the point (other, input), by quadrant.
     ///
     /// >>> schuss.atan2(schuss.tensor([1.0]), schuss.tensor([-1.0]))
@@ -110,7 +110,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).tanh()
     /// tensor([0.0000, 0.7616])
-    tanh(input) Float { map(float value, |x;| x.tanh()); vjp |g, [_x], y| [g.tanh_slope(y)]; complex Yes; face in_place; }
+    tanh(input) Float { map(whole value, |x;| x.tanh()); vjp |g, [_x], y| [g.tanh_slope(y)]; complex Yes; face in_place; }
     /// A cotangent times the slope of `tanh`, of its result.
     tanh_slope(grad, result) Float {
         map(float value, |g, y;| g * (1.0 - y * y));
@@ -137,7 +137,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([0.0, 1.0]).erf()
     /// tensor([0.0000, 0.8427])
-    erf(input) Float { map(float value, |x;| x.erf()); vjp |g, [x], _y| [g.erf_slope(x)]; check -3.0..3.0; face in_place; }
+    erf(input) Float { map(whole value, |x;| x.erf()); vjp |g, [x], _y| [g.erf_slope(x)]; check -3.0..3.0; face in_place; }
     /// A cotangent times the slope of `erf`.
     erf_slope(grad, input) Float {
         map(float value, |g, x;| g * (-(x * x)).exp() * ERF_SLOPE);

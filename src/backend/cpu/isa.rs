@@ -76,7 +76,10 @@ impl MapLoops {
 /// `name` an array of three functions, in which `FMA` is a constant.
 #[macro_export]
 macro_rules! per_isa {
-    ($(#[$meta:meta])* $vis:vis static $name:ident: unsafe fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? = $inner:ident $(::<$($g:ty),*>)?) => {
+    ($(#[$meta:meta])* $vis:vis static $($rest:tt)*) => {
+        $crate::per_isa!(["avx2,fma,f16c,bmi2"] $(#[$meta])* $vis static $($rest)*);
+    };
+    ([$second:literal] $(#[$meta:meta])* $vis:vis static $name:ident: unsafe fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? = $inner:ident $(::<$($g:ty),*>)?) => {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
         $vis static $name: [unsafe fn($($ty),*) $(-> $ret)?; 3] = {
@@ -85,7 +88,7 @@ macro_rules! per_isa {
                 // SAFETY: the caller's promises are passed on.
                 unsafe { $inner::<{ cfg!(target_arch = "aarch64") } $($(, $g)*)?>($($arg),*) }
             }
-            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c,bmi2"))]
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = $second))]
             #[allow(clippy::too_many_arguments)]
             unsafe fn v3($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: as above; the table is entered at this level only where the machine has the features.
@@ -106,7 +109,9 @@ macro_rules! per_isa {
 /// `Yes` in front of it says that there are loops over complex numbers too, `No` that there are none.
 /// `angle`, `mild` and `positive` are `float`, `quotient` and `power` are `number`, with a second, cheaper loop for stretches
 /// whose arguments it serves.
-/// `light` is `float` with loops over rectangles, as `number` has them.
+/// `light` is `float` with loops over rectangles, as `number` has them. `whole` is `float` whose float32 formula needs no
+/// integers: without AVX2 the compiler keeps constants as whole vectors, which an instruction reads itself, where with it each
+/// of them is spread by an instruction of its own.
 #[macro_export]
 macro_rules! map_body {
     ($complex:ident: $class:ident $([$many:literal])? $($out:ident)?, |$($x:ident),*; $($p:ident),*| $body:expr) => {{
@@ -159,6 +164,7 @@ macro_rules! map_body {
     (@body mild $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
     (@body positive $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
     (@body light $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
+    (@body whole $($rest:tt)*) => { $crate::map_body!(@body float $($rest)*); };
     (@body power $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body quotient $($rest:tt)*) => { $crate::map_body!(@body number $($rest)*); };
     (@body float $out:tt [$($x:ident),*] [$($p:ident),*] $body:expr) => {
@@ -189,18 +195,19 @@ macro_rules! map_body {
         }
     };
 
-    (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float $($rest)*); };
-    (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle $($rest)*); };
-    (@loops mild $($rest:tt)*) => { $crate::map_body!(@floats mild $($rest)*); };
-    (@loops positive $($rest:tt)*) => { $crate::map_body!(@floats positive $($rest)*); };
-    (@loops light $($rest:tt)*) => { $crate::map_body!(@floats light $($rest)*); };
+    (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float "avx2,fma,f16c,bmi2" $($rest)*); };
+    (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle "fma,f16c,bmi2" $($rest)*); };
+    (@loops mild $($rest:tt)*) => { $crate::map_body!(@floats mild "avx2,fma,f16c,bmi2" $($rest)*); };
+    (@loops positive $($rest:tt)*) => { $crate::map_body!(@floats positive "avx2,fma,f16c,bmi2" $($rest)*); };
+    (@loops light $($rest:tt)*) => { $crate::map_body!(@floats light "avx2,fma,f16c,bmi2" $($rest)*); };
+    (@loops whole $($rest:tt)*) => { $crate::map_body!(@floats float "fma,f16c,bmi2" $($rest)*); };
     (@loops number $($rest:tt)*) => { $crate::map_body!(@numbers light $($rest)*); };
     (@loops power $($rest:tt)*) => { $crate::map_body!(@numbers power $($rest)*); };
     (@loops quotient $($rest:tt)*) => { $crate::map_body!(@numbers quotient $($rest)*); };
-    (@floats $near:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
+    (@floats $near:ident $second:literal $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         $crate::map_body!(@float_run $near $out [$($x),*] [$($p),*]);
         $crate::map_body!(@rectangles $near $out [$($x),*] [$($p),*]);
-        $crate::per_isa!(static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
+        $crate::per_isa!([$second] static f32_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run32);
         $crate::per_isa!(static f64_loops: unsafe fn(ins: &[*const u8], params: &[Number], outs: &[*mut u8], n: usize) = run64);
         fn native(dtype: DType) -> Option<MapLoops> {
             match dtype {

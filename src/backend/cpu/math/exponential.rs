@@ -121,8 +121,11 @@ pub fn exp_lifted<T: Fitted, const FMA: bool>(x: T) -> T {
 pub fn sigmoid<T: Fitted, const FMA: bool>(x: T) -> T {
     // Sum and numerator are taken 2^-64 times: so the exponential is finite wherever the result is more than 0. From 43 on
     // nothing of it is left beside 1.
-    let (t, r) = reduce::<T, FMA>(-at_least(at_most(x, T::lit(43.0)), T::EXP_MIN));
-    let one = T::lit(1.0);
+    let (x, one) = (at_least(at_most(x, T::lit(43.0)), T::EXP_MIN), T::lit(1.0));
+    // `reduce` of -x; were x turned round first, its bounds would cost a comparison and a choice each.
+    let t = fma::<T, FMA>(x, -T::LOG2_E, T::MAGIC);
+    let n = t - T::MAGIC;
+    let r = fma::<T, FMA>(n, -T::LN_2_LOW, fma::<T, FMA>(n, -T::LN_2_HIGH, -x));
     let e = fma::<T, FMA>(fma::<T, FMA>(r, poly::<T, FMA>(r, T::EXP), one), r, one) * t.pow2_of_magic(-64);
     T::lit(1.0 / LIFT) / (T::lit(1.0 / LIFT) + e)
 }
