@@ -223,3 +223,166 @@ def test_chains_that_end_in_a_fold(name: str, dtype: str, shape: tuple[int, int]
     if name in ("mean", "sum", "max", "min", "prod") and long:
         assert len(folded) == 1
         assert len(folded[0]) > 2
+
+
+# What meets a product as it is made: (left, right, what comes after, launches of one call).
+def written_over(h, x, w):
+    h.add_(1.0)
+    return h.relu_()
+
+
+AFTER = {
+    "bias": lambda h, x, w: (h + w[0]).relu(),
+    "gelu": lambda h, x, w: F.gelu(h * 0.5 + 1.0),
+    "kept": lambda h, x, w: (h, h.tanh()),
+    "twice": lambda h, x, w: h * h.sigmoid(),
+    "across": lambda h, x, w: h + h.mT.contiguous().mT if h.shape[-1] == h.shape[-2] else h + 1.0,
+    "in place": written_over,
+    "truth": lambda h, x, w: (h > 0.0) & (h < 1.0),
+    "short": lambda h, x, w: (h.half() * 2.0).float(),
+    "column": lambda h, x, w: h - x[..., :1],
+    "later": lambda h, x, w: (x @ w.cos(), h.exp(), x.sum(0), (h * 2.0).relu()),
+    "sum": lambda h, x, w: (h.relu() * 2.0).sum(),
+}
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (3, 5, 7),
+        (64, 784, 128),
+        (70, 40, 10),
+        (33, 64, 257),
+        (40, 128, 330),
+        (96, 32, 512),
+        (13, 520, 48),
+        (9, 2100, 9),
+        (300, 8, 600),
+        (48, 700, 300),
+        (7, 1, 33_000),
+    ],
+)
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (5,)])
+@pytest.mark.parametrize("name", AFTER)
+def test_products_that_are_met_as_they_are_made(
+    name: str, batch: tuple[int, ...], sizes: tuple[int, int, int]
+) -> None:
+    m, k, n = sizes
+    schuss.manual_seed(4)
+    for dtype, threads in ((schuss.float32, 1), (schuss.float64, 1), (schuss.float32, 2)):
+        x, w = schuss.randn(*batch, m, k, dtype=dtype), schuss.randn(k, n, dtype=dtype)
+
+        def step(x: schuss.Tensor, w: schuss.Tensor) -> object:
+            return AFTER[name](x @ w, x, w)
+
+        before = schuss.get_num_threads()
+        schuss.set_num_threads(threads)
+        try:
+            run = schuss.compile(step)
+            for _ in range(4):
+                known, found = step(x, w), run(x, w)
+                pairs = (
+                    zip(known, found, strict=True) if isinstance(known, tuple) else [(known, found)]
+                )
+                assert all(schuss.equal(a, b) for a, b in pairs)
+                x = schuss.randn(*batch, m, k, dtype=dtype)
+        finally:
+            schuss.set_num_threads(before)
+        (program,) = run.programs()
+        assert program["seconds"]
+        woven = [
+            [part[0] for part in parts]
+            for parts in program["steps"]
+            if parts[0][0] == "contract" and len(parts) > 1
+        ]
+        if name in ("bias", "gelu", "twice", "in place"):
+            assert len(woven) == 1 and len(program["steps"]) <= 2
+
+
+IN_PLACE = {
+    "again and again": lambda x, y: x.clamp_(-1.0, 1.0).relu_().mul_(3.0).sigmoid_(),
+    "between": lambda x, y: (x.mul_(0.5), (x + y).relu(), x.add_(y), x.tanh() * y, x.neg_())[3],
+    "rounded": lambda x, y: (x.mul_(0.5), (x.half() + 1.0).float(), x.add_(y), x.exp())[1],
+    "folded": lambda x, y: x.mul_(0.9).add_(y).sub_(0.1).sum(),
+    "own": lambda x, y: (x * y).relu_().add_(1.0).mul_(y),
+    "crossed": lambda x, y: (x.add_(y), y.mul_(x), x.sub_(y))[1].clone(),
+    "one": lambda x, y: x.add_(x),
+}
+
+
+@pytest.mark.parametrize("shape", [(5,), (700, 300), (3, 40_000)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_values_that_are_written_over_and_over(
+    name: str, dtype: str, shape: tuple[int, ...]
+) -> None:
+    schuss.manual_seed(6)
+    first = [schuss.randn(*shape, dtype=getattr(schuss, dtype)) for _ in range(2)]
+    other = [x.clone() for x in first]
+    run = schuss.compile(IN_PLACE[name])
+    for _ in range(4):
+        assert schuss.equal(IN_PLACE[name](*first), run(*other))
+        assert all(schuss.equal(a, b) for a, b in zip(first, other, strict=True))
+    assert run.programs()[0]["seconds"]
+
+
+def test_products_whose_maps_write_to_their_sides() -> None:
+    def step(x: schuss.Tensor, w: schuss.Tensor) -> schuss.Tensor:
+        h = x @ w
+        x.copy_(h * 0.5)
+        return x @ w
+
+    run = schuss.compile(step)
+    schuss.manual_seed(0)
+    # So many columns are made in two parts, each of all rows of the left side.
+    w = schuss.randn(300, 300) / 16
+    one = schuss.randn(300, 300)
+    other = one.clone()
+    for _ in range(5):
+        assert schuss.equal(step(one, w), run(other, w))
+        assert schuss.equal(one, other)
+
+
+def test_what_outside_sees_is_not_written_before_a_question() -> None:
+    def step(w: schuss.Tensor, x: schuss.Tensor, at: schuss.Tensor) -> schuss.Tensor:
+        h = x @ x
+        found = w.flatten()[at]
+        w.add_(h)
+        return found
+
+    run = schuss.compile(step)
+    w, x = schuss.zeros(64, 64), schuss.ones(64, 64)
+    for i in range(4):
+        run(w, x, schuss.tensor([i]))
+    assert schuss.equal(w, schuss.full((64, 64), 256.0))
+    with pytest.raises(IndexError, match="4096"):
+        run(w, x, schuss.tensor([4096]))
+    assert schuss.equal(w, schuss.full((64, 64), 256.0))
+
+
+def test_a_training_step_takes_maps_along_with_its_products() -> None:
+    schuss.manual_seed(0)
+    model = schuss.nn.Sequential(
+        schuss.nn.Linear(96, 128), schuss.nn.GELU(), schuss.nn.Linear(128, 10)
+    )
+    optimizer = schuss.optim.SGD(model.parameters(), lr=0.1)
+    x, y = schuss.randn(64, 96), schuss.randint(0, 10, (64,))
+
+    @schuss.compile
+    def step() -> schuss.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(4):
+        step()
+    (program,) = step.programs()
+    woven = [
+        [part[0] for part in parts[1:]]
+        for parts in program["steps"]
+        if parts[0][0] == "contract" and len(parts) > 1
+    ]
+    assert ["add", "gelu_exact"] in woven
+    assert ["gelu_exact_slope"] in woven

@@ -1,7 +1,7 @@
 //! What an operation is done in: dtypes promoted, shapes broadcast, operands brought to them, divisors checked. Leans on record's looks.
 
 use super::record::Seen;
-use crate::backend::cpu::contract::to_f64;
+use crate::backend::cpu::convert::to_f64;
 use crate::backend::{Launch, Operand, fetch, of};
 use crate::base::shape::{self, Shape};
 use crate::base::{DType, Error, Few, Layout, Number, Result};

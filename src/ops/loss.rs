@@ -1,7 +1,7 @@
 //! Losses of training, made of other operators. Leans on graph.
 
 use super::view::operand;
-use crate::backend::cpu::contract::to_f64;
+use crate::backend::cpu::convert::to_f64;
 use crate::backend::launch::Entropy;
 use crate::backend::task::Test;
 use crate::backend::{Launch, Operand, of};

@@ -3,7 +3,7 @@
 
 use super::index::{along, scatter_meta};
 use super::view::{one, operand};
-use crate::backend::cpu::contract::to_f64;
+use crate::backend::cpu::convert::to_f64;
 use crate::backend::{FoldKind, Launch, Operand, of};
 use crate::base::{DType, Error, Layout, Result, shape};
 use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};

@@ -1,7 +1,7 @@
 //! What Python's functions ask of elements before they go on, as a launch, so that a compiled step asks it anew each time.
 //! Leans on backend's launches.
 
-use crate::backend::cpu::contract::to_f64;
+use crate::backend::cpu::convert::to_f64;
 use crate::backend::{Launch, Operand, of};
 use crate::base::{Error, ErrorKind, Result};
 use crate::graph::Tensor;

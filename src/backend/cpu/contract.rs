@@ -3,17 +3,22 @@
 
 #[cfg(target_arch = "x86_64")]
 mod blocked;
+mod met;
 
-use super::convert::{self, Cursor};
+pub(super) use met::{Made, can_hide, can_tell, run_for};
+
+use super::convert;
 use super::{block, isa, matvec, stop, threads};
 use crate::backend::Storage;
 use crate::backend::launch::Operand;
-use crate::backend::trace;
 use crate::base::{DType, Layout, Result};
+use met::After;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// Bytes of a row of the left side, the most that our own product multiplies at a time: a result is seldom read again.
+const WHOLE: usize = 2 << 10;
 /// Multiply-adds below which a plain loop beats the set-up of the blocked product.
 const SMALL: usize = 4096;
 /// Elements of a right side that is turned before it is multiplied.
@@ -57,11 +62,11 @@ pub(super) type Steps = (isize, isize);
 pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     match out.dtype {
         DType::F32 => {
-            product::<f32>(a, b, out);
+            product::<f32>(a, b, out, None);
             Ok(())
         }
         DType::F64 => {
-            product::<f64>(a, b, out);
+            product::<f64>(a, b, out, None);
             Ok(())
         }
         DType::I64 => {
@@ -87,8 +92,29 @@ pub fn run(a: &Operand, b: &Operand, out: &Operand) -> Result<()> {
     }
 }
 
+/// How a product of such sizes is made.
+#[derive(PartialEq)]
+enum Way {
+    /// By plain loops.
+    Small,
+    /// As the sum of parts of its inner axis.
+    Deep,
+    Pieces,
+}
+
+fn way(m: usize, n: usize, k: usize) -> Way {
+    let work = m.saturating_mul(n).saturating_mul(k);
+    if work <= SMALL || (m == 1 || n == 1) && work <= SPELL {
+        Way::Small
+    } else if k >= DEEP && m * n <= FEW && m * n <= 16 * k && work <= SPELL {
+        Way::Deep
+    } else {
+        Way::Pieces
+    }
+}
+
 /// A blocked product of our own: of any strides but a result whose columns run down, on top of what stands there if told to.
-type Own<T> = unsafe fn(&Product<T>, bool);
+type Own<T> = unsafe fn(&Product<'_, T>, bool);
 
 pub(super) trait Lane: Copy + Send + Sync + 'static {
     /// Plain loops over small products, one for each instruction set.
@@ -232,7 +258,7 @@ macro_rules! lane {
 lane!(f32, small_f32 small_f32_on, total_f32 total_f32_on);
 lane!(f64, small_f64 small_f64_on, total_f64 total_f64_on);
 
-fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
+fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand, after: Option<After>) {
     let (batch, m, k, n) = sizes(a, b, out);
     let steps = |op: &Operand| (op.layout.strides[op.layout.rank() - 2], op.layout.strides[op.layout.rank() - 1]);
     let leap = |op: &Operand| if op.layout.rank() > 2 { op.layout.strides[0] } else { 0 };
@@ -246,14 +272,19 @@ fn product<T: Lane>(a: &Operand, b: &Operand, out: &Operand) {
         unsafe {
             let x = pa.at(0).cast::<T>().offset(i * leap(a));
             let y = pb.at(0).cast::<T>().offset(i * leap(b));
-            let z = po.at(0).cast::<T>().offset(i * leap(out));
-            let whole = Product { m, n, k, a: x, sa, b: y, sb, o: z, so };
-            if work <= SMALL || (m == 1 || n == 1) && work <= SPELL {
-                T::small()(m, n, k, x, sa, y, sb, z, so);
-            } else if k >= DEEP && m * n <= FEW && m * n <= 16 * k && work <= SPELL {
-                whole.deep();
-            } else {
-                whole.pieces(How { wide, add: false });
+            let z = po.at(0).cast::<T>().wrapping_offset(i * leap(out));
+            let after = after.map(|after| after.further(i as usize * m, 0));
+            let whole = Product { m, n, k, a: x, sa, b: y, sb, o: z, so, after };
+            match way(m, n, k) {
+                Way::Small => {
+                    T::small()(m, n, k, x, sa, y, sb, z, so);
+                    whole.tell();
+                }
+                Way::Deep => {
+                    Product { after: None, ..whole }.deep();
+                    whole.tell();
+                }
+                Way::Pieces => whole.pieces(How { wide, add: false }),
             }
         }
     };
@@ -284,7 +315,7 @@ pub(super) unsafe fn alone<T: Lane>(
         if !add && (m * n * k <= SMALL || m == 1 || n == 1) {
             T::small()(m, n, k, a, sa, b, sb, o, so);
         } else {
-            Product { m, n, k, a, sa, b, sb, o, so }.by_vectors(add);
+            Product { m, n, k, a, sa, b, sb, o, so, after: None }.by_vectors(add);
         }
     }
 }
@@ -314,7 +345,7 @@ impl Drop for Strip {
 /// Matrices of `m` rows, `n` columns and an inner axis of `k`, by their first elements and steps: `o = a @ b`. Whoever makes one
 /// promises that they are there, and that nobody else meets the result.
 #[derive(Clone, Copy)]
-pub(super) struct Product<T> {
+pub(super) struct Product<'a, T> {
     m: usize,
     n: usize,
     k: usize,
@@ -324,38 +355,48 @@ pub(super) struct Product<T> {
     sb: Steps,
     o: *mut T,
     so: Steps,
+    after: Option<After<'a>>,
 }
 
 // SAFETY: addresses alone are harmless; every dereference states its own promise.
-unsafe impl<T: Lane> Send for Product<T> {}
+unsafe impl<T: Lane> Send for Product<'_, T> {}
 // SAFETY: as above.
-unsafe impl<T: Lane> Sync for Product<T> {}
+unsafe impl<T: Lane> Sync for Product<'_, T> {}
 
-impl<T: Lane> Product<T> {
+impl<'a, T: Lane> Product<'a, T> {
+    /// Says that all of it is made.
+    fn tell(&self) {
+        if let Some(after) = self.after {
+            after.tell(0..self.m, 0..self.n, self.o, self.so.0 as usize);
+        }
+    }
+
     /// The product of some rows and columns, over a part of the inner axis.
     ///
     /// # Safety
     /// The ranges must lie inside the sizes.
-    unsafe fn part(self, rows: Range<usize>, columns: Range<usize>, inner: Range<usize>) -> Product<T> {
+    unsafe fn part(self, rows: Range<usize>, columns: Range<usize>, inner: Range<usize>) -> Product<'a, T> {
         let (i, j, p) = (rows.start as isize, columns.start as isize, inner.start as isize);
         // SAFETY: the caller's promise.
         let (a, b, o) = unsafe {
             let a = self.a.offset(i * self.sa.0 + p * self.sa.1);
             let b = self.b.offset(p * self.sb.0 + j * self.sb.1);
-            (a, b, self.o.offset(i * self.so.0 + j * self.so.1))
+            // A result that is hidden is nowhere.
+            (a, b, self.o.wrapping_offset(i * self.so.0 + j * self.so.1))
         };
-        Product { m: rows.len(), n: columns.len(), k: inner.len(), a, b, o, ..self }
+        let after = self.after.map(|after| after.further(rows.start, columns.start));
+        Product { m: rows.len(), n: columns.len(), k: inner.len(), a, b, o, after, ..self }
     }
 
-    /// The same product with rows for columns.
-    fn turned(self) -> Product<T> {
+    /// The same product with rows for columns; nobody meets one that lies so.
+    fn turned(self) -> Product<'a, T> {
         let over = |s: Steps| (s.1, s.0);
         let (sa, sb, so) = (over(self.sb), over(self.sa), over(self.so));
-        Product { m: self.n, n: self.m, k: self.k, a: self.b, sa, b: self.a, sb, o: self.o, so }
+        Product { m: self.n, n: self.m, k: self.k, a: self.b, sa, b: self.a, sb, o: self.o, so, after: None }
     }
 
     /// The same product, turned where its result's columns run down.
-    fn by_rows(self) -> Product<T> {
+    fn by_rows(self) -> Product<'a, T> {
         if self.so.0 == 1 && self.so.1 != 1 { self.turned() } else { self }
     }
 
@@ -376,9 +417,10 @@ impl<T: Lane> Product<T> {
     }
 
     unsafe fn blocked(self, add: bool) {
-        let Product { m, n, k, a, sa, b, sb, o, so } = self;
+        let Product { m, n, k, a, sa, b, sb, o, so, .. } = self;
         // SAFETY: the maker's promise.
         unsafe { T::blocked(m, n, k, a, sa, b, sb, o, so, add) }
+        self.tell();
     }
 
     /// A blocked product on this thread alone whose vectors are read in a row: a side that lies across them is turned first,
@@ -399,10 +441,12 @@ impl<T: Lane> Product<T> {
             let room = strip.0.as_mut_ptr().cast::<T>();
             for j in (0..n).step_by(wide) {
                 for p in (0..k).step_by(deep) {
-                    let block = on.part(0..m, j..(j + wide).min(n), p..(p + deep).min(k));
+                    let end = (p + deep).min(k);
+                    let block = on.part(0..m, j..(j + wide).min(n), p..end);
+                    let after = block.after.filter(|_| end == k);
                     let steps = (block.n as isize, 1);
                     block::mover(size_of::<T>())(block.b.cast(), on.sb, room.cast(), steps, block.k, block.n);
-                    Product { b: room, sb: steps, ..block }.blocked(add || p > 0);
+                    Product { b: room, sb: steps, after, ..block }.blocked(add || p > 0);
                 }
             }
         }
@@ -483,7 +527,7 @@ impl<T: Lane> Product<T> {
                 }
             } else if m.max(n) <= NARROW {
                 let half = k / 2;
-                self.part(0..m, 0..n, 0..half).pieces(how);
+                Product { after: None, ..self }.part(0..m, 0..n, 0..half).pieces(how);
                 self.part(0..m, 0..n, half..k).pieces(How { add: true, ..how });
             } else if m >= n {
                 let half = (m / 2).next_multiple_of(NARROW / 2);
@@ -536,23 +580,4 @@ fn integers(a: &Operand, b: &Operand, out: &Operand) {
             }
         }
     }
-}
-
-/// A contiguous float64 copy of an operand's elements, for the few routines that work on plain slices.
-pub fn to_f64(op: &Operand) -> Vec<f64> {
-    trace::peek();
-    let mut list = vec![0.0; op.numel()];
-    if !list.is_empty() {
-        // SAFETY: the list holds as many elements as the operand.
-        unsafe { convert::read::<f64>(op, &Cursor::new(&op.layout), 0, list.len(), list.as_mut_ptr()) };
-    }
-    list
-}
-
-/// A contiguous float64 operand over a copy of a list.
-pub fn from_f64(list: &[f64], shape: &[usize]) -> Result<Operand> {
-    let out = Operand::new(&super::Cpu, shape, DType::F64)?;
-    // SAFETY: the operand was made with room for as many elements as the shape has, which the caller's list holds.
-    unsafe { std::ptr::copy_nonoverlapping(list.as_ptr(), out.ptr().cast(), list.len().min(out.numel())) };
-    Ok(out)
 }

@@ -386,3 +386,14 @@ pub fn write_with(op: &Operand, value: impl Fn(usize) -> Number) {
 pub fn element_is_true(op: &Operand) -> bool {
     op.numel() == 1 && element(op, 0).truth()
 }
+
+/// A contiguous float64 copy of an operand's elements, for the few routines that work on plain slices.
+pub fn to_f64(op: &Operand) -> Vec<f64> {
+    trace::peek();
+    let mut list = vec![0.0; op.numel()];
+    if !list.is_empty() {
+        // SAFETY: the list holds as many elements as the operand.
+        unsafe { read::<f64>(op, &Cursor::new(&op.layout), 0, list.len(), list.as_mut_ptr()) };
+    }
+    list
+}

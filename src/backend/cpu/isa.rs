@@ -154,6 +154,9 @@ macro_rules! map_body {
 
     (@count ($n:literal)) => { $n };
     (@count ($out:ident)) => { 1 };
+    // Loops of several results have vectors in place.
+    (@listed ($n:literal)) => { true };
+    (@listed $other:tt) => { false };
     (@truth (mask)) => { true };
     (@truth ($($other:tt)*)) => { false };
     (@out (value)) => { V };
@@ -243,9 +246,9 @@ macro_rules! map_body {
         $crate::map_body!(@float_loops over (value) [$($x),+] [$($p),*]);
     };
     (@float_run light $($rest:tt)*) => { $crate::map_body!(@float_run float $($rest)*); };
-    (@float_run float $($rest:tt)*) => {
-        const OVER: bool = false;
-        $crate::map_body!(@float_loops loop $($rest)*);
+    (@float_run float $out:tt $($rest:tt)*) => {
+        const OVER: bool = $crate::map_body!(@listed $out);
+        $crate::map_body!(@float_loops loop $out $($rest)*);
     };
     (@float_loops $loop:ident $out:tt [$($x:ident),*] [$($p:ident),*]) => {
         #[inline(always)]

@@ -5,7 +5,7 @@ use super::block::{self, Grid};
 use super::convert::{self, Bytes, Cursor};
 use super::lanes::fetch;
 use super::{cast, threads};
-use crate::backend::launch::{MapBody, MapLoop, Operand, Rectangle, RectangleLoop};
+use crate::backend::launch::{MapBody, MapLoop, MapLoops, Operand, Rectangle, RectangleLoop};
 use crate::base::{DType, Error, Number, Result};
 use std::mem::MaybeUninit;
 
@@ -31,13 +31,11 @@ unsafe impl Sync for Way {}
 
 pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], outs: &[Operand]) -> Result<()> {
     let n = outs[0].numel();
-    let native = (body.native)(compute).ok_or_else(|| Error::bug("map", format!("no loop for {compute} of {}", (body.formula)())))?;
     if n == 0 {
         return Ok(());
     }
     let result = if body.truth { DType::Bool } else { compute };
-    let (run, over) = native.pick_over();
-    let kernel = Kernel { run, over, size: if body.truth && compute.size() != 1 { 0 } else { compute.size() } };
+    let (native, kernel) = Kernel::of(body, compute)?;
     let direct_in = |op: &Operand| reads_as(op.dtype, compute) && op.layout.is_contiguous();
     let direct_out = |op: &Operand| op.dtype == result && op.layout.is_contiguous();
     if n <= CHUNK && ins.iter().all(direct_in) && outs.iter().all(direct_out) {
@@ -70,10 +68,19 @@ pub fn run(body: &MapBody, compute: DType, params: &[Number], ins: &[Operand], o
 /// A loop, whether it is as quick where its result lies over its first operand, and the bytes of an element that is read and
 /// of one that is written, 0 if these differ.
 #[derive(Clone, Copy)]
-struct Kernel {
+pub(super) struct Kernel {
     run: MapLoop,
     over: bool,
     size: usize,
+}
+
+impl Kernel {
+    /// The loops of a map, and the one that goes along its elements.
+    pub(super) fn of(body: &MapBody, compute: DType) -> Result<(MapLoops, Kernel)> {
+        let native = (body.native)(compute).ok_or_else(|| Error::bug("map", format!("no loop for {compute} of {}", (body.formula)())))?;
+        let (run, over) = native.pick_over();
+        Ok((native, Kernel { run, over, size: if body.truth && compute.size() != 1 { 0 } else { compute.size() } }))
+    }
 }
 
 /// Elements from which a result that lies over an operand goes through a tile.
@@ -85,7 +92,7 @@ const OVER: usize = 16;
 /// # Safety
 /// Every pointer must reach `n` elements of the loop's types.
 #[inline(always)]
-unsafe fn call(kernel: Kernel, from: &[*const u8], params: &[Number], to: &[*mut u8], n: usize) {
+pub(super) unsafe fn call(kernel: Kernel, from: &[*const u8], params: &[Number], to: &[*mut u8], n: usize) {
     let apart = &from[usize::from(kernel.over).min(from.len())..];
     // SAFETY: the caller's promise.
     unsafe {

@@ -39,6 +39,10 @@ pub trait Weaver {
     fn runs(&self, heard: &[Heard], uses: &Uses) -> Vec<Run>;
     /// The type that all values must have which a task takes from one before it without their reaching memory, if any.
     fn carries(&self, task: &Task) -> Option<DType>;
+    /// Whether those that run along with a task can take its results before they reach memory.
+    fn hands_on(&self, _task: &Task) -> bool {
+        true
+    }
 }
 
 /// Which tasks use a storage that is the program's own.
@@ -69,11 +73,12 @@ pub fn locals(heard: &[Heard], runs: &[Run], uses: &Uses, weaver: &dyn Weaver) -
             for out in part.iter().flat_map(|&i| heard[i].task.writes()) {
                 let key = at(out);
                 let whole = |o: &Operand| at(o) != key || alike(o, out);
+                let hands_on = |task: &Task| weaver.hands_on(task) || !task.writes().iter().any(|o| at(o) == key);
                 let fits = |task: &Task, o: &Operand| at(o) != key || weaver.carries(task).is_none_or(|dtype| dtype == o.dtype);
                 let as_is = part
                     .iter()
                     .map(|&i| &heard[i].task)
-                    .all(|task| task.operands.iter().all(whole) && task.reads().iter().all(|o| fits(task, o)));
+                    .all(|task| hands_on(task) && task.operands.iter().all(whole) && task.reads().iter().all(|o| fits(task, o)));
                 if as_is && uses.only_by(out, &|i| part.contains(&i)) && !local.contains_key(&key) {
                     local.insert(key, local.len());
                 }

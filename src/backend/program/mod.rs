@@ -166,7 +166,8 @@ impl Heard {
     }
 }
 
-fn at(operand: &Operand) -> usize {
+/// Which storage an operand lies in.
+pub fn at(operand: &Operand) -> usize {
     operand.storage.address()
 }
 

@@ -1,7 +1,7 @@
 //! The blocked product of machines with AVX2, on one thread: sides laid out in pieces that the caches hold, sums in registers
 //! (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). Leans on lanes and block.
 
-use super::{Product, Strip};
+use super::{Product, Strip, WHOLE};
 use crate::backend::cpu::block::{
     self,
     squares::{FourDoubles, FourWords, Square},
@@ -12,11 +12,13 @@ use std::mem::MaybeUninit;
 /// Rows of a block and vectors in each: twelve sums, two vectors and a number fill 15 of 16 registers.
 const HIGH: usize = 6;
 const WIDE: usize = 2;
-/// Bytes of a row of the left side, the most that is multiplied at a time: a result is seldom read again.
-const DEPTH: usize = 2 << 10;
-/// Columns that are laid out at a time, and bytes of the left side that stay in the second cache while they are met.
+/// The most columns that are laid out at a time, and bytes of the left side that stay in the second cache while they are met.
 const COLUMNS: usize = 256;
 const LEFT: usize = 192 << 10;
+/// Bytes of a block that is met by others as soon as it is made.
+const MET: usize = 128 << 10;
+/// Bytes of a right side that is laid out whole for them.
+const RIGHT: usize = 256 << 10;
 /// A line of memory.
 const LINE: usize = 64;
 /// Rows that meet the right side where it lies: laying it out would cost more.
@@ -42,22 +44,28 @@ fn height(left: usize) -> usize {
 /// # Safety
 /// The machine must have AVX2 and FMA; the product is as its maker promises.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
-    let Product { m, n, k, sa, sb, so, .. } = *on;
+pub(super) unsafe fn run<L: Lanes>(on: &Product<'_, L::E>, add: bool) {
+    let Product { m, n, k, sa, sb, so, after, .. } = *on;
     let (size, wide) = (size_of::<L::E>(), WIDE * L::N);
     let line = LINE / size;
-    let deep = k.div_ceil(k.div_ceil(DEPTH / size).max(1)).max(1);
-    let high = (LEFT / (deep * size)).next_multiple_of(HIGH);
-    let columns = COLUMNS.min(n.next_multiple_of(wide));
+    let deep = k.div_ceil(k.div_ceil(WHOLE / size).max(1)).max(1);
+    // Rows that are met are met whole where the second cache holds all columns; no last few are left by themselves.
+    let parts = if after.is_some() && n * deep * size <= RIGHT { 1 } else { n.div_ceil(COLUMNS).max(1) };
+    let columns = n.div_ceil(parts).next_multiple_of(wide);
+    let high = if after.is_some() { (LEFT / (deep * size)).min(MET / (columns * size)) } else { LEFT / (deep * size) };
+    let high = high.max(1).next_multiple_of(HIGH);
+    let hidden = after.is_some_and(|after| after.hidden);
     let laid_left = sa.1 != 1 && m.min(high) * deep * size > NEAR || sa.0.unsigned_abs() * size % APART == 0 && n >= BROAD && m > HIGH;
     let here = m <= FEW && sb.1 == 1;
     let rows = if laid_left { high.min(m) } else { 0 };
-    let room = Strip::new((deep * (columns + rows)) * size + LINE);
+    let met = if hidden { high.min(m) * columns } else { 0 };
+    let room = Strip::new((deep * (columns + rows) + met) * size + LINE);
     let right = room.0.as_ptr().cast::<u8>().map_addr(|at| at.next_multiple_of(LINE)).cast::<L::E>().cast_mut();
     let mut tile = MaybeUninit::<[[u64; 16]; HIGH]>::uninit();
     // SAFETY: the room holds the panels and what is laid out of the left side; the product's maker promises the rest.
     unsafe {
         let left = right.add(deep * columns);
+        let made = left.add(deep * rows);
         for j in (0..n).step_by(columns) {
             let along = columns.min(n - j);
             for p in (0..k).step_by(deep) {
@@ -77,19 +85,22 @@ pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
                     if laid_left {
                         lay_left(begin, sa, left, depth, down);
                     }
+                    // Where this part of the result goes.
+                    let (goal, down_by, along_by) =
+                        if hidden { (made, columns as isize, 1) } else { (on.o.offset(i as isize * so.0 + j as isize * so.1), so.0, so.1) };
                     for x in (0..along).step_by(wide) {
                         let many = wide.min(along - x);
                         let (panel, pitch) =
                             if here && many == wide { (from.add(x), sb.0) } else { (right.add(x * depth).cast_const(), wide as isize) };
                         let vectors = many.div_ceil(L::N);
-                        let whole = many == vectors * L::N && so.1 == 1;
+                        let whole = hidden || many == vectors * L::N && so.1 == 1;
                         let add = add || p > 0;
                         let mut y = 0;
                         while y < down {
                             let h = height(down - y);
-                            let o = on.o.offset((i + y) as isize * so.0 + (j + x) as isize * so.1);
+                            let o = goal.offset(y as isize * down_by + x as isize * along_by);
                             let sums = tile.as_mut_ptr().cast::<L::E>();
-                            let (to, leap) = if whole { (o, so.0) } else { (sums, wide as isize) };
+                            let (to, leap) = if whole { (o, down_by) } else { (sums, wide as isize) };
                             let (rows, ahead) = if laid_left {
                                 let at = left.add(y * depth).cast_const();
                                 // Over its last panel a block asks for what will be laid out next.
@@ -134,6 +145,9 @@ pub(super) unsafe fn run<L: Lanes>(on: &Product<L::E>, add: bool) {
                             }
                             y += h;
                         }
+                    }
+                    if let Some(after) = after.filter(|_| p + depth == k) {
+                        after.tell(i..i + down, j..j + along, goal, down_by as usize);
                     }
                 }
             }
