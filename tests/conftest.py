@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import zlib
 from collections.abc import Iterator
 
@@ -19,6 +20,11 @@ hypothesis.settings.register_profile(
     "schuss", deadline=None, derandomize=True, max_examples=60, database=None
 )
 hypothesis.settings.load_profile("schuss")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell without job control starts what it puts in the background deaf to Ctrl-C, and the
+    # programs that tests start would be deaf too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DTYPES = {
     "?": schuss.bool,

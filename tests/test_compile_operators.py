@@ -326,6 +326,28 @@ def test_values_that_are_written_over_and_over(
     assert run.programs()[0]["seconds"]
 
 
+@pytest.mark.parametrize("shape", [(2, 4), (3, 2), (8, 8), (20, 30)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("other", ["float16", "bfloat16", "float32", "float64", "int8", "int32"])
+def test_values_of_several_widths_lie_side_by_side(other, dtype, shape):
+    schuss.manual_seed(0)
+    own, width = getattr(schuss, dtype), getattr(schuss, other)
+    x, y = schuss.randn(2, *shape, dtype=own)
+    w = schuss.randn(shape[1], shape[1], dtype=own)
+
+    def step(x: schuss.Tensor, w: schuss.Tensor, y: schuss.Tensor) -> tuple[schuss.Tensor, ...]:
+        product = x @ w
+        small = (x * 0.01).exp()
+        scaled = small * small[:, :1]
+        narrow = product.to(width).to(own)
+        return scaled - scaled.sum(0), narrow * 1.0, (y * 2).to(width).sum(0)
+
+    quick = schuss.compile(step)
+    for _ in range(4):
+        for a, b in zip(step(x, w, y), quick(x, w, y), strict=True):
+            assert a.tolist() == b.tolist()
+
+
 def test_products_whose_maps_write_to_their_sides() -> None:
     def step(x: schuss.Tensor, w: schuss.Tensor) -> schuss.Tensor:
         h = x @ w

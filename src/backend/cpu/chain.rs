@@ -175,7 +175,7 @@ impl Chain {
         }
         let in_room = |o: &Operand| at(o) == room;
         // What is written more than once travels in tiles until the last time, if all who read it can take it from there.
-        let id = |o: &Operand| (at(o), o.layout.offset);
+        let id = |o: &Operand| (at(o), o.layout.offset * o.dtype.size());
         let mut writes: HashMap<_, usize> = HashMap::new();
         tasks.iter().flat_map(|(task, _)| task.writes()).for_each(|o| *writes.entry(id(o)).or_default() += 1);
         let torn: Vec<_> =
