@@ -9,6 +9,7 @@ import argparse
 import gc
 import json
 import math
+import os
 import statistics
 import sys
 import time
@@ -16,6 +17,9 @@ import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# NumPy's products know no other way to keep to one thread, and ask once, when they are loaded.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy
 import schuss

@@ -233,16 +233,24 @@ unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T,
             *lane = fold.join(*lane, caught);
         }
     }
-    // Seen together with the joining in pairs, the loop would be compiled for pairs.
-    let mut lanes = std::hint::black_box(lanes);
+    // As vectors down to the widest one, and then one by one out of memory: the loop would be compiled for pairs if the compiler
+    // saw both together, and what it makes of joins in memory waits for stores that its loads half overlap.
+    let widest = if L > 8 && size_of::<F::Acc>() <= 4 { 16 } else { 8 };
     let mut half = L / 2;
-    while half > 0 {
+    while half >= widest {
         for l in 0..half {
             lanes[l] = fold.join(lanes[l], lanes[l + half]);
         }
         half /= 2;
     }
-    lanes[0]
+    let eight: [F::Acc; 8] = if widest == 16 {
+        let all: [F::Acc; 16] = std::hint::black_box(std::array::from_fn(|l| lanes[l]));
+        std::array::from_fn(|l| fold.join(all[l], all[l + 8]))
+    } else {
+        std::hint::black_box(std::array::from_fn(|l| lanes[l]))
+    };
+    let four: [F::Acc; 4] = std::array::from_fn(|l| fold.join(eight[l], eight[l + 4]));
+    fold.join(fold.join(four[0], four[2]), fold.join(four[1], four[3]))
 }
 
 /// One row to one result: in L lanes, what is left in eight, what is left of that one by one.
