@@ -209,6 +209,29 @@ impl Fold<i64> for Min {
     }
 }
 
+/// Joins lanes, eight and more, with those half as far on until one is left: as vectors down to the widest one, and then one
+/// by one out of memory. The loop before would be compiled for pairs if the compiler saw both together, and what it makes of
+/// joins in memory waits for stores that its loads half overlap.
+#[inline(always)]
+pub fn in_pairs<A: Copy, const L: usize>(mut lanes: [A; L], join: impl Fn(A, A) -> A) -> A {
+    let widest = if L > 8 && size_of::<A>() <= 4 { 16 } else { 8 };
+    let mut half = L / 2;
+    while half >= widest {
+        for l in 0..half {
+            lanes[l] = join(lanes[l], lanes[l + half]);
+        }
+        half /= 2;
+    }
+    let eight: [A; 8] = if widest == 16 {
+        let all: [A; 16] = std::hint::black_box(std::array::from_fn(|l| lanes[l]));
+        std::array::from_fn(|l| join(all[l], all[l + 8]))
+    } else {
+        std::hint::black_box(std::array::from_fn(|l| lanes[l]))
+    };
+    let four: [A; 4] = std::array::from_fn(|l| join(eight[l], eight[l + 4]));
+    join(join(four[0], four[2]), join(four[1], four[3]))
+}
+
 /// Folds `n` elements, a multiple of L, in L lanes that are joined in pairs. No lane is chosen at run time, which would
 /// keep them in memory.
 #[inline(always)]
@@ -233,24 +256,7 @@ unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T,
             *lane = fold.join(*lane, caught);
         }
     }
-    // As vectors down to the widest one, and then one by one out of memory: the loop would be compiled for pairs if the compiler
-    // saw both together, and what it makes of joins in memory waits for stores that its loads half overlap.
-    let widest = if L > 8 && size_of::<F::Acc>() <= 4 { 16 } else { 8 };
-    let mut half = L / 2;
-    while half >= widest {
-        for l in 0..half {
-            lanes[l] = fold.join(lanes[l], lanes[l + half]);
-        }
-        half /= 2;
-    }
-    let eight: [F::Acc; 8] = if widest == 16 {
-        let all: [F::Acc; 16] = std::hint::black_box(std::array::from_fn(|l| lanes[l]));
-        std::array::from_fn(|l| fold.join(all[l], all[l + 8]))
-    } else {
-        std::hint::black_box(std::array::from_fn(|l| lanes[l]))
-    };
-    let four: [F::Acc; 4] = std::array::from_fn(|l| fold.join(eight[l], eight[l + 4]));
-    fold.join(fold.join(four[0], four[2]), fold.join(four[1], four[3]))
+    in_pairs(lanes, |a, b| fold.join(a, b))
 }
 
 /// One row to one result: in L lanes, what is left in eight, what is left of that one by one.

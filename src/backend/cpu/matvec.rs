@@ -1,6 +1,7 @@
-//! A matrix times a vector, in the walk that its strides ask for. Leans on nothing; contract compiles it for each
+//! A matrix times a vector, in the walk that its strides ask for. Leans on accumulate's joins; contract compiles it for each
 //! instruction set.
 
+use super::accumulate::in_pairs;
 use std::ops::{Add, Mul};
 
 /// Sums that grow side by side, so that no addition waits for the one before it.
@@ -26,19 +27,6 @@ impl Float for f64 {
 #[inline(always)]
 pub fn madd<T: Float, const FMA: bool>(x: T, y: T, z: T) -> T {
     if FMA { x.fused(y, z) } else { x * y + z }
-}
-
-#[inline(always)]
-fn tree<T: Float>(lanes: [T; LANES]) -> T {
-    let mut sums = lanes;
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] = sums[i] + sums[i + half];
-        }
-        half /= 2;
-    }
-    sums[0]
 }
 
 /// `y = a x` for an (m, k) matrix with steps (row, column), a vector of step `ix` and a result of step `iy`.
@@ -88,7 +76,7 @@ pub unsafe fn product<T: Float, const FMA: bool>(
                     let l = p % LANES;
                     lanes[l] = madd::<T, FMA>(*from.offset(p as isize * column), *x.offset(p as isize * ix), lanes[l]);
                 }
-                *y.offset(i * iy) = tree(lanes);
+                *y.offset(i * iy) = in_pairs(lanes, |a, b| a + b);
             }
         }
     }
@@ -131,7 +119,7 @@ unsafe fn short_columns<T: Float, const FMA: bool, const M: usize>(k: usize, a: 
             }
         }
         for (i, lanes) in sums.into_iter().enumerate() {
-            *y.add(i) = tree(lanes);
+            *y.add(i) = in_pairs(lanes, |a, b| a + b);
         }
     }
 }
@@ -182,5 +170,5 @@ unsafe fn dot<T: Float, const FMA: bool>(k: usize, a: *const T, x: *const T) -> 
             lanes[p - whole] = madd::<T, FMA>(*a.add(p), *x.add(p), lanes[p - whole]);
         }
     }
-    tree(lanes)
+    in_pairs(lanes, |a, b| a + b)
 }
