@@ -30,6 +30,30 @@ def test_nan_is_the_largest() -> None:
     assert math.isnan(x.cummax(0).values[2])
 
 
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 1024, 1025, 5003])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("nan", [False, True])
+def test_running_extremes_of_long_rows(n: int, dtype: str, nan: bool) -> None:
+    rng = np.random.default_rng(n)
+    # Whole steps that get rarer away from 0: many ties, and stretches without a new extreme.
+    x = np.rint(3 * rng.normal(size=(2, n))).astype(dtype)
+    if nan and dtype.startswith("float"):
+        x[0, n // 2 :: 100] = NAN
+    for name, numpys in (("cummax", np.maximum), ("cummin", np.minimum)):
+        want = numpys.accumulate(x, 1)
+        # Of equal ones the last is named, and of NaN, which counts as equal to itself.
+        hit = (x == want) | (np.isnan(x) if dtype.startswith("float") else False)
+        place = np.maximum.accumulate(np.where(hit, np.arange(n), 0), 1)
+        for t in (
+            schuss.tensor(x),
+            schuss.tensor(x.T.copy()).T,
+            schuss.tensor(x[:, ::-1].copy()).flip(1),
+        ):
+            values, places = getattr(t, name)(1)
+            np.testing.assert_array_equal(values.numpy(), want)
+            np.testing.assert_array_equal(places.numpy(), place)
+
+
 @pytest.mark.parametrize("n", [1, 2, 17, 5003])
 def test_long_rows_sort_as_numpys(n: int) -> None:
     rng = np.random.default_rng(n)

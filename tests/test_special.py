@@ -101,7 +101,8 @@ RANGES = {
     "scaled_modified_bessel_k0": (theirs.k0e, 1e-3, 200.0, 20, 1, 0),
     "scaled_modified_bessel_k1": (theirs.k1e, 1e-3, 200.0, 20, 1, 0),
     "erfcx": (theirs.erfcx, -9.0, 60.0, 60, 5, 0),
-    "ndtr": (theirs.ndtr, -8.0, 8.0, 110, 5, 0),
+    "erfinv": (theirs.erfinv, -0.9999999, 0.9999999, 6, 3, 0),
+    "ndtr": (theirs.ndtr, -8.0, 8.0, 110, 3, 0),
     "log_ndtr": (theirs.log_ndtr, -30.0, 8.0, 120, 5, 0),
     "ndtri": (theirs.ndtri, 1e-9, 0.999999, 10, 5, 1e-6),
     "entr": (theirs.entr, 0.0, 4.0, 3, 4, 1e-3),
@@ -120,7 +121,20 @@ def test_error_in_ulp(name, dtype):
     assert (np.abs(found - want) / unit).max() <= (short if dtype == "float32" else wide)
 
 
+@pytest.mark.parametrize(("dtype", "bits"), [("float32", 24), ("float64", 53)])
+def test_erfinv_towards_one(dtype, bits):
+    x = (1 - 0.5 ** np.arange(1.0, bits + 1)).astype(dtype)
+    x = np.concatenate([x, -x, 0.5 ** np.arange(1, 100, dtype=dtype)])
+    want = theirs.erfinv(x.astype(np.float64))
+    found = special.erfinv(schuss.tensor(x)).numpy()
+    np.testing.assert_allclose(found, want, rtol=4 * np.finfo(dtype).eps)
+
+
 EDGES = {
+    "erfinv": (
+        [0.0, -0.0, 1.0, -1.0, 1.5, -INF, INF, NAN],
+        [0.0, -0.0, INF, -INF, NAN, NAN, NAN, NAN],
+    ),
     "airy_ai": ([0.0, INF, NAN], [0.3550280538878172, 0.0, NAN]),
     "bessel_j0": ([0.0, INF, -INF, NAN], [1.0, 0.0, 0.0, NAN]),
     "bessel_j1": ([0.0, INF, NAN], [0.0, 0.0, NAN]),

@@ -98,13 +98,21 @@ pub trait Float: Value + Div<Output = Self> {
     fn lgamma(self) -> Self;
     fn digamma(self) -> Self;
     fn copysign(self, other: Self) -> Self;
-    /// The standard normal distribution's share below.
+    /// The standard normal distribution's share below, right to a few units of 1's last place.
     fn normal(self) -> Self {
         (Self::lit(1.0) + (self * Self::lit(std::f64::consts::FRAC_1_SQRT_2)).erf()) * Self::lit(0.5)
     }
     /// Itself times that share.
     fn gelu(self) -> Self {
         self * self.normal()
+    }
+    /// The standard normal distribution's share below, exact also far on the left.
+    fn ndtr(self) -> Self {
+        super::normal::ndtr(self)
+    }
+    /// The inverse of the error function.
+    fn erfinv(self) -> Self {
+        super::normal::erfinv(self)
     }
     fn recip(self) -> Self {
         Self::lit(1.0) / self

@@ -1,77 +1,16 @@
 //! The normal distribution's functions and those of entropies, element by element, as formulas.
-//! Leans on graph.
+//! Leans on graph and formula.
 
+use crate::formula::normal::{exp_square, lower, scaled_tail};
 use crate::graph::Sym;
 use std::f64::consts::FRAC_1_SQRT_2;
 
 /// 2 / sqrt(pi).
 const ERF_SLOPE: f64 = std::f64::consts::FRAC_2_SQRT_PI;
-/// 1 / sqrt(pi).
-const ROOT_INVERSE: f64 = 0.5 * ERF_SLOPE;
 /// The root of 2 pi.
 const ROOT_TAU: f64 = 2.506_628_274_631_000_5;
 /// The root of 2 / pi.
 const ROOT_SHARE: f64 = 0.797_884_560_802_865_4;
-
-/// `sqrt(pi) x erfcx(x)` for x from 1 on, a polynomial in `((x - 3) / (x + 3) - 1 / 4) / (3 / 4)`: the change of variable is
-/// Shepherd and Laframboise's (1981), the fit our own, with an error of 2^-55.
-const ERFCX: [f64; 21] = [
-    0.9810943073153879,
-    0.05729547693565387,
-    -0.07081410926854252,
-    0.051731196297259745,
-    -0.02797978234583533,
-    0.011519499799165285,
-    -0.003416516675735978,
-    0.0005675793339777911,
-    4.491204739394692e-05,
-    -5.261091930156346e-05,
-    8.374097311573133e-06,
-    2.903289087217395e-06,
-    -1.233776885632628e-06,
-    -1.2615922813597123e-07,
-    1.4117062615486987e-07,
-    3.2735053318648604e-09,
-    -1.6139230703313926e-08,
-    9.06451255266695e-11,
-    1.7815724789091448e-09,
-    -1.1420717543735942e-11,
-    -1.3540586200051645e-10,
-];
-
-/// `exp(x^2)` with the digits that the square would lose: it is split where its first part is exact.
-macro_rules! exp_square {
-    ($x:expr) => {{
-        let near = ($x * 16.0).trunc() / 16.0;
-        (near * near).exp() * (($x - near) * ($x + near)).exp()
-    }};
-}
-
-/// `exp(x^2) erfc(x)` for a number that is not negative.
-macro_rules! scaled_tail {
-    ($x:expr) => {{
-        let far = $x.max(V::lit(1.0));
-        let s = ((far - 3.0) / (far + 3.0) - 0.25) / 0.75;
-        let mut sum = V::lit(ERFCX[20]);
-        for c in ERFCX[..20].iter().rev() {
-            sum = sum * s + *c;
-        }
-        let tail = Value::select(far.is_inf(), V::lit(0.0), sum * ROOT_INVERSE / far);
-        let near = $x.min(V::lit(1.0));
-        Value::select($x.lt(V::lit(1.0)), (near * near).exp() * near.erfc(), tail)
-    }};
-}
-
-/// The probability that a normal draw is below `-x`, for an x that is not negative; the square is split as above.
-macro_rules! lower {
-    ($x:expr) => {{
-        let most = $x.min(V::lit(40.0));
-        let near = (most * 16.0).trunc() / 16.0;
-        let bell = (near * near * -0.5).exp() * ((most - near) * (most + near) * -0.5).exp();
-        let t = most * FRAC_1_SQRT_2;
-        0.5 * bell * scaled_tail!(t)
-    }};
-}
 
 crate::op! {
     /// `-x log(x)`: 0 at 0, and minus infinity below.
@@ -88,10 +27,10 @@ crate::op! {
     erfcx(input) Float {
         map(float value, |x;| {
             let a = x.abs();
-            let tail = scaled_tail!(a);
+            let tail = scaled_tail(a);
             let below = Value::select(a.gt(V::lit(27.0)), V::lit(f64::INFINITY), {
                 let a = a.min(V::lit(27.0));
-                2.0 * exp_square!(a) - tail
+                2.0 * exp_square(a, 1.0) - tail
             });
             Value::select(x.lt(V::lit(0.0)), below, tail)
         });
@@ -101,11 +40,7 @@ crate::op! {
     }
     /// The probability that a normal draw is below, `erfc(-x / sqrt(2)) / 2`.
     ndtr(input) Float {
-        map(float value, |x;| {
-            let a = x.abs();
-            let below = lower!(a);
-            Value::select(x.is_nan(), x, Value::select(x.lt(V::lit(0.0)), below, 1.0 - below))
-        });
+        map(float value, |x;| x.ndtr());
         vjp |g, [x], _y| [g * &((x * x * -0.5).exp() * (1.0 / ROOT_TAU))];
         face hidden;
     }
@@ -113,9 +48,9 @@ crate::op! {
     log_ndtr(input) Float {
         map(float value, |x;| {
             let a = x.abs();
-            let below = lower!(a);
+            let below = lower(a);
             let t = a * FRAC_1_SQRT_2;
-            let far = (0.5 * scaled_tail!(t)).log() - 0.5 * x * x;
+            let far = (0.5 * scaled_tail(t)).log() - 0.5 * x * x;
             let left = Value::select(x.lt(V::lit(-1.0)), far, below.log());
             Value::select(x.is_nan(), x, Value::select(x.lt(V::lit(0.0)), left, (-below).log1p()))
         });
@@ -137,7 +72,7 @@ crate::op! {
             for _ in 0..3 {
                 let near = y.lt(V::lit(0.5));
                 let weight = (y * y).exp();
-                let gap = Value::select(near, ((1.0 - twice) - y.erf()) * weight, scaled_tail!(y) - (y * y + log).exp());
+                let gap = Value::select(near, ((1.0 - twice) - y.erf()) * weight, scaled_tail(y) - (y * y + log).exp());
                 let u = gap / ERF_SLOPE;
                 y = y + u / (1.0 - y * u);
             }

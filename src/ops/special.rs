@@ -174,23 +174,7 @@ crate::op! {
     /// >>> schuss.erfinv(schuss.tensor([0.0, 0.5]))
     /// tensor([0.0000, 0.4769])
     erfinv(input) Float {
-        map(float value, |x;| {
-            // A first guess (Winitzki 2008), then two steps of Halley's method on whichever of erf and erfc is small.
-            let t = x.abs();
-            let rest = 1.0 - t;
-            let l = Value::select(t.lt(V::lit(0.5)), (-(t * t)).log1p(), (rest * (1.0 + t)).log());
-            let half = 4.330_746_750_799_873 + 0.5 * l;
-            let root = (half * half - l * 6.802_721_088_435_374).sqrt() - half;
-            let mut y = Value::select(root.gt(V::lit(0.0)), root, V::lit(0.0)).sqrt();
-            for _ in 0..2 {
-                let gap = Value::select(t.lt(V::lit(0.5)), y.erf() - t, rest - y.erfc());
-                let u = gap * 0.886_226_925_452_758 * (y * y).exp();
-                y = y - u / (1.0 + y * u);
-            }
-            let y = Value::select(t.equals(V::lit(1.0)), V::lit(f64::INFINITY), y);
-            let y = Value::select(t.gt(V::lit(1.0)), V::lit(f64::NAN), y);
-            y.copysign(x)
-        });
+        map(float value, |x;| x.erfinv());
         vjp |g, [_x], y| [g * &((y * y).exp() * ERFINV_SLOPE)];
         check -0.9..0.9;
         face in_place;

@@ -155,7 +155,8 @@ macro_rules! float {
         impl<const FMA: bool, const NEAR: bool> Float for $name<FMA, NEAR> {
             #[inline(always)]
             fn sqrt(self) -> Self { $name(self.0.sqrt()) }
-            float!(@word $name $math: floor ceil trunc round exp2 expm1 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma normal gelu);
+            float!(@word $name $math: floor ceil trunc round exp2 expm1 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma normal gelu
+                ndtr erfinv);
             float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near, exp exp_mid, log log_plain, log2 log2_plain, log10 log10_plain);
             #[inline(always)]
             fn atan2(self, other: Self) -> Self { $name($math::atan2::<FMA>(self.0, other.0)) }

@@ -50,6 +50,14 @@ pub fn run(order: Order, input: &Operand, values: &Operand, places: &Operand) ->
     if values.numel() == 0 || n == 0 {
         return Ok(());
     }
+    if let Order::Running { largest } = order {
+        match input.dtype {
+            DType::F32 => running::<f32>(largest, input, values, places),
+            d if d.is_float() => running::<f64>(largest, input, values, places),
+            _ => running::<i64>(largest, input, values, places),
+        }
+        return Ok(());
+    }
     stop::afford("sort", n.saturating_mul(4 * size_of::<u64>()))?;
     let from = Cursor::new(&input.layout);
     let (to, at) = (Cursor::new(&values.layout), Cursor::new(&places.layout));
@@ -77,20 +85,72 @@ pub fn run(order: Order, input: &Operand, values: &Operand, places: &Operand) ->
     Ok(())
 }
 
+/// Elements of a row whose running extremes are found before they are written.
+const TILE: usize = 1024;
+/// Elements that are asked at once whether any of them is an extreme: mostly none is.
+const BLOCK: usize = 16;
+
+/// The extreme of each row up to every element, and its place: of equal ones the last, and NaN once it was met.
+fn running<T: Element + PartialOrd>(largest: bool, input: &Operand, values: &Operand, places: &Operand) {
+    let n = *input.layout.shape.last().unwrap_or(&1);
+    let (from, to, at) = (Cursor::new(&input.layout), Cursor::new(&values.layout), Cursor::new(&places.layout));
+    threads::each(values.numel() / n, ((1 << 14) / n).max(1), |range| {
+        let (mut tile, mut found) = ([T::default(); TILE], [0i64; TILE]);
+        for r in range {
+            let mut best: Option<(T, i64)> = None;
+            for first in (0..n).step_by(TILE) {
+                let (start, count) = (r * n + first, TILE.min(n - first));
+                // What is left in a row's last block from before is gone over too, and not written.
+                let blocks = count.div_ceil(BLOCK);
+                // SAFETY: the tiles hold `count` elements; each row of the outputs is written by one thread.
+                unsafe {
+                    convert::read::<T>(input, &from, start, count, tile.as_mut_ptr());
+                    let held = best.unwrap_or((tile[0], first as i64));
+                    best = Some(if largest {
+                        extremes(|x, best| x >= best, held, first as i64, blocks, &mut tile, &mut found)
+                    } else {
+                        extremes(|x, best| x <= best, held, first as i64, blocks, &mut tile, &mut found)
+                    });
+                    convert::write_as(T::DTYPE, tile.as_ptr().cast(), values, &to, start, count);
+                    convert::write_as(DType::I64, found.as_ptr().cast(), places, &at, start, count);
+                }
+            }
+        }
+    });
+}
+
+/// The running extremes of a tile's first blocks in its place, and theirs.
+#[inline(always)]
+fn extremes<T: Element + PartialOrd>(
+    meets: impl Fn(T, T) -> bool,
+    (mut best, mut at): (T, i64),
+    first: i64,
+    blocks: usize,
+    tile: &mut [T; TILE],
+    found: &mut [i64; TILE],
+) -> (T, i64) {
+    #[allow(clippy::eq_op, reason = "true of NaN alone")]
+    let wins = |x: T, best: T| x != x || meets(x, best);
+    let pairs = tile.as_chunks_mut::<BLOCK>().0.iter_mut().zip(found.as_chunks_mut::<BLOCK>().0);
+    for (k, (xs, places)) in pairs.take(blocks).enumerate() {
+        if xs.iter().fold(0, |any, &x| any | u32::from(wins(x, best))) > 0 {
+            for (i, (x, place)) in xs.iter_mut().zip(places).enumerate() {
+                if wins(*x, best) {
+                    (best, at) = (*x, first + (BLOCK * k + i) as i64);
+                }
+                (*x, *place) = (best, at);
+            }
+        } else {
+            xs.fill(best);
+            places.fill(at);
+        }
+    }
+    (best, at)
+}
+
 /// The places that an order asks for, of a row of keys.
 fn choose(order: Order, list: &[u64], pairs: &mut Vec<(u64, u32)>, found: &mut [i64]) {
     let n = list.len();
-    if let Order::Running { largest } = order {
-        let (mut best, mut at) = (list[0], 0);
-        for (i, &key) in list.iter().enumerate() {
-            // NaN stays once it was met; of equal ones the last counts.
-            if key == NAN || best != NAN && if largest { key >= best } else { key <= best } {
-                (best, at) = (key, i as i64);
-            }
-            found[i] = at;
-        }
-        return;
-    }
     pairs.clear();
     let turn = if order == (Order::Sorted { descending: true }) { u64::MAX } else { 0 };
     if matches!(order, Order::Sorted { .. }) && (1..=FEW).contains(&found.len()) && found.len() * 4 <= n {

@@ -42,12 +42,11 @@ pub fn tanh<T: Fitted, const FMA: bool>(x: T) -> T {
 pub fn asinh<T: Fitted, const FMA: bool>(x: T) -> T {
     let one = T::lit(1.0);
     let a = x.abs();
-    // From 1e18 on, where squares may overflow, asinh a = log 2a to the last bit.
-    let huge = a > T::lit(1e18);
+    // Where the square overflows, the sum is a alone, and asinh a = log 2a to the last bit.
     let z = a * a;
-    let near = a + z / (one + (one + z).sqrt());
-    let y = log1p::<T, FMA>(pick(huge, a, near));
-    (y + pick(huge, T::LN_2, T::lit(0.0))).copysign(x)
+    let more = pick(z < T::INFINITY, T::lit(0.0), T::LN_2);
+    let y = log1p::<T, FMA>(a + a * (a / (one + (one + z).sqrt())));
+    pick(a < T::INFINITY, y + more, a).copysign(x)
 }
 
 /// Inverse hyperbolic cosine; NaN below 1.

@@ -2,7 +2,7 @@
 //! Leans on `real` and the fitted coefficients.
 
 use super::coefficients::Fitted;
-use super::real::{fma, pick, poly};
+use super::real::{at_least, at_most, fma, pick, poly};
 
 /// `(p, far)`: `p = asin |x|` if `|x| <= 1/2`, else `p = asin sqrt((1 - |x|) / 2)`, which is half
 /// of `acos |x|`.
@@ -50,9 +50,8 @@ fn octant<T: Fitted, const FMA: bool>(low: T, high: T) -> T {
 pub fn atan<T: Fitted, const FMA: bool>(x: T) -> T {
     let one = T::lit(1.0);
     let a = x.abs();
-    let steep = a > one;
-    let y = octant::<T, FMA>(pick(steep, one, a), pick(steep, a, one));
-    pick(steep, T::FRAC_PI_2 - (y - T::FRAC_PI_2_LOW), y).copysign(x)
+    let y = octant::<T, FMA>(at_most(a, one), at_least(a, one));
+    pick(a > one, T::FRAC_PI_2 - (y - T::FRAC_PI_2_LOW), y).copysign(x)
 }
 
 /// Angle of the point `(x, y)`, in `[-pi, pi]`, with the signs of zeros and infinities as in C.

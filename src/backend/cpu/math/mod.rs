@@ -36,7 +36,7 @@ macro_rules! names {
         names!($f, circular: sin cos tan sin_near cos_near tan_near);
         names!($f, inverse: asin acos atan atan2(y, x));
         names!($f, hyperbolic: sinh cosh tanh asinh acosh atanh);
-        names!($f, error: erfc);
+        names!($f, error: erfc ndtr);
         names!($f, exact: floor ceil trunc round sign remainder(a, b) copysign(a, b) fma(a, b, c));
         names!($f, exact: fmod_near(a, b) remainder_near(a, b));
         pub use super::circular::all_near;
@@ -62,7 +62,7 @@ macro_rules! names {
 /// The functions for `f32`.
 pub mod single {
     names!(f32);
-    pub use super::error::{erf_single as erf, gelu_single as gelu, normal_single as normal};
+    pub use super::error::{erf_single as erf, erfinv_single as erfinv, gelu_single as gelu, normal_single as normal};
     pub use super::exact::fmod_single as fmod;
     pub use super::gamma::{digamma_single as digamma, lgamma_single as lgamma};
     pub use super::power::pow_single as pow;
@@ -71,7 +71,7 @@ pub mod single {
 /// The functions for `f64`.
 pub mod double {
     names!(f64);
-    pub use super::error::{erf_double as erf, gelu_double as gelu, normal_double as normal};
+    pub use super::error::{erf_double as erf, erfinv_double as erfinv, gelu_double as gelu, normal_double as normal};
     pub use super::exact::fmod_double as fmod;
     pub use super::gamma::{digamma_double as digamma, lgamma_double as lgamma};
     pub use super::power::pow_double as pow;
