@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import schuss
-from schuss import nn, optim
+from conftest import refuses
+from schuss import Tensor, nn, optim
 from schuss.optim.optimizer import register_optimizer_step_post_hook
 
 ONE = schuss.ones(1)
@@ -337,3 +338,24 @@ def test_arguments_that_are_views_of_one_another() -> None:
     x = schuss.ones(2, 2)
     assert f(x, schuss.ones(2)).item() == 4.0
     assert f(x, x[1]).item() == 8.0
+
+
+def test_a_loss_that_was_walked_back_inside_keeps_its_look() -> None:
+    w = schuss.ones(3, requires_grad=True)
+
+    def step(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        product = w * x
+        loss = product.sum()
+        loss.backward()
+        return loss, loss * 2, product.detach()
+
+    compiled = schuss.compile(step)
+    for calls in range(1, 6):
+        loss, twice, flat = compiled(schuss.ones(3))
+        assert loss.requires_grad and twice.requires_grad and not flat.requires_grad
+        assert [type(t.grad_fn).__name__ for t in (loss, twice)] == ["SumBackward0", "MulBackward0"]
+        assert (loss.item(), w.grad.tolist()) == (3.0, [float(calls)] * 3)
+        for result in (loss, twice):
+            with refuses(RuntimeError, "a second time"):
+                (result + 1).backward()
+        assert w.grad.tolist() == [float(calls)] * 3

@@ -204,3 +204,11 @@ def test_no_function_takes_an_out_that_it_does_not_read() -> None:
             if not any(isinstance(x, ast.Name) and x.id == "out" for x in ast.walk(node)):
                 idle.append(f"{path.relative_to(root)}: {node.name}")
     assert seen > 100 and not idle
+
+
+@pytest.mark.parametrize("name", ["sort", "cummax", "cummin", "max", "median", "mode"])
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_places_are_int64_alone(name: str, dtype: str) -> None:
+    values, places = schuss.zeros(0, dtype=X.dtype), schuss.zeros(0, dtype=getattr(schuss, dtype))
+    with refuses(TypeError, name, "int64", dtype):
+        getattr(schuss, name)(X, 1, out=(values, places))

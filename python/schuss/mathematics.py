@@ -31,7 +31,8 @@ _KINDS = {}
 
 
 def _named(kind: str, found, out=None):
-    found = given_each(kind, found, out)
+    # Numbers are converted on their way out, places are not.
+    found = given_each(kind, found, out, same=(False, True))
     if kind not in _KINDS:
         _KINDS[kind] = type(kind, (_Pair,), {"__slots__": (), "kind": kind})
     return _KINDS[kind](found)

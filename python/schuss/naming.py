@@ -106,13 +106,18 @@ def given(op: str, found, out, same=False):
     return found if out is None else _core._into(op, found, out, same)
 
 
-def given_each(op: str, found, out, same=False):
-    """Several results, or the tensors of `out` with them, in their order."""
+def given_each(op: str, found, out, same: bool | tuple[bool, ...] = False):
+    """Several results, or the tensors of `out` with them, in their order.
+
+    With `same` these must have the dtypes of the results: all of them, or each that it names.
+    """
     if out is None:
         return found
     if isinstance(out, _core.Tensor) or len(out) != len(found):
         raise TypeError(f"{op}: out must be {len(found)} tensors, one for each result")
-    return tuple(_core._into(op, x, to, same) for x, to in zip(found, out, strict=True))
+    if not isinstance(same, tuple):
+        same = (same,) * len(found)
+    return tuple(_core._into(op, *each) for each in zip(found, out, same, strict=True))
 
 
 # What other libraries, or habit, call a keyword.

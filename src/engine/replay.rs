@@ -8,6 +8,7 @@ use crate::backend::trace::{self, Stream};
 use crate::backend::{Operand, Storage};
 use crate::base::{Error, Few, Layout, Number, Result};
 use crate::graph::capture::{self, Touched};
+use crate::graph::node::Node;
 use crate::graph::tensor::{Hooked, flag};
 use crate::graph::{Arg, Body, Op, Tensor, mode};
 use crate::ops::view;
@@ -93,7 +94,8 @@ enum After {
 
 /// What a step returns.
 enum Given {
-    Made(Filled, u8),
+    /// A fresh tensor, with flags; and the node under it where it was in a graph that the step has walked back itself.
+    Made(Filled, u8, Option<Arc<Node>>),
     Outer(usize),
     /// A view of the n-th tensor from outside: sizes, strides, and elements from its first; and whether it is in the graph.
     View(usize, Arg, Arg, i64, bool),
@@ -171,7 +173,7 @@ impl Recording {
         if touched.iter().any(|t| t.computed && placed(t)) {
             return Ok(None);
         }
-        let open = walked.as_ref().map_or(&[][..], |w| &w.opens);
+        let open = walked.as_ref().map_or(Vec::new(), |w| w.opens.clone());
         let at = |i: &usize| returned[*i].storage().address();
         if open.iter().enumerate().any(|(k, i)| open[..k].iter().any(|j| at(i) == at(j) && !returned[*i].same(&returned[*j]))) {
             return Ok(None);
@@ -226,11 +228,13 @@ impl Recording {
             return Err(trace::refusal("the step reaches a tensor in a way that cannot be followed"));
         }
         let mut given = Vec::with_capacity(returned.len());
-        for t in returned {
+        for (i, t) in returned.iter().enumerate() {
             let core = t.0.core.get();
             let at = core.operand.storage.address();
             given.push(if heard.born.contains_key(&at) {
-                Given::Made(ends.place(&core.operand), core.flags & flag::STRICT)
+                let inside = core.edge.as_ref().filter(|(node, _)| core.requires_grad && node.serial >= self.serial);
+                let walked = inside.filter(|_| !open.contains(&i)).map(|(node, _)| node.walked(&core.operand));
+                Given::Made(ends.place(&core.operand), core.flags & flag::STRICT, walked)
             } else {
                 match touched.iter().position(|o| o.tensor.same(t)) {
                     Some(k) => Given::Outer(k),
@@ -420,9 +424,14 @@ impl Replay {
             }
         }
         let list = self.given.iter().map(|g| match g {
-            Given::Made(own, flags) => {
+            Given::Made(own, flags, walked) => {
                 let t = Tensor::from_operand(own.within(outs));
                 t.set_flag(*flags, *flags != 0);
+                if let Some(node) = walked {
+                    let mut core = t.0.core.get();
+                    core.requires_grad = true;
+                    core.edge = Some((node.clone(), 0));
+                }
                 Ok(t)
             }
             Given::Outer(k) => Ok(handles[*k].clone()),

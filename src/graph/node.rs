@@ -141,6 +141,21 @@ impl Dynamic for Watched {
     }
 }
 
+/// The rule of a result that a recorded step has walked back itself: nothing is left of its graph.
+struct Walked(String, Option<&'static Op>);
+
+impl Dynamic for Walked {
+    fn name(&self) -> String {
+        self.0.clone()
+    }
+    fn pull(&self, _node: &Arc<Node>, _grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        Err(freed(&self.0))
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
 /// A callable that sees all gradients of a node after (or before) its rule has run.
 pub trait PullHook: Send + Sync {
     fn call(&self, grad_inputs: &[Option<Tensor>], grad_outputs: &[Option<Tensor>]) -> Result<Option<Vec<Option<Tensor>>>>;
@@ -207,6 +222,13 @@ impl Node {
         match &self.rule {
             Rule::Op(op) => Some(op),
             Rule::Dynamic(_) => None,
+        }
+    }
+    /// The operation that made it, also where nothing is left of it but its name.
+    pub fn maker(&self) -> Option<&'static Op> {
+        match &self.rule {
+            Rule::Op(op) => Some(op),
+            Rule::Dynamic(d) => d.as_any().downcast_ref::<Walked>().and_then(|w| w.1),
         }
     }
     /// Forgets what was kept for the derivative; the edges stay.
@@ -289,11 +311,19 @@ impl Node {
 
     /// The node that stands for a tensor in the recordings of tapes. It is older than all others and holds nothing alive.
     pub(crate) fn source(t: &Tensor, operand: &Operand) -> Arc<Node> {
-        let meta = Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype });
         let held = Some(Held { tapes: 0, requires: false, spent: false });
         let extra = Extra { held, of: Some(Arc::downgrade(&t.0)), ..Extra::default() };
+        Node::alone(Arc::new(Watched), operand, OnceLock::from(Box::new(Lock::new(extra))))
+    }
+    /// A node of this one's name with nothing behind it, under a result that looks like the operand.
+    pub(crate) fn walked(&self, operand: &Operand) -> Arc<Node> {
+        Node::alone(Arc::new(Walked(self.name(), self.op())), operand, OnceLock::new())
+    }
+    /// A node older than all others, of one result and no operands.
+    fn alone(rule: Arc<dyn Dynamic>, operand: &Operand, extra: OnceLock<Box<Lock<Extra>>>) -> Arc<Node> {
+        let meta = Kept::Meta(Meta { shape: operand.layout.shape.clone(), dtype: operand.dtype });
         Arc::new(Node {
-            rule: Rule::Dynamic(Arc::new(Watched)),
+            rule: Rule::Dynamic(rule),
             serial: 0,
             args: Box::default(),
             edges: Pair::new(),
@@ -301,7 +331,7 @@ impl Node {
             largest: 0,
             kept: Lock::new(Keeps { inputs: Pair::new(), outputs: [meta].into_iter().collect(), freed: false }),
             slot: AtomicU64::new(0),
-            extra: OnceLock::from(Box::new(Lock::new(extra))),
+            extra,
         })
     }
     /// The tensor that a source stands for, while it is there.

@@ -29,7 +29,7 @@ static KINDS: pyo3::sync::PyOnceLock<Py<PyDict>> = pyo3::sync::PyOnceLock::new()
 /// The name that PyTorch gives such a node.
 pub fn name(node: &Node) -> String {
     let plain = node.name();
-    if node.op().is_none() {
+    if node.maker().is_none() {
         return plain;
     }
     // PyTorch's `contiguous` is a clone, and its node has that name.
