@@ -465,7 +465,10 @@ def test_a_replay_runs_no_python():
     (program,) = compiled.programs()
     assert program["launches"] < program["recorded"]
     text = str(compiled.program)
-    assert "recorded" in text and "mul" in text and "float32(100,)" in text
+    gone = sum(program[key] for key in ("fused", "constant", "common", "moved", "dead"))
+    assert program["launches"] + gone == program["recorded"]
+    assert text.startswith(f"step: {program['launches']} launches for {program['recorded']} op")
+    assert "mul" in text and "float32(100,)" in text and "float32(1,) -> float32(100,)" in text
 
 
 def test_programs_can_be_forgotten_and_are_bounded():

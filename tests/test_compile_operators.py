@@ -50,6 +50,10 @@ STEPS = {
     "cov": (lambda w: schuss.cov(ROWS, aweights=w), CHANCES[0], -CHANCES[0], "not be negative"),
     "mask written": (written, ROWS, None, None),
     "take": (lambda i: ROWS.take(i), schuss.tensor(3), schuss.tensor(20), "20 is out of range"),
+    "embedding": (
+        lambda i: F.embedding(i, ROWS), NUMBERS, NUMBERS - 1,
+        "embedding: index -1 is out of range for a table of 5 rows (allowed: 0 to 4)",
+    ),
     "corner": (lambda x: x[schuss.tril_indices(3, 3).unbind()], ROWS, None, None),
     "layer_norm": (lambda x: F.layer_norm(x, (4,)), ROWS.clone().requires_grad_(), None, None),
     "batch_norm": (
@@ -77,6 +81,33 @@ def test_compiled_is_eager_and_asks_anew(name):
             call(bad)
     assert str(error.value) and said in str(error.value)
     assert schuss.equal(compiled(good), step(good))
+
+
+REFUSED = {
+    "nonzero": (lambda x: x.nonzero(), r"looks at elements .*where\(\)"),
+    "mask": (lambda x: x[x > 0], r"looks at elements .*where\(\)"),
+    "seed": (lambda x: (schuss.manual_seed(3), x + 1)[1], "seeds a generator .*do that outside"),
+    "read": (lambda x: x + x.sum().item(), "reads the number .*return the tensor"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_names_its_line(name):
+    step, said = REFUSED[name]
+    compiled = schuss.compile(step)
+    compiled(ROWS)
+    with pytest.raises(schuss.CompileError, match=said) as error:
+        compiled(ROWS)
+    number = step.__code__.co_firstlineno
+    line = f'{__file__}, line {number}: "{name}": (lambda x:'
+    # What reads is refused on the spot, where the traceback shows it.
+    at = [(str(entry.path), entry.lineno + 1) for entry in error.traceback]
+    assert (__file__, number) in at if name == "read" else line in str(error.value)
+    eager = schuss.compile(step, fallback=True)
+    eager(ROWS)
+    with pytest.warns(UserWarning, match=said) as warnings:
+        eager(ROWS)
+    assert line in str(warnings[0].message)
 
 
 DRAWS = {

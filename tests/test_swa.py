@@ -128,19 +128,25 @@ def small(dtype=schuss.float64):
     return model
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_averages_of_pytorch(kind):
+def test_the_averages_of_pytorch(kind, compiled):
     model = small()
     x = schuss.linspace(-1, 1, 12, dtype=schuss.float64).view(6, 2) ** 2
     opt = schuss.optim.SGD(model.parameters(), lr=0.01)
     mean = AveragedModel(model, **KINDS[kind])
     schedule = SWALR(opt, swa_lr=0.02, anneal_epochs=3)
     rates = []
-    for _ in range(5):
+
+    def step(x):
         opt.zero_grad()
         ((model(x) - 1) ** 2).mean().backward()
         opt.step()
         mean.update_parameters(model)
+
+    step = schuss.compile(step) if compiled else step
+    for _ in range(5):
+        step(x)
         schedule.step()
         rates += schedule.get_last_lr()
     assert rates == pytest.approx(RATES, rel=1e-12)
@@ -150,6 +156,26 @@ def test_the_averages_of_pytorch(kind):
     )
     assert names[:3] == ("n_averaged", "module.0.weight", "module.0.bias")
     assert list(sums) == pytest.approx(OPTIONS[kind], rel=1e-10, abs=1e-12)
+    assert not compiled or step.programs()[0]["seconds"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [schuss.float32, schuss.bfloat16])
+def test_a_compiled_average_has_the_bits_of_an_eager_one(kind, dtype):
+    model = small(dtype)
+    means = [AveragedModel(model, **KINDS[kind]) for _ in range(2)]
+    compiled = schuss.compile(lambda: means[0].update_parameters(model))
+    for k in range(12):
+        if k == 8:
+            [mean.n_averaged.zero_() for mean in means]
+        with schuss.no_grad():
+            for p in model.parameters():
+                p.add_(schuss.rand_like(p))
+        compiled()
+        means[1].update_parameters(model)
+        one, two = (mean.state_dict() for mean in means)
+        assert all(schuss.equal(one[name], two[name]) for name in two)
+    assert compiled.programs()[0]["seconds"]
 
 
 def test_the_copy_is_its_own():

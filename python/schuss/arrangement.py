@@ -392,7 +392,7 @@ def index_select(input, dim, index, *, out=None):
         found = _tried(lambda: _core._gather(source, places, axis), must_fit)
     else:
         must_fit()
-        found = _core._take_at([source, index.reshape(-1)], [axis], False)
+        found = _core._take_at([source, index.reshape(-1)], [axis], False, True)
     if input.ndim == 0:
         found = found.reshape(())
     return given("index_select", found, out)

@@ -3,6 +3,7 @@ the caller's line. Leans on the core's tensors."""
 
 from __future__ import annotations
 
+import linecache
 import sys
 import warnings
 from functools import wraps
@@ -155,10 +156,24 @@ def returned(kind: str, **values: Any) -> str:
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line of the program that called into this package, however deep this is."""
-    level, frame = 2, sys._getframe(1)
+    level, _ = _caller()
+    warnings.warn(text, category, stacklevel=level)
+
+
+def place() -> str:
+    """The line of the program that called into this package, and what it says."""
+    _, frame = _caller()
+    path, number = frame.f_code.co_filename, frame.f_lineno
+    said = linecache.getline(path, number, frame.f_globals).strip()
+    return f"{path}, line {number}: {said}" if said else f"{path}, line {number}"
+
+
+def _caller() -> tuple[int, Any]:
+    """How many frames above a function of this module the program is, and its frame there."""
+    level, frame = 2, sys._getframe(2)
     while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, category, stacklevel=level)
+    return level, frame
 
 
 _warned_of_half = False

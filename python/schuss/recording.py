@@ -117,18 +117,34 @@ class Program:
         facts = self.facts
         if facts is None:
             return f"{self.name}: no program yet; it is recorded at the second call"
+        spared = [
+            f"{facts[key]} {said}"
+            for key, said in {
+                "fused": "fused into others",
+                "constant": "always the same",
+                "common": "equal to others",
+                "moved": "copies spared",
+                "dead": "read by nobody",
+            }.items()
+            if facts[key]
+        ]
+        what = f" ({', '.join(spared)})" if spared else ""
         run = f", {facts['seconds'] * 1e6:.1f} us a run" if facts["seconds"] else ""
         lines = [
-            f"{self.name}: {facts['launches']} launches of {facts['recorded']} recorded "
-            f"({facts['fused']} fused, {facts['constant']} constant, {facts['common']} equal to "
-            f"others, {facts['dead']} read by nobody), {_size(facts['arena'])} of memory{run}"
+            f"{self.name}: {_count(facts['launches'], 'launch', 'es')} for "
+            f"{_count(facts['recorded'], 'operation', 's')}{what}, "
+            f"{_size(facts['arena'])} kept between launches{run}"
         ]
         for i, parts in enumerate(facts["steps"], 1):
             for k, (name, reads, writes, bytes_) in enumerate(parts):
                 number = f"{i:4d}" if k == 0 else "   +"
                 what = f"{', '.join(reads)} -> {', '.join(writes)}"
-                lines.append(f"{number}  {name:14s} {what}  {_size(bytes_)}")
+                lines.append(f"{number}  {name:14s} {what}  {_size(bytes_)} moved")
         return "\n".join(lines)
+
+
+def _count(n: int, what: str, many: str) -> str:
+    return f"{n} {what}{many if n != 1 else ''}"
 
 
 def _size(count: float) -> str:

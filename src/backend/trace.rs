@@ -8,7 +8,10 @@ use super::task::Task;
 use crate::base::{Error, Lock, Result};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+/// Says where in a program this thread is; set by whoever knows programs.
+pub static PLACE: OnceLock<fn() -> Option<String>> = OnceLock::new();
 
 /// A generator that draws are taken from.
 pub type Stream = Arc<Lock<Generator>>;
@@ -28,10 +31,40 @@ pub struct Trace {
     /// Tasks whose numbers come from outside: the task and the call that gave them.
     pub calls: Vec<(usize, usize)>,
     /// The first thing that cannot be done again.
-    pub fault: Option<String>,
+    pub fault: Option<Fault>,
     /// Whether such a thing is an error on the spot.
     pub strict: bool,
 }
+
+/// Why a step cannot be recorded, and what to do about it.
+pub struct Fault {
+    what: String,
+    advice: &'static str,
+}
+
+impl Fault {
+    /// What happens on this thread now.
+    fn here(what: &str, advice: &'static str) -> Fault {
+        let place = PLACE.get().and_then(|ask| ask()).map_or_else(String::new, |place| format!(" ({place})"));
+        Fault { what: format!("{what}{place}"), advice }
+    }
+
+    pub fn error(&self) -> Error {
+        let Fault { what, advice } = self;
+        Error::new(
+            crate::base::ErrorKind::Compile,
+            "compile",
+            format!(
+                "{what}, and a recorded step is run again without Python: {advice}, or use compile(step, fallback=True), which runs \
+                 such a step eagerly"
+            ),
+        )
+    }
+}
+
+const OUTSIDE: &str = "do that outside of the step";
+const RETURN: &str = "return the tensor and read it outside of the step";
+const CHOOSE: &str = "choose elements by where() or a factor of 0, or do that outside of the step";
 
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
@@ -145,22 +178,28 @@ pub fn keep(storage: &Arc<Storage>) {
 #[inline]
 pub fn peek() {
     if on() {
-        fault("an operation of the step looks at elements to decide what to do".to_string());
+        note_fault("an operation of the step looks at elements to decide what to do", CHOOSE);
     }
 }
 
 /// A generator is set back to where it was.
 pub fn restarted() {
     if on() {
-        fault("the step seeds a generator".to_string());
+        fault("the step seeds a generator");
     }
 }
 
 /// Notes something that cannot be done again.
-pub fn fault(what: String) {
-    with(|trace| {
-        trace.fault.get_or_insert(what);
-    });
+pub fn fault(what: &str) {
+    note_fault(what, OUTSIDE);
+}
+
+#[cold]
+fn note_fault(what: &str, advice: &'static str) {
+    if TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.fault.is_none())) {
+        let fault = Fault::here(what, advice);
+        with(|trace| trace.fault = Some(fault));
+    }
 }
 
 /// Whether a storage was made while listening.
@@ -213,24 +252,15 @@ pub fn read(what: &str) -> Result<()> {
     if !on() {
         return Ok(());
     }
-    let mut strict = false;
-    with(|trace| {
-        strict = trace.strict;
-        trace.fault.get_or_insert_with(|| what.to_string());
-    });
-    if strict { Err(refusal(what)) } else { Ok(()) }
+    note_fault(what, RETURN);
+    let strict = TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.strict));
+    // What is raised on the spot shows its line by itself.
+    if strict { Err(Fault { what: what.into(), advice: RETURN }.error()) } else { Ok(()) }
 }
 
 /// The error of a step that cannot be recorded, and what to do.
 pub fn refusal(what: &str) -> Error {
-    Error::new(
-        crate::base::ErrorKind::Compile,
-        "compile",
-        format!(
-            "{what}, and a recorded step is run again without Python: do that outside of the step (return the tensor and read it \
-             there), or use compile(step, fallback=True), which runs such a step eagerly"
-        ),
-    )
+    Fault { what: what.into(), advice: OUTSIDE }.error()
 }
 
 /// Names the call of the host whose numbers the next launches take; returns the one before.

@@ -166,7 +166,7 @@ impl Recording {
         let (mut touched, heard) = (capture::stop(), trace::stop());
         let Some(mut heard) = heard else { return Err(Error::bug("compile", "nothing was being recorded")) };
         if let Some(fault) = heard.fault {
-            return Err(trace::refusal(&fault));
+            return Err(fault.error());
         }
         let walked = walked?;
         let placed = |t: &Touched| t.tensor.node().is_some_and(|(node, _)| node.serial >= self.serial);
@@ -318,7 +318,9 @@ impl Touched {
             (_, Some(new)) => {
                 let core = new.0.core.get();
                 if core.edge.is_some() || core.requires_grad || !born.contains_key(&(core.operand.storage.address())) {
-                    return Err(trace::refusal("the step gives a tensor a gradient that is part of a graph, or that it did not make"));
+                    let why =
+                        "the step, or another thread meanwhile, gives a tensor a gradient that is part of a graph, or that it did not make";
+                    return Err(trace::refusal(why));
                 }
                 Ok(After::Made(ends.place(&core.operand)))
             }

@@ -256,7 +256,7 @@ pub fn taken(op: &'static Op, s: &Examples) -> Result<Outs> {
     let picks = (1..s.ins.len()).map(|i| s.rank(i)).max().unwrap_or(0);
     if !(1..s.ins.len()).any(|i| s.is_many(i)) {
         // The same places of every example: only where they come to stand differs.
-        let out = emit(op, &s.feeds(&vec![None; s.ins.len()]), &[Arg::Ints(further), Arg::Bool(in_front)])?;
+        let out = emit(op, &s.feeds(&vec![None; s.ins.len()]), &[Arg::Ints(further), Arg::Bool(in_front), s.args[2].clone()])?;
         return if in_front { each_out(out, |t| moved(t, picks, 0)) } else { Ok(out) };
     }
     let mut made = vec![s.many(0)?];
@@ -269,7 +269,7 @@ pub fn taken(op: &'static Op, s: &Examples) -> Result<Outs> {
     let full: Vec<Feed> = std::iter::once(feeds[0]).chain([Feed::Tensor(&numbers)]).chain(feeds[1..].iter().copied()).collect();
     let all: Few<i64> = std::iter::once(0).chain(further.iter().copied()).collect();
     // All index axes stand in front, the examples first among them; the rest of them goes to its place.
-    let out = emit(op, &full, &[Arg::Ints(all), Arg::Bool(true)])?;
+    let out = emit(op, &full, &[Arg::Ints(all), Arg::Bool(true), s.args[2].clone()])?;
     each_out(out, |t| {
         let mut t = t.clone();
         for _ in 0..if at == 0 { 0 } else { picks } {

@@ -9,8 +9,9 @@ use crate::graph::{Arg, Call, Grads, Meta, Metas, Pull, Sym, Tensor};
 use smallvec::smallvec;
 
 crate::op! {
-    /// Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`.
-    take_at(tensors: List; axes: Ints, front: Bool) Any {
+    /// Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`;
+    /// places below 0 count from the end of an axis, or are refused, as those of a table's rows are.
+    take_at(tensors: List; axes: Ints, front: Bool, wraps: Bool) Any {
         kernel(take_meta, take_run);
         rule take_back;
         complex Yes;
@@ -92,7 +93,7 @@ impl Plan {
         x.view(Layout::new(self.out.clone(), strides, x.layout.offset))
     }
 
-    fn picks(&self, x: &Operand, indices: &[&Operand]) -> Result<Vec<Pick>> {
+    fn picks(&self, x: &Operand, indices: &[&Operand], wraps: bool) -> Result<Vec<Pick>> {
         let mut picks = Vec::new();
         for (&axis, index) in self.axes.iter().zip(indices) {
             let wide = index.layout.broadcast_to("index", &self.index)?;
@@ -101,11 +102,11 @@ impl Plan {
                 .collect();
             let layout = Layout::new(self.out.clone(), strides, wide.offset);
             picks.push(Pick {
-                op: "index",
+                op: if wraps { "index" } else { "embedding" },
                 index: index.view(layout),
                 size: x.layout.shape[axis],
                 stride: x.layout.strides[axis],
-                wraps: true,
+                wraps,
             });
         }
         Ok(picks)
@@ -123,7 +124,7 @@ fn take_run(call: &Call) -> Result<()> {
     let (x, indices) = (list[0], &list[1..]);
     let shapes: Vec<&[usize]> = indices.iter().map(|i| &i.layout.shape[..]).collect();
     let plan = plan("index", &x.layout.shape, &shapes, call.args)?;
-    let picks = plan.picks(x, indices)?;
+    let picks = plan.picks(x, indices, call.args[2] == Arg::Bool(true))?;
     of(&x.storage).launch(&Launch::Gather { source: &plan.source(x), picks: &picks, out: &call.outs[0] })
 }
 
@@ -149,7 +150,7 @@ fn put_run(call: &Call) -> Result<()> {
 pub fn put_into(target: &Operand, values: &Operand, indices: &[&Operand], args: &[Arg]) -> Result<()> {
     let shapes: Vec<&[usize]> = indices.iter().map(|i| &i.layout.shape[..]).collect();
     let plan = plan("index_put", &target.layout.shape, &shapes, args)?;
-    let picks = plan.picks(target, indices)?;
+    let picks = plan.picks(target, indices, true)?;
     let values = values.view(values.layout.broadcast_to("index_put", &plan.out)?);
     of(&target.storage).launch(&Launch::Scatter {
         target: &plan.source(target),
@@ -175,7 +176,7 @@ fn put_back(pull: &Pull) -> Grads {
     grads.push(pull.needs.has(1).then(|| {
         let mut list: Vec<&Tensor> = vec![g.tensor()];
         list.extend(&indices);
-        Sym::Tensor(must(take_at(&list, pull.args[0].clone(), pull.args[1].clone()))).sum_to(&pull.ins[1].shape())
+        Sym::Tensor(must(take_at(&list, pull.args[0].clone(), pull.args[1].clone(), true))).sum_to(&pull.ins[1].shape())
     }));
     grads
 }

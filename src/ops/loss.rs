@@ -236,7 +236,7 @@ fn nll(ins: &[Option<Sym>], args: &[Arg]) -> Result<Vec<Tensor>> {
                 ));
             }
             let list = [w.tensor(), safe.tensor()];
-            let each = Sym::Tensor(must(super::index::take_at(&list, [0], false)));
+            let each = Sym::Tensor(must(super::index::take_at(&list, [0], false, true)));
             kept.where_(&each, &Sym::from(0.0))
         }
         _ => kept.cast(x.dtype()),

@@ -91,7 +91,7 @@ struct Entry {
     time: Option<f64>,
 }
 
-/// One run of so many is timed.
+/// So many runs are timed at first, and then one of so many.
 const TIMED: u32 = 8;
 
 /// What is known of one set of arguments.
@@ -252,6 +252,7 @@ impl PyStep {
                 dict.set_item("dead", f.dead)?;
                 dict.set_item("constant", f.folded)?;
                 dict.set_item("common", f.same)?;
+                dict.set_item("moved", f.moved)?;
                 dict.set_item("fused", f.fused)?;
                 dict.set_item("launches", f.launches)?;
                 dict.set_item("arena", f.arena)?;
@@ -356,7 +357,7 @@ impl PyStep {
         };
         let replay = &mut entry.replay;
         let size = replay.weight();
-        let start = entry.runs.is_multiple_of(TIMED).then(Instant::now);
+        let start = (entry.runs < TIMED || entry.runs.is_multiple_of(TIMED)).then(Instant::now);
         entry.runs = entry.runs.wrapping_add(1);
         let Some(tensors) = enter(py, size, || replay.run(ready, &numbers))? else { return Ok(None) };
         if let Some(start) = start {
@@ -541,10 +542,15 @@ fn _is_recording() -> bool {
 
 /// Says that a step cannot be recorded, and why.
 #[pyfunction]
-fn _refuse_recording(why: String) {
+fn _refuse_recording(why: &str) {
     if Mode::now().traced() {
-        crate::backend::trace::fault(why);
+        trace::fault(why);
     }
+}
+
+/// The line of the program that called into the package, and what it says.
+fn place() -> Option<String> {
+    Python::attach(|py| py.import("schuss.naming").ok()?.call_method0("place").ok()?.extract().ok())
 }
 
 /// Says that what is being recorded happens only once: the next call is recorded instead.
@@ -560,6 +566,7 @@ fn _changed() {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    trace::PLACE.get_or_init(|| place);
     m.add_class::<PyStep>()?;
     m.add_function(wrap_pyfunction!(_host_call, m)?)?;
     m.add_function(wrap_pyfunction!(_is_recording, m)?)?;

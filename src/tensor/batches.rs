@@ -142,7 +142,7 @@ impl Batches {
             None => view::compact(&part(t)?),
             Some(order) => {
                 let chosen = part(order)?.to_device(t.device())?;
-                index::take_at(&[t, &chosen], Few::filled(0i64, 1), false)
+                index::take_at(&[t, &chosen], Few::filled(0i64, 1), false, true)
             }
         }
     }

@@ -197,7 +197,7 @@ pub fn get(x: &Tensor, items: &[Item]) -> Result<Tensor> {
     }
     let mut list = vec![&parts.view];
     list.extend(&parts.indices);
-    ops::index::take_at(&list, parts.axes, parts.front)
+    ops::index::take_at(&list, parts.axes, parts.front, true)
 }
 
 /// What an assignment to an item is called where it is refused.

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.arrangement import _allowed, _stray
 from schuss.naming import must_float, rename, speaks, warn
 
 linear = _core.linear
@@ -399,20 +398,17 @@ def embedding(
             "embedding: sparse gradients are not supported; leave sparse=False, which gives the"
             " same numbers"
         )
+    if weight.ndim != 2:
+        raise RuntimeError(
+            f"embedding: the table must have two axes, rows and features, got {tuple(weight.shape)}"
+        )
     rows = weight.shape[0]
     _core._beside("embedding", input, weight, ("indices", "weight"))
     index = input if input.dtype == _core.int64 else input.long()
-    # Below 0 a place would count from the end, which here it must not.
-    index = index.masked_fill(index < 0, rows)
-    try:
-        if max_norm is not None:
-            _shrink(index, weight, max_norm, norm_type)
-        found = weight[index] if index.ndim else weight[index.reshape(1)][0]
-    except IndexError:
-        raise IndexError(
-            f"embedding: {_stray(input, rows)} is out of range for a table of {rows} rows"
-            f" ({_allowed(rows)})"
-        ) from None
+    if max_norm is not None:
+        _shrink(index, weight, max_norm, norm_type)
+    # A place below 0 does not count from the end of a table.
+    found = _core._take_at([weight, index], [0], False, False)
     if padding_idx is not None:
         # The row is there, but its gradient stops at the copy without a past.
         held = (index == padding_idx % rows).unsqueeze(-1)
@@ -432,7 +428,7 @@ def _shrink(index, weight, max_norm, norm_type) -> None:
     before = _core._set_grad_enabled(False)
     try:
         used = index.reshape(-1)
-        rows = weight[used]
+        rows = _core._take_at([weight, used], [0], False, False)
         lengths = rows.norm(norm_type, 1, keepdim=True)
         short = _core._where(lengths > max_norm, max_norm / (lengths + 1e-7), 1.0)
         # A row that is named twice is written twice, as the same numbers.

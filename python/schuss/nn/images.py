@@ -106,7 +106,7 @@ def _resized(x, axis, m, mode, scale, align, antialias):
     found = None
     for k in range(len(indices[0])):
         at = _core.tensor([row[k] for row in indices], dtype=_core.int64, device=x.device)
-        part = _core._take_at([x, at], [axis], False)
+        part = _core._take_at([x, at], [axis], False, True)
         if mode.startswith("nearest"):
             return part
         share = _core.tensor([row[k] for row in weights], dtype=x.dtype, device=x.device)

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import schuss
-from schuss import nn
+from schuss import _core, nn
 from schuss.optim.lr_scheduler.base import LRScheduler, by_group, checked
 
 if TYPE_CHECKING:
@@ -75,9 +75,13 @@ def get_swa_multi_avg_fn() -> MultiAverage:
     """
 
     def swa_update(means: list[schuss.Tensor], now: list[schuss.Tensor], count: Any) -> None:
-        share = 1 / (float(count) + 1)
+        # A recorded step counts by itself; the share is rounded to what the mean computes in.
+        recorded = _core._is_recording() and isinstance(count, schuss.Tensor)
         with schuss.no_grad():
             for mean, p in zip(means, now, strict=True):
+                wide = mean.dtype in (schuss.float64, schuss.complex128)
+                kind = schuss.float64 if wide else schuss.float32
+                share = 1 / ((count.to(mean.device, kind) if recorded else float(count)) + 1)
                 if mean.is_floating_point():
                     mean.lerp_(p, share)
                 else:
@@ -168,22 +172,32 @@ class AveragedModel(nn.Module):
         """Take the model as it now is into the mean."""
         means, now = _tensors(self.module, self.use_buffers), _tensors(model, self.use_buffers)
         pairs = [(a.detach(), b.detach().to(a.device)) for a, b in zip(means, now, strict=True)]
+        # A step that is being recorded cannot ask whether this is the first time: it chooses.
+        recorded = _core._is_recording()
         with schuss.no_grad():
-            if self.n_averaged == 0:
+            first = self.n_averaged == 0
+            if recorded or not first:
+                self._average(pairs)
+            if recorded:
+                for mean, p in pairs:
+                    mean.copy_(schuss.where(first.to(mean.device), p, mean))
+            elif first:
                 for mean, p in pairs:
                     mean.copy_(p)
-            elif self.avg_fn is not None:
-                for mean, p in pairs:
-                    mean.copy_(self.avg_fn(mean, p, self.n_averaged))
-            else:
-                average = self.multi_avg_fn or get_swa_multi_avg_fn()
-                for kind in dict.fromkeys(mean.dtype for mean, _ in pairs):
-                    alike = [pair for pair in pairs if pair[0].dtype == kind]
-                    average([a for a, _ in alike], [b for _, b in alike], self.n_averaged)
             if not self.use_buffers:
                 for mine, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
                     mine.detach().copy_(theirs.detach().to(mine.device))
             self.n_averaged += 1
+
+    def _average(self, pairs: list[tuple[schuss.Tensor, schuss.Tensor]]) -> None:
+        if self.avg_fn is not None:
+            for mean, p in pairs:
+                mean.copy_(self.avg_fn(mean, p, self.n_averaged))
+            return
+        average = self.multi_avg_fn or get_swa_multi_avg_fn()
+        for kind in dict.fromkeys(mean.dtype for mean, _ in pairs):
+            alike = [pair for pair in pairs if pair[0].dtype == kind]
+            average([a for a, _ in alike], [b for _, b in alike], self.n_averaged)
 
 
 def _tensors(model: Any, with_buffers: bool) -> list[schuss.Tensor]:

@@ -136,12 +136,17 @@ unsafe fn stray<const FMA: bool>(found: &[i64], least: i64, size: i64) -> bool {
 
 #[cold]
 fn outside(pick: &Pick, axis: usize, i: i64) -> Error {
-    let said = |allowed: &str| format!("index {i} is out of range for an axis of size {} (index tensor {axis}; {allowed})", pick.size);
+    let size = pick.size;
+    let said = |allowed: &str| format!("index {i} is out of range for an axis of size {size} (index tensor {axis}; {allowed})");
     // Subscripts are an IndexError; elements that gather and scatter read from their index are not, as in PyTorch.
     if pick.wraps {
-        return Error::index(pick.op, said(&shape::allowed(pick.size)));
+        return Error::index(pick.op, said(&shape::allowed(size)));
     }
-    Error::runtime(pick.op, said(&format!("expected 0 to {}", pick.size as i64 - 1)))
+    if pick.op == "embedding" {
+        let allowed = if size == 0 { "it is empty".into() } else { format!("allowed: 0 to {}", size - 1) };
+        return Error::index(pick.op, format!("index {i} is out of range for a table of {size} rows ({allowed})"));
+    }
+    Error::runtime(pick.op, said(&format!("expected 0 to {}", size as i64 - 1)))
 }
 
 /// Bytes from which rows are copied by several threads.

@@ -132,7 +132,10 @@ pub struct Part {
 
 impl Part {
     fn of(task: &Task) -> Part {
-        let forms = |list: &[Operand]| list.iter().map(|o| (o.dtype, o.layout.shape.clone())).collect();
+        // Where one element stands for all along an axis, one is what is there.
+        let there = |(&n, &by): (&usize, &isize)| if by == 0 { n.min(1) } else { n };
+        let shape = |o: &Operand| o.layout.shape.iter().zip(o.layout.strides.iter()).map(there).collect();
+        let forms = |list: &[Operand]| list.iter().map(|o| (o.dtype, shape(o))).collect();
         let body = if let Work::Map { body, .. } = task.work { Some(body) } else { None };
         Part { family: task.name(), body, reads: forms(task.reads()), writes: forms(task.writes()) }
     }
