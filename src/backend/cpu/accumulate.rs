@@ -1,11 +1,9 @@
 //! The loops of folds: what is done with one element more, over rows in lanes, down columns in panels. Leans on per_isa.
 
-use super::isa;
+use super::{isa, widen};
 
 /// Lanes that are carried from one stretch of a row to the next.
 pub const CARRIED: usize = 32;
-/// Elements of a row up to which many rows are folded in one loop.
-pub const BRIEF: usize = 7;
 /// Rows of columns that are added at once, so that the accumulators are read and written once for them.
 const TOGETHER: usize = 4;
 
@@ -283,8 +281,11 @@ pub unsafe fn one_row<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const
 }
 
 /// Folds rows of `n` elements, a multiple of the lanes, into lanes that go on after them.
+///
+/// # Safety
+/// `from` must hold the rows, `pitch` elements apart.
 #[inline(always)]
-unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize) {
+pub unsafe fn carry<T: Copy, F: Fold<T>>(fold: F, lanes: &mut [F::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize) {
     let (mut own, mut caught) = (*lanes, [fold.start(); CARRIED]);
     for row in 0..rows as isize {
         let from = from.wrapping_offset(row * pitch);
@@ -320,8 +321,12 @@ unsafe fn brief<T: Copy, F: Fold<T>, const N: usize>(fold: F, from: *const T, to
     }
 }
 
+/// Folds rows that follow one another.
+///
+/// # Safety
+/// `from` must hold as many rows of `n` elements as there are results.
 #[inline(always)]
-unsafe fn brief_of<T: Copy, F: Fold<T>>(fold: F, from: *const T, n: usize, to: &mut [F::Acc]) {
+pub unsafe fn rows<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize, to: &mut [F::Acc]) {
     // SAFETY: the caller's promise.
     unsafe {
         match n {
@@ -331,7 +336,8 @@ unsafe fn brief_of<T: Copy, F: Fold<T>>(fold: F, from: *const T, n: usize, to: &
             4 => brief::<T, F, 4>(fold, from, to),
             5 => brief::<T, F, 5>(fold, from, to),
             6 => brief::<T, F, 6>(fold, from, to),
-            _ => brief::<T, F, BRIEF>(fold, from, to),
+            7 => brief::<T, F, 7>(fold, from, to),
+            _ => to.iter_mut().enumerate().for_each(|(r, acc)| *acc = one_row::<T, F, L>(fold, from.add(r * n), n)),
         }
     }
 }
@@ -349,8 +355,12 @@ unsafe fn rows_into<T: Copy, F: Fold<T>, const ROWS: usize>(fold: F, columns: &m
     }
 }
 
+/// Folds rows into accumulators of their columns.
+///
+/// # Safety
+/// `from` must hold rows as long as the accumulators, `pitch` elements apart.
 #[inline(always)]
-unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize, rows: usize) {
+pub unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize, rows: usize) {
     let at = |row: usize| from.wrapping_offset(row as isize * pitch);
     let (whole, pairs) = (rows / TOGETHER * TOGETHER, rows / 2 * 2);
     // SAFETY: the caller promises `rows` rows as long as the accumulators.
@@ -375,69 +385,85 @@ pub trait Loops<T: Copy>: Fold<T> {
     /// # Safety
     /// `from` must hold rows of `n` elements, a multiple of the lanes, `pitch` elements apart.
     unsafe fn carry(self, lanes: &mut [Self::Acc; CARRIED], from: *const T, n: usize, rows: usize, pitch: isize);
-    /// Rows of `n` elements, from 1 to BRIEF, that follow one another.
+    /// Rows of `n` elements that follow one another.
     ///
     /// # Safety
     /// `from` must hold as many rows as there are results.
-    unsafe fn brief(self, from: *const T, n: usize, to: &mut [Self::Acc]);
+    unsafe fn rows(self, from: *const T, n: usize, to: &mut [Self::Acc]);
     /// # Safety
     /// `from` must hold rows as long as the accumulators.
     unsafe fn columns(self, columns: &mut [Self::Acc], from: *const T, pitch: isize, rows: usize);
 }
 
 macro_rules! loops {
-    ($($fold:ty, $t:ty, $acc:ty);*) => {$(
+    ($fold:ty, $t:ty, $acc:ty: $row:expr, $rows:expr, $carry:expr, $columns:expr) => {
         impl Loops<$t> for $fold {
             #[inline]
             unsafe fn row(self, from: *const $t, n: usize) -> $acc {
                 #[inline(always)]
                 unsafe fn inner<const FMA: bool>(fold: $fold, from: *const $t, n: usize) -> $acc {
                     // SAFETY: the caller's promise.
-                    unsafe { one_row::<$t, $fold, { <$fold as Fold<$t>>::LANES }>(fold, from, n) }
+                    unsafe { $row(fold, from, n) }
                 }
                 crate::per_isa!(static table: unsafe fn(fold: $fold, from: *const $t, n: usize) -> $acc = inner);
                 // SAFETY: the caller's promise.
                 unsafe { table[isa::level()](self, from, n) }
             }
             #[inline]
-            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
-                #[inline(always)]
-                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
-                    // SAFETY: the caller's promise.
-                    unsafe { carry::<$t, $fold>(fold, lanes, from, n, rows, pitch) }
-                }
-                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) = inner);
-                // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](self, lanes, from, n, rows, pitch) }
-            }
-            #[inline]
-            unsafe fn brief(self, from: *const $t, n: usize, to: &mut [$acc]) {
+            unsafe fn rows(self, from: *const $t, n: usize, to: &mut [$acc]) {
                 #[inline(always)]
                 unsafe fn inner<const FMA: bool>(fold: $fold, from: *const $t, n: usize, to: &mut [$acc]) {
                     // SAFETY: the caller's promise.
-                    unsafe { brief_of::<$t, $fold>(fold, from, n, to) }
+                    unsafe { $rows(fold, from, n, to) }
                 }
                 crate::per_isa!(static table: unsafe fn(fold: $fold, from: *const $t, n: usize, to: &mut [$acc]) = inner);
                 // SAFETY: the caller's promise.
                 unsafe { table[isa::level()](self, from, n, to) }
             }
             #[inline]
+            unsafe fn carry(self, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) {
+                    // SAFETY: the caller's promise.
+                    unsafe { $carry(fold, lanes, from, n, rows, pitch) }
+                }
+                crate::per_isa!(static table: unsafe fn(fold: $fold, lanes: &mut [$acc; CARRIED], from: *const $t, n: usize, rows: usize, pitch: isize) = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, lanes, from, n, rows, pitch) }
+            }
+            #[inline]
             unsafe fn columns(self, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {
                 #[inline(always)]
                 unsafe fn inner<const FMA: bool>(fold: $fold, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {
                     // SAFETY: the caller's promise.
-                    unsafe { into_columns::<$t, $fold>(fold, columns, from, pitch, rows) }
+                    unsafe { $columns(fold, columns, from, pitch, rows) }
                 }
                 crate::per_isa!(static table: unsafe fn(fold: $fold, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) = inner);
                 // SAFETY: the caller's promise.
                 unsafe { table[isa::level()](self, columns, from, pitch, rows) }
             }
         }
+    };
+}
+macro_rules! as_they_are {
+    ($($fold:ty, $t:ty, $acc:ty);* $(;)?) => {$(
+        loops!($fold, $t, $acc:
+            one_row::<$t, $fold, { <$fold as Fold<$t>>::LANES }>, rows::<$t, $fold, { <$fold as Fold<$t>>::LANES }>,
+            carry::<$t, $fold>, into_columns::<$t, $fold>);
     )*};
 }
-loops!(Squares, f32, f64; Squares, f64, f64; Known, f32, f64; Known, f64, f64; Sum, f32, f64; Sum, f64, f64; Sum, i64, i64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64;
-       Max, f32, f32; Max, f64, f64; Max, i64, i64; Min, f32, f32; Min, f64, f64; Min, i64, i64;
-       Top, f32, f32; Top, f64, f64; Spread, f32, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64);
+macro_rules! widened {
+    ($($fold:ty),*) => {$(
+        loops!($fold, f32, f64:
+            widen::one_row::<$fold, FMA>, widen::rows::<$fold, FMA>, widen::carry::<$fold, FMA>, widen::columns::<$fold, FMA>);
+    )*};
+}
+widened!(Sum, Squares, Known, Spread);
+as_they_are!(
+    Sum, f64, f64; Sum, i64, i64; Squares, f64, f64; Known, f64, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64;
+    Prod, f32, f64; Prod, f64, f64; Prod, i64, i64; Max, f32, f32; Max, f64, f64; Max, i64, i64;
+    Min, f32, f32; Min, f64, f64; Min, i64, i64; Top, f32, f32; Top, f64, f64;
+);
 
 /// The extreme of a column and its row, as far as rows have been seen.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Folds along axes: sums in fixed lanes of float64 (so that neither threads nor instruction sets change a bit and 2^24
 //! float32 still add up), extremes with NaN carried, truths. Leans on accumulate, truth and convert.
 
-use super::accumulate::{Apart, BRIEF, CARRIED, Known, Loops, Max, Min, Places, Prod, Spread, Squares, Sum};
+use super::accumulate::{Apart, CARRIED, Known, Loops, Max, Min, Places, Prod, Spread, Squares, Sum};
 use super::convert::{self, Bytes, Cursor};
 use super::{cast, softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
@@ -13,6 +13,8 @@ const TILE: usize = 512;
 pub(super) const CHUNK: usize = 1 << 16;
 /// Elements of a row that is folded on all threads whatever stands beside it.
 const LONG: usize = 1 << 30;
+/// Elements of a row up to which many rows are folded in one loop.
+const SHORT: usize = 1 << 12;
 /// Columns that are folded down together.
 pub(super) const PANEL: usize = 512;
 
@@ -163,15 +165,15 @@ fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand,
     });
 }
 
-/// Folds rows of a few elements that follow one another, many in one loop.
+/// Folds short rows that follow one another, many in one loop.
 fn brief<T: Work, F: Loops<T>>(fold: F, input: &Operand, count: usize, finish: impl Fn(usize, &[F::Acc]) + Sync) {
     let from = Bytes(input.ptr());
-    threads::each(input.numel() / count, CHUNK / count, |range| {
+    threads::each(input.numel() / count, (CHUNK / count).max(1), |range| {
         for first in range.clone().step_by(PANEL) {
             let mut found = [fold.start(); PANEL];
             let found = &mut found[..PANEL.min(range.end - first)];
             // SAFETY: the operand holds its elements as T one after the other.
-            unsafe { fold.brief(from.at(0).cast::<T>().add(first * count), count, found) };
+            unsafe { fold.rows(from.at(0).cast::<T>().add(first * count), count, found) };
             finish(first, found);
         }
     });
@@ -278,7 +280,7 @@ fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish:
         narrow(fold, input, |r, a| finish(r, &[a]));
     } else if by_columns(input, folded) {
         columns(|_| fold, input, folded, finish);
-    } else if count <= BRIEF && input.dtype == T::DTYPE && input.layout.is_contiguous() {
+    } else if count <= SHORT && input.dtype == T::DTYPE && input.layout.is_contiguous() {
         brief(fold, input, count, finish);
     } else {
         rows(|_| fold, input, count, |r, a| finish(r, &[a]));
@@ -491,11 +493,10 @@ where
     let left = (n - correction).max(0.0);
     // SAFETY: one slot for each row.
     let note = |r: usize, a: f64| unsafe { *slots.at(0).cast::<f64>().add(r) = a / n };
+    either::<T, _>(Sum, input, folded, each(note));
     if count > 0 && by_columns(input, folded) {
-        columns::<T, _>(|_| Sum, input, folded, each(note));
         columns::<T, _>(|first| Apart(means[first..].as_ptr()), input, folded, |r, list| lay(out, r, list, left));
     } else {
-        rows::<T, _>(|_| Sum, input, count, note);
         rows::<T, _>(|r| Spread(means[r]), input, count, |r, a| put(out, r, a / left, 0));
     }
 }

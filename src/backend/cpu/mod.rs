@@ -49,6 +49,7 @@ pub mod special;
 pub mod symmetric;
 pub mod threads;
 pub mod truth;
+pub mod widen;
 pub mod windows;
 
 pub use super::stop;
