@@ -2461,8 +2461,8 @@ def _sum_to_size(input: Any, *size: Any, out: Any = None) -> Any:
 def _svd_of(input: Any, full: Any, *, out: Any = None) -> Any:
     """Left vectors, falling singular values, right vectors as rows."""
 
-def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, *, out: Any = None) -> Any:
-    """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`."""
+def _take_at(tensors: Sequence[Tensor], axes: Any, front: Any, wraps: Any, *, out: Any = None) -> Any:
+    """Elements at the places that index tensors name: the first tensor is read, the others address the axes in `axes`; places below 0 count from the end of an axis, or are refused, as those of a table's rows are."""
 
 def _tanh_slope(grad: Any, result: Any, *, out: Any = None) -> Any:
     """A cotangent times the slope of `tanh`, of its result."""

@@ -67,7 +67,9 @@ pub trait Fitted: Real {
     const ERFC_SCALE: Self;
     const ERFC_CENTRE: Self;
 
-    /// `f - log(1 + f)` for `1 + f` in `[sqrt(1/2), sqrt(2)]`.
+    /// `((log(1 + f) - f) / f^2 + 1/2) / f` for `1 + f` in `[sqrt(1/2), sqrt(2)]`, where `natural` is to multiply less often.
+    const LOG: Option<[Self; 8]>;
+    /// `f - log(1 + f)` for the same `f`.
     fn log_tail<const FMA: bool>(f: Self) -> Self;
 }
 
@@ -128,6 +130,9 @@ impl Fitted for f32 {
     const ERFC_SHIFT: f32 = 3.0;
     const ERFC_SCALE: f32 = 8.0;
     const ERFC_CENTRE: f32 = 1.4375;
+
+    // Error 2^-27.3.
+    const LOG: Option<[f32; 8]> = Some([0.33333316, -0.2500081, 0.20002304, -0.16624562, 0.14180872, -0.1312837, 0.1288342, -0.078626245]);
 
     // Error 2^-28.8: here a longer polynomial is cheaper than a division.
     #[inline(always)]
@@ -291,6 +296,8 @@ impl Fitted for f64 {
     const ERFC_SHIFT: f64 = 4.0;
     const ERFC_SCALE: f64 = 8.0;
     const ERFC_CENTRE: f64 = 1.0;
+
+    const LOG: Option<[f64; 8]> = None;
 
     // log(1 + f) = 2 atanh s = f - s (f - z R(z)), s = f / (2 + f), z = s^2. Error 2^-59.5.
     #[inline(always)]

@@ -6,7 +6,7 @@
 
 use super::coefficients::Fitted;
 use super::exponential::exp;
-use super::real::{Real, at_least, fma, pick, two_sum};
+use super::real::{Real, at_least, estrin, fma, pick, two_sum};
 
 /// `(k, m)` with `x = m 2^k` for positive finite `x`, denormals included.
 #[inline(always)]
@@ -33,6 +33,12 @@ pub fn all_plain<T: Real>(x: &[T]) -> bool {
 #[inline(always)]
 fn natural<T: Fitted, const FMA: bool>((k, m): (T, T)) -> T {
     let f = m - T::lit(1.0);
+    if let (true, Some(c)) = (FMA, T::LOG) {
+        // What bounds a loop of it is how often it multiplies: the tail is summed with `f` as it is multiplied, and a fused
+        // product with ln 2, which float32 holds but for 2^-28 of it, needs no second part.
+        let tail = fma::<T, FMA>(estrin::<T, FMA>(f, c), f, T::lit(-0.5));
+        return fma::<T, FMA>(k, T::LN_2, fma::<T, FMA>(f * f, tail, f));
+    }
     let tail = T::log_tail::<FMA>(f);
     let low = fma::<T, FMA>(k, -T::LN_2_LOW, tail);
     fma::<T, FMA>(k, T::LN_2_HIGH, f - low)

@@ -207,6 +207,14 @@ pub(super) fn poly<T: Real, const FMA: bool>(x: T, c: &[T]) -> T {
     fma::<T, FMA>(odd, x, horner::<T, FMA>(y, c, 0, 2))
 }
 
+/// A polynomial of eight coefficients by Estrin's scheme: the shortest chain.
+#[inline(always)]
+pub(super) fn estrin<T: Real, const FMA: bool>(x: T, c: [T; 8]) -> T {
+    let (square, pair) = (x * x, |i: usize| fma::<T, FMA>(c[i + 1], x, c[i]));
+    let (low, high) = (fma::<T, FMA>(pair(2), square, pair(0)), fma::<T, FMA>(pair(6), square, pair(4)));
+    fma::<T, FMA>(high, square * square, low)
+}
+
 /// `c[first] + c[first + step] x + c[first + 2 step] x^2 + ...` by Horner's rule.
 #[inline(always)]
 fn horner<T: Real, const FMA: bool>(x: T, c: &[T], first: usize, step: usize) -> T {
