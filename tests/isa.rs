@@ -393,6 +393,49 @@ fn folds_of_odd_shapes_agree_with_plain_loops() -> Result<()> {
     Ok(())
 }
 
+/// What is left where large numbers cancel tells in which order they were added.
+#[test]
+fn sums_have_one_order_on_every_instruction_set() -> Result<()> {
+    let force = Force::take();
+    let mut draw = Draw(6);
+    for n in (1..=80).chain([95, 96, 127, 129, 257, 4095, 4096, 4097, 70_001]) {
+        let rows = if n > 100 { 3 } else { 9 };
+        let mut list: Vec<f32> = Vec::new();
+        for _ in 0..rows {
+            let some: Vec<f32> = (0..n).map(|_| ((draw.unit() - 0.5) * 2f64.powi((draw.unit() * 80.0) as i32 - 40)) as f32).collect();
+            list.extend(some.iter().enumerate().map(|(i, x)| if i % 2 == 1 { -some[n - 1 - i] } else { *x }));
+        }
+        let mut found: Vec<Vec<Vec<u32>>> = Vec::new();
+        let mut failed = None;
+        force.each(|_| {
+            let all = || -> Result<Vec<Vec<u32>>> {
+                let x = Tensor::from_slice(&list, &[rows, n])?;
+                // Rows, columns, and rows that do not follow one another.
+                let apart = view::transpose(&Tensor::from_slice(&list, &[n, rows])?, 0, 1)?;
+                let gapped = view::slice(&x, [0, 0], [rows as i64, (n as i64 - 1).max(1)], [1, 1])?;
+                let mut made = Vec::new();
+                for (t, axis) in [(&x, 1i64), (&x, 0), (&apart, 1), (&gapped, 1)] {
+                    let sums = [reduce::sum(t, [axis], false, ())?, reduce::nansum(t, [axis], false)?];
+                    let spreads = [reduce::norm(t, [axis], false)?, reduce::var(t, [axis], 1, false)?];
+                    made.extend(sums.iter().chain(&spreads).map(|y| y.to_vec::<f32>().into_iter().map(f32::to_bits).collect()));
+                }
+                Ok(made)
+            };
+            match all() {
+                Ok(made) => found.push(made),
+                Err(error) => failed = Some(error),
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        for other in &found[1..] {
+            assert_eq!(&found[0], other, "rows of {n}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn nan_is_the_extreme_of_whatever_holds_it() -> Result<()> {
     let force = Force::take();
