@@ -337,7 +337,11 @@ pub unsafe fn rows<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T,
             5 => brief::<T, F, 5>(fold, from, to),
             6 => brief::<T, F, 6>(fold, from, to),
             7 => brief::<T, F, 7>(fold, from, to),
-            _ => to.iter_mut().enumerate().for_each(|(r, acc)| *acc = one_row::<T, F, L>(fold, from.add(r * n), n)),
+            _ => {
+                for (r, acc) in to.iter_mut().enumerate() {
+                    *acc = one_row::<T, F, L>(fold, from.add(r * n), n);
+                }
+            }
         }
     }
 }
@@ -379,6 +383,9 @@ pub unsafe fn into_columns<T: Copy, F: Fold<T>>(fold: F, columns: &mut [F::Acc],
 
 /// The loops of one fold and type, compiled for each instruction set.
 pub trait Loops<T: Copy>: Fold<T> {
+    /// Elements of a row up to which many rows are folded in one loop: longer ones have better loops of their own where the
+    /// compiler makes them.
+    const MANY: usize;
     /// # Safety
     /// `from` must hold `n` elements.
     unsafe fn row(self, from: *const T, n: usize) -> Self::Acc;
@@ -396,8 +403,9 @@ pub trait Loops<T: Copy>: Fold<T> {
 }
 
 macro_rules! loops {
-    ($fold:ty, $t:ty, $acc:ty: $row:expr, $rows:expr, $carry:expr, $columns:expr) => {
+    ($fold:ty, $t:ty, $acc:ty: $many:literal, $row:expr, $rows:expr, $carry:expr, $columns:expr) => {
         impl Loops<$t> for $fold {
+            const MANY: usize = $many;
             #[inline]
             unsafe fn row(self, from: *const $t, n: usize) -> $acc {
                 #[inline(always)]
@@ -447,14 +455,14 @@ macro_rules! loops {
 }
 macro_rules! as_they_are {
     ($($fold:ty, $t:ty, $acc:ty);* $(;)?) => {$(
-        loops!($fold, $t, $acc:
+        loops!($fold, $t, $acc: 7,
             one_row::<$t, $fold, { <$fold as Fold<$t>>::LANES }>, rows::<$t, $fold, { <$fold as Fold<$t>>::LANES }>,
             carry::<$t, $fold>, into_columns::<$t, $fold>);
     )*};
 }
 macro_rules! widened {
     ($($fold:ty),*) => {$(
-        loops!($fold, f32, f64:
+        loops!($fold, f32, f64: 4096,
             widen::one_row::<$fold, FMA>, widen::rows::<$fold, FMA>, widen::carry::<$fold, FMA>, widen::columns::<$fold, FMA>);
     )*};
 }

@@ -13,8 +13,6 @@ const TILE: usize = 512;
 pub(super) const CHUNK: usize = 1 << 16;
 /// Elements of a row that is folded on all threads whatever stands beside it.
 const LONG: usize = 1 << 30;
-/// Elements of a row up to which many rows are folded in one loop.
-const SHORT: usize = 1 << 12;
 /// Columns that are folded down together.
 pub(super) const PANEL: usize = 512;
 
@@ -280,7 +278,7 @@ fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish:
         narrow(fold, input, |r, a| finish(r, &[a]));
     } else if by_columns(input, folded) {
         columns(|_| fold, input, folded, finish);
-    } else if count <= SHORT && input.dtype == T::DTYPE && input.layout.is_contiguous() {
+    } else if count <= F::MANY && input.dtype == T::DTYPE && input.layout.is_contiguous() {
         brief(fold, input, count, finish);
     } else {
         rows(|_| fold, input, count, |r, a| finish(r, &[a]));
