@@ -77,11 +77,13 @@ def get_swa_multi_avg_fn() -> MultiAverage:
     def swa_update(means: list[schuss.Tensor], now: list[schuss.Tensor], count: Any) -> None:
         # A recorded step counts by itself; the share is rounded to what the mean computes in.
         recorded = _core._is_recording() and isinstance(count, schuss.Tensor)
+        share = None if recorded else 1 / (float(count) + 1)
         with schuss.no_grad():
             for mean, p in zip(means, now, strict=True):
-                wide = mean.dtype in (schuss.float64, schuss.complex128)
-                kind = schuss.float64 if wide else schuss.float32
-                share = 1 / ((count.to(mean.device, kind) if recorded else float(count)) + 1)
+                if recorded:
+                    wide = mean.dtype in (schuss.float64, schuss.complex128)
+                    kind = schuss.float64 if wide else schuss.float32
+                    share = 1 / (count.to(mean.device, kind) + 1)
                 if mean.is_floating_point():
                     mean.lerp_(p, share)
                 else:
@@ -176,6 +178,7 @@ class AveragedModel(nn.Module):
         recorded = _core._is_recording()
         with schuss.no_grad():
             first = self.n_averaged == 0
+            first = first if recorded else bool(first)
             if recorded or not first:
                 self._average(pairs)
             if recorded:
