@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import schuss
-from schuss import linalg
+from schuss import linalg, nn, testing
 from schuss.nn import functional as F
 
 F64, INT = schuss.float64, schuss.int64
@@ -439,3 +439,27 @@ def test_a_training_step_takes_maps_along_with_its_products() -> None:
     ]
     assert ["add", "gelu_exact"] in woven
     assert ["gelu_exact_slope"] in woven
+
+
+@pytest.mark.parametrize("where", [3, [1, 1, 3]])
+def test_gradients_by_how_often_a_row_is_named(where):
+    table = nn.Embedding(4, 2, scale_grad_by_freq=True, max_norm=1.0)
+    with schuss.no_grad():
+        table.weight[1].fill_(float("inf"))
+        table.weight[3].fill_(2.0)
+    table.max_norm = None if isinstance(where, list) else 1.0
+
+    @schuss.compile
+    def step(at):
+        table.zero_grad()
+        found = table(at)
+        (found[..., 0] * 3).sum().backward()
+        return found
+
+    for _ in range(4):
+        found = step(schuss.tensor(where))
+        assert table.weight.grad.tolist()[3] == [3.0, 0.0]
+    if isinstance(where, list):
+        assert found.tolist() == [[float("inf")] * 2] * 2 + [[2.0, 2.0]]
+    else:
+        testing.assert_close(found, schuss.tensor([0.5**0.5] * 2), rtol=1e-5, atol=0)

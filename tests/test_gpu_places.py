@@ -150,7 +150,7 @@ MAKERS = """
 """.split()  # noqa: SIM905
 # Whose examples are over operands: others make layers, distributions, files.
 HOMES = """
-    schuss schuss.Tensor schuss._core schuss.arrangement schuss.autograd.functional
+    schuss schuss.Tensor schuss._core schuss.arrangement schuss.places schuss.autograd.functional
     schuss.complex_numbers schuss.counting schuss.creation schuss.draws schuss.fft
     schuss.func schuss.linalg schuss.linalg.factors schuss.linalg.spectra schuss.mathematics
     schuss.nn.attention schuss.nn.borders schuss.nn.criteria schuss.nn.functional schuss.nn.fused

@@ -437,3 +437,41 @@ def test_an_equation_serves_other_sizes_and_refuses_those_that_differ() -> None:
                 schuss.einsum("ij,kj->ki", a, b)
         else:
             assert schuss.einsum("ij,kj->ki", a, b).tolist() == [[3.0, 3.0]] * 4
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_part_of_a_table_is_written_in_place(axis, turned):
+    rng = np.random.default_rng(3)
+    table = rng.standard_normal((5, 4, 3))
+    given = schuss.tensor(table)
+    if turned:
+        given = schuss.tensor(np.ascontiguousarray(table.T)).permute(2, 1, 0)
+    other, index = given[:], np.array([2, 0, 2, 1])
+    shape = list(table.shape)
+    shape[axis] = 4
+    source = rng.standard_normal(shape)
+    at = [slice(None)] * 3
+    at[axis] = index
+    assert given.index_add_(axis, schuss.tensor(index), schuss.tensor(source), alpha=2) is given
+    np.add.at(table, tuple(at), 2 * source)
+    assert_close(given, schuss.tensor(table))
+    at[axis], source = index[1:], np.delete(source, 0, axis)
+    given.index_copy_(axis, schuss.tensor(index[1:]).int(), schuss.tensor(source))
+    table[tuple(at)] = source
+    assert_close(given, schuss.tensor(table))
+    assert given._version == 2 and schuss.equal(other, given)
+    for wrong in (-1, table.shape[axis]):
+        with pytest.raises(IndexError, match=f"index_copy_: index {wrong} is out of range"):
+            given.index_copy_(axis, schuss.tensor([0, 1, wrong]), schuss.tensor(source))
+    assert_close(given, schuss.tensor(table))
+
+
+def test_a_tables_own_rows_may_be_written_to_it():
+    table = schuss.arange(6.0).reshape(3, 2)
+    table.index_copy_(0, schuss.tensor([1, 2]), table[:2])
+    assert table.tolist() == [[0, 1], [0, 1], [2, 3]]
+    table.index_add_(1, schuss.tensor([1]), table[:, :1])
+    assert table.tolist() == [[0, 1], [0, 1], [2, 5]]
+    number = schuss.tensor(2.0)
+    assert number.index_add_(0, schuss.tensor([0, 0]), schuss.tensor([1.0, 2.0])).item() == 5

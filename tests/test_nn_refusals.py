@@ -196,3 +196,25 @@ def test_sparse_gradients_are_refused_in_words():
             make(3, 2, sparse=True)
     with pytest.raises(NotImplementedError, match="leave sparse=False"):
         nn.functional.embedding(schuss.tensor([0]), schuss.ones(2, 2), sparse=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"padding_idx": 4}, "padding_idx 4 outside a table of 4 rows"),
+        ({"padding_idx": -5}, "padding_idx -5 outside"),
+        ({"padding_idx": "a"}, "padding_idx must be an integer, got str"),
+        ({"max_norm": float("nan")}, "max_norm must be a length of 0 or more, got nan"),
+        ({"max_norm": -1.0}, "max_norm must be a length"),
+    ],
+)
+def test_bad_settings_of_tables_are_refused(options, said):
+    where = schuss.tensor([[1]])
+    for look in (nn.functional.embedding, nn.functional.embedding_bag):
+        with pytest.raises((IndexError, TypeError, ValueError), match=said):
+            look(where, schuss.ones(4, 3), **options)
+    with pytest.raises((IndexError, TypeError, ValueError), match=said):
+        nn.Embedding(4, 3, **options)(where)
+    for kind in (schuss.bool, schuss.float32, schuss.complex64):
+        with pytest.raises(RuntimeError, match="embedding: indices must be integers"):
+            nn.functional.embedding(where.to(kind), schuss.ones(4, 3))

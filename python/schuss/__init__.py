@@ -33,6 +33,7 @@ from schuss import (
     naming,
     order,
     parts,
+    places,
     products,
     questions,
     series,
@@ -58,6 +59,7 @@ from schuss.limits import *
 from schuss.mathematics import *
 from schuss.order import *
 from schuss.parts import *
+from schuss.places import *
 from schuss.products import *
 from schuss.questions import *
 from schuss.series import *
@@ -310,6 +312,7 @@ __all__ += kinds.__all__
 __all__ += limits.__all__
 __all__ += order.__all__
 __all__ += parts.__all__
+__all__ += places.__all__
 __all__ += products.__all__
 __all__ += questions.__all__
 __all__ += series.__all__

@@ -1076,12 +1076,12 @@ class Tensor:
     def imag(self, value: Any) -> None: ...
     def index_add(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Tensor:
         """A copy with the source added at the positions of an axis that the index lists."""
-    def index_add_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1, out: Any = None) -> Tensor:
-        """In-place form of `index_add`."""
+    def index_add_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
+        """Adds the source at the positions of an axis that the index lists, in place."""
     def index_copy(input, dim: _int | Sequence[_int], index: Any, source: Any, *, out: Any = None) -> Tensor:
         """A copy with the source written at the positions of an axis that the index lists."""
-    def index_copy_(input, dim: _int | Sequence[_int], index: Any, source: Any, *, out: Any = None) -> Tensor:
-        """In-place form of `index_copy`."""
+    def index_copy_(input, dim: _int | Sequence[_int], index: Any, source: Any) -> Tensor:
+        """Writes the source at the positions of an axis that the index lists, in place."""
     def index_fill(input, dim: _int | Sequence[_int], index: Any, value: Any) -> Tensor:
         """A copy with a number written at the positions of an axis that the index lists."""
     def index_fill_(input, dim: _int | Sequence[_int], index: Any, value: Any) -> Tensor:

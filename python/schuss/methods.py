@@ -1,5 +1,5 @@
 """Which functions of the package are methods of Tensor, and the in-place forms made of them.
-Leans on arrangement, mathematics and creation."""
+Leans on arrangement, places, mathematics and creation."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from schuss import (
     naming,
     order,
     parts,
+    places,
     products,
     questions,
     series,
@@ -26,9 +27,11 @@ from schuss.naming import given, swapped
 _PLAIN = {
     arrangement: (
         "split chunk unbind narrow select movedim swapaxes t flatten unflatten ravel expand_as"
-        " view_as reshape_as broadcast_to tile repeat_interleave roll diag diag_embed gather"
-        " take_along_dim scatter scatter_add index_select index_add index_copy index_fill"
-        " index_put take masked_select nonzero argwhere"
+        " view_as reshape_as broadcast_to tile roll diag diag_embed"
+    ),
+    places: (
+        "gather take_along_dim scatter scatter_add index_select index_add index_add_ index_copy"
+        " index_copy_ index_fill index_put take masked_select nonzero argwhere repeat_interleave"
     ),
     bounds: "clamp clamp_min clamp_max nan_to_num",
     mathematics: (
@@ -231,7 +234,7 @@ def attach() -> None:
     Tensor.pinverse, Tensor.svd = _algebra("pinverse"), _algebra("svd")
     Tensor.stft, Tensor.istft = _algebra("stft"), _algebra("istft")
     written = (
-        "clamp clamp_min clamp_max index_add index_copy index_fill scatter scatter_add nan_to_num"
+        "clamp clamp_min clamp_max index_fill scatter scatter_add nan_to_num"
         " addmm addmv baddbmm float_power tril triu cumsum cumprod addr addbmm renorm put"
         " scatter_reduce index_reduce masked_scatter logit mvlgamma polygamma i0 igamma igammac"
         " nextafter lcm"

@@ -7,10 +7,11 @@ import math
 
 from schuss import _core
 from schuss._core import Tensor
-from schuss.arrangement import _axis, gather
+from schuss.arrangement import _axis
 from schuss.creation import full_like, ones_like, zeros_like
 from schuss.mathematics import _named
 from schuss.naming import given, given_each, must_float, returned
+from schuss.places import gather
 
 
 def sort(input, dim=-1, descending=False, stable=False, *, out=None):

@@ -339,7 +339,7 @@ def embedding_bag(
     bag = schuss.bucketize(steps, offsets.long(), right=True) - 1
     counted = schuss.ones_like(bag)
     if padding_idx is not None:
-        padding_idx = padding_idx % weight.shape[0]
+        padding_idx = fused.padding_row("embedding_bag", padding_idx, weight.shape[0])
         counted = (input != padding_idx).long()
     rows = fused.embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import schuss
 from schuss import Tensor, _core
-from schuss.arrangement import _tried
 from schuss.naming import given as _given
 from schuss.naming import must_float as _must_float
 from schuss.naming import publish as _publish
@@ -15,6 +14,7 @@ from schuss.naming import warn as _warn
 from schuss.nn import attention, criteria, fused, images, noise, scaling, windows
 from schuss.nn.fused import _reduced, _warn_if_broadcast, _weighted, legacy_reduction
 from schuss.nn.inplace import in_place
+from schuss.places import _tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,6 +3,8 @@ Leans on the core's records."""
 
 from __future__ import annotations
 
+import operator
+
 from schuss import _core
 from schuss._core import Tensor
 from schuss.naming import must_float, rename, speaks, warn
@@ -391,7 +393,7 @@ def embedding(
     >>> schuss.nn.functional.embedding(schuss.tensor([1]), table)
     tensor([[3., 4.]])
     """
-    if input.is_floating_point():
+    if input.dtype.is_floating_point or input.dtype.is_complex or input.dtype == _core.bool:
         raise RuntimeError(f"embedding: indices must be integers, got {input.dtype.name}")
     if sparse:
         raise NotImplementedError(
@@ -405,26 +407,46 @@ def embedding(
     rows = weight.shape[0]
     _core._beside("embedding", input, weight, ("indices", "weight"))
     index = input if input.dtype == _core.int64 else input.long()
+    if padding_idx is not None:
+        padding_idx = padding_row("embedding", padding_idx, rows)
     if max_norm is not None:
         _shrink(index, weight, max_norm, norm_type)
     # A place below 0 does not count from the end of a table.
     found = _core._take_at([weight, index], [0], False, False)
     if padding_idx is not None:
         # The row is there, but its gradient stops at the copy without a past.
-        held = (index == padding_idx % rows).unsqueeze(-1)
+        held = (index == padding_idx).unsqueeze(-1)
         found = _core._where(held, found.detach(), found)
     if scale_grad_by_freq:
         counts = _core.zeros(rows, dtype=_core.int64, device=index.device)
         flat = index.reshape(-1)
         counts = counts.index_add(0, flat, flat * 0 + 1)
-        part = found / counts[index].to(found.dtype).unsqueeze(-1)
+        times = _core._take_at([counts, index], [0], False, True)
+        part = found / times.to(found.dtype).unsqueeze(-1)
         # The rows' own values, and a part of their gradient for each time they are named.
-        found = found.detach() + (part - part.detach())
+        found = _core._where(
+            found.isfinite(), found.detach() + (part - part.detach()), found.detach()
+        )
     return found
+
+
+def padding_row(op, given, rows) -> int:
+    """The row that gets no gradient, counted from the start of a table."""
+    try:
+        row = operator.index(given)
+    except TypeError:
+        raise TypeError(
+            f"{op}: padding_idx must be an integer, got {type(given).__name__}"
+        ) from None
+    if not -rows <= row < rows:
+        raise IndexError(f"{op}: padding_idx {row} outside a table of {rows} rows")
+    return row % rows
 
 
 def _shrink(index, weight, max_norm, norm_type) -> None:
     """Scales the rows in use down to a length, in place."""
+    if not isinstance(max_norm, (int, float)) or not max_norm >= 0:
+        raise ValueError(f"embedding: max_norm must be a length of 0 or more, got {max_norm}")
     before = _core._set_grad_enabled(False)
     try:
         used = index.reshape(-1)

@@ -9,6 +9,7 @@ import schuss
 from schuss.model import Model, Parameter
 from schuss.nn import functional as F
 from schuss.nn import init
+from schuss.nn.fused import padding_row
 from schuss.nn.settings import size
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ class _Table(Model):
         self.num_embeddings = count = size(owner, "num_embeddings", count)
         self.embedding_dim = size(owner, "embedding_dim", width)
         dense(owner, sparse)
-        if padding is not None and not -count <= padding < count:
-            raise IndexError(f"{owner}: padding_idx {padding} outside {count} embeddings")
-        self.padding_idx = None if padding is None else padding % count
+        self.padding_idx = None if padding is None else padding_row(owner, padding, count)
 
     def _fill(self, owner: str, given: Tensor | None, trained: bool, **options: Any) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
