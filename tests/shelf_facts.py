@@ -303,7 +303,8 @@ def works() -> dict[str, dict[str, dict[str, Work]]]:
 
 # What stands in a table of a refusal, whose words may change.
 REASONS = {
-    r"reads the number in a tensor|lists a tensor's elements|memory to NumPy": "reads elements",
+    r"reads the number in|decides by a tensor|lists a tensor's elements|to NumPy": "reads elements",
+    r"gives its optimiser a closure": "calls a closure",
     r"computes with Python's numbers": "numbers by Python",
     r"requires grad and was computed outside": "walks back into what was made outside",
     r"no program was run": "recorded anew at each call",

@@ -83,33 +83,6 @@ def test_compiled_is_eager_and_asks_anew(name):
     assert schuss.equal(compiled(good), step(good))
 
 
-REFUSED = {
-    "nonzero": (lambda x: x.nonzero(), r"looks at elements .*where\(\)"),
-    "mask": (lambda x: x[x > 0], r"looks at elements .*where\(\)"),
-    "seed": (lambda x: (schuss.manual_seed(3), x + 1)[1], "seeds a generator .*do that outside"),
-    "read": (lambda x: x + x.sum().item(), "reads the number .*return the tensor"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_refusal_names_its_line(name):
-    step, said = REFUSED[name]
-    compiled = schuss.compile(step)
-    compiled(ROWS)
-    with pytest.raises(schuss.CompileError, match=said) as error:
-        compiled(ROWS)
-    number = step.__code__.co_firstlineno
-    line = f'{__file__}, line {number}: "{name}": (lambda x:'
-    # What reads is refused on the spot, where the traceback shows it.
-    at = [(str(entry.path), entry.lineno + 1) for entry in error.traceback]
-    assert (__file__, number) in at if name == "read" else line in str(error.value)
-    eager = schuss.compile(step, fallback=True)
-    eager(ROWS)
-    with pytest.warns(UserWarning, match=said) as warnings:
-        eager(ROWS)
-    assert line in str(warnings[0].message)
-
-
 DRAWS = {
     "bernoulli": (schuss.bernoulli, CHANCES, "from 0 to 1"),
     "poisson": (schuss.poisson, CHANCES, "poisson: every rate"),
@@ -151,14 +124,6 @@ def test_a_compiled_exponential_says_what_norms_it_takes():
     assert linalg.matrix_exp(-A * 0 - 1e6 * schuss.eye(3, dtype=F64)).abs().max() < 1e-300
     with pytest.raises(RuntimeError, match="norms up to 32,768"):
         compiled(A * 1e6)
-
-
-def test_what_has_a_shape_of_its_elements_is_refused_with_the_line():
-    for step in (schuss.nonzero, schuss.unique, lambda x: x[x > 0], lambda x: F.one_hot(x.long())):
-        compiled = schuss.compile(step)
-        compiled(CHANCES)
-        with pytest.raises(schuss.CompileError, match="outside of the step"):
-            compiled(CHANCES)
 
 
 LEAF = schuss.randn(2, 3, requires_grad=True)
@@ -249,7 +214,8 @@ def test_chains_that_end_in_a_fold(name: str, dtype: str, shape: tuple[int, int]
         pairs = zip(known, found, strict=True) if isinstance(known, tuple) else [(known, found)]
         assert all(schuss.equal(a, b) for a, b in pairs)
         assert (slope is None and x.grad is None) or schuss.equal(slope, x.grad)
-    folded = [parts for f in run.programs() for parts in f["steps"] if parts[-1][0] == "fold"]
+    kinds = ("mean", "sum", "amax", "amin", "prod")
+    folded = [parts for f in run.programs() for parts in f["steps"] if parts[-1][0] in kinds]
     long = shape[0] * shape[1] > 65_536
     if name in ("mean", "sum", "max", "min", "prod") and long:
         assert len(folded) == 1
@@ -324,7 +290,7 @@ def test_products_that_are_met_as_they_are_made(
         woven = [
             [part[0] for part in parts]
             for parts in program["steps"]
-            if parts[0][0] == "contract" and len(parts) > 1
+            if parts[0][0] == "matmul" and len(parts) > 1
         ]
         if name in ("bias", "gelu", "twice", "in place"):
             assert len(woven) == 1 and len(program["steps"]) <= 2
@@ -435,7 +401,7 @@ def test_a_training_step_takes_maps_along_with_its_products() -> None:
     woven = [
         [part[0] for part in parts[1:]]
         for parts in program["steps"]
-        if parts[0][0] == "contract" and len(parts) > 1
+        if parts[0][0] == "matmul" and len(parts) > 1
     ]
     assert ["add", "gelu_exact"] in woven
     assert ["gelu_exact_slope"] in woven

@@ -56,6 +56,12 @@ CASES = [
     (lambda: X.norm(dim=7), IndexError, "norm: axis 7 is out of range"),
     (lambda: WHOLE.std(), TypeError, "std: needs a float tensor, got int64"),
     (lambda: WHOLE.var(), TypeError, "var: needs a float tensor, got int64"),
+    (
+        lambda: schuss.ones(3).mean(dtype=schuss.int64),
+        TypeError,
+        "mean: is a float, but dtype=int64",
+    ),
+    (lambda: schuss.exp(0.5), TypeError, "exp: input must be a Tensor, got float"),
     (lambda: schuss.std_mean(WHOLE), TypeError, "std_mean: needs a float tensor"),
     (lambda: schuss.var_mean(X, 7), IndexError, "var_mean: axis 7 is out of range"),
     (lambda: X.sort(9), IndexError, "sort: axis 9 is out of range"),

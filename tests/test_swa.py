@@ -204,6 +204,8 @@ def test_statistics_are_made_anew_and_modes_come_back():
         (lambda: get_ema_avg_fn(1.5), ValueError, "decay must be between 0 and 1, got 1.5"),
         (lambda: get_ema_multi_avg_fn(-1), ValueError, "decay"),
         (lambda: AveragedModel(small(), avg_fn=1, multi_avg_fn=2), AssertionError, "not both"),
+        (lambda: AveragedModel(3), TypeError, "needs a model, got int"),
+        (lambda: AveragedModel(small()).update_parameters(3), TypeError, "got int"),
         (lambda: SWALR(None, 0.1), TypeError, "Optimizer"),
         (lambda: SWALR(schuss.optim.SGD([schuss.ones(1)]), 0.1, -1), ValueError, "anneal_epochs"),
         (
@@ -216,6 +218,17 @@ def test_statistics_are_made_anew_and_modes_come_back():
 def test_bad_input_is_named(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_another_architecture_is_refused_before_anything_is_written():
+    mean = AveragedModel(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)))
+    before = {k: v.clone() for k, v in mean.state_dict().items()}
+    wrong = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
+    with pytest.raises(schuss.ShapeError, match=r"1\.weight has the shape \(3, 2\) there"):
+        mean.update_parameters(wrong)
+    with pytest.raises(schuss.ShapeError, match="it has 2 parameters and buffers, the mean 4"):
+        mean.update_parameters(nn.Sequential(nn.Linear(2, 2)))
+    assert all(schuss.equal(v, before[k]) for k, v in mean.state_dict().items())
 
 
 def test_public_names():

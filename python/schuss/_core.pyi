@@ -456,6 +456,8 @@ class Step:
     def program(self, value: Any) -> None: ...
     def programs(self, /) -> Any:
         """The programs in short: a dictionary for each, the one last used first."""
+    def refused(self, /) -> Any:
+        """Why calls of one form are run eagerly for good, if there are such."""
     def reset(self, /) -> Any:
         """Forgets all programs."""
 
@@ -2344,8 +2346,8 @@ def _real(input: Any, *, out: Any = None) -> Any:
 def _recurrence(input: Any, weight: Any, bias: Any, state: Any, memory: Any, sizes: Any, cell: Any, reverse: Any, *, out: Any = None) -> Any:
     """A recurrent network over all steps of a sequence: the states of all rows, the last state, and for an LSTM the last cell; what comes after these is for the derivative. `input` (rows, gates * size) is what the input gives to the gates, `weight` and `bias` what the state gives, `sizes` the rows of each step, `memory` the first cell (lstm)."""
 
-def _refuse_recording(why: Any) -> Any:
-    """Says that a step cannot be recorded, and why."""
+def _refuse_recording(why: Any, instead: Any = None) -> Any:
+    """Says that a step cannot be recorded, why, and what to do in its place."""
 
 def _refuse_saved_hooks(words: Any) -> Any:
     """From now on nothing may be given into keeping."""

@@ -160,12 +160,22 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(text, category, stacklevel=level)
 
 
-def place() -> str:
-    """The line of the program that called into this package, and what it says."""
+def place() -> tuple[str, list[Any]]:
+    """The line of the program that called into this package, with what it says, and the package's
+    frames that led here, the outermost first."""
     _, frame = _caller()
     path, number = frame.f_code.co_filename, frame.f_lineno
     said = linecache.getline(path, number, frame.f_globals).strip()
-    return f"{path}, line {number}: {said}" if said else f"{path}, line {number}"
+    said = said if len(said) <= _LINE else f"{said[: _LINE - 3]}..."
+    ours, inner = [], sys._getframe(1)
+    while inner is not frame and inner is not None:
+        ours.insert(0, inner)
+        inner = inner.f_back
+    return f"{path}, line {number}: {said}" if said else f"{path}, line {number}", ours
+
+
+# How much of a line of the program is shown.
+_LINE = 72
 
 
 def _caller() -> tuple[int, Any]:

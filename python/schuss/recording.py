@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from schuss import _core
+from schuss import _core, naming
 from schuss.model import Model
 from schuss.model.compiled import Compiled
+from schuss.naming import speaks
 from schuss.watching import inside, look, reach, unknown
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+@speaks
 def compile(
     model: Callable[..., Any] | None = None,
     *,
@@ -70,6 +72,10 @@ def compile(
     >>> losses[0], losses[-1] < 0.1
     (2.5, True)
     """
+    if not isinstance(cache_size, int) or cache_size < 1:
+        raise ValueError(f"compile: cache_size must be an integer of 1 or more, got {cache_size!r}")
+    if mode not in _MODES:
+        raise ValueError(f"compile: mode is one of {', '.join(map(repr, _MODES))}, not {mode!r}")
     if model is None:
         return functools.partial(
             compile,
@@ -95,10 +101,48 @@ def compile(
     return step
 
 
+# PyTorch's, which all mean the same here.
+_MODES = (
+    None,
+    "default",
+    "reduce-overhead",
+    "max-autotune",
+    "max-autotune-no-cudagraphs",
+)
+
+
 def step_of(function: Callable[..., Any], fallback: bool, cache_size: int) -> Any:
     """A step with what the core asks of Python about its function."""
     asked = [functools.partial(ask, function) for ask in (look, reach, unknown)]
     return _core.Step(function, (*asked, _odds), fallback, cache_size)
+
+
+# What to do in place of functions and objects of ours that read elements.
+_INSTEAD = {
+    "allclose": "compare by isclose(a, b).all(), and read that outside of the step",
+    "bincount": "count into a tensor of known size: zeros(n).index_add(0, x, ones)",
+    "equal": "compare by (a == b).all(), and read that outside of the step",
+    "histc": "give it the range, min= and max=",
+    "histogram": "give it the range",
+    "one_hot": "give it num_classes",
+    "pack_padded_sequence": "give it the lengths as a list of numbers",
+    "ReduceLROnPlateau": "call its step() outside of the step",
+    "repeat_interleave": "give it output_size, and do without a list of counts",
+    "fork_rng": "seed and restore generators outside of the step",
+    "set_rng_state": "set generators back outside of the step",
+    "set_state": "set generators back outside of the step",
+}
+
+
+def scene() -> tuple[str, str | None]:
+    """Where the program is, and what to do in place of what it calls there, if that is known."""
+    place, frames = naming.place()
+    for frame in frames:
+        owner = type(frame.f_locals.get("self")).__name__
+        for name in (frame.f_code.co_name, owner):
+            if name in _INSTEAD:
+                return place, _INSTEAD[name]
+    return place, None
 
 
 def _odds() -> Any:
@@ -112,10 +156,13 @@ class Program:
     def __init__(self, step: Any) -> None:
         self.name = getattr(step, "__name__", type(step).__name__)
         self.facts = next(iter(step.programs()), None)
+        self.refused = step.refused()
 
     def __repr__(self) -> str:
         facts = self.facts
         if facts is None:
+            if self.refused:
+                return f"{self.name}: no program; {self.refused}"
             return f"{self.name}: no program yet; it is recorded at the second call"
         spared = [
             f"{facts[key]} {said}"
@@ -135,11 +182,12 @@ class Program:
             f"{_count(facts['recorded'], 'operation', 's')}{what}, "
             f"{_size(facts['arena'])} kept between launches{run}"
         ]
+        width = max((len(part[0]) for parts in facts["steps"] for part in parts), default=0)
         for i, parts in enumerate(facts["steps"], 1):
             for k, (name, reads, writes, bytes_) in enumerate(parts):
                 number = f"{i:4d}" if k == 0 else "   +"
                 what = f"{', '.join(reads)} -> {', '.join(writes)}"
-                lines.append(f"{number}  {name:14s} {what}  {_size(bytes_)} moved")
+                lines.append(f"{number}  {name:{width}s} {what}  {_size(bytes_)} moved")
         return "\n".join(lines)
 
 
@@ -158,7 +206,10 @@ def _size(count: float) -> str:
 def note_step(optimizer: Any, step: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run an optimiser's step that is being recorded; its numbers are asked for again each time."""
     if args or kwargs:
-        _core._refuse_recording("the step gives its optimiser a closure")
+        _core._refuse_recording(
+            "the step gives its optimiser a closure",
+            "compile the closure, which the optimiser calls",
+        )
     kind = type(optimizer)
     if kind.__module__.split(".")[0] != "schuss" or not getattr(kind, "_repeats", False):
         _core._refuse_recording(f"{kind.__name__} computes with Python's numbers")

@@ -110,6 +110,27 @@ pub enum FoldKind {
     NanSum,
 }
 
+impl FoldKind {
+    /// What users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FoldKind::Sum => "sum",
+            FoldKind::Mean => "mean",
+            FoldKind::Prod => "prod",
+            FoldKind::Max => "amax",
+            FoldKind::Min => "amin",
+            FoldKind::Any => "any",
+            FoldKind::All => "all",
+            FoldKind::ArgMax => "argmax",
+            FoldKind::ArgMin => "argmin",
+            FoldKind::Var => "var",
+            FoldKind::LogSumExp => "logsumexp",
+            FoldKind::Euclid => "norm",
+            FoldKind::NanSum => "nansum",
+        }
+    }
+}
+
 /// The families of orthogonal polynomials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {

@@ -5,6 +5,7 @@ use super::launch::{
     Recurrence, Span, Special,
 };
 use super::of;
+use crate::base::shape::Shape;
 use crate::base::{DType, Number, Result};
 use smallvec::SmallVec;
 
@@ -292,6 +293,21 @@ impl Task {
         go(&launch, &outs[0])
     }
 
+    /// The shape of what a gather reads or a scatter writes, whose operand has only the axes that no index addresses.
+    pub fn table(&self, k: usize) -> Option<Shape> {
+        let (own, places) = match &self.work {
+            Work::Gather { places } => (0, &places[..]),
+            Work::Scatter { places, .. } => (self.operands.len() - 1, &places[..]),
+            Work::Merge { place, .. } => (self.operands.len() - 1, std::slice::from_ref(place)),
+            _ => return None,
+        };
+        let layout = &self.operands.get(k).filter(|_| k == own)?.layout;
+        let rest = layout.shape.iter().zip(layout.strides.iter()).filter(|&(_, &by)| by != 0).map(|(&n, &by)| (by, n));
+        let mut axes: Vec<(isize, usize)> = places.iter().map(|place| (place.stride, place.size)).chain(rest).collect();
+        axes.sort_by_key(|&(by, _)| std::cmp::Reverse(by.abs()));
+        Some(axes.into_iter().map(|(_, n)| n).collect())
+    }
+
     /// What a reader of a program calls it.
     pub fn name(&self) -> &'static str {
         match &self.work {
@@ -299,27 +315,38 @@ impl Task {
             Work::Copy => "copy",
             Work::Move => "move",
             Work::Fill { .. } => "fill",
-            Work::Fold { .. } => "fold",
-            Work::Contract => "contract",
-            Work::Softmax { .. } => "softmax",
+            Work::Fold { kind, .. } => kind.name(),
+            Work::Contract => "matmul",
+            Work::Softmax { log: false } => "softmax",
+            Work::Softmax { log: true } => "log_softmax",
             Work::SoftmaxBack { .. } => "softmax_back",
             Work::Gather { .. } => "gather",
-            Work::Scatter { .. } => "scatter",
+            Work::Scatter { add: false, .. } => "scatter",
+            Work::Scatter { add: true, .. } => "scatter_add",
+            Work::Scan { kind: FoldKind::Sum } => "cumsum",
+            Work::Scan { kind: FoldKind::Prod } => "cumprod",
             Work::Scan { .. } => "scan",
             Work::Special { .. } => "special",
             Work::Dense { .. } => "dense",
             Work::Fourier { .. } => "fourier",
             Work::Order { .. } => "order",
             Work::Search { .. } => "search",
-            Work::Merge { .. } => "merge",
+            Work::Merge { .. } => "scatter_reduce",
             Work::Windows { .. } => "windows",
-            Work::Convolve { .. } => "convolve",
-            Work::Pool { .. } => "pool",
-            Work::Unpool { .. } => "unpool",
-            Work::Average { .. } => "average",
+            Work::Convolve { what: Convolution::Forward, .. } => "conv",
+            Work::Convolve { what: Convolution::Input, .. } => "conv_input_back",
+            Work::Convolve { what: Convolution::Weight, .. } => "conv_weight_back",
+            Work::Pool { .. } => "max_pool",
+            Work::Unpool { .. } => "max_pool_back",
+            Work::Average { back: false, .. } => "avg_pool",
+            Work::Average { back: true, .. } => "avg_pool_back",
+            Work::Norm { what } if what.back => "norm_back",
             Work::Norm { .. } => "norm",
-            Work::Entropy { .. } => "entropy",
+            Work::Entropy { what } if what.back => "cross_entropy_back",
+            Work::Entropy { .. } => "cross_entropy",
+            Work::Attention { what } if what.back => "attention_back",
             Work::Attention { .. } => "attention",
+            Work::Recur { what } if what.back => "recurrence_back",
             Work::Recur { .. } => "recurrence",
             Work::Random { .. } => "random",
             Work::Drop { .. } => "dropout",

@@ -6,12 +6,14 @@ use super::launch::{Launch, Operand};
 use super::storage::Storage;
 use super::task::Task;
 use crate::base::{Error, Lock, Result};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-/// Says where in a program this thread is; set by whoever knows programs.
-pub static PLACE: OnceLock<fn() -> Option<String>> = OnceLock::new();
+/// Says where in a program this thread is, and what to do in place of what is called there if that is known; set by whoever
+/// knows programs.
+pub static PLACE: OnceLock<fn() -> Option<(String, Option<String>)>> = OnceLock::new();
 
 /// A generator that draws are taken from.
 pub type Stream = Arc<Lock<Generator>>;
@@ -32,42 +34,49 @@ pub struct Trace {
     pub calls: Vec<(usize, usize)>,
     /// The first thing that cannot be done again.
     pub fault: Option<Fault>,
-    /// Whether such a thing is an error on the spot.
-    pub strict: bool,
 }
 
 /// Why a step cannot be recorded, and what to do about it.
 pub struct Fault {
     what: String,
-    advice: &'static str,
+    advice: Cow<'static, str>,
 }
 
 impl Fault {
     /// What happens on this thread now.
-    fn here(what: &str, advice: &'static str) -> Fault {
-        let place = PLACE.get().and_then(|ask| ask()).map_or_else(String::new, |place| format!(" ({place})"));
-        Fault { what: format!("{what}{place}"), advice }
+    fn here(what: &str, advice: Cow<'static, str>) -> Fault {
+        let Some((place, own)) = PLACE.get().and_then(|ask| ask()) else { return Fault { what: what.into(), advice } };
+        Fault { what: format!("{what} ({place})"), advice: own.map_or(advice, Cow::Owned) }
     }
 
     pub fn error(&self) -> Error {
         let Fault { what, advice } = self;
-        Error::new(
-            crate::base::ErrorKind::Compile,
-            "compile",
-            format!(
-                "{what}, and a recorded step is run again without Python: {advice}, or use compile(step, fallback=True), which runs \
-                 such a step eagerly"
-            ),
-        )
+        let why = format!("{what}, and a recorded step is run again without Python");
+        let text = if STRICT.get() {
+            format!("{why}: {advice}, or use compile(step, fallback=True), which runs such a step eagerly")
+        } else {
+            format!("{why}; it is run eagerly. To have it compiled, {advice}")
+        };
+        Error::new(crate::base::ErrorKind::Compile, "compile", text)
     }
 }
 
-const OUTSIDE: &str = "do that outside of the step";
-const RETURN: &str = "return the tensor and read it outside of the step";
-const CHOOSE: &str = "choose elements by where() or a factor of 0, or do that outside of the step";
+/// What to do in place of what cannot be recorded.
+pub mod instead {
+    pub const OUTSIDE: &str = "do that outside of the step";
+    pub const RETURN: &str = "return the tensor and read it outside of the step";
+    pub const CHOOSE: &str = "choose elements by where() or a factor of 0, or do that outside of the step";
+    pub const WHERE: &str = "choose between results by where(), or decide outside of the step";
+    pub const PRINT: &str = "return the tensor and print it outside of the step";
+    pub const STACK: &str = "join tensors by stack()";
+    pub const MASKED: &str = "write with masked_scatter(), or choose by where()";
+}
+use instead::{CHOOSE, OUTSIDE, RETURN};
 
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
+    /// Whether what cannot be recorded is an error, and one on the spot where elements are read.
+    static STRICT: Cell<bool> = const { Cell::new(true) };
     static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
     /// The number of the host's call that gives the numbers of what is launched now.
     static CALL: Cell<Option<usize>> = const { Cell::new(None) };
@@ -84,7 +93,8 @@ pub fn start(strict: bool) -> bool {
     if TRACE.with_borrow(Option::is_some) {
         return false;
     }
-    TRACE.set(Some(Trace { strict, ..Trace::default() }));
+    TRACE.set(Some(Trace::default()));
+    STRICT.set(strict);
     ON.set(true);
     CALL.set(None);
     true
@@ -178,7 +188,7 @@ pub fn keep(storage: &Arc<Storage>) {
 #[inline]
 pub fn peek() {
     if on() {
-        note_fault("an operation of the step looks at elements to decide what to do", CHOOSE);
+        fault_for("an operation of the step looks at elements to decide what to do", CHOOSE.into());
     }
 }
 
@@ -191,11 +201,12 @@ pub fn restarted() {
 
 /// Notes something that cannot be done again.
 pub fn fault(what: &str) {
-    note_fault(what, OUTSIDE);
+    fault_for(what, OUTSIDE.into());
 }
 
+/// The same, with what to do in its place.
 #[cold]
-fn note_fault(what: &str, advice: &'static str) {
+pub fn fault_for(what: &str, advice: Cow<'static, str>) {
     if TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.fault.is_none())) {
         let fault = Fault::here(what, advice);
         with(|trace| trace.fault = Some(fault));
@@ -249,18 +260,24 @@ pub fn drew(stream: &Stream, blocks: u64) {
 
 /// The host reads elements, or asks for something that depends on them.
 pub fn read(what: &str) -> Result<()> {
+    read_for(what, RETURN)
+}
+
+/// The same, with what to do in its place.
+pub fn read_for(what: &str, advice: &'static str) -> Result<()> {
     if !on() {
         return Ok(());
     }
-    note_fault(what, RETURN);
-    let strict = TRACE.with_borrow(|t| t.as_ref().is_some_and(|t| t.strict));
-    // What is raised on the spot shows its line by itself.
-    if strict { Err(Fault { what: what.into(), advice: RETURN }.error()) } else { Ok(()) }
+    fault_for(what, advice.into());
+    if !STRICT.get() {
+        return Ok(());
+    }
+    Err(TRACE.with_borrow(|t| t.as_ref().and_then(|t| t.fault.as_ref()).map(Fault::error)).unwrap_or_else(|| refusal(what)))
 }
 
 /// The error of a step that cannot be recorded, and what to do.
 pub fn refusal(what: &str) -> Error {
-    Fault { what: what.into(), advice: OUTSIDE }.error()
+    Fault { what: what.into(), advice: OUTSIDE.into() }.error()
 }
 
 /// Names the call of the host whose numbers the next launches take; returns the one before.

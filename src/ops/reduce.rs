@@ -297,6 +297,9 @@ fn mean_meta(ins: &[Option<Meta>], args: &[Arg]) -> Result<Metas> {
     let x = one(ins);
     let (shape, _) = folded("mean", &x.shape, &args[0], args[1] == Arg::Bool(true))?;
     let dtype = if let Arg::DType(d) = args[2] { d } else { x.dtype };
+    if let (Arg::DType(_), false) = (&args[2], dtype.is_inexact()) {
+        return Err(Error::dtype("mean", format!("is a float, but dtype={dtype} was asked for; round or convert the mean itself")));
+    }
     if !dtype.is_inexact() {
         return Err(Error::dtype("mean", format!("needs a float tensor, got {dtype}; use x.float().mean() or mean(dtype=schuss.float32)")));
     }

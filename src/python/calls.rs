@@ -237,7 +237,7 @@ fn call(
         match (slots[i], input.kind) {
             (Some(x), InputKind::List) => fed.extend(args::tensors(op.name, x)?.into_iter().map(Fed::Tensor)),
             (Some(x), InputKind::Maybe) if x.is_none() => fed.push(Fed::Absent),
-            (Some(x), kind) if kind == InputKind::Tensor || i == 0 && form != Form::Function || !maps(op) => {
+            (Some(x), kind) if kind == InputKind::Tensor || inputs == 1 || i == 0 && form != Form::Function || !maps(op) => {
                 fed.push(args::must_tensor(op.name, input.name, x)?);
             }
             (Some(x), InputKind::Single) => fed.push(args::single(op.name, input.name, x)?),

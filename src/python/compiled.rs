@@ -115,11 +115,20 @@ struct Shelf {
     /// What had changed when a program was last found not to fit, and how often that was since one fitted.
     changed: String,
     misfits: u32,
+    /// Why calls of one form run eagerly for good.
+    refused: Option<String>,
+}
+
+impl Shelf {
+    /// Calls of this form are run eagerly from now on.
+    fn refuse(&mut self, tokens: &[Token], why: &str) {
+        self.seen.iter_mut().for_each(|seen| seen.refused |= seen.tokens == tokens);
+        self.refused = Some(why.to_string());
+    }
 }
 
 /// What is said where Python's or NumPy's random numbers moved on during a recording.
-const DRAWN: &std::ffi::CStr =
-    c"compile: numbers of Python's random or NumPy's were drawn while a step was recorded; one drawn inside the step \
+const DRAWN: &str = "compile: numbers of Python's random or NumPy's were drawn while a step was recorded; one drawn inside the step \
     is the same in every later run (draw with schuss.rand and its kin, or outside of the step and give it as an argument)";
 
 /// Recordings in a row that something outside the arguments has asked for, after which the user is told.
@@ -236,12 +245,17 @@ impl PyStep {
         (shelf.replays, shelf.recordings, shelf.eager)
     }
 
+    /// Why calls of one form are run eagerly for good, if there are such.
+    fn refused(&self) -> Option<String> {
+        self.shelf.get().refused.clone()
+    }
+
     /// The programs in short: a dictionary for each, the one last used first.
     fn programs(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
         let facts: Vec<_> = self.shelf.get().entries.iter().rev().map(|e| (e.replay.facts().clone(), e.time)).collect();
         let steps = |f: &Facts| -> Vec<Vec<Told>> {
             let forms = |list: &[(DType, Few<usize>)]| list.iter().map(|(d, s)| format!("{d}{}", shape::show(s))).collect();
-            let part = |p: &Part| (replay::name_of(p).to_string(), forms(&p.reads), forms(&p.writes), p.bytes());
+            let part = |p: &Part| (replay::name_of(p).to_string(), forms(&p.reads), forms(&p.writes), p.moved);
             f.steps.iter().map(|step| step.iter().map(part).collect()).collect()
         };
         facts
@@ -432,7 +446,7 @@ impl PyStep {
             return Ok(result.unbind());
         }
         if !self.odds.call0(py)?.bind(py).eq(&odds)? {
-            PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), DRAWN, 1)?;
+            warn(py, DRAWN)?;
         }
         let mut tensors = Vec::new();
         let formed = Form::of(&result, &mut tensors);
@@ -464,10 +478,10 @@ impl PyStep {
         };
         match done {
             Ok(None) => {
-                for seen in &mut self.shelf.get().seen {
-                    seen.refused |= seen.tokens == tokens;
-                }
-                self.shelf.get().eager += 1;
+                let mut shelf = self.shelf.get();
+                shelf.refuse(&tokens, "the step does what a program cannot do again");
+                shelf.eager += 1;
+                drop(shelf);
                 Ok(result.unbind())
             }
             Ok(Some((replay, form))) => {
@@ -505,17 +519,13 @@ impl PyStep {
                         "compile: the step was recorded {RESTLESS} times in a row because {changed} had changed, which costs more than running \
                          it; give it as an argument (a tensor, where it is a number), or keep it out of the step"
                     );
-                    let text = std::ffi::CString::new(text).unwrap_or_default();
-                    PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 1)?;
+                    warn(py, &text)?;
                 }
                 Ok(result.unbind())
             }
             Err(error) if self.fallback => {
-                for seen in &mut self.shelf.get().seen {
-                    seen.refused |= seen.tokens == tokens;
-                }
-                let text = std::ffi::CString::new(format!("{error}; the step is run eagerly")).unwrap_or_default();
-                PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 1)?;
+                self.shelf.get().refuse(&tokens, error.message());
+                warn(py, &error.to_string())?;
                 Ok(result.unbind())
             }
             Err(error) => Err(error.into()),
@@ -540,17 +550,23 @@ fn _is_recording() -> bool {
     Mode::now().traced()
 }
 
-/// Says that a step cannot be recorded, and why.
+/// Says that a step cannot be recorded, why, and what to do in its place.
 #[pyfunction]
-fn _refuse_recording(why: &str) {
+#[pyo3(signature = (why, instead = None))]
+fn _refuse_recording(why: &str, instead: Option<String>) {
     if Mode::now().traced() {
-        trace::fault(why);
+        trace::fault_for(why, instead.map_or(trace::instead::OUTSIDE.into(), Into::into));
     }
 }
 
-/// The line of the program that called into the package, and what it says.
-fn place() -> Option<String> {
-    Python::attach(|py| py.import("schuss.naming").ok()?.call_method0("place").ok()?.extract().ok())
+/// The line of the program that called into the package, and what to do in place of what it calls there.
+fn place() -> Option<(String, Option<String>)> {
+    Python::attach(|py| py.import("schuss.recording").ok()?.call_method0("scene").ok()?.extract().ok())
+}
+
+/// Warns at the program's line.
+fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
+    py.import("schuss.naming")?.call_method1("warn", (text,)).map(drop)
 }
 
 /// Says that what is being recorded happens only once: the next call is recorded instead.

@@ -2,7 +2,7 @@
 
 use super::tensor::PyTensor;
 use super::{args, dtype, given};
-use crate::backend::{Operand, Storage};
+use crate::backend::{Operand, Storage, trace};
 use crate::base::dtype::Truth;
 use crate::base::{DType, Error, Layout, Number, Result, dtype::default_float, shape};
 use crate::graph::Tensor;
@@ -250,6 +250,7 @@ impl Reader {
             },
         };
         let inner = home(&inner)?;
+        trace::read_for("the step makes a tensor of the numbers in others (tensor([...]))", trace::instead::STACK)?;
         for (k, &n) in inner.shape().iter().enumerate() {
             self.level(depth + k, n)?;
         }
@@ -323,7 +324,7 @@ fn nested(x: &Bound<'_, PyAny>, wanted: Option<DType>) -> PyResult<Tensor> {
 
 /// Elements as nested Python lists.
 pub fn to_list(py: Python<'_>, t: &Tensor) -> PyResult<Py<PyAny>> {
-    crate::backend::trace::read("the step lists a tensor's elements (tolist)")?;
+    trace::read("the step lists a tensor's elements (tolist)")?;
     let t = &home(t)?;
     let shape = t.shape();
     let as_objects: Vec<Py<PyAny>> = match t.dtype() {
@@ -384,7 +385,7 @@ pub unsafe fn lend(owner: &Bound<'_, PyAny>, t: &Tensor, view: *mut ffi::Py_buff
         return Err(refuse("buffer: no view to fill".into()));
     }
     at_hand("buffer", t).map_err(|e| refuse(e.to_string()))?;
-    crate::backend::trace::read("the step lends a tensor's memory (the buffer protocol)")?;
+    trace::read("the step lends a tensor's memory (the buffer protocol)")?;
     let operand = t.operand();
     let Some(format) = letter(operand.dtype) else {
         return Err(refuse(format!("buffer: NumPy has no {}; use x.float() first", operand.dtype)));
@@ -433,7 +434,7 @@ pub unsafe fn give_back(view: *mut ffi::Py_buffer) {
 /// A NumPy array over a tensor's memory.
 pub fn numpy(py: Python<'_>, object: &Bound<'_, PyAny>, t: &Tensor) -> PyResult<Py<PyAny>> {
     at_hand("numpy", t)?;
-    crate::backend::trace::read("the step hands a tensor's memory to NumPy (numpy, __array__)")?;
+    trace::read("the step hands a tensor's memory to NumPy (numpy, __array__)")?;
     if t.dtype() == DType::BF16 {
         return Err(PyTypeError::new_err("numpy: NumPy has no bfloat16; use x.float().numpy()"));
     }

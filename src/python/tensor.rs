@@ -3,6 +3,7 @@
 use super::args::{self, Fed};
 use super::dtype::{self, PyDType};
 use super::{data, enter, items, node};
+use crate::backend::trace;
 use crate::base::{DType, Error, Number, shape};
 use crate::engine::{quick, write};
 use crate::graph::lift::Lift;
@@ -34,6 +35,8 @@ pub struct PyTensor {
 /// `schuss.Size`, set by the package when it is loaded.
 pub static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// How tensors are printed.
+/// What a recorded step is told that prints.
+const AS_TEXT: &str = "the step writes a tensor as text (print, str, f-strings)";
 static OPTIONS: std::sync::Mutex<Option<print::Options>> = std::sync::Mutex::new(None);
 
 impl Drop for PyTensor {
@@ -250,6 +253,7 @@ impl PyTensor {
                 shape::show(&self.inner.shape())
             )));
         }
+        trace::read_for("the step decides by a tensor (if, while, and, or, not)", trace::instead::WHERE)?;
         Ok(self.inner.item()?.truth())
     }
     fn __float__(&self) -> PyResult<f64> {
@@ -275,6 +279,7 @@ impl PyTensor {
     }
     fn __format__(slf: &Bound<'_, Self>, spec: &str) -> PyResult<String> {
         if slf.get().inner.rank() == 0 {
+            trace::read_for(AS_TEXT, trace::instead::PRINT)?;
             let n = data::py_number(slf.py(), slf.get().inner.item()?)?;
             return n.bind(slf.py()).call_method1("__format__", (spec,))?.extract();
         }
@@ -452,6 +457,7 @@ impl PyTensor {
         if t.is_differing() {
             return Ok(format!("a tensor {} of a vmap that has ended", shape::show(&t.shape())));
         }
+        trace::read_for(AS_TEXT, trace::instead::PRINT)?;
         write::refresh(t);
         let dtype = t.dtype();
         let first = [crate::base::dtype::default_float(), crate::base::dtype::default_complex()];

@@ -1,10 +1,12 @@
 //! Indexing, read and write: integers, slices, None, Ellipsis, masks and index tensors, mixed. Leans on ops and engine's writes.
 
 use crate::backend::cpu::gather;
+use crate::backend::trace;
 use crate::base::{DType, Error, Few, Result, shape};
 use crate::engine::write;
 use crate::graph::{Arg, Feed, Tensor};
 use crate::ops;
+use std::sync::Arc;
 
 /// One entry between the brackets.
 #[derive(Clone)]
@@ -218,12 +220,24 @@ fn mask_alone(x: &Tensor, items: &[Item]) -> Result<Option<Tensor>> {
 
 /// `x[items] = value`.
 pub fn set(x: &Tensor, items: &[Item], value: Feed) -> Result<()> {
-    if let Feed::Number(n) = &value
+    // One number for all places that a mask has: nobody need count them.
+    let one = match &value {
+        Feed::Number(n) => Some(Feed::Number(fitting(*n, x.dtype())?)),
+        Feed::Tensor(t)
+            if t.rank() == 0 && t.dtype() == x.dtype() && t.device() == x.device() && !Arc::ptr_eq(&t.storage(), &x.storage()) =>
+        {
+            Some(Feed::Tensor(t))
+        }
+        _ => None,
+    };
+    if let Some(one) = one
         && let Some(mask) = mask_alone(x, items)?
     {
-        let converted = fitting(*n, x.dtype())?;
-        let done = write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), (&mask).into(), Feed::Number(converted)], &[]);
+        let done = write::apply(&ops::arith::masked_fill::OP, x, &[x.into(), (&mask).into(), one], &[]);
         return done.map_err(|e| e.named(SET));
+    }
+    if trace::on() && items.iter().any(|i| matches!(i, Item::Tensor(t) if is_mask(t))) {
+        trace::fault_for("the step writes where a mask says (x[mask] = values)", trace::instead::MASKED.into());
     }
     let parts = take_apart(x, items)?;
     if parts.indices.is_empty() {

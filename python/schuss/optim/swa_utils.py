@@ -155,6 +155,8 @@ class AveragedModel(nn.Module):
         use_buffers: bool = False,
     ) -> None:
         super().__init__()
+        if not hasattr(model, "parameters"):
+            raise TypeError(f"AveragedModel: needs a model, got {type(model).__name__}")
         if avg_fn is not None and multi_avg_fn is not None:
             raise AssertionError("AveragedModel: give avg_fn or multi_avg_fn, not both")
         self.module = deepcopy(model)
@@ -172,6 +174,7 @@ class AveragedModel(nn.Module):
 
     def update_parameters(self, model: Any) -> None:
         """Take the model as it now is into the mean."""
+        self._must_be_alike(model)
         means, now = _tensors(self.module, self.use_buffers), _tensors(model, self.use_buffers)
         pairs = [(a.detach(), b.detach().to(a.device)) for a, b in zip(means, now, strict=True)]
         # A step that is being recorded cannot ask whether this is the first time: it chooses.
@@ -191,6 +194,25 @@ class AveragedModel(nn.Module):
                 for mine, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
                     mine.detach().copy_(theirs.detach().to(mine.device))
             self.n_averaged += 1
+
+    def _must_be_alike(self, model: Any) -> None:
+        """Refuses a model with other parameters or buffers before anything is written."""
+        if not hasattr(model, "parameters"):
+            raise TypeError(f"update_parameters: needs a model, got {type(model).__name__}")
+        own, given = ([tuple(t.shape) for t in _tensors(m, True)] for m in (self.module, model))
+        if own == given:
+            return
+        names = [n for n, _ in chain(self.module.named_parameters(), self.module.named_buffers())]
+        for name, mine, theirs in zip(names, own, given, strict=False):
+            if mine != theirs:
+                why = f"{name} has the shape {theirs} there, and {mine} in the mean"
+                break
+        else:
+            why = f"it has {len(given)} parameters and buffers, the mean {len(own)}"
+        raise schuss.ShapeError(
+            f"update_parameters: the model is another than the one that is averaged: {why}; give"
+            " a model of the same form"
+        )
 
     def _average(self, pairs: list[tuple[schuss.Tensor, schuss.Tensor]]) -> None:
         if self.avg_fn is not None:

@@ -89,7 +89,7 @@ pub fn locals(heard: &[Heard], runs: &[Run], uses: &Uses, weaver: &dyn Weaver) -
 }
 
 /// Whether two operands are the same elements in the same order.
-fn alike(a: &Operand, b: &Operand) -> bool {
+pub fn alike(a: &Operand, b: &Operand) -> bool {
     a.dtype == b.dtype
         && a.layout.offset == b.layout.offset
         && (a.layout == b.layout || a.layout.is_contiguous() && b.layout.is_contiguous() && a.numel() == b.numel())

@@ -128,20 +128,41 @@ pub struct Part {
     pub body: Option<&'static MapBody>,
     pub reads: Vec<(DType, Shape)>,
     pub writes: Vec<(DType, Shape)>,
+    /// Bytes that it reads from memory and writes there: not what others hand to it, or it to others, on the way.
+    pub moved: usize,
 }
 
 impl Part {
-    fn of(task: &Task) -> Part {
+    /// Tasks that go along with one another, as one reads them; `local` are the storages that never reach memory.
+    fn of(tasks: &[Heard], local: &HashMap<usize, usize>) -> Vec<Part> {
         // Where one element stands for all along an axis, one is what is there.
         let there = |(&n, &by): (&usize, &isize)| if by == 0 { n.min(1) } else { n };
-        let shape = |o: &Operand| o.layout.shape.iter().zip(o.layout.strides.iter()).map(there).collect();
-        let forms = |list: &[Operand]| list.iter().map(|o| (o.dtype, shape(o))).collect();
-        let body = if let Work::Map { body, .. } = task.work { Some(body) } else { None };
-        Part { family: task.name(), body, reads: forms(task.reads()), writes: forms(task.writes()) }
-    }
-    /// Bytes that it reads and writes.
-    pub fn bytes(&self) -> usize {
-        self.reads.iter().chain(&self.writes).map(|(dtype, shape)| dtype.size() * shape.iter().product::<usize>()).sum()
+        let shape = |o: &Operand| o.layout.shape.iter().zip(o.layout.strides.iter()).map(there).collect::<Shape>();
+        let mut met: Vec<&Operand> = Vec::new();
+        let mut parts = Vec::with_capacity(tasks.len());
+        for (i, Heard { task, .. }) in tasks.iter().enumerate() {
+            let mut part = Part { family: task.name(), body: None, reads: Vec::new(), writes: Vec::new(), moved: 0 };
+            if let Work::Map { body, .. } = task.work {
+                part.body = Some(body);
+            }
+            for (k, o) in task.operands.iter().enumerate() {
+                let table = task.table(k);
+                let bytes = table.as_ref().map_or_else(|| shape(o).iter().product(), |_| o.numel()) * o.dtype.size();
+                let form = (o.dtype, table.unwrap_or_else(|| shape(o)));
+                let alike = |other: &&Operand| at(other) == at(o) && lay::alike(other, o);
+                if k < task.reads().len() {
+                    part.moved += if met.iter().any(alike) { 0 } else { bytes };
+                    part.reads.push(form);
+                } else {
+                    let again = tasks[i + 1..].iter().flat_map(|later| later.task.writes()).any(|other| alike(&other));
+                    part.moved += if again || local.contains_key(&at(o)) { 0 } else { bytes };
+                    part.writes.push(form);
+                }
+            }
+            met.extend(&task.operands);
+            parts.push(part);
+        }
+        parts
     }
 }
 
@@ -267,6 +288,15 @@ impl Program {
         let mut list: Vec<Option<Heard>> = heard.into_iter().map(Some).collect();
         let mut heard: Vec<Heard> = runs.iter().flatten().flatten().filter_map(|&i| list[i].take()).collect();
         let counts: Vec<usize> = runs.iter().map(|run| run.iter().map(Vec::len).sum()).collect();
+        let mut next = 0;
+        for (run, count) in runs.iter().zip(&counts) {
+            let mut step = Vec::with_capacity(*count);
+            for part in run {
+                step.extend(Part::of(&heard[next..next + part.len()], &local));
+                next += part.len();
+            }
+            facts.steps.push(step);
+        }
         let mut turns = Turns { kinds: &kinds, local: &local, slots: &slots, ends: &ends, ins };
         let device = backend.device();
         if device.is_cpu() {
@@ -290,7 +320,6 @@ impl Program {
         let mut rest = heard.into_iter();
         for (run, count) in runs.iter().zip(counts) {
             let tasks: Vec<Heard> = rest.by_ref().take(count).collect();
-            facts.steps.push(tasks.iter().map(|one| Part::of(&one.task)).collect());
             facts.fused += tasks.len() - 1;
             parts.push((tasks, run.iter().map(Vec::len).collect::<Vec<_>>()));
         }
