@@ -11,9 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-/// Says where in a program this thread is, and what to do in place of what is called there if that is known; set by whoever
-/// knows programs.
-pub static PLACE: OnceLock<fn() -> Option<(String, Option<String>)>> = OnceLock::new();
+/// Where in a program a thread is, and what to do in place of what is called there if that is known.
+pub type Scene = (String, Option<String>);
+
+/// Finds the scene of this thread; set by whoever knows programs.
+pub static PLACE: OnceLock<fn() -> Option<Scene>> = OnceLock::new();
 
 /// A generator that draws are taken from.
 pub type Stream = Arc<Lock<Generator>>;

@@ -560,7 +560,7 @@ fn _refuse_recording(why: &str, instead: Option<String>) {
 }
 
 /// The line of the program that called into the package, and what to do in place of what it calls there.
-fn place() -> Option<(String, Option<String>)> {
+fn place() -> Option<trace::Scene> {
     Python::attach(|py| py.import("schuss.recording").ok()?.call_method0("scene").ok()?.extract().ok())
 }
 
