@@ -413,8 +413,10 @@ fn sums_have_one_order_on_every_instruction_set() -> Result<()> {
                 // Rows, columns, and rows that do not follow one another.
                 let apart = view::transpose(&Tensor::from_slice(&list, &[n, rows])?, 0, 1)?;
                 let gapped = view::slice(&x, [0, 0], [rows as i64, (n as i64 - 1).max(1)], [1, 1])?;
+                // What is converted before it is folded.
+                let short = x.to_dtype(DType::BF16)?;
                 let mut made = Vec::new();
-                for (t, axis) in [(&x, 1i64), (&x, 0), (&apart, 1), (&gapped, 1)] {
+                for (t, axis) in [(&x, 1i64), (&x, 0), (&apart, 1), (&gapped, 1), (&short, 1), (&short, 0)] {
                     let sums = [reduce::sum(t, [axis], false, ())?, reduce::nansum(t, [axis], false)?];
                     let spreads = [reduce::norm(t, [axis], false)?, reduce::var(t, [axis], 1, false)?];
                     made.extend(sums.iter().chain(&spreads).map(|y| y.to_vec::<f32>().into_iter().map(f32::to_bits).collect()));

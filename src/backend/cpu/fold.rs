@@ -5,6 +5,7 @@ use super::accumulate::{Apart, CARRIED, Known, Loops, Max, Min, Places, Prod, Sp
 use super::convert::{self, Bytes, Cursor};
 use super::{cast, softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
+use crate::base::dtype::Element;
 use crate::base::{DType, Error, Layout, Result};
 use std::ops::Range;
 
@@ -15,8 +16,10 @@ pub(super) const CHUNK: usize = 1 << 16;
 const LONG: usize = 1 << 30;
 /// Columns that are folded down together.
 pub(super) const PANEL: usize = 512;
+/// Elements that are converted before they are folded.
+const ROOM: usize = 4 * PANEL;
 
-pub(super) trait Work: Copy + Send + Sync + crate::base::dtype::Element {}
+pub(super) trait Work: Copy + Send + Sync + Element {}
 impl Work for f32 {}
 impl Work for f64 {}
 impl Work for i64 {}
@@ -60,18 +63,31 @@ fn stretch<T: Work, F: Loops<T>>(fold: F, input: &Operand, cursor: Option<&Curso
         }
         return fold.join(lanes[0], acc);
     }
-    let mut tile = [T::default(); TILE];
+    let mut room = Vec::<T>::with_capacity(ROOM.min(n));
     let mut done = 0;
     while done < n && (done & (CHUNK - 1) != 0 || done == 0 || !stop::asked()) {
-        let count = TILE.min(n - done);
-        // SAFETY: the tile holds TILE elements.
+        let count = ROOM.min(n - done);
+        // SAFETY: the room has place for as many; the operand holds them, one after the other where all of it does.
         unsafe {
-            convert::read::<T>(input, cursor, start + done, count, tile.as_mut_ptr());
-            acc = fold.join(acc, fold.row(tile.as_ptr(), count));
+            if input.layout.is_contiguous() {
+                converted(input.dtype, input.ptr(), start + done, count, room.as_mut_ptr());
+            } else {
+                convert::read::<T>(input, cursor, start + done, count, room.as_mut_ptr());
+            }
+            acc = fold.join(acc, fold.row(room.as_ptr(), count));
         }
         done += count;
     }
     acc
+}
+
+/// `n` elements from `start` on, that lie one after the other, as those that are folded.
+///
+/// # Safety
+/// `from` must hold the elements, and `to` have place for as many.
+unsafe fn converted<T: Work>(dtype: DType, from: *const u8, start: usize, n: usize, to: *mut T) {
+    // SAFETY: the caller's promise.
+    unsafe { cast::row(dtype, from.add(start * dtype.size()), T::DTYPE, to.cast(), n) };
 }
 
 /// Folds a long row in chunks of one size, whose results are joined as a tree.
@@ -163,15 +179,29 @@ fn rows<T: Work, F: Loops<T>>(fold: impl Fn(usize) -> F + Sync, input: &Operand,
     });
 }
 
-/// Folds short rows that follow one another, many in one loop.
+/// Folds short rows that follow one another, many in one loop; other elements than those that are folded a room at a time.
 fn brief<T: Work, F: Loops<T>>(fold: F, input: &Operand, count: usize, finish: impl Fn(usize, &[F::Acc]) + Sync) {
     let from = Bytes(input.ptr());
+    let own = input.dtype == T::DTYPE;
+    let step = if own { PANEL } else { (ROOM / count).min(PANEL) };
     threads::each(input.numel() / count, (CHUNK / count).max(1), |range| {
-        for first in range.clone().step_by(PANEL) {
+        let mut room = Vec::<T>::with_capacity(if own { 0 } else { step * count });
+        for first in range.clone().step_by(step) {
             let mut found = [fold.start(); PANEL];
-            let found = &mut found[..PANEL.min(range.end - first)];
-            // SAFETY: the operand holds its elements as T one after the other.
-            unsafe { fold.rows(from.at(0).cast::<T>().add(first * count), count, found) };
+            let found = &mut found[..step.min(range.end - first)];
+            // SAFETY: the operand holds its elements one after the other, and the room has place for those of these rows.
+            unsafe {
+                if own {
+                    fold.rows(from.at(0).cast::<T>().add(first * count), count, found);
+                } else {
+                    converted(input.dtype, from.at(0), first * count, found.len() * count, room.as_mut_ptr());
+                    if count <= F::MANY {
+                        fold.rows(room.as_ptr(), count, found);
+                    } else {
+                        found.iter_mut().enumerate().for_each(|(r, a)| *a = fold.row(room.as_ptr().add(r * count), count));
+                    }
+                }
+            }
             finish(first, found);
         }
     });
@@ -221,15 +251,21 @@ fn columns<T: Work, F: Loops<T>>(
     panels(input, folded, PANEL, |first, n, down| {
         let fold = fold(first);
         let mut acc = [fold.start(); PANEL];
-        let mut tile = [T::default(); PANEL];
-        // SAFETY: the addresses are those of rows of `n` elements of the operand.
+        let own = input.dtype == T::DTYPE;
+        let mut room = Vec::<T>::with_capacity(if own { 0 } else { ROOM });
+        // SAFETY: the addresses are those of rows of `n` elements of the operand, of which the room has place for some.
         down(&mut |from, rows, pitch| unsafe {
-            if input.dtype == T::DTYPE {
+            if own {
                 return fold.columns(&mut acc[..n], from.cast(), pitch / size_of::<T>() as isize, rows);
             }
-            for row in 0..rows as isize {
-                cast::row(input.dtype, from.offset(row * pitch), T::DTYPE, tile.as_mut_ptr().cast(), n);
-                fold.columns(&mut acc[..n], tile.as_ptr(), 0, 1);
+            let some = ROOM / n;
+            for row in (0..rows).step_by(some) {
+                let count = some.min(rows - row);
+                for r in 0..count {
+                    let from = from.offset((row + r) as isize * pitch);
+                    converted(input.dtype, from, 0, n, room.as_mut_ptr().add(r * n));
+                }
+                fold.columns(&mut acc[..n], room.as_ptr(), n as isize, count);
             }
         });
         finish(first, &acc[..n]);
@@ -242,11 +278,24 @@ fn narrow<T: Work, F: Loops<T>>(fold: F, input: &Operand, finish: impl Fn(usize,
     let group = (PANEL / width).min(height).max(1);
     let wide = group * width;
     let mut acc = [fold.start(); PANEL];
-    let from = input.ptr().cast::<T>();
-    // SAFETY: the operand's elements lie one after the other, `height * width` of them.
+    let (all, whole) = (height * width, height / group * wide);
+    // SAFETY: the operand's elements lie one after the other, `height * width` of them, and the room has place for some.
     unsafe {
-        fold.columns(&mut acc[..wide], from, wide as isize, height / group);
-        fold.columns(&mut acc[..height % group * width], from.add(height / group * wide), 0, 1);
+        if input.dtype == T::DTYPE {
+            let from = input.ptr().cast::<T>();
+            fold.columns(&mut acc[..wide], from, wide as isize, height / group);
+            fold.columns(&mut acc[..all - whole], from.add(whole), 0, 1);
+        } else {
+            let mut room = Vec::<T>::with_capacity(ROOM);
+            let some = ROOM / wide * wide;
+            for at in (0..whole).step_by(some) {
+                let n = some.min(whole - at);
+                converted(input.dtype, input.ptr(), at, n, room.as_mut_ptr());
+                fold.columns(&mut acc[..wide], room.as_ptr(), wide as isize, n / wide);
+            }
+            converted(input.dtype, input.ptr(), whole, all - whole, room.as_mut_ptr());
+            fold.columns(&mut acc[..all - whole], room.as_ptr(), 0, 1);
+        }
     }
     for j in 0..width {
         finish(j, (1..group).fold(acc[j], |a, g| fold.join(a, acc[g * width + j])));
@@ -273,12 +322,12 @@ fn either<T: Work, F: Loops<T>>(fold: F, input: &Operand, folded: usize, finish:
         (0..outer).for_each(|row| finish(row, &[fold.start()]));
         return;
     }
-    let flat = input.dtype == T::DTYPE && shape.len() == 2 && folded == 1 && strides[0] == 1 && strides[1] == shape[0] as isize;
+    let flat = shape.len() == 2 && folded == 1 && strides[0] == 1 && strides[1] == shape[0] as isize;
     if flat && shape[0] <= PANEL / 8 && count > 1 {
         narrow(fold, input, |r, a| finish(r, &[a]));
     } else if by_columns(input, folded) {
         columns(|_| fold, input, folded, finish);
-    } else if count <= F::MANY && input.dtype == T::DTYPE && input.layout.is_contiguous() {
+    } else if count <= (if input.dtype == T::DTYPE { F::MANY } else { ROOM }) && input.layout.is_contiguous() {
         brief(fold, input, count, finish);
     } else {
         rows(|_| fold, input, count, |r, a| finish(r, &[a]));
@@ -307,7 +356,11 @@ fn lay(out: &Operand, first: usize, list: &[f64], by: f64) {
             let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().cast::<f64>().add(first), list.len()) };
             to.iter_mut().zip(list).for_each(|(to, a)| *to = *a / by);
         }
-        _ => list.iter().enumerate().for_each(|(k, a)| put(out, first + k, a / by, (a / by) as i64)),
+        _ => crate::dispatch!(out.dtype, D => {
+            // SAFETY: as above.
+            let to = unsafe { std::slice::from_raw_parts_mut(out.ptr().cast::<D>().add(first), list.len()) };
+            to.iter_mut().zip(list).for_each(|(to, a)| *to = made_of(a / by, (a / by) as i64));
+        }),
     }
 }
 
@@ -321,12 +374,13 @@ pub(super) fn put(out: &Operand, row: usize, float: f64, int: i64) {
         DType::F64 => return unsafe { *base.cast::<f64>().add(row) = float },
         _ => {}
     }
-    crate::dispatch!(out.dtype, D => {
-        use crate::base::dtype::Element;
-        let v = if D::DTYPE.is_float() { D::from_f64(float) } else { D::from_i64(int) };
-        // SAFETY: as above.
-        unsafe { *base.cast::<D>().add(row) = v };
-    });
+    // SAFETY: as above.
+    crate::dispatch!(out.dtype, D => unsafe { *base.cast::<D>().add(row) = made_of(float, int) });
+}
+
+/// A result as an element of any type.
+fn made_of<D: Element>(float: f64, int: i64) -> D {
+    if D::DTYPE.is_float() { D::from_f64(float) } else { D::from_i64(int) }
 }
 
 /// The same elements with the folded axes in the order of memory, where they are not: no fold but of places asks for theirs.
