@@ -230,10 +230,9 @@ pub fn in_pairs<A: Copy, const L: usize>(mut lanes: [A; L], join: impl Fn(A, A) 
     join(join(four[0], four[2]), join(four[1], four[3]))
 }
 
-/// Folds `n` elements, a multiple of L, in L lanes that are joined in pairs. No lane is chosen at run time, which would
-/// keep them in memory.
+/// Folds `n` elements, a multiple of L, in L lanes. No lane is chosen at run time, which would keep them in memory.
 #[inline(always)]
-unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
+unsafe fn lanes_of<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> [F::Acc; L] {
     let mut lanes = [fold.start(); L];
     let mut caught = [fold.start(); L];
     let mut i = 0;
@@ -254,7 +253,14 @@ unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T,
             *lane = fold.join(*lane, caught);
         }
     }
-    in_pairs(lanes, |a, b| fold.join(a, b))
+    lanes
+}
+
+/// The same, and joins the lanes in pairs.
+#[inline(always)]
+unsafe fn in_lanes<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize) -> F::Acc {
+    // SAFETY: the caller's promise.
+    in_pairs(unsafe { lanes_of::<T, F, L>(fold, from, n) }, |a, b| fold.join(a, b))
 }
 
 /// One row to one result: in L lanes, what is left in eight, what is left of that one by one.
@@ -346,6 +352,72 @@ pub unsafe fn rows<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T,
     }
 }
 
+/// Eight lanes of a row's stretch of L lanes, and eight of what is left of it, as `one_row` has them before it joins the last.
+#[inline(always)]
+unsafe fn to_eights<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T, n: usize, to: &mut [[F::Acc; 8]; 2]) {
+    let (many, some) = (n / L * L, n / 8 * 8);
+    // SAFETY: the caller promises `n` elements.
+    unsafe {
+        if many > 0 {
+            let mut lanes = lanes_of::<T, F, L>(fold, from, many);
+            let mut half = L / 2;
+            while half >= 8 {
+                for l in 0..half {
+                    lanes[l] = fold.join(lanes[l], lanes[l + half]);
+                }
+                half /= 2;
+            }
+            to[0] = std::array::from_fn(|l| lanes[l]);
+        }
+        if some > many {
+            to[1] = lanes_of::<T, F, 8>(fold, from.add(many), some - many);
+        }
+    }
+}
+
+/// The eight lanes of eight rows joined, all rows at once.
+#[inline(always)]
+fn across<T: Copy, F: Fold<T>>(fold: F, rows: &[[[F::Acc; 8]; 2]; 8], which: usize) -> [F::Acc; 8] {
+    let lanes: [[F::Acc; 8]; 8] = std::array::from_fn(|l| std::array::from_fn(|r| rows[r][which][l]));
+    let join = |a: [F::Acc; 8], b: [F::Acc; 8]| -> [F::Acc; 8] { std::array::from_fn(|r| fold.join(a[r], b[r])) };
+    let four: [[F::Acc; 8]; 4] = std::array::from_fn(|l| join(lanes[l], lanes[l + 4]));
+    join(join(four[0], four[2]), join(four[1], four[3]))
+}
+
+/// Folds rows that follow one another, eight at a time: what is done across the lanes of one row is done along eight rows.
+///
+/// # Safety
+/// `from` must hold as many rows of `n` elements as there are results.
+#[inline(always)]
+unsafe fn by_eights<T: Copy, F: Loops<T>, const L: usize>(fold: F, from: *const T, n: usize, to: &mut [F::Acc]) {
+    if n < 8 {
+        // SAFETY: the caller's promise.
+        return unsafe { rows::<T, F, L>(fold, from, n, to) };
+    }
+    let (many, some) = (n / L * L, n / 8 * 8);
+    let mut eights = [[[fold.start(); 8]; 2]; 8];
+    for (k, to) in to.chunks_mut(8).enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = from.add(8 * k * n);
+            for (r, own) in eights.iter_mut().enumerate().take(to.len()) {
+                fold.eights(from.add(r * n), n, own);
+            }
+            let mut all = [fold.start(); 8];
+            if many > 0 {
+                all = across::<T, F>(fold, &eights, 0);
+            }
+            if some > many {
+                let rest = across::<T, F>(fold, &eights, 1);
+                all = std::array::from_fn(|r| fold.join(all[r], rest[r]));
+            }
+            for (r, to) in to.iter_mut().enumerate() {
+                *to = (some..n).fold(all[r], |acc, i| fold.step(acc, *from.add(r * n + i)));
+            }
+        }
+    }
+}
+
 /// Folds so many rows, `pitch` elements apart, into accumulators of their columns.
 #[inline(always)]
 unsafe fn rows_into<T: Copy, F: Fold<T>, const ROWS: usize>(fold: F, columns: &mut [F::Acc], from: *const T, pitch: isize) {
@@ -397,6 +469,11 @@ pub trait Loops<T: Copy>: Fold<T> {
     /// # Safety
     /// `from` must hold as many rows as there are results.
     unsafe fn rows(self, from: *const T, n: usize, to: &mut [Self::Acc]);
+    /// Eight lanes of a row and eight of its rest, each where there are elements for it.
+    ///
+    /// # Safety
+    /// `from` must hold `n` elements.
+    unsafe fn eights(self, from: *const T, n: usize, to: &mut [[Self::Acc; 8]; 2]);
     /// # Safety
     /// `from` must hold rows as long as the accumulators.
     unsafe fn columns(self, columns: &mut [Self::Acc], from: *const T, pitch: isize, rows: usize);
@@ -440,6 +517,17 @@ macro_rules! loops {
                 unsafe { table[isa::level()](self, lanes, from, n, rows, pitch) }
             }
             #[inline]
+            unsafe fn eights(self, from: *const $t, n: usize, to: &mut [[$acc; 8]; 2]) {
+                #[inline(always)]
+                unsafe fn inner<const FMA: bool>(fold: $fold, from: *const $t, n: usize, to: &mut [[$acc; 8]; 2]) {
+                    // SAFETY: the caller's promise.
+                    unsafe { to_eights::<$t, $fold, { <$fold as Fold<$t>>::LANES }>(fold, from, n, to) }
+                }
+                crate::per_isa!(static table: unsafe fn(fold: $fold, from: *const $t, n: usize, to: &mut [[$acc; 8]; 2]) = inner);
+                // SAFETY: the caller's promise.
+                unsafe { table[isa::level()](self, from, n, to) }
+            }
+            #[inline]
             unsafe fn columns(self, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {
                 #[inline(always)]
                 unsafe fn inner<const FMA: bool>(fold: $fold, columns: &mut [$acc], from: *const $t, pitch: isize, rows: usize) {
@@ -454,9 +542,9 @@ macro_rules! loops {
     };
 }
 macro_rules! as_they_are {
-    ($($fold:ty, $t:ty, $acc:ty);* $(;)?) => {$(
-        loops!($fold, $t, $acc: 7,
-            one_row::<$t, $fold, { <$fold as Fold<$t>>::LANES }>, rows::<$t, $fold, { <$fold as Fold<$t>>::LANES }>,
+    ($many:literal: $($fold:ty, $t:ty, $acc:ty);* $(;)?) => {$(
+        loops!($fold, $t, $acc: $many,
+            one_row::<$t, $fold, { <$fold as Fold<$t>>::LANES }>, by_eights::<$t, $fold, { <$fold as Fold<$t>>::LANES }>,
             carry::<$t, $fold>, into_columns::<$t, $fold>);
     )*};
 }
@@ -467,81 +555,8 @@ macro_rules! widened {
     )*};
 }
 widened!(Sum, Squares, Known, Spread);
-as_they_are!(
-    Sum, f64, f64; Sum, i64, i64; Squares, f64, f64; Known, f64, f64; Spread, f64, f64; Apart, f32, f64; Apart, f64, f64;
-    Prod, f32, f64; Prod, f64, f64; Prod, i64, i64; Max, f32, f32; Max, f64, f64; Max, i64, i64;
-    Min, f32, f32; Min, f64, f64; Min, i64, i64; Top, f32, f32; Top, f64, f64;
+as_they_are!(512: Max, f32, f32; Max, f64, f64; Min, f32, f32; Min, f64, f64; Top, f32, f32; Top, f64, f64);
+as_they_are!(128: Sum, f64, f64; Squares, f64, f64; Known, f64, f64; Spread, f64, f64);
+as_they_are!(7:
+    Sum, i64, i64; Apart, f32, f64; Apart, f64, f64; Prod, f32, f64; Prod, f64, f64; Prod, i64, i64; Max, i64, i64; Min, i64, i64
 );
-
-/// The extreme of a column and its row, as far as rows have been seen.
-#[inline(always)]
-unsafe fn into_places<T: Copy + PartialOrd, const SMALLEST: bool>(best: &mut [T], at: &mut [u32], from: *const T, row: u32) {
-    for (i, (best, at)) in best.iter_mut().zip(at).enumerate() {
-        // SAFETY: the caller promises a row as long as the accumulators.
-        let x = unsafe { *from.add(i) };
-        let closer = if SMALLEST { x < *best } else { x > *best };
-        #[allow(clippy::eq_op, reason = "what is not equal to itself is NaN, and the first wins")]
-        let take = closer || (x != x && *best == *best);
-        *best = if take { x } else { *best };
-        *at = if take { row } else { *at };
-    }
-}
-
-/// The first place of a value (or of NaN, if it is one), `n` if there is none.
-#[inline(always)]
-unsafe fn find<T: Copy + PartialEq>(value: T, from: *const T, n: usize) -> usize {
-    let mut place = u32::MAX;
-    #[allow(clippy::eq_op, reason = "what is not equal to itself is NaN")]
-    if value == value {
-        for i in 0..n {
-            // SAFETY: the caller promises `n` elements.
-            let here = unsafe { *from.add(i) } == value;
-            place = place.min(if here { i as u32 } else { u32::MAX });
-        }
-    } else {
-        for i in 0..n {
-            // SAFETY: as above.
-            let x = unsafe { *from.add(i) };
-            place = place.min(if x != x { i as u32 } else { u32::MAX });
-        }
-    }
-    if place == u32::MAX { n } else { place as usize }
-}
-
-/// Places of extremes, compiled for each instruction set.
-pub trait Places: Copy + PartialOrd {
-    /// # Safety
-    /// `from` must hold a row as long as the lists.
-    unsafe fn places(smallest: bool, best: &mut [Self], at: &mut [u32], from: *const Self, row: u32);
-    /// # Safety
-    /// `from` must hold `n` elements.
-    unsafe fn find(self, from: *const Self, n: usize) -> usize;
-}
-
-macro_rules! places {
-    ($($t:ty),*) => {$(
-        impl Places for $t {
-            unsafe fn places(smallest: bool, best: &mut [$t], at: &mut [u32], from: *const $t, row: u32) {
-                #[inline(always)]
-                unsafe fn inner<const FMA: bool>(smallest: bool, best: &mut [$t], at: &mut [u32], from: *const $t, row: u32) {
-                    // SAFETY: the caller's promise.
-                    unsafe { if smallest { into_places::<$t, true>(best, at, from, row) } else { into_places::<$t, false>(best, at, from, row) } }
-                }
-                crate::per_isa!(static table: unsafe fn(smallest: bool, best: &mut [$t], at: &mut [u32], from: *const $t, row: u32) = inner);
-                // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](smallest, best, at, from, row) }
-            }
-            unsafe fn find(self, from: *const $t, n: usize) -> usize {
-                #[inline(always)]
-                unsafe fn inner<const FMA: bool>(value: $t, from: *const $t, n: usize) -> usize {
-                    // SAFETY: the caller's promise.
-                    unsafe { find::<$t>(value, from, n) }
-                }
-                crate::per_isa!(static table: unsafe fn(value: $t, from: *const $t, n: usize) -> usize = inner);
-                // SAFETY: the caller's promise.
-                unsafe { table[isa::level()](self, from, n) }
-            }
-        }
-    )*};
-}
-places!(f32, f64, i64);

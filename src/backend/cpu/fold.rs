@@ -1,8 +1,9 @@
 //! Folds along axes: sums in fixed lanes of float64 (so that neither threads nor instruction sets change a bit and 2^24
 //! float32 still add up), extremes with NaN carried, truths. Leans on accumulate, truth and convert.
 
-use super::accumulate::{Apart, CARRIED, Known, Loops, Max, Min, Places, Prod, Spread, Squares, Sum};
+use super::accumulate::{Apart, CARRIED, Known, Loops, Max, Min, Prod, Spread, Squares, Sum};
 use super::convert::{self, Bytes, Cursor};
+use super::positions::Places;
 use super::{cast, softmax, stop, threads, truth};
 use crate::backend::launch::{FoldKind, Operand};
 use crate::base::dtype::Element;

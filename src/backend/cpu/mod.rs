@@ -37,6 +37,7 @@ pub mod order;
 pub mod pairs;
 pub mod polynomial;
 pub mod pool;
+mod positions;
 pub mod random;
 pub mod recurrence;
 pub mod rejection;
