@@ -212,3 +212,50 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     first = digest("1")
     assert len(first) == hashlib.sha256().digest_size * 2
     assert {digest(count) for count in ("2", "3", "7")} == {first}
+
+
+WORDS = [
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh"),
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt"),
+    *("sigmoid", "erf", "erfc", "lgamma", "digamma"),
+]
+
+
+@pytest.mark.parametrize("dtype", [schuss.float32, schuss.float64], ids=str)
+def test_a_number_is_the_same_beside_any_other(dtype: schuss.dtype) -> None:
+    """Cheaper forms serve whole stretches; which one was taken must not show in an element."""
+    draw = np.random.default_rng(0)
+    near = draw.normal(size=3000) * 3
+    far = near.copy()
+    far[::7] *= 1e9
+    far[3::500], far[5::400] = np.inf, np.nan
+    same = near == far
+    exponents = schuss.tensor(np.where(same, 3.0, 2.5), dtype=dtype)
+    for name in [
+        *WORDS,
+        "silu",
+        "gelu",
+        "of magnitudes",
+        "power",
+        "fmod",
+        "remainder",
+        "floor_divide",
+    ]:
+        ends = []
+        for numbers, exponent in ((near, schuss.full((3000,), 3.0, dtype=dtype)), (far, exponents)):
+            x = schuss.tensor(numbers, dtype=dtype)
+            match name:
+                case "silu" | "gelu":
+                    y = getattr(schuss.nn.functional, name)(x)
+                case "of magnitudes":
+                    y = x.abs().log()
+                case "power":
+                    y = x.abs() ** exponent
+                case "fmod" | "remainder" | "floor_divide":
+                    y = getattr(schuss, name)(x, 0.7)
+                case _:
+                    y = getattr(x, name)()
+            ends.append(y.numpy()[same])
+        bits = [np.where(np.isnan(end), 0, end).view(f"u{end.itemsize}") for end in ends]
+        np.testing.assert_array_equal(*bits, err_msg=name)
+        np.testing.assert_array_equal(np.isnan(ends[0]), np.isnan(ends[1]), err_msg=name)

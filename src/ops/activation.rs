@@ -18,7 +18,7 @@ crate::op! {
     ///
     /// >>> schuss.tensor([-1.0, 0.0, 1.0]).sigmoid()
     /// tensor([0.2689, 0.5000, 0.7311])
-    sigmoid(input) Float { map(float value, |x;| x.sigmoid()); vjp |g, [_x], y| [g.sigmoid_slope(y)]; complex Yes; face in_place; }
+    sigmoid(input) Float { map(mild value, |x;| x.sigmoid()); vjp |g, [_x], y| [g.sigmoid_slope(y)]; complex Yes; face in_place; }
     /// A cotangent times the slope of `sigmoid`, of its result.
     sigmoid_slope(grad, result) Float {
         map(float value, |g, y;| g * (y * (1.0 - y)));
@@ -79,7 +79,7 @@ crate::op! {
     /// >>> schuss.nn.functional.silu(schuss.tensor([-1.0, 2.0]))
     /// tensor([-0.2689,  1.7616])
     silu(input) Real {
-        map(float value, |x;| x * x.sigmoid());
+        map(mild value, |x;| x * x.sigmoid());
         vjp |g, [x], _y| [g.silu_slope(x)];
         complex Yes;
         face function;

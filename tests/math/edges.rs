@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[(f64, f64)])] = &[
     ("cos", &[(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN)]),
     ("tan", &[(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)]),
     ("sin_near", &[(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)]),
-    ("cos_near", &[(0.0, 1.0), (INF, NAN), (-INF, NAN)]),
+    ("cos_near", &[(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN)]),
     ("tan_near", &[(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)]),
     ("asin", &[(0.0, 0.0), (-0.0, -0.0), (2.0, NAN), (-2.0, NAN), (INF, NAN)]),
     ("acos", &[(1.0, 0.0), (2.0, NAN), (-2.0, NAN), (INF, NAN)]),

@@ -199,7 +199,7 @@ macro_rules! map_body {
     };
 
     (@loops float $($rest:tt)*) => { $crate::map_body!(@floats float "avx2,fma,f16c,bmi2" $($rest)*); };
-    (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle "fma,f16c,bmi2" $($rest)*); };
+    (@loops angle $($rest:tt)*) => { $crate::map_body!(@floats angle "avx2,fma,f16c,bmi2" $($rest)*); };
     (@loops mild $($rest:tt)*) => { $crate::map_body!(@floats mild "avx2,fma,f16c,bmi2" $($rest)*); };
     (@loops positive $($rest:tt)*) => { $crate::map_body!(@floats positive "avx2,fma,f16c,bmi2" $($rest)*); };
     (@loops light $($rest:tt)*) => { $crate::map_body!(@floats light "avx2,fma,f16c,bmi2" $($rest)*); };

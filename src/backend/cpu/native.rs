@@ -150,14 +150,19 @@ macro_rules! float {
                 $name(if usable { near } else { plain })
             }
             #[inline(always)]
-            fn pow(self, other: Self) -> Self { if NEAR { self * self * self } else { $name($math::pow::<FMA>(self.0, other.0)) } }
+            fn pow(self, other: Self) -> Self {
+                // A cube is one wherever it stands, not only among others.
+                let (cube, power) = (self * self * self, if NEAR { 0.0 } else { $math::pow::<FMA>(self.0, other.0) });
+                if NEAR || other.0 == 3.0 { cube } else { $name(power) }
+            }
         }
         impl<const FMA: bool, const NEAR: bool> Float for $name<FMA, NEAR> {
             #[inline(always)]
             fn sqrt(self) -> Self { $name(self.0.sqrt()) }
-            float!(@word $name $math: floor ceil trunc round exp2 expm1 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid lgamma digamma normal gelu
+            float!(@word $name $math: floor ceil trunc round exp2 expm1 log1p asin acos atan sinh cosh tanh asinh acosh atanh erf erfc lgamma digamma normal gelu
                 ndtr erfinv);
-            float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near, exp exp_mid, log log_plain, log2 log2_plain, log10 log10_plain);
+            float!(@near $name $math: sin sin_near, cos cos_near, tan tan_near, exp exp_mid, log log_plain, log2 log2_plain, log10 log10_plain,
+                sigmoid sigmoid_mid);
             #[inline(always)]
             fn atan2(self, other: Self) -> Self { $name($math::atan2::<FMA>(self.0, other.0)) }
             #[inline(always)]

@@ -46,8 +46,12 @@ pub trait Fitted: Real {
 
     /// `(e^r - 1 - r) / r^2`, `|r| <= ln 2 / 2`.
     const EXP: &'static [Self];
+    /// `(r coth(r / 2) - 2) / r^2` in `r^2`, `|r| <= ln 2 / 2`; errors are those of `e^r`, got from it.
+    const COTH: &'static [Self];
     /// `(sin x - x) / x^3` in `x^2`, `|x| <= pi / 4`.
     const SIN: &'static [Self];
+    /// The same for `|x| <= 1.578`; none where nothing asks for it.
+    const SIN_HALF: &'static [Self];
     /// `(cos x - 1 + x^2 / 2) / x^4` in `x^2`, `|x| <= pi / 4`.
     const COS: &'static [Self];
     /// `(tanh x - x) / x^3` in `x^2`, `|x| <= 0.55`.
@@ -100,8 +104,12 @@ impl Fitted for f32 {
     const ERFC_MAX: f32 = 10.2;
     // Error 2^-25.4.
     const EXP: &'static [f32] = &[0.49999997, 0.1666655, 0.041667294, 0.008366982, 0.0013887238];
+    // Error 2^-30.8.
+    const COTH: &'static [f32] = &[0.16666618, -0.002766001];
     // Error 2^-32.5.
     const SIN: &'static [f32] = &[-0.16666667, 0.008333379, -0.00019853066, 2.8325076e-6];
+    // Error 2^-25.3; of the last places tried, those that leave no sine above 1.
+    const SIN_HALF: &'static [f32] = &[-0.16666657, 0.008333054, -0.00019809604, 2.6056211e-6];
     // Error 2^-33.0.
     const COS: &'static [f32] = &[0.041666646, -0.001388731, 2.4432316e-5];
     // Error 2^-29.8.
@@ -182,6 +190,9 @@ impl Fitted for f64 {
         2.5108339681025175e-8,
         2.0805032145442276e-9,
     ];
+    // Error 2^-62.3.
+    const COTH: &'static [f64] =
+        &[0.16666666666666552, -0.0027777777776675106, 6.613756244786861e-5, -1.6533831755167674e-6, 4.1358567663624954e-8];
     // Error 2^-63.2.
     const SIN: &'static [f64] = &[
         -0.16666666666666666,
@@ -192,6 +203,7 @@ impl Fitted for f64 {
         1.6054223762758543e-10,
         -7.384777546011395e-13,
     ];
+    const SIN_HALF: &'static [f64] = &[];
     // Error 2^-63.9.
     const COS: &'static [f64] = &[
         0.041666666666666595,

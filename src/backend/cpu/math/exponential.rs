@@ -116,16 +116,32 @@ pub fn exp_lifted<T: Fitted, const FMA: bool>(x: T) -> T {
     (T::lit(1.0) + expm1_reduced::<T, FMA>(r)) * t.pow2_of_magic(64)
 }
 
+/// `w + r`, `w - r` and `MAGIC + n`, where `e^-x = 2^n (w - r) / (w + r)`: `w = r coth(r / 2)` is even, which spares half of
+/// the coefficients where there is a division in any case.
+#[inline(always)]
+fn ratio<T: Fitted, const FMA: bool>(x: T) -> (T, T, T) {
+    // `reduce` of -x; were x turned round first, its bounds would cost a comparison and a choice each.
+    let t = fma::<T, FMA>(x, -T::LOG2_E, T::MAGIC);
+    let n = t - T::MAGIC;
+    let r = fma::<T, FMA>(n, T::LN_2_LOW, fma::<T, FMA>(n, T::LN_2_HIGH, x));
+    let z = r * r;
+    let w = fma::<T, FMA>(z, poly::<T, FMA>(z, T::COTH), T::lit(2.0));
+    (w + r, w - r, t)
+}
+
 /// Logistic function `1 / (1 + e^-x)`, relatively accurate on both sides.
 #[inline(always)]
 pub fn sigmoid<T: Fitted, const FMA: bool>(x: T) -> T {
     // Sum and numerator are taken 2^-64 times: so the exponential is finite wherever the result is more than 0. From 43 on
     // nothing of it is left beside 1.
-    let (x, one) = (at_least(at_most(x, T::lit(43.0)), T::EXP_MIN), T::lit(1.0));
-    // `reduce` of -x; were x turned round first, its bounds would cost a comparison and a choice each.
-    let t = fma::<T, FMA>(x, -T::LOG2_E, T::MAGIC);
-    let n = t - T::MAGIC;
-    let r = fma::<T, FMA>(n, -T::LN_2_LOW, fma::<T, FMA>(n, -T::LN_2_HIGH, -x));
-    let e = fma::<T, FMA>(fma::<T, FMA>(r, poly::<T, FMA>(r, T::EXP), one), r, one) * t.pow2_of_magic(-64);
-    T::lit(1.0 / LIFT) / (T::lit(1.0 / LIFT) + e)
+    let (below, above, t) = ratio::<T, FMA>(at_least(at_most(x, T::lit(43.0)), T::EXP_MIN));
+    let below = below * T::lit(1.0 / LIFT);
+    below / fma::<T, FMA>(above, t.pow2_of_magic(-64), below)
+}
+
+/// `sigmoid` for `x` in `[-80, 80]`; the bits are those of `sigmoid`.
+#[inline(always)]
+pub fn sigmoid_mid<T: Fitted, const FMA: bool>(x: T) -> T {
+    let (below, above, t) = ratio::<T, FMA>(x);
+    below / fma::<T, FMA>(above, t.pow2_of_magic(0), below)
 }

@@ -31,7 +31,7 @@ macro_rules! names {
     ($f:ident) => {
         use super::{circular, error, exact, exponential, hyperbolic, inverse, logarithm};
 
-        names!($f, exponential: exp exp2 expm1 exp_lifted exp_mid sigmoid);
+        names!($f, exponential: exp exp2 expm1 exp_lifted exp_mid sigmoid sigmoid_mid);
         names!($f, logarithm: log log2 log10 log1p log1p_exp log_plain log2_plain log10_plain);
         names!($f, circular: sin cos tan sin_near cos_near tan_near);
         names!($f, inverse: asin acos atan atan2(y, x));

@@ -62,6 +62,10 @@ pub trait Real:
     fn odd_of_magic(self) -> bool;
     /// `v` with its sign flipped if bit 1 of `n + add` is set, where `self = MAGIC + n`.
     fn flip_by_magic(self, add: u32, v: Self) -> Self;
+    /// `v` with its sign flipped if `n + add` is odd, where `self = MAGIC + n`.
+    fn flip_by_odd(self, add: u32, v: Self) -> Self;
+    /// `self` with its sign flipped if `s` has one.
+    fn flip_by_sign(self, s: Self) -> Self;
 }
 
 macro_rules! real {
@@ -162,6 +166,14 @@ macro_rules! real {
             fn flip_by_magic(self, add: u32, v: $f) -> $f {
                 let n = self.to_bits().wrapping_add(add as $u);
                 $f::from_bits(v.to_bits() ^ ((n & 2) << ($u::BITS - 2)))
+            }
+            #[inline(always)]
+            fn flip_by_odd(self, add: u32, v: $f) -> $f {
+                $f::from_bits(v.to_bits() ^ (self.to_bits().wrapping_add(add as $u) << ($u::BITS - 1)))
+            }
+            #[inline(always)]
+            fn flip_by_sign(self, s: $f) -> $f {
+                $f::from_bits(self.to_bits() ^ (s.to_bits() & (1 << ($u::BITS - 1))))
             }
         }
     };
