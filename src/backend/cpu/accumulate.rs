@@ -213,6 +213,19 @@ impl Fold<i64> for Min {
 #[inline(always)]
 pub fn in_pairs<A: Copy, const L: usize>(mut lanes: [A; L], join: impl Fn(A, A) -> A) -> A {
     let widest = if L > 8 && size_of::<A>() <= 4 { 16 } else { 8 };
+    halve(&mut lanes, widest, &join);
+    let eight: [A; 8] = if widest == 16 {
+        let all: [A; 16] = std::hint::black_box(std::array::from_fn(|l| lanes[l]));
+        std::array::from_fn(|l| join(all[l], all[l + 8]))
+    } else {
+        std::hint::black_box(std::array::from_fn(|l| lanes[l]))
+    };
+    of_eight(eight, join)
+}
+
+/// Joins lanes with those half as far on until `widest` are left, in front.
+#[inline(always)]
+fn halve<A: Copy, const L: usize>(lanes: &mut [A; L], widest: usize, join: impl Fn(A, A) -> A) {
     let mut half = L / 2;
     while half >= widest {
         for l in 0..half {
@@ -220,12 +233,10 @@ pub fn in_pairs<A: Copy, const L: usize>(mut lanes: [A; L], join: impl Fn(A, A) 
         }
         half /= 2;
     }
-    let eight: [A; 8] = if widest == 16 {
-        let all: [A; 16] = std::hint::black_box(std::array::from_fn(|l| lanes[l]));
-        std::array::from_fn(|l| join(all[l], all[l + 8]))
-    } else {
-        std::hint::black_box(std::array::from_fn(|l| lanes[l]))
-    };
+}
+
+#[inline(always)]
+fn of_eight<A: Copy>(eight: [A; 8], join: impl Fn(A, A) -> A) -> A {
     let four: [A; 4] = std::array::from_fn(|l| join(eight[l], eight[l + 4]));
     join(join(four[0], four[2]), join(four[1], four[3]))
 }
@@ -360,13 +371,7 @@ unsafe fn to_eights<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T
     unsafe {
         if many > 0 {
             let mut lanes = lanes_of::<T, F, L>(fold, from, many);
-            let mut half = L / 2;
-            while half >= 8 {
-                for l in 0..half {
-                    lanes[l] = fold.join(lanes[l], lanes[l + half]);
-                }
-                half /= 2;
-            }
+            halve(&mut lanes, 8, |a, b| fold.join(a, b));
             to[0] = std::array::from_fn(|l| lanes[l]);
         }
         if some > many {
@@ -378,10 +383,8 @@ unsafe fn to_eights<T: Copy, F: Fold<T>, const L: usize>(fold: F, from: *const T
 /// The eight lanes of eight rows joined, all rows at once.
 #[inline(always)]
 fn across<T: Copy, F: Fold<T>>(fold: F, rows: &[[[F::Acc; 8]; 2]; 8], which: usize) -> [F::Acc; 8] {
-    let lanes: [[F::Acc; 8]; 8] = std::array::from_fn(|l| std::array::from_fn(|r| rows[r][which][l]));
-    let join = |a: [F::Acc; 8], b: [F::Acc; 8]| -> [F::Acc; 8] { std::array::from_fn(|r| fold.join(a[r], b[r])) };
-    let four: [[F::Acc; 8]; 4] = std::array::from_fn(|l| join(lanes[l], lanes[l + 4]));
-    join(join(four[0], four[2]), join(four[1], four[3]))
+    let lanes = std::array::from_fn(|l| std::array::from_fn(|r| rows[r][which][l]));
+    of_eight(lanes, |a: [F::Acc; 8], b: [F::Acc; 8]| std::array::from_fn(|r| fold.join(a[r], b[r])))
 }
 
 /// Folds rows that follow one another, eight at a time: what is done across the lanes of one row is done along eight rows.

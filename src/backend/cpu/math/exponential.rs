@@ -13,10 +13,21 @@ pub const LIFT: f64 = (1u128 << 64) as f64;
 /// `(MAGIC + n, r)` with `x = n ln 2 + r`.
 #[inline(always)]
 fn reduce<T: Fitted, const FMA: bool>(x: T) -> (T, T) {
-    let t = fma::<T, FMA>(x, T::LOG2_E, T::MAGIC);
+    take::<T, FMA>(x, T::LOG2_E, -T::LN_2_HIGH, -T::LN_2_LOW)
+}
+
+/// `(MAGIC + n, r)` with `-x = n ln 2 - r`: were x itself turned round first, its bounds would cost a comparison and a choice
+/// each.
+#[inline(always)]
+fn reduce_turned<T: Fitted, const FMA: bool>(x: T) -> (T, T) {
+    take::<T, FMA>(x, -T::LOG2_E, T::LN_2_HIGH, T::LN_2_LOW)
+}
+
+#[inline(always)]
+fn take<T: Fitted, const FMA: bool>(x: T, per_step: T, high: T, low: T) -> (T, T) {
+    let t = fma::<T, FMA>(x, per_step, T::MAGIC);
     let n = t - T::MAGIC;
-    let r = fma::<T, FMA>(n, -T::LN_2_HIGH, x);
-    (t, fma::<T, FMA>(n, -T::LN_2_LOW, r))
+    (t, fma::<T, FMA>(n, low, fma::<T, FMA>(n, high, x)))
 }
 
 /// `e^r - 1` for a reduced `r`.
@@ -120,10 +131,7 @@ pub fn exp_lifted<T: Fitted, const FMA: bool>(x: T) -> T {
 /// the coefficients where there is a division in any case.
 #[inline(always)]
 fn ratio<T: Fitted, const FMA: bool>(x: T) -> (T, T, T) {
-    // `reduce` of -x; were x turned round first, its bounds would cost a comparison and a choice each.
-    let t = fma::<T, FMA>(x, -T::LOG2_E, T::MAGIC);
-    let n = t - T::MAGIC;
-    let r = fma::<T, FMA>(n, T::LN_2_LOW, fma::<T, FMA>(n, T::LN_2_HIGH, x));
+    let (t, r) = reduce_turned::<T, FMA>(x);
     let z = r * r;
     let w = fma::<T, FMA>(z, poly::<T, FMA>(z, T::COTH), T::lit(2.0));
     (w + r, w - r, t)
